@@ -1,0 +1,94 @@
+"""The `mira` command: its options for all commands, and the one place that turns errors into exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from typing import Annotated, NoReturn
+
+import typer
+
+from mira_cli import __version__, console
+from mira_cli.commands import collect, images, init, models, run
+from mira_cli.errors import ExitCode, Interrupted, MiraError
+
+app = typer.Typer(
+    name="mira",
+    help="Ask many machine-learning interatomic potentials the same question about the same structures.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run.run)
+app.command()(init.init)
+app.command()(collect.collect)
+app.add_typer(models.app, name="models")
+app.add_typer(images.app, name="images")
+
+_debug = False
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.out.print(f"mira {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and results.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options for every command come before its name."""
+    global _debug  # noqa: PLW0603  (one process, one command)
+    _debug = debug
+    console.err.quiet = quiet
+
+
+def main() -> None:
+    """Run the command and exit with its code; see `ExitCode`."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        app()
+    except MiraError as error:
+        _trace()
+        console.fail(error)
+        sys.exit(error.code)
+    except Interrupted:
+        console.say("interrupted; the same command goes on from here")
+        sys.exit(ExitCode.INTERRUPTED)
+    except OSError as error:
+        _trace()
+        console.fail(_from_os_error(error))
+        sys.exit(ExitCode.ENVIRONMENT)
+    except Exception as error:  # noqa: BLE001  (a bug: say so, without burying the user)
+        _trace()
+        what = f"this is a bug in MIRA: {type(error).__name__}: {error}"
+        console.fail(MiraError(what, hint="run it again with `mira --debug …` and report what it prints"))
+        sys.exit(ExitCode.BUG)
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise Interrupted
+
+
+def _trace() -> None:
+    if _debug or os.environ.get("MIRA_DEBUG"):
+        traceback.print_exc()
+
+
+def _from_os_error(error: OSError) -> MiraError:
+    """A full or read-only disk, met anywhere, in one sentence."""
+    where = f" `{error.filename}`" if error.filename else ""
+    what = (error.strerror or str(error)).lower()
+    return MiraError(
+        f"the system refused{where}: {what}", hint="free space or permissions there, then run the same command again"
+    )

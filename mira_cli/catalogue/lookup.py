@@ -1,0 +1,108 @@
+"""From the name that a user types to the one model it means."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+from pydantic import ValidationError
+
+from mira_cli.catalogue.rows import Catalogue, Model
+from mira_cli.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+BUILT_IN = Path(__file__).parent / "models.yaml"
+
+
+@cache
+def built_in() -> Catalogue:
+    """The catalogue that ships with MIRA."""
+    return Catalogue.model_validate(_read_yaml(BUILT_IN))
+
+
+def load_catalogue(models_files: Iterable[Path] = ()) -> Catalogue:
+    """The built-in catalogue and the rows of the user's own files.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, has a wrong key or value, or redefines a name.
+    """
+    catalogue = built_in()
+    for file in models_files:
+        rows = read_models_file(file)
+        taken = [name for name in rows.models if name in all_names(catalogue)]
+        if taken:
+            raise InputError(f"`{file}` redefines `{taken[0]}`", hint="give it another name")
+        lost = [m.family for m in rows.models.values() if m.family not in catalogue.families]
+        if lost:
+            raise InputError(
+                f"`{file}` names the unknown family `{lost[0]}`", hint=f"families: {', '.join(catalogue.families)}"
+            )
+        catalogue = catalogue.model_copy(update={"models": {**catalogue.models, **rows.models}})
+    return catalogue
+
+
+def read_models_file(file: Path) -> Catalogue:
+    """Rows of a user's `--models-file`: a YAML mapping with `models:` alone."""
+    try:
+        data = _read_yaml(file)
+        if not isinstance(data, dict) or set(data) != {"models"}:
+            raise InputError(
+                f"`{file}` must hold one mapping, `models:`", hint="see `mira models show sevennet-0 --yaml`"
+            )
+        return Catalogue.model_validate(data)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the models file `{file}`: {_first_line(error)}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"`{file}`: {where}: {first['msg']}", hint="see `mira models show sevennet-0 --yaml`"
+        ) from error
+
+
+def all_names(catalogue: Catalogue) -> dict[str, str]:
+    """Every name a user may type, aliases included, with the name of the model it means."""
+    names = {name: name for name in catalogue.models}
+    for name, model in catalogue.models.items():
+        names.update(dict.fromkeys(model.aliases, name))
+    return names
+
+
+def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
+    """The models that a user asked for, in that order, once each.
+
+    Raises
+    ------
+    UsageError
+        A name is unknown (with the nearest ones), or names no single model (with the reason).
+    """
+    if not names:
+        raise UsageError(
+            "no model was named", hint="`mira models` lists them; for example `--models sevennet-0,chgnet-0.3.0`"
+        )
+    known = all_names(catalogue)
+    found: dict[str, Model] = {}
+    for name in names:
+        if name.lower() in catalogue.refused:
+            raise UsageError(f"`{name}` {catalogue.refused[name.lower()]}", hint="`mira models` lists all names")
+        if name.lower() not in known:
+            near = get_close_matches(name.lower(), [*known, *catalogue.refused], n=3, cutoff=0.5)
+            hint = "did you mean " + " or ".join(f"`{n}`" for n in near) + "? " if near else ""
+            raise UsageError(f"unknown model `{name}`", hint=f"{hint}`mira models` lists all names")
+        found[known[name.lower()]] = catalogue.models[known[name.lower()]]
+    return found
+
+
+def _read_yaml(file: Path) -> object:
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

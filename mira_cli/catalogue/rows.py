@@ -1,0 +1,80 @@
+"""The shape of the catalogue: every key a row may have, its allowed values, and what they mean."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from mira_cli.catalogue.elements import parse_elements
+
+# `PBE+U` is the Materials Project's mixture: PBE, with a Hubbard U for some transition-metal oxides and fluorides.
+LevelOfTheory: TypeAlias = Literal[
+    "PBE", "PBE+U", "PBEsol", "RPBE", "r2SCAN", "wB97M-V", "wB97M-D3", "CCSD(T)", "empirical", "none"
+]
+Dtype: TypeAlias = Literal["float32", "float64"]
+Option: TypeAlias = bool | int | float | str | None
+
+
+class Row(BaseModel):
+    """A row refuses keys that it does not know: a typing error must not pass for a setting."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Checkpoint(Row):
+    """Where the weights are: shipped inside the family's package, or a file of the user's."""
+
+    bundled: str | None = None
+    path: str | None = None
+
+    def model_post_init(self, _context: object) -> None:
+        """Exactly one of the two."""
+        if (self.bundled is None) == (self.path is None):
+            raise ValueError("a checkpoint is either `bundled` or a `path`")
+
+
+class Family(Row):
+    """Models that share loading code."""
+
+    image: str
+    package: str
+    adapter: int
+    dtypes: list[Dtype]
+    user_options: list[str] = []
+
+
+class Model(Row):
+    """One set of weights with its settings, and what is known about it. Empty means: not established."""
+
+    title: str
+    family: str
+    checkpoint: Checkpoint
+    aliases: list[str] = []
+    options: dict[str, Option] = {}
+    dtype: Dtype | None = None  # default: the family's first
+    training_data: list[str] = []
+    level_of_theory: LevelOfTheory | None = None
+    dispersion: Literal["none", "included"] | None = None
+    elements: Annotated[frozenset[int] | None, BeforeValidator(parse_elements)] = None
+    forces: Literal["conservative", "direct"] | None = None
+    stress: bool = True
+    code_licence: str | None = None
+    weights_licence: str | None = None
+    gated: bool = False
+    citation: str | None = None
+
+
+class Catalogue(Row):
+    """The whole table, keyed by the names that users type."""
+
+    datasets: dict[str, LevelOfTheory] = {}
+    families: dict[str, Family] = {}
+    refused: dict[str, str] = {}
+    models: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]*$")], Model] = {}
+
+
+def slug(name: str) -> str:
+    """Name as it appears in column, key, rule and folder names: everything but letters and digits becomes `_`."""
+    return re.sub(r"[^A-Za-z0-9]", "_", name)

@@ -1,0 +1,134 @@
+"""`mira models`: what can be asked, and what each answer will mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from mira_cli import console
+from mira_cli.catalogue.elements import format_elements
+from mira_cli.catalogue.lookup import find_models, load_catalogue
+
+if TYPE_CHECKING:
+    from mira_cli.catalogue.rows import Catalogue, Model
+
+app = typer.Typer(help="List the models, or show one.", no_args_is_help=False)
+ModelsFile = Annotated[list[Path] | None, typer.Option("--models-file", help="YAML file with models of your own.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback(invoke_without_command=True)
+def models(context: typer.Context, models_file: ModelsFile = None, as_json: Json = False) -> None:
+    """List the models, or show one."""
+    if context.invoked_subcommand is None:
+        print_list(models_file=models_file, as_json=as_json)
+
+
+@app.command("list")
+def print_list(models_file: ModelsFile = None, as_json: Json = False) -> None:
+    """List the models."""
+    catalogue = load_catalogue(models_file or [])
+    if as_json:
+        import json
+
+        rows = [describe(name, model, catalogue) for name, model in catalogue.models.items()]
+        console.out.print(json.dumps(rows, indent=1, ensure_ascii=False), markup=False)
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("model", "level of theory", "forces", "weights", "licence", "image", "built as"):
+        table.add_column(column, no_wrap=column in {"model", "level of theory"})
+    for name, model in catalogue.models.items():
+        facts = describe(name, model, catalogue)
+        table.add_row(
+            name,
+            model.level_of_theory or "",
+            model.forces or "",
+            facts["weights"],
+            model.weights_licence or "",
+            facts["image"],
+            facts["built"],
+        )
+    console.out.print(table)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a model.")],
+    models_file: ModelsFile = None,
+    as_json: Json = False,
+    as_yaml: Annotated[
+        bool, typer.Option("--yaml", help="Print the catalogue's row, to copy into a models file.")
+    ] = False,
+) -> None:
+    """Show everything that is known about a model."""
+    catalogue = load_catalogue(models_file or [])
+    ((name, model),) = find_models([name], catalogue).items()
+    if as_yaml:
+        import yaml
+
+        row = model.model_dump(mode="json", exclude_defaults=True) | {
+            "elements": format_elements(model.elements) if model.elements else None
+        }
+        text = yaml.safe_dump({"models": {name: row}}, sort_keys=False, allow_unicode=True)
+        console.out.print(text, markup=False, end="")
+        return
+    facts = describe(name, model, catalogue)
+    if as_json:
+        import json
+
+        console.out.print(json.dumps(facts, indent=1, ensure_ascii=False), markup=False)
+        return
+    table = Table.grid(padding=(0, 2))
+    for key, value in facts.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+        table.add_row(key.replace("_", " "), escape(text))
+    console.out.print(table)
+
+
+def describe(name: str, model: Model, catalogue: Catalogue) -> dict[str, Any]:
+    """Facts of one row, with the state of its image and its weights on this machine."""
+    from mira_cli.images.recipe import find, pinned_versions
+
+    family = catalogue.families[model.family]
+    image = None if family.image == "host" else find([family.image])[0]
+    return {
+        "model": name,
+        "title": model.title,
+        "family": model.family,
+        "package": f"{family.package} {pinned_versions(image)[family.package]}" if image else family.package,
+        "options": [f"{key}={value}" for key, value in model.options.items()],
+        "dtype": model.dtype or family.dtypes[0],
+        "training_data": model.training_data,
+        "level_of_theory": model.level_of_theory,
+        "dispersion": model.dispersion,
+        "forces": model.forces,
+        "stress": model.stress,
+        "elements": format_elements(model.elements) if model.elements else None,
+        "code_licence": model.code_licence,
+        "weights_licence": model.weights_licence,
+        "gated": model.gated,
+        "citation": model.citation,
+        "aliases": model.aliases,
+        "image": family.image,
+        "built": _built(image),
+        "weights": _weights(model),
+    }
+
+
+def _built(image: Any) -> str:
+    from mira_cli.images.prepare import is_built
+
+    if image is None:
+        return "needs none"
+    return ", ".join(runtime for runtime in ("apptainer", "venv") if is_built(image, runtime)) or "no"
+
+
+def _weights(model: Model) -> str:
+    if model.checkpoint.path is not None:
+        return "here" if Path(model.checkpoint.path).exists() else "missing"
+    return "none" if model.weights_licence == "none" else "in the package"

@@ -1,0 +1,151 @@
+"""What a user may set, in one place: `run.yaml`, the options of `mira run`, and `--set`, all end here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from mira_cli.errors import UsageError
+
+Option = bool | int | float | str | None
+
+
+def _split_names(value: Any) -> Any:
+    """`"a, b"` and `["a,b", "c"]` are lists of names too."""
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        return value
+    return [name.strip() for item in items for name in item.split(",") if name.strip()]
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class RunConfig(BaseModel):
+    """Everything that decides what a run computes and where. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    structures: Annotated[list[str], BeforeValidator(_as_list)] = Field(
+        min_length=1,
+        description="files, folders (read recursively), globs, or CSV sheets with a `structure_path` column",
+    )
+    models: Annotated[list[str], BeforeValidator(_split_names)] = Field(
+        min_length=1, description="names from `mira models`"
+    )
+    output: str | None = Field(None, description="run directory; default: runs/<name of the first input>")
+    task: Literal["singlepoint"] = Field("singlepoint", description="what to compute")
+    runtime: Literal["auto", "apptainer", "venv"] = Field("auto", description="how images run")
+    profile: str = Field("local", description="where jobs run: a name from profiles/, or a folder")
+    strict: bool = Field(
+        False, description="refuse to start when an input cannot be read, instead of going on without it"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one")
+    dtype: Literal["default", "float32", "float64"] = Field("default", description="default is each model's own")
+    models_files: list[str] = Field([], description="YAML files with models of your own")
+    options: dict[str, dict[str, Option]] = Field({}, description="settings of single models, `model: {option: value}`")
+    chunk_atoms: int = Field(20_000, ge=1, description="atoms in one job")
+    batch_atoms: int | None = Field(None, ge=1, description="atoms evaluated at once; default: the family's")
+    threads: int | None = Field(None, ge=1, description="CPU threads of a job; default: shared out among the jobs")
+    mem_mb: int = Field(8_000, ge=100, description="memory of a job; doubled when it is tried again")
+    runtime_min: int = Field(240, ge=1, description="time limit of a job on a cluster")
+
+
+def load_config(file: Path) -> dict[str, Any]:
+    """Settings of a `run.yaml`, with its relative paths taken from the file's own folder.
+
+    Raises
+    ------
+    UsageError
+        The file is not a YAML mapping.
+    """
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(
+            f"cannot read `{file}`: {' '.join(str(error).split())}", hint="`mira init` writes an example"
+        ) from error
+    if not isinstance(data, dict):
+        raise UsageError(f"`{file}` is not a mapping of settings", hint="`mira init` writes an example")
+    return absolute_paths(data, file.resolve().parent)
+
+
+def absolute_paths(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The settings with their relative paths made absolute, starting from a folder."""
+    settings = {**settings}
+    for key in ("structures", "models_files"):
+        if isinstance(paths := _as_list(settings.get(key)), list):
+            settings[key] = [str(folder / p) if isinstance(p, str) else p for p in paths]
+    if isinstance(settings.get("output"), str):
+        settings["output"] = str(folder / settings["output"])
+    return settings
+
+
+def build_config(settings: dict[str, Any], assignments: list[str]) -> RunConfig:
+    """Check settings, with `key=value` assignments laid over them.
+
+    Raises
+    ------
+    UsageError
+        An unknown key, or a value that its key does not allow.
+    """
+    merged: dict[str, Any] = {**settings}
+    for assignment in assignments:
+        _assign(merged, assignment)
+    try:
+        return RunConfig.model_validate(merged)
+    except ValidationError as error:
+        raise _explain(error) from error
+
+
+def _assign(settings: dict[str, Any], assignment: str) -> None:
+    key, equals, text = assignment.partition("=")
+    if not equals or not key:
+        raise UsageError(f"`--set {assignment}` is not of the form key=value", hint="for example `--set device=cpu`")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    if key.startswith("options."):  # model names hold dots: options.<model>.<option>
+        model, _, option = key.removeprefix("options.").rpartition(".")
+        options = settings["options"] = {**(settings.get("options") or {})}
+        options[model] = {**(options.get(model) or {}), option: value}
+    else:
+        settings[key] = value
+
+
+def _explain(error: ValidationError) -> UsageError:
+    from difflib import get_close_matches
+
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        near = get_close_matches(key, RunConfig.model_fields, n=1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        return UsageError(f"unknown setting `{key}`", hint=f"{hint}`mira init --print` shows all settings")
+    if first["type"] == "missing" or first["type"] == "too_short":
+        what = {"structures": "no structures were named", "models": "no model was named"}.get(
+            key, f"`{key}` is missing"
+        )
+        return UsageError(what, hint="for example `mira run structures/ --models sevennet-0,chgnet-0.3.0`")
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return UsageError(
+        f"setting `{key}`: {message}, not {first['input']!r}", hint="`mira init --print` shows all settings"
+    )
+
+
+def example_config() -> str:
+    """A commented `run.yaml`, made from the fields above so that it cannot go out of date."""
+    examples = {"structures": "[structures]", "models": "[sevennet-0, chgnet-0.3.0]"}
+    lines = ["# Settings of one run: `mira run run.yaml`. Relative paths start at this file's folder.", ""]
+    for name, field in RunConfig.model_fields.items():
+        if field.is_required():
+            lines += [f"# {field.description}", f"{name}: {examples[name]}", ""]
+        else:
+            default = yaml.safe_dump(field.default, default_flow_style=True).removesuffix("\n").removesuffix("\n...")
+            lines += [f"# {field.description}", f"# {name}: {default}", ""]
+    return "\n".join(lines)

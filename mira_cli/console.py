@@ -1,0 +1,50 @@
+"""How `mira` talks: data on stdout, words for people on stderr; colour only where it is seen and wanted."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mira_cli.errors import MiraError
+
+# rich obeys NO_COLOR and notices pipes by itself; a table in a file or a pipe is not folded at 80 columns
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+err = Console(highlight=False, soft_wrap=True, stderr=True)
+
+
+def say(message: str) -> None:
+    """Tell the user what happens, on stderr; silent under `--quiet`."""
+    err.print(escape(message))
+
+
+def warn(message: str, *, hint: str | None = None) -> None:
+    """Tell the user what they should know although the work goes on."""
+    err.print(f"[yellow]warning:[/] {escape(message)}")
+    if hint:
+        err.print(f"  [cyan]hint:[/] {escape(hint)}")
+
+
+def fail(error: MiraError) -> None:
+    """Print an error; shown under `--quiet` too."""
+    quiet, err.quiet = err.quiet, False
+    err.print(f"[bold red]error:[/] {escape(error.message)}")
+    if error.hint:
+        err.print(f"  [cyan]hint:[/] {escape(error.hint)}")
+    if error.log:
+        err.print(f"  [cyan]log:[/] {escape(str(error.log))}")
+    err.quiet = quiet
+
+
+def lines(items: Iterable[str], *, limit: int = 5) -> None:
+    """Print the first few of a long list, indented, and how many are left."""
+    items = list(items)
+    for item in items[:limit]:
+        err.print(f"  {escape(item)}")
+    if len(items) > limit:
+        err.print(f"  … and {len(items) - limit} more")

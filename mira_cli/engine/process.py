@@ -1,0 +1,84 @@
+"""Snakemake as a child process: started in its own session, listened to, and ended with all it started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from mira_cli.errors import Interrupted
+from mira_cli.run.lock import end_session, note, run_mark
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mira_cli.run.directory import RunDirectory
+
+PATIENCE_S = 10.0  # what a worker gets to finish its batch after Ctrl-C
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How Snakemake ended: its exit status (negative: killed by that signal), and whether the user stopped it."""
+
+    status: int
+    interrupted: bool
+    log: Path
+
+
+def run_snakemake(
+    argv: list[str],
+    run: RunDirectory,
+    lock: IO[str],
+    *,
+    plugins: Path,
+    on_tick: Callable[[], None],
+    tick_s: float = 0.5,
+) -> Outcome:
+    """Run Snakemake to its end, calling `on_tick` now and then; Ctrl-C ends it and everything it started."""
+    log = run.logs / "snakemake.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    run.events.unlink(missing_ok=True)
+    name, _, value = run_mark(run).partition("=")
+    environment = {**os.environ, name: value, "PYTHONPATH": str(plugins), "APPTAINER_QUIET": "1"}
+    interrupted = False
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(f"\n# {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+        stream.flush()
+        # its own session: the terminal's Ctrl-C reaches `mira` alone, which then decides
+        child = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=environment, cwd=run.root,
+            start_new_session=True, pass_fds=(lock.fileno(),),
+        )  # fmt: skip
+        note(lock, session=child.pid)
+        try:
+            while child.poll() is None:
+                on_tick()
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(tick_s)
+        except Interrupted:
+            interrupted = True
+            _stop(child)
+        finally:
+            end_session(child.pid, run)
+            note(lock, session=None)
+    on_tick()
+    return Outcome(child.wait(), interrupted, log)
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """SIGINT to the group (Snakemake alone would wait for its jobs), then SIGKILL; SIGTERM can deadlock Snakemake."""
+    for sig in (signal.SIGINT, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, sig)
+        deadline = time.monotonic() + PATIENCE_S
+        while child.poll() is None and time.monotonic() < deadline:
+            with suppress(Interrupted, subprocess.TimeoutExpired):  # a second Ctrl-C does not leave jobs behind
+                child.wait(0.1)
+        if child.poll() is not None:
+            return

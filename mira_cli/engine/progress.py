@@ -1,0 +1,166 @@
+"""What the user sees while jobs run: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from mira_cli import console
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mira_cli.planning.plan import Plan
+    from mira_cli.run.directory import RunDirectory
+
+PLAIN_EVERY_S = 30.0
+
+
+@dataclass
+class Tail:
+    """Counts the records of one job as its worker appends them."""
+
+    file: Path
+    offset: int = 0
+    done: int = 0
+    failed: int = 0
+
+    def read(self) -> None:
+        """Take in the complete lines that are new."""
+        try:
+            with self.file.open("rb") as stream:
+                stream.seek(self.offset)
+                new = stream.read()
+        except FileNotFoundError:
+            return
+        new = new[: new.rfind(b"\n") + 1]
+        self.offset += len(new)
+        for line in new.splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if record.get("kind") == "record":
+                self.done += 1
+                self.failed += record.get("status") != "ok"
+
+
+@dataclass
+class ModelProgress:
+    """One model's share of the work."""
+
+    name: str
+    total: int
+    tails: list[Tail] = field(default_factory=list)
+    first_seen: float | None = None
+    finished_at: float | None = None
+    told: int = 0
+
+    @property
+    def done(self) -> int:
+        """Structures with a record."""
+        return sum(tail.done for tail in self.tails)
+
+    @property
+    def failed(self) -> int:
+        """Structures whose record is not `ok`."""
+        return sum(tail.failed for tail in self.tails)
+
+    def read(self, now: float) -> None:
+        """Look at the files of the jobs."""
+        for tail in self.tails:
+            tail.read()
+        if self.done and self.first_seen is None:
+            self.first_seen = now
+        if self.done >= self.total and self.finished_at is None:
+            self.finished_at = now
+
+    def rate(self, now: float) -> float | None:
+        """Structures a second since the first record."""
+        if self.first_seen is None:
+            return None
+        seconds = (self.finished_at or now) - self.first_seen
+        return self.done / seconds if seconds > 0.5 else None
+
+    def eta_s(self, now: float) -> float | None:
+        """Seconds left, or None where nothing can be said."""
+        rate = self.rate(now)
+        return (self.total - self.done) / rate if rate else None
+
+
+class Progress:
+    """Shows how far the jobs of a plan are; `tick` is called about twice a second."""
+
+    def __init__(self, plan: Plan, run: RunDirectory) -> None:
+        self.models = []
+        for model in plan.models:
+            jobs = [job for job in plan.jobs if job.model == model.name]
+            folder = run.records(model.slug, model.key)
+            tails = [Tail(folder / job.id / "records.jsonl") for job in jobs]
+            if jobs:
+                self.models.append(ModelProgress(model.name, sum(job.n_structures for job in jobs), tails))
+        self.live = Live(console=console.err, auto_refresh=False, transient=True) if console.err.is_terminal else None
+        self.last_plain = time.monotonic()
+
+    def __enter__(self) -> Self:
+        """Start the display."""
+        if self.live and not console.err.quiet:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the terminal as it was."""
+        if self.live:
+            self.live.stop()
+
+    def tick(self) -> None:
+        """Look again and show what is new."""
+        now = time.monotonic()
+        for model in self.models:
+            model.read(now)
+        if self.live:
+            self.live.update(self._table(now), refresh=True)
+        else:
+            self._plain(now)
+
+    def _plain(self, now: float) -> None:
+        due = now - self.last_plain >= PLAIN_EVERY_S
+        for model in self.models:
+            if model.done > model.told and (due or model.done >= model.total):
+                model.told = model.done
+                console.say(f"{model.name}: {_words(model, now)}")
+        if due:
+            self.last_plain = now
+
+    def _table(self, now: float) -> Table:
+        table = Table.grid(padding=(0, 2))
+        for model in self.models:
+            bar = ProgressBar(total=model.total, completed=model.done, width=24)
+            table.add_row(model.name, bar, _words(model, now))
+        return table
+
+
+def _words(model: ModelProgress, now: float) -> str:
+    parts = [f"{model.done}/{model.total} structures"]
+    if rate := model.rate(now):
+        parts.append(f"{rate:.1f}/s")
+    eta = model.eta_s(now)
+    if eta is not None and model.done < model.total:
+        parts.append(f"{_duration(eta)} left")
+    if not model.done:
+        parts.append("starting")
+    if model.failed:
+        parts.append(f"{model.failed} without a result")
+    return ", ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes, s = divmod(round(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    return f"{hours} h {m:02d} min" if hours else f"{m} min {s:02d} s" if m else f"{s} s"

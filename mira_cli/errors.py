@@ -1,0 +1,77 @@
+"""What can go wrong, in words a user can act on, and the exit code that scripts can rely on."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class ExitCode(IntEnum):
+    """The exit codes of every `mira` command; documented in the README."""
+
+    OK = 0
+    FAILURES = 1  # finished, but some structures or jobs failed
+    USAGE = 2  # unknown model, option, key or value
+    INPUT = 3  # nothing readable to compute
+    ENVIRONMENT = 4  # an image, a runtime, the disk or the profile is not ready
+    ENGINE = 5  # Snakemake itself failed
+    LOCKED = 6  # another `mira` works on this run directory
+    BUG = 70  # a mistake of MIRA's own
+    INTERRUPTED = 130
+
+
+class MiraError(Exception):
+    """One sentence for the user, a hint with a command, and where to read more.
+
+    Parameters
+    ----------
+    message
+        One sentence: lower-case start unless a name, no full stop.
+    hint
+        What to do, preferably a command in backticks.
+    log
+        A file that holds the details.
+    """
+
+    code = ExitCode.FAILURES
+
+    def __init__(self, message: str, *, hint: str | None = None, log: Path | None = None) -> None:
+        super().__init__(message)
+        self.message, self.hint, self.log = message, hint, log
+
+
+class Interrupted(BaseException):
+    """Ctrl-C, SIGTERM or SIGHUP. Not `KeyboardInterrupt`, which command-line libraries take for themselves."""
+
+
+class UsageError(MiraError):
+    """The user asked for something that does not exist."""
+
+    code = ExitCode.USAGE
+
+
+class InputError(MiraError):
+    """The structures cannot be read or computed."""
+
+    code = ExitCode.INPUT
+
+
+class EnvironmentNotReadyError(MiraError):
+    """This machine lacks something: an image, a runtime, space, permission."""
+
+    code = ExitCode.ENVIRONMENT
+
+
+class EngineError(MiraError):
+    """Snakemake failed for a reason that is not a job's."""
+
+    code = ExitCode.ENGINE
+
+
+class RunLockedError(MiraError):
+    """Another process works on the run directory."""
+
+    code = ExitCode.LOCKED

@@ -1,0 +1,1 @@
+"""From settings, structures and the records at hand to the jobs that are missing."""

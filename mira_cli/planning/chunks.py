@@ -1,0 +1,49 @@
+"""Cut what is missing into chunks of about equal cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+def missing_rows(hashes: Array, finished: set[str]) -> Array:
+    """Index rows to compute: valid, first of their content, without a record.
+
+    Parameters
+    ----------
+    hashes
+        (n,) S32, empty for invalid structures.
+    finished
+        Hashes with a record.
+    """
+    _, first = np.unique(hashes, return_index=True)
+    rows: Array = np.sort(first)
+    rows = rows[hashes[rows] != b""]
+    done = np.fromiter((h.encode() for h in finished), dtype="S32", count=len(finished))
+    rows = rows[~np.isin(hashes[rows], done)]
+    return rows
+
+
+def cut_chunks(rows: Array, n_atoms: Array, chunk_atoms: int, *, at_least: int = 1) -> list[Array]:
+    """Cut rows, in order, into chunks whose atoms are as equal as whole structures allow.
+
+    Parameters
+    ----------
+    rows
+        (m,) index rows.
+    n_atoms
+        (n,) atoms of every structure of the index.
+    chunk_atoms
+        About as many atoms as a chunk may hold; one structure alone may hold more.
+    at_least
+        Chunks wanted even where fewer would do (one for each worker that could run).
+    """
+    if len(rows) == 0:
+        return []
+    cost = np.cumsum(n_atoms[rows].astype(np.int64))
+    count = min(len(rows), max(int(-(-cost[-1] // chunk_atoms)), at_least))
+    cuts = np.searchsorted(cost, cost[-1] * np.arange(1, count) / count, side="left") + 1
+    return [chunk for chunk in np.split(rows, np.unique(cuts)) if len(chunk)]

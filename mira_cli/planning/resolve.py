@@ -1,0 +1,99 @@
+"""A catalogue row and the user's settings become one fully specified model, with the key of its records."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mira_cli.catalogue.rows import slug
+from mira_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mira_cli.catalogue.rows import Catalogue, Model
+    from mira_cli.config import RunConfig
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """A model as the worker gets it. `key` changes whenever its numbers may."""
+
+    name: str
+    slug: str
+    row: Model
+    image: str
+    package: str  # name==version
+    options: dict[str, Any]
+    dtype: str
+    key: str
+
+
+def resolve_models(
+    rows: Mapping[str, Model], catalogue: Catalogue, config: RunConfig, versions: Mapping[str, Mapping[str, str]]
+) -> list[ResolvedModel]:
+    """Lay the user's settings over the rows.
+
+    Parameters
+    ----------
+    versions
+        image -> distribution -> version, from the images' locks.
+
+    Raises
+    ------
+    UsageError
+        A setting that a model does not have, or two models whose column names would be equal.
+    """
+    strangers = set(config.options) - set(rows)
+    if strangers:
+        raise UsageError(
+            f"`options` names `{min(strangers)}`, which is not among the run's models",
+            hint=f"models: {', '.join(rows)}",
+        )
+    models = [_resolve(name, row, catalogue, config, versions) for name, row in rows.items()]
+    slugs: dict[str, str] = {}
+    for model in models:
+        other = slugs.setdefault(model.slug, model.name)
+        if other != model.name:
+            raise UsageError(
+                f"`{other}` and `{model.name}` would share the column name `{model.slug}`", hint="rename one"
+            )
+    return models
+
+
+def _resolve(
+    name: str, row: Model, catalogue: Catalogue, config: RunConfig, versions: Mapping[str, Mapping[str, str]]
+) -> ResolvedModel:
+    family = catalogue.families[row.family]
+    wanted = config.options.get(name, {})
+    unknown = set(wanted) - set(family.user_options)
+    if unknown:
+        allowed = ", ".join(f"`{o}`" for o in family.user_options) or "none"
+        raise UsageError(f"`{name}` has no option `{min(unknown)}`", hint=f"options of this model: {allowed}")
+    dtype = (row.dtype or family.dtypes[0]) if config.dtype == "default" else config.dtype
+    if dtype not in family.dtypes:
+        raise UsageError(
+            f"`{name}` does not run in {dtype}",
+            hint=f"leave `dtype` at its default, or choose {' or '.join(family.dtypes)}",
+        )
+    package = f"{family.package}=={versions[family.image][family.package]}"
+    options = {**row.options, **wanted}
+    identity = {
+        "family": row.family,
+        "adapter": family.adapter,
+        "package": package,
+        "checkpoint": row.checkpoint.model_dump(exclude_none=True),
+        "options": options,
+        "dtype": dtype,
+        "elements": sorted(row.elements) if row.elements else None,
+        "stress": row.stress,
+        "task": config.task,
+    }
+    return ResolvedModel(name, slug(name), row, family.image, package, options, dtype, digest(identity))
+
+
+def digest(data: object) -> str:
+    """16 hex digits that stand for a JSON-like value."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]

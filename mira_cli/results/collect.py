@@ -1,0 +1,121 @@
+"""Turn the records of a run into its results. Files appear complete or not at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from mira_cli.catalogue.lookup import load_catalogue
+from mira_cli.errors import UsageError
+from mira_cli.files import read_json, replacing, write_json
+from mira_cli.results.frames import write_frames
+from mira_cli.results.provenance import provenance
+from mira_cli.results.table import comparison_table, energies_table
+from mira_cli.run.records import Record, best_records
+from mira_cli.structures.packs import StructureIndex, open_index
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mira_cli.catalogue.rows import Model
+    from mira_cli.run.directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class ModelResults:
+    """One model's records, with what the table says about the model."""
+
+    name: str
+    slug: str
+    key: str
+    image: str
+    package: str
+    dtype: str
+    row: Model | None  # None: the catalogue no longer has it
+    records: dict[str, Record]
+    without_record: str  # reason for structures without a record
+
+
+def collect(run: RunDirectory) -> None:
+    """Write all results of a run from its records."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet as pq
+
+    index, models = load_results(run)
+    table = comparison_table(index, models)
+    with replacing(run.root / "comparison.parquet", "wb") as stream:
+        pq.write_table(table, stream, compression="zstd")
+    _write_csv(table, run.root / "comparison.csv", pa.csv)
+    _write_csv(energies_table(index, models), run.root / "energies.csv", pa.csv)
+    write_frames(index, models, run.root / "results.extxyz")
+    write_json(run.root / "provenance.json", provenance(run, index, models))
+    write_json(run.work / "collected.json", {"collected": datetime.now(UTC).isoformat(), "rows": table.num_rows})
+
+
+def load_results(run: RunDirectory) -> tuple[StructureIndex, list[ModelResults]]:
+    """The structures and the records that the results are made of.
+
+    Raises
+    ------
+    UsageError
+        The run has not been planned yet.
+    """
+    from pathlib import Path
+
+    wanted = read_json(run.wanted)
+    if wanted is None:
+        raise UsageError(f"`{run.root}` has no plan yet", hint="`mira run` makes one")
+    catalogue = load_catalogue(Path(file) for file in wanted["models_files"] if Path(file).is_file())
+    models = [
+        ModelResults(
+            **model,
+            row=catalogue.models.get(model["name"]),
+            records=best_records(run.records(model["slug"], model["key"])),
+            without_record=_why_missing(run, model["slug"]),
+        )
+        for model in wanted["models"]
+    ]
+    return open_index(run.structures), models
+
+
+def _why_missing(run: RunDirectory, slug: str) -> str:
+    """Why a model's structures may have no record: the last words of its newest job log that did not end well."""
+    logs = sorted((run.logs / slug).glob("*.log"), key=lambda log: log.stat().st_mtime, reverse=True)
+    for log in logs:
+        if not run.done(slug, log.stem).exists():
+            words = last_words(log)
+            return f"job failed: {words}" if words else "job failed without a message"
+    return "not computed yet"
+
+
+def last_words(log: Path) -> str:
+    """Last line of a log that says something, shortened."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1][:200] if lines else ""
+
+
+def _write_csv(table: Any, path: Path, csv: Any) -> None:
+    with replacing(path, "wb") as stream:
+        csv.write_csv(table, stream, csv.WriteOptions(quoting_style="needed"))
+
+
+def counts(run: RunDirectory) -> dict[str, dict[str, int]]:
+    """Rows of each model by status, over all structures of the input, duplicates and invalid ones included."""
+    index, models = load_results(run)
+    result: dict[str, dict[str, int]] = {}
+    for model in models:
+        tally: dict[str, int] = {}
+        for digest, invalid in zip(index.column("hash"), index.column("invalid"), strict=True):
+            record = model.records.get(digest)
+            status = "invalid_input" if invalid else record.status if record else "failed"
+            tally[status] = tally.get(status, 0) + 1
+        result[model.name] = tally
+    return result
+
+
+def to_json(data: object) -> str:
+    """JSON for stdout."""
+    return json.dumps(data, indent=1, ensure_ascii=False)

@@ -1,0 +1,64 @@
+"""`provenance.json`: what computed the results, so that someone else can say whether they trust them."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import socket
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from mira_cli import __version__, paths
+from mira_cli.files import read_json
+
+if TYPE_CHECKING:
+    from mira_cli.results.collect import ModelResults
+    from mira_cli.run.directory import RunDirectory
+    from mira_cli.structures.packs import StructureIndex
+
+
+def provenance(run: RunDirectory, index: StructureIndex, models: list[ModelResults]) -> dict[str, Any]:
+    """Versions, locks, images, weights, host, command, settings and timings."""
+    return {
+        "mira": __version__,
+        "python": platform.python_version(),
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "packages": {name: version(name) for name in ("snakemake", "ase", "numpy", "pyarrow")},
+        "call": read_json(run.work / "call.json"),
+        "config": yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.is_file() else None,
+        "structures": {"rows": len(index), "distinct": len(set(index.hashes[index.hashes != b""].tolist()))},
+        "models": [_model(run, model) for model in models],
+    }
+
+
+def _model(run: RunDirectory, model: ModelResults) -> dict[str, Any]:
+    row = model.row
+    return {
+        "name": model.name,
+        "key": model.key,
+        "package": model.package,
+        "checkpoint": row.checkpoint.model_dump(exclude_none=True) if row else None,
+        "level_of_theory": row.level_of_theory if row else None,
+        "weights_licence": row.weights_licence if row else None,
+        "citation": row.citation if row else None,
+        "image": model.image,
+        "lock_sha256": _lock_sha256(model.image),
+        "attempts": _attempts(model),
+        "jobs": [job for file in sorted((run.work / "done" / model.slug).glob("*.json")) if (job := read_json(file))],
+    }
+
+
+def _attempts(model: ModelResults) -> list[dict[str, Any]]:
+    """Each start of a worker whose records are used, once."""
+    attempts = {id(record.attempt): record.attempt for record in model.records.values() if record.attempt}
+    return sorted(
+        ({k: v for k, v in a.items() if k != "kind"} for a in attempts.values()), key=lambda a: str(a.get("started"))
+    )
+
+
+def _lock_sha256(image: str) -> str | None:
+    lock = paths.assets() / "containers" / image / "requirements.lock"
+    return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None

@@ -1,0 +1,102 @@
+"""The short table at the end of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from mira_cli import console
+from mira_cli.results.table import INVALID
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mira_cli.run.directory import RunDirectory
+
+MOST_ROWS = 40
+
+
+def print_results(run: RunDirectory) -> bool:
+    """Print counts and energies of a collected run on stdout; True if every row is `ok`."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(run.root / "comparison.parquet")
+    rows = table.select(
+        ["structure_id", "model", "status", "error", "energy_per_atom_ev", "level_of_theory"]
+    ).to_pylist()
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    console.out.print(_energies(rows, models))
+    console.out.print(_counts(rows, models, table))
+    _tell_failures(rows)
+    theories = {row["level_of_theory"] for row in rows if row["level_of_theory"] not in {None, "none"}}
+    if len(theories) > 1:
+        console.warn(f"these models were trained on different levels of theory ({', '.join(sorted(theories))}): "
+                     "their energies have different zeros; compare differences, forces and stresses")  # fmt: skip
+    return all(row["status"] == "ok" for row in rows)
+
+
+def _energies(rows: list[dict[str, Any]], models: list[str]) -> Table:
+    by_structure: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        by_structure.setdefault(row["structure_id"], {})[row["model"]] = row
+    table = Table(box=SIMPLE_HEAD, title="energy per atom, eV", title_justify="left", pad_edge=False)
+    table.add_column("structure", overflow="fold")
+    for model in models:
+        table.add_column(model, justify="right")
+    for structure, answers in list(by_structure.items())[:MOST_ROWS]:
+        table.add_row(escape(structure), *(_cell(answers.get(model)) for model in models))
+    if len(by_structure) > MOST_ROWS:
+        table.caption = f"the first {MOST_ROWS} of {len(by_structure)} structures"
+    return table
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    energy = row["energy_per_atom_ev"]
+    return f"[red]{row['status']}[/]" if energy is None else f"{energy:.4f}"
+
+
+def _counts(rows: list[dict[str, Any]], models: list[str], comparison: pa.Table) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("model")
+    table.add_column("level of theory")
+    for header in ("ok", "not ok", "s/structure"):
+        table.add_column(header, justify="right")
+    table.add_column("device")
+    extra = comparison.select(["model", "wall_s", "device"]).to_pylist()
+    for model in models:
+        mine = [row for row in rows if row["model"] == model]
+        ok = sum(row["status"] == "ok" for row in mine)
+        times = [row["wall_s"] for row in extra if row["model"] == model and row["wall_s"] is not None]
+        devices = dict.fromkeys(row["device"] for row in extra if row["model"] == model and row["device"])
+        table.add_row(
+            model,
+            mine[0]["level_of_theory"] or "",
+            str(ok),
+            f"[red]{len(mine) - ok}[/]" if ok < len(mine) else "0",
+            f"{sum(times) / len(times):.3f}" if times else "",
+            ", ".join(devices),
+        )
+    return table
+
+
+def _tell_failures(rows: list[dict[str, Any]]) -> None:
+    """Say what has no result, each reason once."""
+    grouped: dict[str, list[str]] = {}
+    for row in rows:
+        if row["status"] == INVALID:
+            grouped.setdefault(row["error"], []).append(row["structure_id"])
+        elif row["status"] != "ok":
+            grouped.setdefault(f"{row['model']}: {row['error'] or row['status']}", []).append(row["structure_id"])
+    if grouped:
+        console.warn(f"{sum(row['status'] != 'ok' for row in rows)} of {len(rows)} rows have no result")
+        console.lines((f"{reason} ({_some(ids)})" for reason, ids in grouped.items()), limit=10)
+
+
+def _some(ids: list[str]) -> str:
+    distinct = list(dict.fromkeys(ids))
+    return distinct[0] if len(distinct) == 1 else f"{distinct[0]} and {len(distinct) - 1} more"

@@ -1,0 +1,1 @@
+"""A run is one directory: its layout, its lock, its records."""

@@ -1,0 +1,119 @@
+"""The layout of a run directory, and how one is opened without harming what is not ours.
+
+```
+RUN/run.yaml               the settings of the last call
+RUN/comparison.csv …       the results
+RUN/logs/                  one log a job, and Snakemake's own
+RUN/work/run.json          says that this directory is a run
+RUN/work/plan.json         what the Snakefile reads
+RUN/work/structures/       the normalised input (see structures/packs.py)
+RUN/work/jobs/MODEL/       what each job must do
+RUN/work/records/MODEL/KEY/JOB/   what the workers found (see run/records.py)
+RUN/work/done/MODEL/       one small file for each finished job
+```
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mira_cli import __version__
+from mira_cli.errors import EnvironmentNotReadyError, UsageError
+from mira_cli.files import read_json, write_json
+
+FORMAT = 1
+RESULTS = ("comparison.csv", "comparison.parquet", "energies.csv", "results.extxyz", "provenance.json")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths of one run."""
+
+    root: Path
+
+    @property
+    def work(self) -> Path:
+        """What the machinery keeps."""
+        return self.root / "work"
+
+    @property
+    def structures(self) -> Path:
+        """Packs and index of the input."""
+        return self.work / "structures"
+
+    @property
+    def jobs(self) -> Path:
+        """Job files."""
+        return self.work / "jobs"
+
+    @property
+    def plan(self) -> Path:
+        """What the Snakefile reads."""
+        return self.work / "plan.json"
+
+    @property
+    def wanted(self) -> Path:
+        """What the results must hold: changes only when that changes."""
+        return self.work / "wanted.json"
+
+    @property
+    def events(self) -> Path:
+        """Snakemake's events of the last call, as JSON lines."""
+        return self.work / "events.jsonl"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of jobs and of Snakemake."""
+        return self.root / "logs"
+
+    @property
+    def config(self) -> Path:
+        """Settings of the last call."""
+        return self.root / "run.yaml"
+
+    def done(self, slug: str, job: str) -> Path:
+        """The file that says a job is over: the only output that Snakemake knows of."""
+        return self.work / "done" / slug / f"{job}.json"
+
+    def records(self, slug: str, key: str) -> Path:
+        """Folder of all records of one model with one set of settings."""
+        return self.work / "records" / slug / key
+
+
+def is_run(root: Path) -> bool:
+    """Whether a directory is a run of ours."""
+    return (root / "work" / "run.json").is_file()
+
+
+def open_run(root: Path) -> RunDirectory:
+    """Open a run directory, or make one where there is nothing.
+
+    Raises
+    ------
+    UsageError
+        The directory holds something else, or a run of a newer MIRA.
+    EnvironmentNotReadyError
+        It cannot be written.
+    """
+    run = RunDirectory(root.absolute())
+    marker = run.work / "run.json"
+    try:
+        if run.root.exists() and not run.root.is_dir():
+            raise UsageError(f"`{root}` is a file, not a run directory", hint="choose another with `-o`")
+        if run.root.is_dir() and not is_run(run.root) and any(run.root.iterdir()):
+            raise UsageError(
+                f"`{root}` holds something that is not a MIRA run", hint="choose an empty or new directory with `-o`"
+            )
+        run.work.mkdir(parents=True, exist_ok=True)
+        if not marker.is_file():
+            write_json(marker, {"mira_run": FORMAT, "created": datetime.now(UTC).isoformat(), "mira": __version__})
+        (run.work / ".writable").touch()
+    except OSError as error:
+        raise EnvironmentNotReadyError(
+            f"cannot write the run directory `{root}`: {error.strerror}", hint="choose another with `-o`"
+        ) from error
+    if (read_json(marker) or {}).get("mira_run", FORMAT) != FORMAT:
+        raise UsageError(f"`{root}` was made by another version of MIRA", hint="choose another directory with `-o`")
+    return run

@@ -1,0 +1,106 @@
+"""Which files a user means: files, folders, globs and CSV sheets become one ordered list of sources."""
+
+from __future__ import annotations
+
+import csv
+import glob
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mira_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# A folder holds other things than structures; these are passed over without a word, all else is tried.
+NOT_STRUCTURES = {
+    ".md", ".rst", ".txt", ".html", ".pdf", ".png", ".jpg", ".svg", ".py", ".sh", ".yaml", ".yml", ".toml", ".csv",
+    ".tsv", ".log", ".ipynb", ".bib", ".zip", ".parquet", ".npz", ".sif",
+}  # fmt: skip
+EXAMPLE = "for example `mira run structures/ --models sevennet-0`"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file to read, and how its structures are named."""
+
+    path: Path
+    name: str  # first part of the structures' ids
+
+
+def find_sources(arguments: Iterable[str]) -> list[Source]:
+    """Every file that the arguments name, in order, once each.
+
+    Names are relative to the folder that was given; a name that two arguments share is led by the folder's own name.
+
+    Raises
+    ------
+    InputError
+        An argument matches nothing, or a CSV sheet has no `structure_path` column.
+    """
+    found: dict[Path, tuple[str, Path]] = {}
+    for argument in arguments:
+        for path, root in _expand(argument):
+            found.setdefault(path, (path.relative_to(root).as_posix(), root))
+    names: dict[str, int] = {}
+    for name, _ in found.values():
+        names[name] = names.get(name, 0) + 1
+    sources: list[Source] = []
+    taken: set[str] = set()
+    for path, (name, root) in found.items():
+        unique = name if names[name] == 1 else f"{root.name}/{name}"
+        while unique in taken:
+            root = root.parent  # noqa: PLW2901
+            unique = path.relative_to(root.parent).as_posix() if root != root.parent else path.as_posix()
+        taken.add(unique)
+        sources.append(Source(path, unique))
+    return sources
+
+
+def _expand(argument: str) -> Iterator[tuple[Path, Path]]:
+    """Files of one argument, each with the folder its name starts from."""
+    path = Path(argument).expanduser()
+    if path.is_dir():
+        yield from ((file, path.absolute()) for file in _files_below(path.absolute()))
+    elif path.is_file() and path.suffix == ".csv":
+        yield from _rows_of_sheet(path)
+    elif path.is_file():
+        yield path.absolute(), path.absolute().parent
+    elif matches := sorted(glob.glob(str(path), recursive=True)):  # noqa: PTH207  (absolute patterns)
+        for match in matches:
+            yield from _expand(match)
+    else:
+        raise InputError(f"no file, folder or pattern `{argument}`", hint=EXAMPLE)
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Files that may hold structures; hidden ones, known other kinds and run directories are left out."""
+    files: list[Path] = []
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            if not (entry / "work" / "run.json").is_file():
+                files += _files_below(entry)
+        elif entry.is_file() and entry.suffix.lower() not in NOT_STRUCTURES:
+            files.append(entry)
+    return files
+
+
+def _rows_of_sheet(sheet: Path) -> Iterator[tuple[Path, Path]]:
+    folder = sheet.absolute().parent
+    try:
+        with sheet.open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot read the sheet `{sheet}`: {error}") from error
+    if not rows or "structure_path" not in rows[0]:
+        raise InputError(
+            f"the sheet `{sheet}` has no row under a `structure_path` column",
+            hint="its first line must name the column",
+        )
+    for row in rows:
+        if row["structure_path"] and row["structure_path"].strip():
+            path = (folder / row["structure_path"].strip()).absolute()
+            yield path, folder if path.is_relative_to(folder) else path.parent

@@ -1,0 +1,199 @@
+"""What a user names is found, read, checked and identified; nothing is dropped without a word."""
+
+import os
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.calculators.emt import EMT
+from ase.io import write
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mira_cli.errors import InputError
+from mira_cli.structures.find import find_sources
+from mira_cli.structures.packs import load_structures, pack_path
+from mira_cli.structures.read import structure_hash
+
+
+def names(*arguments) -> list[str]:
+    return [source.name for source in find_sources(map(str, arguments))]
+
+
+def read(tmp_path, *arguments):
+    index = load_structures(tmp_path / "packs", find_sources(map(str, arguments)))
+    return {row["id"]: row for row in index.table.to_pylist()}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "in put"
+    (root / "süb").mkdir(parents=True)
+    write(root / "Cu.cif", bulk("Cu", cubic=True))
+    write(root / "süb" / "POSCAR", bulk("NaCl", "rocksalt", a=5.64))
+    write(root / "-dash.xyz", molecule("H2O"))
+    return root
+
+
+def test_folder_is_read_recursively_with_relative_names(folder) -> None:
+    (folder / "README.md").write_text("not a structure")
+    (folder / ".hidden.cif").write_text("x")
+    assert names(folder) == ["-dash.xyz", "Cu.cif", "süb/POSCAR"]
+
+
+def test_file_glob_and_folder_name_a_file_once(folder) -> None:
+    assert names(folder / "Cu.cif", folder / "*.cif", folder) == ["Cu.cif", "-dash.xyz", "süb/POSCAR"]
+
+
+def test_equal_names_below_two_folders_stay_apart(tmp_path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "x.cif", bulk("Cu"))
+    assert names(tmp_path / "a", tmp_path / "b") == ["a/x.cif", "b/x.cif"]
+
+
+def test_sheet_names_files_beside_it(folder) -> None:
+    (folder / "sheet.csv").write_text("structure_path,remark\nCu.cif,1\nsüb/POSCAR,2\ngone.cif,3\n", encoding="utf-8")
+    assert names(folder / "sheet.csv") == ["Cu.cif", "süb/POSCAR", "gone.cif"]
+
+
+@pytest.mark.parametrize("content", ["", "path\nCu.cif\n", "structure_path\n"])
+def test_sheet_without_rows_or_column_is_refused(folder, content) -> None:
+    (folder / "sheet.csv").write_text(content)
+    with pytest.raises(InputError, match="structure_path"):
+        names(folder / "sheet.csv")
+
+
+def test_missing_path_is_refused(tmp_path) -> None:
+    with pytest.raises(InputError, match="nothing-here"):
+        names(tmp_path / "nothing-here")
+
+
+def test_run_directories_inside_a_folder_are_not_input(folder) -> None:
+    (folder / "old" / "work").mkdir(parents=True)
+    (folder / "old" / "work" / "run.json").write_text("{}")
+    write(folder / "old" / "results.extxyz", bulk("Cu"))
+    assert "old/results.extxyz" not in names(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("empty.cif", b"", "empty"),
+        ("junk.dat", bytes(range(256)) * 20, "not a structure file"),
+        ("trunc.cif", b"data_\n_cell_length_a 3\n", ""),
+        ("POSCAR", b"\x00\x01\x02", "cannot be read"),
+        ("zero.xyz", b"0\n\n", "no atoms"),
+        ("bad.extxyz", b"2\nLattice=\"1 0 0 0 1 0 0 0 1\"\nCu 0 0 0\n", "cannot be read"),
+        ("dummy.xyz", b"1\n\nX 0 0 0\n", "no element"),
+    ],
+)  # fmt: skip
+def test_unusable_file_is_a_row_with_its_reason(tmp_path, folder, name, content, reason) -> None:
+    (folder / name).write_bytes(content)
+    rows = read(tmp_path, folder)
+    (bad,) = [row for row in rows.values() if row["id"].startswith(name)]
+    assert reason in bad["invalid"]
+    assert "\n" not in bad["invalid"]
+    assert sum(row["invalid"] is None for row in rows.values()) == 3
+
+
+def broken(change) -> Atoms:
+    atoms = bulk("Cu", cubic=True)
+    change(atoms)
+    return atoms
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda a: a.positions.__setitem__((0, 0), np.nan), "not finite"),
+        (lambda a: a.set_cell(np.zeros((3, 3))), "without"),
+        (lambda a: a.set_cell([[1, 0, 0], [2, 0, 0], [0, 0, 1]]), "without volume"),
+        (lambda a: a.set_cell([[4, 0, 0], [0, 4, 0], [0, 0, 0]]), "without"),
+    ],
+)
+def test_geometry_without_meaning_is_refused(tmp_path, change, reason) -> None:
+    write(tmp_path / "x.traj", broken(change))
+    (row,) = read(tmp_path, tmp_path / "x.traj").values()
+    assert reason in row["invalid"]
+
+
+def test_good_frames_before_a_broken_one_are_kept(tmp_path) -> None:
+    write(tmp_path / "x.extxyz", [bulk("Cu"), bulk("Al")])
+    with (tmp_path / "x.extxyz").open("a") as stream:
+        stream.write("5\nbroken\nCu 0 0\n")
+    rows = read(tmp_path, tmp_path / "x.extxyz")
+    assert [row["invalid"] is None for row in rows.values()] == [True, True, False]
+
+
+def test_at_sign_in_a_name_is_part_of_the_name(tmp_path) -> None:
+    write(tmp_path / "scratch.traj", [bulk("Cu"), bulk("Al")])
+    os.rename(tmp_path / "scratch.traj", tmp_path / "x@1.traj")
+    assert list(read(tmp_path, tmp_path / "x@1.traj")) == ["x@1.traj#0", "x@1.traj#1"]
+
+
+def test_references_are_kept_apart(tmp_path) -> None:
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.1, seed=1)
+    atoms.calc = EMT()
+    forces, energy = atoms.get_forces(), atoms.get_potential_energy()
+    stress = atoms.get_stress()
+    write(tmp_path / "x.extxyz", [atoms, bulk("Al")])
+    first, second = read(tmp_path, tmp_path / "x.extxyz").values()
+    assert first["reference_energy_ev"] == pytest.approx(energy, abs=1e-8)
+    assert first["reference_stress_ev_per_ang3"] == pytest.approx(list(stress), abs=1e-8)
+    assert second["reference_energy_ev"] is None
+    with np.load(pack_path(tmp_path / "packs", 0)) as pack:
+        assert np.allclose(pack["reference_forces"][:4], forces, atol=1e-7)
+        assert np.isnan(pack["reference_forces"][4:]).all()
+
+
+def test_packs_hold_the_exact_geometry(tmp_path) -> None:
+    atoms = bulk("NaCl", "rocksalt", a=5.64)
+    atoms.rattle(0.1, seed=3)
+    atoms.info.update(charge=1, spin=2)
+    write(tmp_path / "x.traj", atoms)
+    read(tmp_path, tmp_path / "x.traj")
+    with np.load(pack_path(tmp_path / "packs", 0)) as pack:
+        assert pack["positions"].tobytes() == atoms.positions.tobytes()
+        assert pack["cell"][0].tobytes() == np.asarray(atoms.cell).tobytes()
+
+
+def test_unchanged_input_is_not_read_again_and_changed_input_is(tmp_path, monkeypatch) -> None:
+    write(tmp_path / "x.cif", bulk("Cu"))
+    before = read(tmp_path, tmp_path / "x.cif")
+    monkeypatch.setattr("mira_cli.structures.packs.read_source", None)
+    assert read(tmp_path, tmp_path / "x.cif") == before
+    monkeypatch.undo()
+    write(tmp_path / "x.cif", bulk("Al"))
+    assert read(tmp_path, tmp_path / "x.cif") != before
+
+
+def test_many_structures_go_into_several_packs(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("mira_cli.structures.packs.PACK_ATOMS", 10)
+    frames = [bulk("Cu", a=3.5 + 0.01 * i, cubic=True) for i in range(8)]
+    write(tmp_path / "x.traj", frames)
+    rows = list(read(tmp_path, tmp_path / "x.traj").values())
+    assert [row["pack"] for row in rows] == [0, 0, 0, 1, 1, 1, 2, 2]
+    with np.load(pack_path(tmp_path / "packs", 2)) as pack:
+        assert pack["hash"][rows[7]["row"]].decode() == structure_hash(frames[7])
+
+
+@given(st.floats(-1e3, 1e3), st.integers(0, 3), st.integers(0, 2))
+def test_identity_follows_content(shift, atom, axis) -> None:
+    atoms = bulk("Cu", cubic=True)
+    moved = atoms.copy()
+    moved.positions[atom, axis] += shift
+    same = (moved.positions == atoms.positions).all()
+    assert (structure_hash(moved) == structure_hash(atoms)) == same
+
+
+def test_identity_ignores_minus_zero_and_labels_but_not_charge() -> None:
+    atoms = bulk("Cu")
+    other = atoms.copy()
+    other.positions[:] = -0.0
+    other.info["comment"] = "x"
+    assert structure_hash(other) == structure_hash(atoms)
+    other.info["charge"] = 1
+    assert structure_hash(other) != structure_hash(atoms)

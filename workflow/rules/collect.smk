@@ -1,0 +1,17 @@
+# Records become results. Only a small file is declared, since Snakemake deletes the declared outputs of a failed rule,
+# and an earlier table is better than none. `work/wanted.json` changes when the models or the structures of the run do.
+
+
+rule collect:
+    input:
+        wanted="work/wanted.json",
+        done=[f"work/done/{model['slug']}/{job}.json" for model in PLAN["models"] for job in model["jobs"]],
+    output:
+        "work/collected.json",
+    log:
+        "logs/collect.log",
+    localrule: True
+    params:
+        python=PLAN["python"],
+    shell:
+        "{params.python:q} -m mira_cli collect . > {log:q} 2>&1"

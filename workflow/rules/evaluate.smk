@@ -1,0 +1,29 @@
+# One rule a model, so that a model has its own image, resources and name in every log and queue.
+
+for model in PLAN["models"]:
+
+    rule:
+        name:
+            f"evaluate_{model['slug']}"
+        input:
+            job=f"work/jobs/{model['slug']}/{{job}}.json",
+        output:
+            done=f"work/done/{model['slug']}/{{job}}.json",
+        log:
+            f"logs/{model['slug']}/{{job}}.log",
+        benchmark:
+            f"logs/{model['slug']}/{{job}}.benchmark.tsv"
+        container:
+            model["sif"]
+        threads: model["threads"]
+        resources:
+            mem_mb=lambda wildcards, attempt, model=model: model["mem_mb"] * attempt,
+            runtime=model["runtime_min"],
+            gpu=model["gpu"],
+        params:
+            python=model["python"],
+            worker="/mira/workflow" if model["sif"] else PLAN["worker"],
+            records=f"work/records/{model['slug']}/{model['key']}/{{job}}",
+        shell:
+            "PYTHONPATH={params.worker:q} PYTHONDONTWRITEBYTECODE=1 exec {params.python:q} -m worker {input.job:q}"
+            " --records {params.records:q} --done {output.done:q} --threads {threads} 2>> {log:q}"
