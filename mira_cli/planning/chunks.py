@@ -23,8 +23,8 @@ def missing_rows(hashes: Array, finished: set[str]) -> Array:
     rows: Array = np.sort(first)
     rows = rows[hashes[rows] != b""]
     done = np.fromiter((h.encode() for h in finished), dtype="S32", count=len(finished))
-    rows = rows[~np.isin(hashes[rows], done)]
-    return rows
+    missing: Array = rows[~np.isin(hashes[rows], done)]
+    return missing
 
 
 def cut_chunks(rows: Array, n_atoms: Array, chunk_atoms: int, *, at_least: int = 1) -> list[Array]:
@@ -43,7 +43,9 @@ def cut_chunks(rows: Array, n_atoms: Array, chunk_atoms: int, *, at_least: int =
     """
     if len(rows) == 0:
         return []
-    cost = np.cumsum(n_atoms[rows].astype(np.int64))
-    count = min(len(rows), max(int(-(-cost[-1] // chunk_atoms)), at_least))
-    cuts = np.searchsorted(cost, cost[-1] * np.arange(1, count) / count, side="left") + 1
-    return [chunk for chunk in np.split(rows, np.unique(cuts)) if len(chunk)]
+    cost = n_atoms[rows].astype(np.int64)
+    middle = np.cumsum(cost) - cost / 2  # a structure belongs to the chunk in which its middle falls
+    total = int(cost.sum())
+    count = min(len(rows), max(-(-total // chunk_atoms), at_least))
+    chunk = (middle * count / total).astype(np.int64)
+    return np.split(rows, np.flatnonzero(np.diff(chunk)) + 1)

@@ -1,0 +1,104 @@
+"""One `mira` at a time; a dead one's processes are ended, a stranger's never."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mira_cli.errors import RunLockedError, UsageError
+from mira_cli.run.directory import open_run
+from mira_cli.run.lock import end_session, locked, note, run_mark, session_members
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from mira_cli.run.directory import open_run
+from mira_cli.run.lock import locked
+with locked(open_run(Path(sys.argv[1]))):
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    return open_run(tmp_path / "run")
+
+
+def sleeper(run, *, marked: bool = True) -> subprocess.Popen:
+    environment = dict(os.environ)
+    if marked:
+        environment["MIRA_RUN"] = run_mark(run).partition("=")[2]
+    child = subprocess.Popen(["sleep", "60"], start_new_session=True, env=environment)
+    deadline = time.monotonic() + 5
+    while marked and not session_members(child.pid, run) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return child
+
+
+def test_second_mira_is_refused_and_told_who_holds(run) -> None:
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(run.root)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "locked\n"
+    with pytest.raises(RunLockedError, match=str(holder.pid)), locked(run):
+        pass
+    holder.kill()
+    holder.wait()
+    with locked(run):
+        pass
+
+
+def test_lock_of_a_killed_mira_is_free_and_its_session_is_ended(run) -> None:
+    child = sleeper(run)
+    (run.work / "lock").write_text(json.dumps({"host": socket.gethostname(), "pid": 1, "session": child.pid}))
+    with locked(run):
+        assert child.wait(10) == -signal.SIGTERM
+
+
+def test_process_with_a_recycled_number_is_left_alone(run) -> None:
+    stranger = sleeper(run, marked=False)
+    (run.work / "lock").write_text(json.dumps({"host": socket.gethostname(), "pid": 1, "session": stranger.pid}))
+    with locked(run):
+        assert stranger.poll() is None
+    stranger.kill()
+    stranger.wait()
+
+
+def test_session_on_another_host_is_left_alone(run) -> None:
+    child = sleeper(run)
+    (run.work / "lock").write_text(json.dumps({"host": "elsewhere", "pid": 1, "session": child.pid}))
+    with locked(run):
+        assert child.poll() is None
+    end_session(child.pid, run)
+    assert child.wait(10) == -signal.SIGTERM
+
+
+def test_process_that_ignores_sigterm_is_killed(run) -> None:
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('x', flush=True); time.sleep(60)"
+    environment = {**os.environ, "MIRA_RUN": str(run.root)}
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], start_new_session=True, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout.readline() == "x\n"
+    end_session(child.pid, run, patience_s=0.3)
+    assert child.wait(10) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("content", ["", "not json", "[]", "{}"])
+def test_damaged_lock_file_locks_nothing_out(run, content) -> None:
+    (run.work / "lock").write_text(content)
+    with locked(run) as stream:
+        note(stream, session=None)
+
+
+def test_directory_with_something_else_is_refused(tmp_path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(UsageError, match="not a MIRA run"):
+        open_run(tmp_path)
+    with pytest.raises(UsageError, match="is a file"):
+        open_run(tmp_path / "thesis.tex")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["thesis.tex"]

@@ -1,0 +1,96 @@
+"""The plan packs exactly what is missing."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mira_cli.catalogue.lookup import built_in, find_models
+from mira_cli.config import build_config
+from mira_cli.engine.argv import build_argv
+from mira_cli.engine.profile import find_profile
+from mira_cli.errors import UsageError
+from mira_cli.planning.chunks import cut_chunks, missing_rows
+from mira_cli.planning.resolve import resolve_models
+from mira_cli.run.directory import RunDirectory
+
+VERSIONS = {"host": {"ase": "3.29.0"}, "fairchem-sevennet": {"sevenn": "0.13.0"}, "matgl": {"chgnet": "0.4.2"}}
+
+
+def resolve(*names: str, versions=VERSIONS, **settings):
+    config = build_config({"structures": ["x"], "models": list(names), **settings}, [])
+    return resolve_models(find_models(names, built_in()), built_in(), config, versions)
+
+
+@given(
+    st.lists(st.integers(1, 400), min_size=1, max_size=200),
+    st.integers(1, 3000),
+    st.integers(1, 6),
+)
+def test_chunks_hold_every_row_once_in_order(n_atoms, chunk_atoms, at_least) -> None:
+    rows = np.arange(len(n_atoms))
+    chunks = cut_chunks(rows, np.array(n_atoms), chunk_atoms, at_least=at_least)
+    assert np.concatenate(chunks).tolist() == rows.tolist()
+    count = min(len(n_atoms), max(-(-sum(n_atoms) // chunk_atoms), at_least))
+    limit = sum(n_atoms) / count
+    assert all(sum(np.array(n_atoms)[c]) <= limit + max(n_atoms) for c in chunks)
+
+
+def test_nothing_missing_is_no_chunk() -> None:
+    assert cut_chunks(np.array([], dtype=int), np.array([3]), 10, at_least=4) == []
+
+
+def test_duplicates_and_invalid_are_not_computed() -> None:
+    hashes = np.array([b"a", b"", b"b", b"a", b"c", b""], dtype="S32")
+    assert missing_rows(hashes, set()).tolist() == [0, 2, 4]
+    assert missing_rows(hashes, {"b"}).tolist() == [0, 4]
+    assert missing_rows(hashes, {"a", "b", "c", "zzz"}).tolist() == []
+
+
+def test_key_follows_what_changes_numbers_and_nothing_else() -> None:
+    (base,) = resolve("lj")
+    assert resolve("lj", device="cpu", threads=3, chunk_atoms=5, mem_mb=500)[0].key == base.key
+    assert resolve("lj", options={"lj": {"sigma": 2.0}})[0].key != base.key
+    assert resolve("lj", versions={**VERSIONS, "host": {"ase": "3.30.0"}})[0].key != base.key
+    keys = [model.key for model in resolve("sevennet-0", "sevennet-l3i5", "sevennet-mf-0-pbe", "sevennet-mf-0-r2scan")]
+    assert len(set(keys)) == 4
+
+
+@pytest.mark.parametrize(
+    ("names", "settings", "message"),
+    [
+        (["sevennet-0"], {"dtype": "float64"}, "does not run in float64"),
+        (["lj"], {"options": {"lj": {"modal": "x"}}}, "no option `modal`"),
+        (["sevennet-mf-0-pbe"], {"options": {"sevennet-mf-0-pbe": {"modal": "R2SCAN"}}}, "no option `modal`"),
+        (["lj"], {"options": {"emt": {"x": 1}}}, "not among the run's models"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(names, settings, message) -> None:
+    with pytest.raises(UsageError, match=message):
+        resolve(*names, **settings)
+
+
+def test_argv_is_a_list_that_survives_odd_paths(tmp_path) -> None:
+    run = RunDirectory(tmp_path / "a b'c")
+    profile = find_profile("local")
+    argv = build_argv(run, profile, assets=tmp_path / "x y", runtime="apptainer", gpus=2)
+    assert argv[argv.index("--directory") + 1] == str(tmp_path / "a b'c")
+    assert argv[argv.index("--resources") + 1] == "gpu=2"
+    (apptainer,) = [a for a in argv if a.startswith("--apptainer-args=")]
+    assert "--nv" in apptainer
+    assert f"'{tmp_path}/x y/workflow:/mira/workflow:ro'" in apptainer
+    assert "--software-deployment-method" not in build_argv(run, profile, assets=tmp_path, runtime="venv")
+
+
+def test_profile_that_counts_gpus_is_not_overruled(tmp_path) -> None:
+    profile = dataclasses.replace(find_profile("local"), settings={"resources": {"gpu": 8}})
+    argv = build_argv(RunDirectory(tmp_path), profile, assets=tmp_path, runtime="venv", gpus=2)
+    assert "--resources" not in argv
+
+
+def test_unknown_profile_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UsageError) as caught:
+        find_profile("locl")
+    assert "`local`" in str(caught.value.hint)

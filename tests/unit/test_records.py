@@ -1,0 +1,71 @@
+"""Records survive what a kill leaves behind, and a number is never made up."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mira_cli.run.records import best_records, finished, read_records
+
+
+def line(structure: str, status: str = "ok", row: int | None = 0, n_atoms: int = 2, energy: float | None = -1.0) -> str:
+    record = {"kind": "record", "structure": structure, "status": status, "error": None, "energy_ev": energy,
+              "stress_ev_per_ang3": None, "n_atoms": n_atoms, "forces_row": row, "wall_s": 0.1, "batch_size": 1}  # fmt: skip
+    return json.dumps(record) + "\n"
+
+
+def job(folder, name: str, text: str, atoms: int = 0):
+    (folder / name).mkdir(parents=True)
+    (folder / name / "records.jsonl").write_text(text)
+    np.arange(3.0 * atoms).tofile(folder / name / "forces.f64")
+
+
+def test_every_truncation_of_a_file_reads_as_a_prefix(tmp_path) -> None:
+    text = (
+        json.dumps({"kind": "attempt", "host": "h"}) + "\n" + line("a") + line("b", row=2) + line("c", "failed", None)
+    )
+    for cut in range(len(text) + 1):
+        folder = tmp_path / str(cut)
+        job(folder, "j", text[:cut], atoms=4)
+        found = [record.structure for record in read_records(folder)]
+        assert found == ["a", "b", "c"][: len(found)]
+        assert len(found) == max(0, text[:cut].count("\n") - 1)
+
+
+@pytest.mark.parametrize("junk", ["not json\n", "[]\n", "{}\n", '{"kind": "record"}\n', "\x00\x00\n"])
+def test_damaged_lines_are_left_out(tmp_path, junk) -> None:
+    job(tmp_path, "j", line("a") + junk + line("b", row=2), atoms=4)
+    assert finished(tmp_path) == {"a", "b"}
+
+
+def test_ok_without_its_forces_is_no_record(tmp_path) -> None:
+    job(tmp_path, "j", line("a") + line("b", row=2), atoms=3)
+    assert finished(tmp_path) == {"a"}
+
+
+def test_ok_without_energy_is_no_record(tmp_path) -> None:
+    job(tmp_path, "j", line("a", energy=None), atoms=2)
+    assert finished(tmp_path) == set()
+
+
+def test_ok_wins_over_failed_in_any_order(tmp_path) -> None:
+    job(tmp_path, "1", line("a") + line("b", "failed", None), atoms=2)
+    job(tmp_path, "2", line("a", "failed", None) + line("b"), atoms=2)
+    assert {s: r.status for s, r in best_records(tmp_path).items()} == {"a": "ok", "b": "ok"}
+
+
+def test_retry_wants_all_but_ok(tmp_path) -> None:
+    job(tmp_path, "1", line("a") + line("b", "oom", None), atoms=2)
+    assert finished(tmp_path) == {"a", "b"}
+    assert finished(tmp_path, retry=True) == {"a"}
+
+
+def test_forces_are_those_of_the_record(tmp_path) -> None:
+    job(tmp_path, "1", line("a") + line("b", row=2, n_atoms=1), atoms=3)
+    assert best_records(tmp_path)["b"].forces().tolist() == [[6.0, 7.0, 8.0]]
+
+
+def test_attempt_belongs_to_the_records_after_it(tmp_path) -> None:
+    attempts = [json.dumps({"kind": "attempt", "host": host}) + "\n" for host in ("one", "two")]
+    job(tmp_path, "1", attempts[0] + line("a") + attempts[1] + line("b"), atoms=2)
+    assert {s: r.attempt["host"] for s, r in best_records(tmp_path).items()} == {"a": "one", "b": "two"}

@@ -1,0 +1,151 @@
+"""Record files survive being cut anywhere, garbage, and a full disk."""
+
+import errno
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from ase import Atoms
+from worker.contract import Outcome
+from worker.errors import WorkerError
+from worker.records import ROW_BYTES, Records, locked
+from worker.structures import Structure, read_pack
+from worker_jobs import write_pack
+
+
+@pytest.fixture(scope="module")
+def structures(tmp_path_factory):
+    file = tmp_path_factory.mktemp("pack") / "pack.npz"
+    hashes = write_pack(file, [Atoms(f"H{n}", positions=np.zeros((n, 3))) for n in (3, 1, 2, 2, 1)])
+    pack = read_pack(file)
+    return [Structure(h, int(pack.arrays["natoms"][i]), pack, i) for i, h in enumerate(hashes)]
+
+
+def outcome_of(structure: Structure) -> Outcome:
+    """Numbers that say whose they are; the fourth structure fails, and so has none."""
+    if structure.row == 3:
+        return Outcome("failed", "it was to be")
+    forces = structure.row + np.arange(3.0 * structure.n_atoms).reshape(-1, 3) / 100
+    return Outcome("ok", None, float(structure.row), forces, np.full(6, float(structure.row)))
+
+
+def write_missing(folder, structures) -> None:
+    records = Records(folder)
+    todo = [s for s in structures if s.hash not in records.ledger.statuses]
+    if todo:
+        records.append_attempt({"started": "now"})
+    for batch in (todo[:2], todo[2:4], todo[4:]):
+        if batch:
+            done = [(s, outcome_of(s)) for s in batch]
+            records.append(done, batch_size=len(batch), wall_s=1.0, max_rss_mb=1.0)
+    records.close()
+
+
+def check_complete(folder, structures) -> None:
+    forces = np.fromfile(folder / "forces.f64").reshape(-1, 3)
+    lines = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+    records = [line for line in lines if line["kind"] == "record"]
+    assert sorted(r["structure"] for r in records) == sorted(s.hash for s in structures)
+    by_hash = {r["structure"]: r for r in records}
+    for s in structures:
+        record, expected = by_hash[s.hash], outcome_of(s)
+        assert record["status"] == expected.status
+        assert record["energy_ev"] == expected.energy_ev
+        if expected.forces_ev_per_ang is not None:
+            row = record["forces_row"]
+            np.testing.assert_array_equal(forces[row : row + s.n_atoms], expected.forces_ev_per_ang)
+    assert len(forces) == sum(s.n_atoms for s in structures if s.row != 3)
+
+
+@pytest.fixture
+def complete(tmp_path, structures):
+    folder = tmp_path / "complete"
+    folder.mkdir()
+    write_missing(folder, structures)
+    check_complete(folder, structures)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["records.jsonl", "forces.f64"])
+def test_a_file_cut_at_any_byte_is_mended(tmp_path, complete, structures, name):
+    whole = (complete / name).read_bytes()
+    for size in range(len(whole)):
+        folder = tmp_path / "cut"
+        shutil.copytree(complete, folder)
+        (folder / name).write_bytes(whole[:size])
+        records = Records(folder)
+        if name == "records.jsonl":
+            lines = whole[:size].count(b"\n")
+            assert len(records.ledger.statuses) == max(0, lines - 1), "a line that is whole was lost"
+        assert records.ledger.force_rows * ROW_BYTES == (folder / "forces.f64").stat().st_size
+        records.close()
+        write_missing(folder, structures)
+        check_complete(folder, structures)
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x00" * 50 + b"\n",
+        b"not json\n",
+        b"[1, 2]\n",
+        b'{"kind": "record"}\n',
+        b'{"kind": "record", "structure": "x", "status": "ok", "n_atoms": 2, "forces_row": 99, "wall_s": 1, "batch_size": 1}\n',
+        b'{"kind": "record", "structure": "x", "status": "great", "n_atoms": 2, "forces_row": null, "wall_s": 1, "batch_size": 1}\n',
+    ],
+)
+def test_garbage_costs_only_what_follows_it(complete, structures, garbage):
+    log = complete / "records.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join([*lines[:3], garbage, *lines[3:]]))
+    records = Records(complete)
+    assert len(records.ledger.statuses) == 2
+    assert log.read_bytes() == b"".join(lines[:3])
+    records.close()
+    write_missing(complete, structures)
+    check_complete(complete, structures)
+
+
+def test_a_full_disk_leaves_whole_records_only(tmp_path, structures, monkeypatch):
+    records = Records(tmp_path)
+    records.append([(structures[0], outcome_of(structures[0]))], batch_size=1, wall_s=1.0, max_rss_mb=1.0)
+    before = [(tmp_path / name).read_bytes() for name in ("records.jsonl", "forces.f64")]
+    real_write, room = os.write, 60
+
+    def write_until_full(fd, data):
+        nonlocal room
+        if room == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = real_write(fd, bytes(data[:room]))
+        room -= written
+        return written
+
+    for room in range(0, 300, 7):  # noqa: B020 - the room that is left
+        monkeypatch.setattr(os, "write", write_until_full)
+        with pytest.raises(OSError, match="No space left"):
+            records.append([(s, outcome_of(s)) for s in structures[1:]], batch_size=4, wall_s=1.0, max_rss_mb=1.0)
+        monkeypatch.undo()
+        assert [(tmp_path / name).read_bytes() for name in ("records.jsonl", "forces.f64")] == before
+    records.close()
+    write_missing(tmp_path, structures)
+    check_complete(tmp_path, structures)
+
+
+def test_wall_time_is_shared_by_atoms(complete):
+    lines = [json.loads(line) for line in (complete / "records.jsonl").read_text().splitlines()]
+    assert [line["wall_s"] for line in lines[1:3]] == [0.75, 0.25]
+
+
+def test_only_one_worker_may_write(tmp_path):
+    with (
+        locked(tmp_path / "records"),
+        pytest.raises(WorkerError, match=f"process {os.getpid()} on .* is at work") as refused,
+        locked(tmp_path / "records"),
+    ):
+        pass
+    assert refused.value.code == 75
+    with locked(tmp_path / "records"):
+        pass
