@@ -23,7 +23,7 @@ def print_results(run: RunDirectory) -> bool:
     """Print counts and energies of a collected run on stdout; True if every row is `ok`."""
     import pyarrow.parquet as pq
 
-    table = pq.read_table(run.root / "comparison.parquet")
+    table = pq.ParquetFile(run.root / "comparison.parquet").read()
     rows = table.select(
         ["structure_id", "model", "status", "error", "energy_per_atom_ev", "level_of_theory"]
     ).to_pylist()

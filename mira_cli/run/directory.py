@@ -102,7 +102,11 @@ def open_run(root: Path) -> RunDirectory:
     try:
         if run.root.exists() and not run.root.is_dir():
             raise UsageError(f"`{root}` is a file, not a run directory", hint="choose another with `-o`")
-        if run.root.is_dir() and not is_run(run.root) and any(run.root.iterdir()):
+        if (
+            run.root.is_dir()
+            and not is_run(run.root)
+            and any(entry.name != ".snakemake" for entry in run.root.iterdir())
+        ):
             raise UsageError(
                 f"`{root}` holds something that is not a MIRA run", hint="choose an empty or new directory with `-o`"
             )

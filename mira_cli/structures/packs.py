@@ -86,7 +86,8 @@ def open_index(folder: Path) -> StructureIndex:
     """The index that `load_structures` wrote."""
     import pyarrow.parquet as pq
 
-    return StructureIndex(folder, pq.read_table(folder / "index.parquet"))
+    # not read_table: that imports pandas where it is installed, which takes a second
+    return StructureIndex(folder, pq.ParquetFile(folder / "index.parquet").read())
 
 
 def write_packs(folder: Path, structures: Iterable[Structure]) -> Iterator[pa.Table]:

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 from ase import Atoms
+
+from tests.unit.worker_jobs import write_pack
 from worker.contract import judged, refusal
-from worker.families.base import Result
 from worker.failures import Failure, kind_of
+from worker.families.base import Result
 from worker.job import Source
 from worker.structures import read_structures
-from worker_jobs import write_pack
 
 NAN = float("nan")
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+
+from tests.unit.worker_jobs import hash_of, write_job, write_pack
 from worker.errors import WorkerError
 from worker.job import Source, read_job
 from worker.structures import read_structures
-from worker_jobs import hash_of, write_job, write_pack
 
 
 def change(file: Path, **changes) -> None:

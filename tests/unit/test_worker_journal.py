@@ -4,6 +4,7 @@ import errno
 import json
 
 import pytest
+
 from worker import journal as journal_module
 from worker.journal import Journal, after_death
 

@@ -8,6 +8,7 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
+
 from worker.prepare import RefusedError, prepare
 
 CUTOFF_ANG = 6.0
@@ -38,10 +39,9 @@ def check_normal(atoms: Atoms) -> None:
 @pytest.mark.parametrize("cell", [np.diag([4.0, 5.0, 6.0]), SKEWED, SKEWED[[1, 0, 2]]], ids=["box", "skewed", "left"])
 def test_energy_and_forces_do_not_change(pbc, cell):
     rng = np.random.default_rng(1)
-    # atoms in several cells along every axis, as an unwrapped trajectory has them
-    positions = (
-        np.arange(4)[:, None] * 2.3 + rng.normal(scale=0.2, size=(4, 3)) + 2 * rng.integers(-1, 2, (4, 3)) @ cell * pbc
-    )
+    chain = np.arange(4)[:, None] * 2.3 / np.sqrt(3) + rng.normal(scale=0.2, size=(4, 3))
+    cells_away = rng.integers(-2, 3, (4, 3)) * pbc  # as an unwrapped trajectory has its atoms
+    positions = chain + cells_away @ cell
     atoms = Atoms("Cu4", positions=positions, cell=cell, pbc=pbc)
     prepared = prepare(atoms, CUTOFF_ANG)
     check_normal(prepared.atoms)

@@ -8,11 +8,12 @@ import shutil
 import numpy as np
 import pytest
 from ase import Atoms
+
+from tests.unit.worker_jobs import hash_of, write_pack
 from worker.contract import Outcome
 from worker.errors import WorkerError
 from worker.records import ROW_BYTES, Records, locked
 from worker.structures import Structure, read_pack
-from worker_jobs import write_pack
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,12 @@ def check_complete(folder, structures) -> None:
     assert len(forces) == sum(s.n_atoms for s in structures if s.row != 3)
 
 
+def record_line(**changes) -> bytes:
+    """A record that has lost its forces, or whatever is changed about it."""
+    record = {"kind": "record", "structure": "x", "status": "ok", "n_atoms": 2, "forces_row": 0}
+    return json.dumps(record | {"wall_s": 1.0, "batch_size": 1} | changes).encode() + b"\n"
+
+
 @pytest.fixture
 def complete(tmp_path, structures):
     folder = tmp_path / "complete"
@@ -69,7 +76,8 @@ def complete(tmp_path, structures):
 
 
 @pytest.mark.parametrize("name", ["records.jsonl", "forces.f64"])
-def test_a_file_cut_at_any_byte_is_mended(tmp_path, complete, structures, name):
+def test_a_file_cut_at_any_byte_is_mended(tmp_path, complete, structures, name, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # thousands of them, and no power cut to survive
     whole = (complete / name).read_bytes()
     for size in range(len(whole)):
         folder = tmp_path / "cut"
@@ -93,8 +101,10 @@ def test_a_file_cut_at_any_byte_is_mended(tmp_path, complete, structures, name):
         b"not json\n",
         b"[1, 2]\n",
         b'{"kind": "record"}\n',
-        b'{"kind": "record", "structure": "x", "status": "ok", "n_atoms": 2, "forces_row": 99, "wall_s": 1, "batch_size": 1}\n',
-        b'{"kind": "record", "structure": "x", "status": "great", "n_atoms": 2, "forces_row": null, "wall_s": 1, "batch_size": 1}\n',
+        record_line(forces_row=99),
+        record_line(status="great"),
+        record_line(n_atoms="2"),
+        record_line(structure=hash_of(0)),
     ],
 )
 def test_garbage_costs_only_what_follows_it(complete, structures, garbage):
@@ -109,13 +119,11 @@ def test_garbage_costs_only_what_follows_it(complete, structures, garbage):
     check_complete(complete, structures)
 
 
-def test_a_full_disk_leaves_whole_records_only(tmp_path, structures, monkeypatch):
-    records = Records(tmp_path)
-    records.append([(structures[0], outcome_of(structures[0]))], batch_size=1, wall_s=1.0, max_rss_mb=1.0)
-    before = [(tmp_path / name).read_bytes() for name in ("records.jsonl", "forces.f64")]
-    real_write, room = os.write, 60
+def disk_with(room: int):
+    """An `os.write` to a disk that has room for so many bytes."""
+    real_write = os.write
 
-    def write_until_full(fd, data):
+    def write(fd, data):
         nonlocal room
         if room == 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -123,8 +131,15 @@ def test_a_full_disk_leaves_whole_records_only(tmp_path, structures, monkeypatch
         room -= written
         return written
 
-    for room in range(0, 300, 7):  # noqa: B020 - the room that is left
-        monkeypatch.setattr(os, "write", write_until_full)
+    return write
+
+
+def test_a_full_disk_leaves_whole_records_only(tmp_path, structures, monkeypatch):
+    records = Records(tmp_path)
+    records.append([(structures[0], outcome_of(structures[0]))], batch_size=1, wall_s=1.0, max_rss_mb=1.0)
+    before = [(tmp_path / name).read_bytes() for name in ("records.jsonl", "forces.f64")]
+    for room in range(0, 300, 7):
+        monkeypatch.setattr(os, "write", disk_with(room))
         with pytest.raises(OSError, match="No space left"):
             records.append([(s, outcome_of(s)) for s in structures[1:]], batch_size=4, wall_s=1.0, max_rss_mb=1.0)
         monkeypatch.undo()

@@ -35,7 +35,7 @@ def write_pack(file: Path, structures: list) -> list[str]:
     return hashes
 
 
-def write_job(folder: Path, structures: list, *, model: dict | None = None, **changes) -> list[str]:
+def write_job(folder: Path, structures: list, /, *, model: dict | None = None, **changes) -> list[str]:
     """Write job.json and its pack into a run directory, for `emt` if nothing else is said."""
     (folder / "work").mkdir(exist_ok=True)
     hashes = write_pack(folder / "work/00000.npz", structures)

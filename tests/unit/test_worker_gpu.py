@@ -1,0 +1,123 @@
+"""GPU leases: one worker a GPU, whoever dies."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.unit.worker_jobs import WORKFLOW
+from worker import device, gpu
+from worker.errors import WorkerError
+from worker.job import Checkpoint, Job, Model
+
+HOLD = """
+import json, sys, time
+from pathlib import Path
+from worker import gpu
+held = gpu.lease(sys.argv[2].split(","), Path(sys.argv[1]))
+begin = time.monotonic()
+time.sleep(float(sys.argv[3]))
+print(json.dumps([held.gpu, begin, time.monotonic()]), flush=True)
+"""
+
+
+def hold(folder: Path, gpus: str, seconds: float) -> subprocess.Popen:
+    command = [sys.executable, "-c", HOLD, str(folder), gpus, str(seconds)]
+    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(WORKFLOW)}, stdout=subprocess.PIPE)
+
+
+def job(device: str, gpus: tuple[str, ...]) -> Job:
+    model = Model("m", "sevennet", Checkpoint("x", None), {}, "float32", None, stress=True)
+    return Job("a", model, "k", "singlepoint", {}, device, gpus, None, {}, ())
+
+
+def test_nobody_shares_a_gpu(tmp_path):
+    workers = [hold(tmp_path, "0,1", 0.3) for _ in range(6)]
+    held = [json.loads(worker.communicate(timeout=60)[0]) for worker in workers]
+    for name in ("0", "1"):
+        times = sorted((begin, end) for lent, begin, end in held if lent == name)
+        assert times, f"GPU {name} was never lent"
+        assert all(one[1] <= other[0] for one, other in itertools.pairwise(times))
+
+
+def test_a_dead_worker_holds_nothing(tmp_path):
+    holder = hold(tmp_path, "7", 600)
+    while not (tmp_path / "7.lock").exists() or not (tmp_path / "7.lock").read_text():
+        time.sleep(0.02)
+    waiting = hold(tmp_path, "7", 0)
+    time.sleep(0.5)
+    assert waiting.poll() is None, "two workers have one GPU"
+    holder.send_signal(signal.SIGKILL)
+    holder.communicate()
+    assert json.loads(waiting.communicate(timeout=60)[0])[0] == "7"
+
+
+def test_a_released_gpu_can_be_lent_again(tmp_path):
+    gpu.lease(["0"], tmp_path).release()
+    gpu.lease(["0"], tmp_path).release()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "visible", "expected"),
+    [
+        (["0", "1"], None, ("0", "1")),
+        (["0", "1"], "1", ("1",)),
+        (["0", "1"], "1,2", ("1",)),
+        (["0", "1"], "", ()),
+        (["0", "1"], "-1", ()),
+        (["0", "1"], "GPU-a, GPU-b", ("GPU-a", "GPU-b")),
+        ([], "0", ()),
+    ],
+)
+def test_the_surroundings_are_respected(gpus, visible, expected):
+    assert gpu.leasable(gpus, visible) == expected
+
+
+@pytest.fixture
+def surroundings(tmp_path, monkeypatch):
+    """No SLURM, no choice of GPUs, and lock files of this test's own."""
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    monkeypatch.setattr(gpu, "lock_folder", lambda: tmp_path)
+    return monkeypatch
+
+
+def test_a_lease_makes_one_gpu_visible(surroundings):
+    lease = device.reserve(job("auto", ("1", "3")), "torch")
+    assert lease.gpu == os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+    lease.release()
+
+
+def test_the_cpu_sees_no_gpu(surroundings):
+    assert device.reserve(job("cpu", ("2",)), "torch") is None
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_slurm_has_chosen(surroundings):
+    surroundings.setenv("SLURM_JOB_ID", "1")
+    assert device.reserve(job("cuda", ("0",)), "torch") is None
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,3"
+
+
+def test_nothing_to_lease(surroundings):
+    assert device.reserve(job("auto", ()), "torch") is None
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,3"
+
+
+def test_gpus_that_are_not_visible(surroundings):
+    assert device.reserve(job("auto", ("0",)), "torch") is None
+    with pytest.raises(WorkerError, match="none of the GPUs 0 is in CUDA_VISIBLE_DEVICES=2,3"):
+        device.reserve(job("cuda", ("0",)), "torch")
+
+
+def test_a_family_without_gpu(surroundings, tmp_path):
+    assert device.reserve(job("auto", ("2",)), None) is None
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(WorkerError, match="runs on the CPU only"):
+        device.reserve(job("cuda", ("2",)), None)
