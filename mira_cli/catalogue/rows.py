@@ -11,7 +11,7 @@ from mira_cli.catalogue.elements import parse_elements
 
 # `PBE+U` is the Materials Project's mixture: PBE, with a Hubbard U for some transition-metal oxides and fluorides.
 LevelOfTheory: TypeAlias = Literal[
-    "PBE", "PBE+U", "PBEsol", "RPBE", "r2SCAN", "wB97M-V", "wB97M-D3", "CCSD(T)", "empirical", "none"
+    "PBE", "PBE+U", "PBEsol", "RPBE", "r2SCAN", "wB97M-V", "wB97M-D3", "CCSD(T)", "empirical"
 ]
 Dtype: TypeAlias = Literal["float32", "float64"]
 Option: TypeAlias = bool | int | float | str | None
@@ -56,6 +56,7 @@ class Model(Row):
     dtype: Dtype | None = None  # default: the family's first
     training_data: list[str] = []
     level_of_theory: LevelOfTheory | None = None
+    energy_correction: Literal["none", "MP2020"] | None = None  # what was added to the training energies
     dispersion: Literal["none", "included"] | None = None
     elements: Annotated[frozenset[int] | None, BeforeValidator(parse_elements)] = None
     forces: Literal["conservative", "direct"] | None = None

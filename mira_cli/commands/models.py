@@ -105,6 +105,7 @@ def describe(name: str, model: Model, catalogue: Catalogue) -> dict[str, Any]:
         "dtype": model.dtype or family.dtypes[0],
         "training_data": model.training_data,
         "level_of_theory": model.level_of_theory,
+        "energy_correction": model.energy_correction,
         "dispersion": model.dispersion,
         "forces": model.forces,
         "stress": model.stress,

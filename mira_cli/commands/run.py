@@ -150,8 +150,7 @@ def _any_job_failed(run: Any) -> bool:
 
 
 def _is_collected(run: Any) -> bool:
-    collected = run.work / "collected.json"
-    return bool(collected.is_file() and collected.stat().st_mtime >= run.wanted.stat().st_mtime)
+    return bool(run.collected.is_file() and run.collected.stat().st_mtime >= run.wanted.stat().st_mtime)
 
 
 def _note_call(run: Any, *, planning_s: float) -> None:

@@ -6,13 +6,13 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
+from mira_cli.planning.plan import WORKER_IN_IMAGE
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mira_cli.engine.profile import Profile
     from mira_cli.run.directory import RunDirectory
-
-WORKER_IN_IMAGE = "/mira/workflow"
 
 
 def build_argv(run: RunDirectory, profile: Profile, *, assets: Path, runtime: str, gpus: int = 0) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mira_cli import paths
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 HOST = "host"
+WORKER_IN_IMAGE = "/mira/workflow"
 
 
 @dataclass(frozen=True)
@@ -170,15 +170,17 @@ def write_plan(
     }
     if read_json(run.wanted) != wanted:
         write_json(run.wanted, wanted)
+    if plan.jobs:  # Snakemake takes an existing end product for done, even if what it was made of is missing
+        run.collected.unlink(missing_ok=True)
     write_json(run.plan, _plan_file(plan, config, images, machine))
 
 
 def _plan_file(plan: Plan, config: RunConfig, images: Mapping[str, ImageUse], machine: Machine) -> dict[str, Any]:
     threads = config.threads or max(1, machine.cores // max(1, min(len(plan.jobs), machine.slots)))
+    worker = str(paths.assets() / "workflow")
     return {
         "schema": SCHEMA,
         "python": sys.executable,
-        "worker": str(Path(paths.assets()) / "workflow"),
         "models": [
             {
                 "name": model.name,
@@ -186,6 +188,7 @@ def _plan_file(plan: Plan, config: RunConfig, images: Mapping[str, ImageUse], ma
                 "key": model.key,
                 "image": model.image,
                 "python": images[model.image].python,
+                "worker": WORKER_IN_IMAGE if images[model.image].sif else worker,
                 "sif": images[model.image].sif,
                 "jobs": [job.id for job in plan.jobs if job.model == model.name],
                 "threads": threads,

@@ -52,7 +52,7 @@ def collect(run: RunDirectory) -> None:
     _write_csv(energies_table(index, models), run.root / "energies.csv", pa.csv)
     write_frames(index, models, run.root / "results.extxyz")
     write_json(run.root / "provenance.json", provenance(run, index, models))
-    write_json(run.work / "collected.json", {"collected": datetime.now(UTC).isoformat(), "rows": table.num_rows})
+    write_json(run.collected, {"collected": datetime.now(UTC).isoformat(), "rows": table.num_rows})
 
 
 def load_results(run: RunDirectory) -> tuple[StructureIndex, list[ModelResults]]:
@@ -87,7 +87,7 @@ def _why_missing(run: RunDirectory, slug: str) -> str:
     for log in logs:
         if not run.done(slug, log.stem).exists():
             words = last_words(log)
-            return f"job failed: {words}" if words else "job failed without a message"
+            return f"job failed: {words}" if words else "job died without a message (killed, or out of memory)"
     return "not computed yet"
 
 

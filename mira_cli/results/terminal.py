@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mira_cli.run.directory import RunDirectory
 
-MOST_ROWS = 40
+MOST_ROWS = 20
 
 
 def print_results(run: RunDirectory) -> bool:
@@ -25,16 +25,13 @@ def print_results(run: RunDirectory) -> bool:
 
     table = pq.ParquetFile(run.root / "comparison.parquet").read()
     rows = table.select(
-        ["structure_id", "model", "status", "error", "energy_per_atom_ev", "level_of_theory"]
+        ["structure_id", "model", "status", "error", "energy_per_atom_ev", "level_of_theory", "energy_correction"]
     ).to_pylist()
     models = list(dict.fromkeys(row["model"] for row in rows))
     console.out.print(_energies(rows, models))
     console.out.print(_counts(rows, models, table))
     _tell_failures(rows)
-    theories = {row["level_of_theory"] for row in rows if row["level_of_theory"] not in {None, "none"}}
-    if len(theories) > 1:
-        console.warn(f"these models were trained on different levels of theory ({', '.join(sorted(theories))}): "
-                     "their energies have different zeros; compare differences, forces and stresses")  # fmt: skip
+    _tell_references(rows, models)
     return all(row["status"] == "ok" for row in rows)
 
 
@@ -82,6 +79,25 @@ def _counts(rows: list[dict[str, Any]], models: list[str], comparison: pa.Table)
             ", ".join(devices),
         )
     return table
+
+
+def _tell_references(rows: list[dict[str, Any]], models: list[str]) -> None:
+    """Warn where energies of these models have different zeros, so that nobody subtracts them."""
+    for column, what in (
+        ("level_of_theory", "were trained on different levels of theory"),
+        ("energy_correction", "were trained on energies with different corrections"),
+    ):
+        values: dict[str, list[str]] = {}
+        for model in models:
+            value = next(row[column] for row in rows if row["model"] == model)
+            if value is not None:
+                values.setdefault(value, []).append(model)
+        if len(values) > 1:
+            groups = "; ".join(f"{value}: {', '.join(names)}" for value, names in values.items())
+            console.warn(
+                f"these models {what} ({groups}): their energies have different zeros",
+                hint="compare forces, stresses, and energy differences at one composition",
+            )
 
 
 def _tell_failures(rows: list[dict[str, Any]]) -> None:

@@ -59,6 +59,11 @@ class RunDirectory:
         return self.work / "wanted.json"
 
     @property
+    def collected(self) -> Path:
+        """Says that the results were written."""
+        return self.work / "collected.json"
+
+    @property
     def events(self) -> Path:
         """Snakemake's events of the last call, as JSON lines."""
         return self.work / "events.jsonl"

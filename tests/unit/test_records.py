@@ -9,8 +9,18 @@ from mira_cli.run.records import best_records, finished, read_records
 
 
 def line(structure: str, status: str = "ok", row: int | None = 0, n_atoms: int = 2, energy: float | None = -1.0) -> str:
-    record = {"kind": "record", "structure": structure, "status": status, "error": None, "energy_ev": energy,
-              "stress_ev_per_ang3": None, "n_atoms": n_atoms, "forces_row": row, "wall_s": 0.1, "batch_size": 1}  # fmt: skip
+    record = {
+        "kind": "record",
+        "structure": structure,
+        "status": status,
+        "error": None,
+        "energy_ev": energy,
+        "stress_ev_per_ang3": None,
+        "n_atoms": n_atoms,
+        "forces_row": row,
+        "wall_s": 0.1,
+        "batch_size": 1,
+    }
     return json.dumps(record) + "\n"
 
 

@@ -1,7 +1,5 @@
 """What a user names is found, read, checked and identified; nothing is dropped without a word."""
 
-import os
-
 import numpy as np
 import pytest
 from ase import Atoms
@@ -85,7 +83,7 @@ def test_run_directories_inside_a_folder_are_not_input(folder) -> None:
         ("trunc.cif", b"data_\n_cell_length_a 3\n", ""),
         ("POSCAR", b"\x00\x01\x02", "cannot be read"),
         ("zero.xyz", b"0\n\n", "no atoms"),
-        ("bad.extxyz", b"2\nLattice=\"1 0 0 0 1 0 0 0 1\"\nCu 0 0 0\n", "cannot be read"),
+        ("bad.extxyz", b'2\nLattice="1 0 0 0 1 0 0 0 1"\nCu 0 0 0\n', "cannot be read"),
         ("dummy.xyz", b"1\n\nX 0 0 0\n", "no element"),
     ],
 )  # fmt: skip
@@ -129,7 +127,7 @@ def test_good_frames_before_a_broken_one_are_kept(tmp_path) -> None:
 
 def test_at_sign_in_a_name_is_part_of_the_name(tmp_path) -> None:
     write(tmp_path / "scratch.traj", [bulk("Cu"), bulk("Al")])
-    os.rename(tmp_path / "scratch.traj", tmp_path / "x@1.traj")
+    (tmp_path / "scratch.traj").rename(tmp_path / "x@1.traj")
     assert list(read(tmp_path, tmp_path / "x@1.traj")) == ["x@1.traj#0", "x@1.traj#1"]
 
 

@@ -77,9 +77,12 @@ class Started:
     def __init__(self, *arguments: object) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mira_cli", *map(str, arguments)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             start_new_session=True,
-        )  # fmt: skip
+        )
 
     def wait_for_records(self, run: Path, count: int) -> None:
         deadline = time.monotonic() + 60

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -51,9 +52,8 @@ def test_stopped_run_leaves_nothing_and_goes_on(mira, started, slow, number) -> 
 def victim(run, words: bytes) -> int:
     """The process of a run whose command line begins to say these words."""
     for pid in processes_of(run):
-        with open(f"/proc/{pid}/cmdline", "rb") as stream:
-            if words in stream.read().replace(b"\0", b" ") and pid != os.getpid():
-                return pid
+        if words in Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" "):
+            return pid
     raise AssertionError(f"no process {words!r}")
 
 

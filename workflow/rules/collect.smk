@@ -5,7 +5,11 @@
 rule collect:
     input:
         wanted="work/wanted.json",
-        done=[f"work/done/{model['slug']}/{job}.json" for model in PLAN["models"] for job in model["jobs"]],
+        done=[
+            f"work/done/{model['slug']}/{job}.json"
+            for model in PLAN["models"]
+            for job in model["jobs"]
+        ],
     output:
         "work/collected.json",
     log:

@@ -22,7 +22,7 @@ for model in PLAN["models"]:
             gpu=model["gpu"],
         params:
             python=model["python"],
-            worker="/mira/workflow" if model["sif"] else PLAN["worker"],
+            worker=model["worker"],
             records=f"work/records/{model['slug']}/{model['key']}/{{job}}",
         shell:
             "PYTHONPATH={params.worker:q} PYTHONDONTWRITEBYTECODE=1 exec {params.python:q} -m worker {input.job:q}"

@@ -7,7 +7,9 @@ from mira_cli.errors import MiraError
 from mira_cli.planning.snakemake_entry import load_plan
 
 try:
-    PLAN = load_plan(config, workflow.config_settings.configfiles, main=workflow.is_main_process)
+    PLAN = load_plan(
+        config, workflow.config_settings.configfiles, main=workflow.is_main_process
+    )
 except MiraError as error:
     raise WorkflowError(f"{error.message}\n  hint: {error.hint}") from None
 

@@ -1,0 +1,122 @@
+"""`mira images`: which images there are, building them ahead of a run, and checking what is built."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from mira_cli import console
+
+if TYPE_CHECKING:
+    from mira_cli.images.recipe import Image, Runtime
+
+app = typer.Typer(help="List, build and verify images.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Wanted = Annotated[Literal["auto", "apptainer", "venv"], typer.Option(help="How images run.")]
+
+
+@app.command("list")
+def print_list(as_json: Json = False) -> None:
+    """List the images, and as what each is built."""
+    from mira_cli.images.recipe import all_images
+
+    rows = [_facts(image) for image in all_images()]
+    if as_json:
+        console.out.print(json.dumps(rows, indent=1, ensure_ascii=False), markup=False)
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("image", "apptainer", "venv", "recipe", "holds"):
+        table.add_column(column, no_wrap=column in {"image", "recipe"})
+    for row in rows:
+        table.add_row(row["image"], _state(row, "apptainer"), _state(row, "venv"), row["recipe"], row["description"])
+    console.out.print(table)
+
+
+def _facts(image: Image) -> dict[str, Any]:
+    from mira_cli.images import prepare, recipe
+
+    facts: dict[str, Any] = {
+        "image": image.name,
+        "description": image.description,
+        "families": list(image.families),
+        "recipe": recipe.recipe_hash(image),
+    }
+    runtimes: tuple[Runtime, ...] = ("apptainer", "venv")
+    for runtime in runtimes:
+        found = prepare.record_of(image, runtime)
+        facts[runtime] = found and {
+            "path": str(prepare.place(image, runtime)),
+            "built": found.built,
+            "bytes": found.bytes,
+            "sha256": found.sha256,
+        }
+    return facts
+
+
+def _state(row: dict[str, Any], runtime: str) -> str:
+    from mira_cli.images.progress import size
+
+    return size(row[runtime]["bytes"]) if row[runtime] else "not built"
+
+
+@app.command()
+def build(
+    names: Annotated[list[str], typer.Argument(help="Names of images, or `all`.")],
+    runtime: Wanted = "auto",
+    force: Annotated[
+        bool, typer.Option("--force", help="Build again what is built; jobs that run in an environment will fail.")
+    ] = False,
+    bootstrap: Annotated[
+        Literal["auto", "docker", "debootstrap"],
+        typer.Option(help="Where a base image comes from: a container registry, or a Debian mirror."),
+    ] = "auto",
+) -> None:
+    """Build images ahead of a run, on a machine that has a network."""
+    from mira_cli.images import prepare, recipe, sif
+
+    images = recipe.find(names)
+    chosen, reason = prepare.choose_runtime(runtime)
+    console.say(f"runtime: {chosen} ({reason})")
+    if force and chosen == "apptainer":
+        prepare.show("base", lambda stage: sif.build_base(stage, force=True, via=bootstrap))
+    for image in images:
+        if not force and prepare.is_built(image, chosen):
+            console.say(f"image {image.name} is built already: {prepare.place(image, chosen)}")
+        else:
+            prepare.build_image(image, chosen, force=force, via=bootstrap)
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(help="Names of images; default: all that are built.")] = None,
+    runtime: Wanted = "auto",
+    as_json: Json = False,
+) -> None:
+    """Check what is built: its recipe, its content, and that it computes, without network."""
+    from mira_cli.errors import EnvironmentNotReadyError
+    from mira_cli.images import prepare, recipe, verification
+
+    chosen, reason = prepare.choose_runtime(runtime)
+    console.say(f"runtime: {chosen} ({reason})")
+    images = recipe.find(names or [i.name for i in recipe.all_images() if prepare.is_built(i, chosen)])
+    results = []
+    for image in images:
+        results.append(result := verification.verify(image, chosen))
+        if not as_json:
+            for word in result["problems"] or [result["smoke"]]:
+                mark = "[red]bad[/]" if result["problems"] else "[green]ok[/]"
+                console.out.print(f"{mark} {image.name}: {escape(word)}")
+    if as_json:
+        console.out.print(json.dumps(results, indent=1, ensure_ascii=False), markup=False)
+    bad = " ".join(result["image"] for result in results if result["problems"])
+    if bad:
+        raise EnvironmentNotReadyError(
+            f"not as built: {bad}", hint=f"`mira images build {bad} --force --runtime {chosen}`"
+        )
+    if not images:
+        raise EnvironmentNotReadyError(f"no image is built for {chosen}", hint="`mira images build all`")

@@ -1,0 +1,159 @@
+"""Apptainer (or Singularity) on this machine: whether it works, and whether an image file is the one we built."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mira_cli import paths
+from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.images import recipe, record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mira_cli.images.recipe import Image
+
+PYTHON = "/opt/venv/bin/python"  # the interpreter inside every image
+
+
+def program() -> str | None:
+    """Path of `apptainer`, else of `singularity`; None where there is neither."""
+    return shutil.which("apptainer") or shutil.which("singularity")
+
+
+@cache
+def version() -> str:
+    """Name and version for people: `Apptainer 1.4.5`."""
+    words = _run([program() or "apptainer", "--version"]).stdout.split()
+    return f"{words[0].capitalize()} {words[-1]}" if words else "Apptainer"
+
+
+@cache
+def works() -> str | None:
+    """Make and start a tiny image, as everything less has passed on machines where it does not work; 0.3 s.
+
+    Returns
+    -------
+    None if it works, else the reason why not.
+    """
+    if not (apptainer := program()):
+        return "neither apptainer nor singularity is installed"
+    with tempfile.TemporaryDirectory(prefix="mira-apptainer-") as scratch:
+        root, sif = Path(scratch) / "root", Path(scratch) / "tiny.sif"
+        for name in ("bin", "dev", "etc", "home", "lib", "lib64", "proc", "root", "sys", "tmp", "usr", "var/tmp"):
+            (root / name).mkdir(parents=True)
+        host = ",".join(name for name in ("/bin", "/lib", "/lib64", "/usr") if Path(name).is_dir())
+        for command in (["build", str(sif), str(root)], ["exec", "--no-home", "--bind", host, str(sif), "/bin/true"]):
+            done = _run([apptainer, "--silent", *command])
+            if done.returncode:
+                return f"{version()} cannot {command[0]} an image: {_reason(done.stderr)}"
+    return None
+
+
+def _reason(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    fatal = [line for line in lines if line.startswith("FATAL")]
+    return (fatal or lines or ["no reason given"])[-1].removeprefix("FATAL:").strip()
+
+
+def environment() -> dict[str, str]:
+    """Our environment without what a user has set to be bound or passed into every container."""
+    dropped = ("APPTAINERENV_", "SINGULARITYENV_", "APPTAINER_BIND", "SINGULARITY_BIND")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
+    # mksquashfs, debootstrap and their kin are there on machines whose users do not have them on PATH
+    return kept | {"PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
+
+
+def _run(command: Iterable[str | Path]) -> subprocess.CompletedProcess[str]:
+    """Run to the end and keep the output; what cannot be started is an exit code too."""
+    command = [str(word) for word in command]
+    try:
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment(), check=False
+        )
+    except OSError as error:
+        return subprocess.CompletedProcess(command, 127, "", f"cannot start {command[0]}: {error.strerror}")
+
+
+def sif_path(image: Image) -> Path:
+    """File of an image; its name holds the recipe, so that another recipe never runs under this name."""
+    return paths.cache_dir() / "images" / f"mira-{image.name}-{recipe.recipe_hash(image)}.sif"
+
+
+def base_path() -> Path:
+    """File of the base that all images are built on."""
+    return paths.cache_dir() / "images" / f"mira-base-{recipe.base_hash()}.sif"
+
+
+def sidecar(sif: Path) -> Path:
+    """Record beside an image file."""
+    return sif.with_suffix(".json")
+
+
+def built(image: Image) -> record.BuildRecord | None:
+    """Record of an image file if both are there; `check` says whether they fit each other."""
+    found = record.read(sidecar(sif_path(image)))
+    return found if found and found.recipe == recipe.recipe_hash(image) and sif_path(image).is_file() else None
+
+
+def check(sif: Path, wanted_recipe: str) -> record.BuildRecord:
+    """Make sure that a file is the image that was built: by size and time, and where these differ by its hash.
+
+    Raises
+    ------
+    EnvironmentNotReadyError
+        It is missing, of another recipe, or its content has changed.
+    """
+    found = record.read(sidecar(sif))
+    name = found.image if found else sif.stem.removeprefix("mira-").rpartition("-")[0]
+    hint = f"`mira images build {name} --force --runtime apptainer`"
+    try:
+        state = sif.stat()
+        if not found or found.recipe != wanted_recipe:
+            raise EnvironmentNotReadyError(f"{sif} has no record that it was built from this recipe", hint=hint)
+        if state.st_size == found.bytes and state.st_mtime_ns == found.mtime_ns:
+            return found
+        if state.st_size != found.bytes or sha256(sif) != found.sha256:
+            raise EnvironmentNotReadyError(f"{sif} is not the image that was built: its content has changed", hint=hint)
+    except OSError as error:
+        raise EnvironmentNotReadyError(f"cannot read {sif}: {error.strerror}", hint=hint) from error
+    found = found.model_copy(update={"mtime_ns": state.st_mtime_ns})  # copied or touched, but whole
+    with suppress(OSError):  # a shared cache may be read-only
+        record.write(sidecar(sif), found)
+    return found
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's content, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def contained(action: Literal["exec", "test"], sif: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command, or the image's own test, without network and without anything of the user's."""
+    # without a working folder of its own, /tmp in such a container holds 64 MB
+    with tempfile.TemporaryDirectory(prefix="mira-inside-", ignore_cleanup_errors=True) as work:
+        options = ["--containall", "--no-home", "--net", "--network", "none", "--workdir", work]
+        return _run([program() or "apptainer", "--silent", action, *options, sif, *command])
+
+
+def describe(sif: Path) -> dict[str, str]:
+    """Versions of what is installed in an image: Python, CUDA, packages.
+
+    Raises
+    ------
+    EnvironmentNotReadyError
+        It does not start.
+    """
+    done = contained("exec", sif, PYTHON, "/opt/mira/describe.py")
+    if done.returncode:
+        raise EnvironmentNotReadyError(f"a built image does not start: {_reason(done.stderr)}")
+    return record.parse_versions(done.stdout)

@@ -1,0 +1,123 @@
+"""The place where one image is built: a lock, a folder that vanishes, a log, and enough space."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from mira_cli import console, paths
+from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.images import process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where a build works, under a lock that its programs inherit."""
+
+    folder: Path
+    log: IO[str]
+    log_path: Path
+    lock: int
+
+    def run(self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, failure: str) -> None:
+        """Run one program of the build; see `process.run_logged`."""
+        try:
+            process.run_logged(command, self.log, env=env, cwd=cwd, failure=failure, keep_open=[self.lock])
+        except EnvironmentNotReadyError as error:
+            why = process.last_words(self.log_path)
+            raise EnvironmentNotReadyError(
+                f"{error.message}: {why}" if why else error.message,
+                hint="see the log; what was downloaded is kept, and the same command tries again",
+                log=self.log_path,
+            ) from error
+
+
+@contextmanager
+def workshop(key: str) -> Iterator[Workshop]:
+    """Work on a build alone: other builders of the same thing wait, and what dead ones left is removed.
+
+    Raises
+    ------
+    EnvironmentNotReadyError
+        The cache cannot be written, or its file system has no locks.
+    """
+    place, logs = paths.cache_dir() / "building", paths.cache_dir() / "logs"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        logs.mkdir(exist_ok=True)
+        lock = _lock(place / f"{key}.lock", waiting_for=key)
+    except OSError as error:
+        raise EnvironmentNotReadyError(
+            f"cannot write to MIRA's cache {paths.cache_dir()}: {error.strerror}",
+            hint="set MIRA_CACHE to a folder that you can write to",
+        ) from error
+    folder = place / key
+    try:
+        _remove_leftovers(place)
+        remove(folder)
+        folder.mkdir()
+        log_path = logs / f"{key}.log"
+        with log_path.open("w", encoding="utf-8") as log:
+            yield Workshop(folder, log, log_path, lock)
+    finally:
+        remove(folder)
+        os.close(lock)
+
+
+def _lock(path: Path, *, waiting_for: str) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.say(f"another process builds {waiting_for}: waiting for it")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _remove_leftovers(place: Path) -> None:
+    """Remove folders of builds that died: nobody holds their locks."""
+    for folder in place.iterdir():
+        if not folder.is_dir():
+            continue
+        try:
+            descriptor = os.open(place / f"{folder.name}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            continue  # another user's, in a shared cache
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove(folder)
+        except OSError:
+            pass
+        finally:
+            os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Remove a folder tree as far as that is possible."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def require_space(folder: Path, gigabytes: float, *, what: str, hint: str) -> None:
+    """Refuse to begin what cannot fit.
+
+    Raises
+    ------
+    EnvironmentNotReadyError
+        Less than `gigabytes` are free where `folder` is.
+    """
+    free = shutil.disk_usage(next(p for p in (folder, *folder.parents) if p.exists())).free / 1e9
+    if free < gigabytes:
+        lacking = f"{what} needs {gigabytes:.1f} GB in {folder}, where {free:.1f} GB are free"
+        raise EnvironmentNotReadyError(lacking, hint=hint)

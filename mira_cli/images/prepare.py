@@ -1,0 +1,132 @@
+"""Make images ready to run: choose the runtime, build what is missing, check what is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from mira_cli import console, paths
+from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.images import apptainer, progress, recipe, sif, venv
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from mira_cli.images.bootstrap import Bootstrap
+    from mira_cli.images.recipe import Image, Runtime
+    from mira_cli.images.record import BuildRecord
+
+
+@dataclass(frozen=True)
+class ReadyImage:
+    """An image that can run jobs."""
+
+    name: str
+    recipe: str
+    runtime: Runtime
+    python: str  # the interpreter to call; inside the SIF for apptainer
+    sif: Path | None
+    sha256: str | None
+    versions: dict[str, str]  # of python, cuda and packages, as found in the image
+
+
+def choose_runtime(wanted: Literal["auto", "apptainer", "venv"]) -> tuple[Runtime, str]:
+    """Choose how images run; returns the runtime and the reason in words.
+
+    Raises
+    ------
+    EnvironmentNotReadyError
+        Apptainer is demanded and does not work.
+    """
+    if wanted == "venv":
+        return "venv", "virtual environments, as asked for"
+    reason = apptainer.works()
+    if reason is None:
+        return "apptainer", apptainer.version()
+    if wanted == "apptainer":
+        raise EnvironmentNotReadyError(
+            f"Apptainer does not work here: {reason}",
+            hint="`--runtime venv` needs no Apptainer; on many clusters `module load apptainer` brings it",
+        )
+    return "venv", f"virtual environments, as {reason}"
+
+
+def place(image: Image, runtime: Runtime) -> Path:
+    """Where an image is, once it is built."""
+    return apptainer.sif_path(image) if runtime == "apptainer" else venv.folder(image)
+
+
+def record_of(image: Image, runtime: Runtime) -> BuildRecord | None:
+    """What is known about a built image; None if it is not built."""
+    return apptainer.built(image) if runtime == "apptainer" else venv.built(image)
+
+
+def is_built(image: Image, runtime: Runtime) -> bool:
+    """Whether an image is there and of our recipe; cheap."""
+    return record_of(image, runtime) is not None
+
+
+def prepare(names: Iterable[str], runtime: Runtime, *, build: bool = True) -> dict[str, ReadyImage]:
+    """Make images ready, by name; builds those that are missing, with progress on stderr.
+
+    Parameters
+    ----------
+    build
+        Whether missing images may be built.
+
+    Raises
+    ------
+    UsageError
+        There is no such image.
+    EnvironmentNotReadyError
+        One is missing and `build` is false, cannot be built, or is not what was built.
+    """
+    images = recipe.find(names)
+    missing = [image for image in images if not is_built(image, runtime)]
+    if missing and not build:
+        listed = " ".join(image.name for image in missing)
+        raise EnvironmentNotReadyError(
+            f"{'image' if len(missing) == 1 else 'images'} {listed} not built for {runtime}",
+            hint=f"`mira images build {listed} --runtime {runtime}`",
+        )
+    for image in missing:
+        build_image(image, runtime)
+    return {image.name: _ready(image, runtime) for image in images}
+
+
+def build_image(image: Image, runtime: Runtime, *, force: bool = False, via: Bootstrap = "auto") -> BuildRecord:
+    """Build one image, and say before how much it will take and after how much it took.
+
+    Raises
+    ------
+    EnvironmentNotReadyError
+        It cannot be built.
+    """
+    cost = image.cost[runtime]
+    total = f"about {cost.minutes:g} min on a fast network, and {cost.gigabytes:g} GB in {paths.cache_dir()}"
+    console.say(f"building image {image.name} for {runtime}, once: {total}")
+    if runtime == "apptainer":
+        done = show(image.name, lambda stage: sif.build(image, stage, force=force, via=via))
+    else:
+        done = show(image.name, lambda stage: venv.build(image, stage, force=force))
+    took = f"{progress.duration(done.seconds)}, {progress.size(done.bytes)}"
+    console.say(f"image {image.name} is ready: {took}, {place(image, runtime)}")
+    return done
+
+
+def show(name: str, build: Callable[[Callable[[str], None]], BuildRecord]) -> BuildRecord:
+    """Run a build while its progress is shown."""
+    with progress.stages(name) as stage:
+        return build(stage)
+
+
+def _ready(image: Image, runtime: Runtime) -> ReadyImage:
+    own = recipe.recipe_hash(image)
+    if runtime == "apptainer":
+        path = apptainer.sif_path(image)
+        found = apptainer.check(path, own)
+        return ReadyImage(image.name, own, runtime, apptainer.PYTHON, path, found.sha256, found.versions)
+    record = venv.built(image)
+    assert record is not None
+    return ReadyImage(image.name, own, runtime, str(venv.interpreter(image)), None, None, record.versions)

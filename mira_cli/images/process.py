@@ -1,0 +1,92 @@
+"""Run a build's programs: everything they say goes to a log, and none of them outlives the build."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING
+
+from mira_cli.errors import EnvironmentNotReadyError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+# how uv, apptainer, apt and Python begin the line that says why
+_TELLING = re.compile(r"\s*[×╰─▶]*\s*(error|fatal|E|no space|failed|\w*(Error|Exception)):", re.IGNORECASE)
+
+
+def run_logged(
+    command: Sequence[str],
+    log: IO[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    failure: str,
+    keep_open: Sequence[int] = (),
+) -> None:
+    """Run a program to its end, with its output in a log.
+
+    Parameters
+    ----------
+    log
+        Open log file; the command is written to it, the environment (which may hold passwords) is not.
+    failure
+        What to tell the user if it fails.
+    keep_open
+        File descriptors that it inherits: a lock stays held as long as anything of the build lives.
+
+    Raises
+    ------
+    EnvironmentNotReadyError
+        It ended with an error, or cannot be started.
+    """
+    log.write(f"$ {shlex.join(command)}\n")
+    log.flush()
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=env,
+            cwd=cwd,
+            start_new_session=True,  # so that all of it can be ended at once
+            pass_fds=tuple(keep_open),
+        )
+    except OSError as error:
+        raise EnvironmentNotReadyError(f"{failure}: cannot start {command[0]}: {error.strerror}") from error
+    try:
+        status = process.wait()
+    except BaseException:
+        _end(process)
+        raise
+    if status:
+        how = f"signal {-status}" if status < 0 else f"exit code {status}"
+        log.write(f"{command[0]} ended with {how}\n")
+        log.flush()
+        raise EnvironmentNotReadyError(failure)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program and its children: ask, wait a little, insist."""
+    try:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=10)
+    except (ProcessLookupError, subprocess.TimeoutExpired):
+        pass
+    finally:  # at a second Ctrl-C too
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def last_words(log: Path, *, limit: int = 160) -> str:
+    """Line of a log that most likely says what went wrong, shortened; empty if none does."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    found = next((line.strip() for line in reversed(lines) if _TELLING.match(line)), "")
+    return found[: limit - 1] + "…" if len(found) > limit else found

@@ -1,0 +1,168 @@
+"""Build Apptainer images: the common base once, and each image on it from its lock."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uv
+
+from mira_cli import paths
+from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.images import apptainer, bootstrap, building, recipe, record, site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from mira_cli.images.bootstrap import Bootstrap
+    from mira_cli.images.building import Workshop
+    from mira_cli.images.recipe import Cost, Image
+
+# zstd at level 3: gzip's size in a tenth of its time. All files belong to root, so that users without a range of
+# subordinate ids can build on the base.
+_SQUASH = "-all-root -comp zstd -Xcompression-level 3"
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What one `apptainer build` makes."""
+
+    name: str
+    recipe: str
+    definition: str
+    final: Path
+    cost: Cost
+
+    @property
+    def key(self) -> str:
+        return f"{self.name}-{self.recipe}-apptainer"
+
+
+def build(
+    image: Image, stage: Callable[[str], None], *, force: bool = False, via: Bootstrap = "auto"
+) -> record.BuildRecord:
+    """Build an image, and the base if it is missing; where another process has done so meanwhile, take that one.
+
+    Raises
+    ------
+    EnvironmentNotReadyError
+        No way to bootstrap, no space or no network, or the smoke test fails.
+    """
+    build_base(stage, via=via)
+    own = recipe.recipe_hash(image)
+    target = _Target(image.name, own, "image.def", apptainer.sif_path(image), image.cost["apptainer"])
+    with building.workshop(target.key) as shop:
+        if (found := apptainer.built(image)) and not force:
+            return found
+        stage(f"installing {len(recipe.pinned_versions(image))} packages, testing and packing them")
+        for name, path in recipe.files(image).items():
+            shutil.copy(path, shop.folder / name)
+        (shop.folder / "base.sif").symlink_to(apptainer.base_path())
+        inside = site.for_apptainer(os.environ)
+        binds = {uv_cache(): "/mira/cache", uv.find_uv_bin(): "/mira/uv"} | inside.binds
+        options = [option for here, there in binds.items() for option in ("--bind", bind(here, there))]
+        return _build(shop, target, {"image": image.name, "recipe": own}, options=options, inside=inside.env)
+
+
+def build_base(stage: Callable[[str], None], *, force: bool = False, via: Bootstrap = "auto") -> record.BuildRecord:
+    """Build the base that all images share, if it is missing.
+
+    Raises
+    ------
+    EnvironmentNotReadyError
+        No way to bootstrap, no space, or no network.
+    """
+    cost = recipe.load(recipe.containers()).base.cost
+    target = _Target("base", recipe.base_hash(), "base.def", apptainer.base_path(), cost)
+    if not force and target.final.exists():
+        return apptainer.check(target.final, target.recipe)
+    with building.workshop(target.key) as shop:
+        if not force and target.final.exists():
+            return apptainer.check(target.final, target.recipe)
+        stage("building the base image")
+        shutil.copy(recipe.containers() / target.definition, shop.folder)
+        return _build(shop, target, bootstrap.build_arguments(via, apptainer.environment()["PATH"]))
+
+
+def _build(
+    shop: Workshop,
+    target: _Target,
+    arguments: Mapping[str, str],
+    *,
+    options: Sequence[str] = (),
+    inside: Mapping[str, str] | None = None,
+) -> record.BuildRecord:
+    """Run one `apptainer build`, and put the image and its record in their place."""
+    began = time.monotonic()
+    new = shop.folder / "new.sif"
+    # a file, as a comma on the command line would separate
+    (shop.folder / "arguments").write_text("".join(f"{k}={v}\n" for k, v in arguments.items()), encoding="utf-8")
+    with _unpacking(target) as scratch:
+        env = apptainer.environment() | {"APPTAINER_TMPDIR": str(scratch), "SINGULARITY_TMPDIR": str(scratch)}
+        for variable, value in (inside or {}).items():
+            env |= {f"APPTAINERENV_{variable}": value, f"SINGULARITYENV_{variable}": value}
+        command = [apptainer.program() or "apptainer", "build", "--fakeroot", "--mksquashfs-args", _SQUASH]
+        command += ["--build-arg-file", "arguments", *options, new.name, target.definition]
+        shop.run(command, env=env, cwd=shop.folder, failure=f"image {target.name} cannot be built with Apptainer")
+    state = new.stat()
+    done = record.BuildRecord(
+        image=target.name,
+        recipe=target.recipe,
+        runtime="apptainer",
+        built=record.now(),
+        seconds=round(time.monotonic() - began, 1),
+        bytes=state.st_size,
+        versions=apptainer.describe(new) if target.name != "base" else {},
+        sha256=apptainer.sha256(new),
+        mtime_ns=state.st_mtime_ns,
+    )
+    target.final.parent.mkdir(exist_ok=True)
+    record.write(apptainer.sidecar(target.final), done)
+    new.replace(target.final)
+    return done
+
+
+@contextmanager
+def _unpacking(target: _Target) -> Iterator[Path]:
+    """Yield a folder for the unpacked image: on a local disk, as shared ones refuse the owners of its files."""
+    chosen = os.environ.get("APPTAINER_TMPDIR") or os.environ.get("SINGULARITY_TMPDIR") or tempfile.gettempdir()
+    what = f"building image {target.name} with Apptainer"
+    together = Path(chosen).stat().st_dev == paths.cache_dir().stat().st_dev
+    needed = target.cost.free_gigabytes + together * target.cost.gigabytes
+    hint = "set APPTAINER_TMPDIR to a local folder with more space"
+    building.require_space(Path(chosen), needed, what=what, hint=hint)
+    hint = "set MIRA_CACHE to a folder with more space"
+    building.require_space(paths.cache_dir(), target.cost.gigabytes, what=what, hint=hint)
+    # one name for one target: what a killed build has left is found and removed
+    scratch = Path(chosen) / f"mira-{os.getuid()}-{target.key}"
+    building.remove(scratch)
+    try:
+        scratch.mkdir(mode=0o700)
+    except OSError as error:
+        raise EnvironmentNotReadyError(
+            f"cannot write to {chosen}: {error.strerror}", hint="set APPTAINER_TMPDIR to a folder that you can write to"
+        ) from error
+    try:
+        yield scratch
+    finally:
+        building.remove(scratch)
+
+
+def uv_cache() -> str:
+    """Folder of uv's cache on this machine, which must exist to be bound."""
+    command = [uv.find_uv_bin(), "cache", "dir"]
+    folder = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def bind(here: str, there: str) -> str:
+    """Write a bind as Apptainer reads it."""
+    return f"{here.replace(',', chr(92) + ',').replace(':', chr(92) + ':')}:{there}"

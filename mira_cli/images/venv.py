@@ -1,0 +1,170 @@
+"""Images as virtual environments: `<cache>/envs/<image>-<recipe>`, built by uv from the image's lock."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uv
+
+from mira_cli import paths
+from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.images import building, python313, recipe, record, site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mira_cli.images.building import Workshop
+    from mira_cli.images.recipe import Image
+
+MARKER = "mira-image.json"
+
+
+def folder(image: Image) -> Path:
+    """Folder of an image's environment."""
+    return paths.cache_dir() / "envs" / f"{image.name}-{recipe.recipe_hash(image)}"
+
+
+def interpreter(image: Image) -> Path:
+    """Python of an image's environment."""
+    return folder(image) / "bin" / "python"
+
+
+def built(image: Image) -> record.BuildRecord | None:
+    """Record of the environment if it is complete and its interpreter is still there."""
+    found = record.read(folder(image) / MARKER)
+    # the interpreter is a link to one of this machine, which may have been removed since
+    return found if found and found.recipe == recipe.recipe_hash(image) and interpreter(image).exists() else None
+
+
+def build(image: Image, stage: Callable[[str], None], *, force: bool = False) -> record.BuildRecord:
+    """Build an image's environment; where another process has done so meanwhile, take that one.
+
+    Raises
+    ------
+    EnvironmentNotReadyError
+        No Python, compiler, space or network, or the smoke test fails.
+    """
+    if image.compiles and not (shutil.which("cc") or shutil.which("gcc")):
+        raise EnvironmentNotReadyError(
+            f"image {image.name} compiles {', '.join(image.compiles)}, and there is no C compiler on this machine",
+            hint=f"install gcc, or `mira images build {image.name} --runtime apptainer`",
+        )
+    with building.workshop(f"{image.name}-{recipe.recipe_hash(image)}-venv") as shop:
+        if (found := built(image)) and not force:
+            return found
+        building.require_space(
+            paths.cache_dir(),
+            image.cost["venv"].free_gigabytes,
+            what=f"building image {image.name} as a virtual environment",
+            hint="free some space, or set MIRA_CACHE to a folder with more",
+        )
+        began = time.monotonic()
+        env = shop.folder / "env"
+        versions = _install(image, env, shop, stage)
+        done = record.BuildRecord(
+            image=image.name,
+            recipe=recipe.recipe_hash(image),
+            runtime="venv",
+            built=record.now(),
+            seconds=round(time.monotonic() - began, 1),
+            bytes=_size(env),
+            versions=versions,
+        )
+        record.write(env / MARKER, done)
+        _put(env, folder(image), shop)
+        return done
+
+
+def _install(image: Image, env: Path, shop: Workshop, stage: Callable[[str], None]) -> dict[str, str]:
+    """Install the lock into a new environment and try it; return the versions found in it."""
+    variables = uv_environment()
+    files, program = recipe.files(image), uv.find_uv_bin()
+    failure = f"image {image.name} cannot be built as a virtual environment"
+    version = recipe.load(recipe.containers()).python
+    stage(f"looking for Python {version}")
+    base = python313.find_python(version, variables, headers=bool(image.compiles))
+    stage(f"installing {len(recipe.pinned_versions(image))} packages")
+    # relocatable: built under another name than it is used by
+    make = [program, "venv", "--relocatable", "--python", str(base), str(env)]
+    shop.run(make, env=variables, cwd=shop.folder, failure=failure)
+    sync = [program, "pip", "sync", "--compile-bytecode", "--python", str(env / "bin" / "python")]
+    sync += ["--build-constraints", str(files["build.lock"]), str(files["requirements.lock"])]
+    shop.run(sync, env=variables, cwd=shop.folder, failure=failure)
+    stage("testing it")
+    with clean_environment() as clean:
+        test = [*no_network(), str(env / "bin" / "python"), str(files["smoke.py"])]
+        shop.run(test, env=clean, cwd=shop.folder, failure=f"{failure}: its smoke test fails")
+    return describe(env / "bin" / "python", files["describe.py"])
+
+
+def _put(env: Path, final: Path, shop: Workshop) -> None:
+    """Give a complete environment its name; an older one under that name goes."""
+    final.parent.mkdir(exist_ok=True)
+    if final.exists():
+        final.rename(shop.folder / "old")
+    env.rename(final)
+
+
+def uv_environment() -> dict[str, str]:
+    """Environment for uv: what a site sets, and nothing that would change what is installed."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("UV_", "PIP_", "PYTHON", "VIRTUAL_ENV", "CONDA_"))}
+    kept |= {k: os.environ[k] for k in ("UV_CACHE_DIR", "UV_PYTHON_INSTALL_DIR", "UV_LINK_MODE") if k in os.environ}
+    return kept | site.for_venv(os.environ).env | {"UV_NO_PROGRESS": "1"}
+
+
+@contextmanager
+def clean_environment() -> Iterator[dict[str, str]]:
+    """Yield environment variables for a test: an empty home that vanishes, and no way to download."""
+    kept = {k: os.environ[k] for k in ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR") if k in os.environ}
+    offline = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONNOUSERSITE": "1"}
+    with tempfile.TemporaryDirectory(prefix="mira-home-", ignore_cleanup_errors=True) as home:
+        yield kept | offline | {"HOME": home}
+
+
+@cache
+def no_network() -> tuple[str, ...]:
+    """Words before a command that take the network away, where this machine allows it."""
+    words = ("unshare", "--map-root-user", "--net")
+    try:
+        done = subprocess.run([*words, "true"], capture_output=True, check=False)
+    except OSError:
+        return ()
+    return words if done.returncode == 0 else ()
+
+
+def smoke(image: Image) -> subprocess.CompletedProcess[str]:
+    """Run an image's smoke test in its environment, without network where this machine allows that."""
+    command = [*no_network(), str(interpreter(image)), str(recipe.files(image)["smoke.py"])]
+    with clean_environment() as clean:
+        return subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
+
+
+def describe(python: Path, script: Path) -> dict[str, str]:
+    """Versions of what is installed beside an interpreter: Python, CUDA, packages.
+
+    Raises
+    ------
+    EnvironmentNotReadyError
+        It does not run.
+    """
+    with clean_environment() as clean:
+        done = subprocess.run([python, script], env=clean, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise EnvironmentNotReadyError(
+            f"{python} does not run: {(done.stderr.strip() or 'no reason given').splitlines()[-1]}"
+        )
+    return record.parse_versions(done.stdout)
+
+
+def _size(root: Path) -> int:
+    """Bytes on disk; a file with two names counts once."""
+    seen = {(s.st_dev, s.st_ino): s.st_blocks * 512 for p in root.rglob("*") if (s := p.lstat())}
+    return sum(seen.values())

@@ -1,0 +1,65 @@
+"""`python -m worker JOB.json --records DIR --done FILE [--threads N]`: the worker's only door.
+
+Exit codes: 0 every structure has a record · 1 the job cannot be done · 2 wrong arguments · 74 the disk is
+full · 75 another worker is at it · 128 + signal told to stop. Nothing is written to stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from worker import isolation, stopping
+from worker.errors import WorkerError, disk_full, is_disk_full
+from worker.job import read_job
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do one job and return the exit code."""
+    asked = _parser().parse_args(arguments)
+    os.dup2(2, 1)  # what libraries print belongs in the log
+    try:
+        return _run(asked)
+    except WorkerError as error:
+        print(f"worker: error: {error}", file=sys.stderr)
+        return error.code
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        full = disk_full(error)
+        print(f"worker: error: {full}", file=sys.stderr)
+        return full.code
+
+
+def _run(asked: argparse.Namespace) -> int:
+    job = read_job(asked.job)
+    isolation.set_environment(asked.threads, in_container=job.image.get("runtime") == "apptainer")
+    network = isolation.leave_network()  # while there is one thread
+    stop = stopping.watch()
+    from worker import session  # numpy starts threads at import
+
+    return session.run(job, asked.records, asked.done, threads=asked.threads, network=network, stop=stop)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="worker", description="Evaluate one job of a MIRA run.")
+    parser.add_argument("job", type=Path, metavar="JOB.json")
+    parser.add_argument("--records", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--done", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--threads", type=_count, default=len(os.sched_getaffinity(0)), metavar="N")
+    return parser
+
+
+def _count(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    # everything is on the disk; a framework's teardown can take seconds and has crashed finished jobs
+    os._exit(code)

@@ -1,0 +1,113 @@
+"""Which device a model runs on, and what a framework can say about it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from worker import gpu
+from worker.errors import WorkerError
+
+if TYPE_CHECKING:
+    from worker.job import Job
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device as records name it: `id` is `cpu` or `cuda:0`."""
+
+    id: str
+    name: str
+    gpu_uuid: str | None
+
+
+def reserve(job: Job, framework: str | None) -> gpu.Lease | None:
+    """Make at most one GPU visible, before a framework is imported.
+
+    Parameters
+    ----------
+    job
+        Says the device and the GPUs that may be leased.
+    framework
+        What the family computes with; None if it knows no GPU.
+
+    Returns
+    -------
+    Lease or None
+        To be kept while the GPU is used; None where the batch system has chosen, or there is nothing to choose.
+
+    Raises
+    ------
+    WorkerError
+        A GPU is asked for, and the family or the surroundings allow none.
+    """
+    if job.device == "cpu" or framework is None:
+        if job.device == "cuda":
+            raise WorkerError(f"{job.model.name} runs on the CPU only, and device 'cuda' was asked for")
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        return None
+    if not job.gpus or "SLURM_JOB_ID" in os.environ:
+        return None
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    allowed = gpu.leasable(job.gpus, visible)
+    if not allowed:
+        if job.device == "cuda":
+            raise WorkerError(f"none of the GPUs {', '.join(job.gpus)} is in CUDA_VISIBLE_DEVICES={visible}")
+        return None
+    lease = gpu.lease(allowed, gpu.lock_folder())
+    os.environ["CUDA_VISIBLE_DEVICES"] = lease.gpu
+    return lease
+
+
+def choose(wanted: str, framework: str | None, threads: int) -> Device:
+    """Settle on a device once the framework is imported.
+
+    Raises
+    ------
+    WorkerError
+        A GPU is asked for, and the framework sees none.
+    """
+    found = _torch_gpu(threads) if framework == "torch" else None
+    if found is None and wanted == "cuda":
+        raise WorkerError(f"device 'cuda' was asked for, but {framework} sees no GPU on {os.uname().nodename}")
+    return found if found and wanted != "cpu" else Device("cpu", _cpu_name(), None)
+
+
+def peak_gpu_mb(device: Device) -> float | None:
+    """Return the most GPU memory, in MB, that tensors took at once; None on a CPU."""
+    torch = sys.modules.get("torch")
+    if torch is None or device.id == "cpu":
+        return None
+    return round(torch.cuda.max_memory_allocated() / 1e6, 1)
+
+
+def free_gpu_mb() -> float:
+    """Return the free memory in MB of the GPU that torch uses."""
+    import torch
+
+    return float(torch.cuda.mem_get_info()[0] / 1e6)
+
+
+def _torch_gpu(threads: int) -> Device | None:
+    import torch
+
+    torch.set_num_threads(threads)
+    # full single precision: TF32 has ten bits of mantissa
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    if not torch.cuda.is_available():
+        return None
+    about = torch.cuda.get_device_properties(0)
+    uuid = getattr(about, "uuid", None)
+    return Device("cuda:0", about.name, None if uuid is None else f"GPU-{uuid}")
+
+
+def _cpu_name() -> str:
+    for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+        if line.startswith(("model name", "Model")):
+            return line.partition(":")[2].strip()
+    return os.uname().machine

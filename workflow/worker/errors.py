@@ -1,0 +1,51 @@
+"""What stops a whole job, in one sentence, and the exit code that says which kind it was."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+EXIT_FAILED = 1
+EXIT_DISK_FULL = 74  # EX_IOERR
+EXIT_LOCKED = 75  # EX_TEMPFAIL: another worker is at it
+
+# EFBIG: the file-size limit of the shell or the batch system, which a user meets as a full disk
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class WorkerError(Exception):
+    """The job cannot go on; the message is one sentence for the user."""
+
+    def __init__(self, message: str, *, code: int = EXIT_FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Tell a full disk, an exhausted quota or a file-size limit from every other error."""
+    return isinstance(error, OSError) and error.errno in _NO_SPACE
+
+
+def disk_full(error: OSError) -> WorkerError:
+    """Word a full disk for the user."""
+    where = error.filename or "the run directory"
+    reason = os.strerror(error.errno or errno.ENOSPC)
+    return WorkerError(
+        f"cannot write {where}: {reason}; free some space and start again, nothing finished is lost",
+        code=EXIT_DISK_FULL,
+    )
+
+
+def sentence(error: BaseException, *, limit: int = 300) -> str:
+    """Put an exception into one line: its type and the first line of its message.
+
+    Parameters
+    ----------
+    error
+        Any exception.
+    limit
+        Longest text in characters; the rest is cut off with an ellipsis.
+    """
+    lines = str(error).strip().splitlines()
+    text = f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
+    return text if len(text) <= limit else text[: limit - 1] + "…"

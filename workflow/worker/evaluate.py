@@ -1,0 +1,166 @@
+"""The loop: batch after batch, until every structure has its record or the worker is told to stop."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from worker.contract import Outcome, judged, refusal
+from worker.errors import WorkerError, sentence
+from worker.failures import Failure, kind_of, release_memory
+from worker.prepare import RefusedError, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from threading import Event
+
+    from worker.batching import Budget, Queue
+    from worker.families.base import Potential, Result
+    from worker.job import Model
+    from worker.journal import Journal
+    from worker.prepare import Prepared
+    from worker.records import Records
+    from worker.structures import Structure
+
+    Ask = Callable[[Sequence[Prepared]], list[Result]]
+
+
+def evaluate_all(
+    queue: Queue,
+    budget: Budget,
+    model: Model,
+    potential: Potential,
+    ask: Ask,
+    *,
+    records: Records,
+    journal: Journal,
+    stop: Event,
+) -> None:
+    """Evaluate all that is queued, and record it.
+
+    Parameters
+    ----------
+    queue
+        Structures without a record.
+    budget
+        Atoms a batch to begin with.
+    model, potential
+        What the catalogue says about the model, and the model.
+    ask
+        The task: results for prepared structures, in their order.
+    records, journal
+        Where to write.
+    stop
+        Looked at between batches.
+
+    Raises
+    ------
+    WorkerError
+        The device is lost: this process can compute nothing more, the next one can.
+    OSError
+        The disk is full.
+    """
+    elements = _intersection(model.elements, potential.elements)
+    while not stop.is_set() and (batch := queue.next_batch(budget.atoms)):
+        ready: list[tuple[Structure, Prepared]] = []
+        refused: list[tuple[Structure, Outcome]] = []
+        for structure in batch:
+            admitted = _admit(structure, elements, potential)
+            if isinstance(admitted, Outcome):
+                refused.append((structure, admitted))
+            else:
+                ready.append((structure, admitted))
+        if refused:
+            records.append(refused, batch_size=0, wall_s=0.0, max_rss_mb=max_rss_mb())
+            journal.land(s.hash for s, _ in refused)
+        if ready:
+            budget = _evaluate_batch(queue, budget, ready, ask, model.stress, records, journal)
+
+
+def max_rss_mb() -> float:
+    """Return the most memory in MB that this process has held."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1)
+
+
+def _evaluate_batch(
+    queue: Queue,
+    budget: Budget,
+    ready: list[tuple[Structure, Prepared]],
+    ask: Ask,
+    model_has_stress: bool,
+    records: Records,
+    journal: Journal,
+) -> Budget:
+    """Evaluate a batch and record it, or queue it again in smaller parts; return the next budget."""
+    structures = [structure for structure, _ in ready]
+    journal.take_off(s.hash for s in structures)
+    started = time.perf_counter()
+    outcomes, failure = _attempt(ready, ask, model_has_stress)
+    wall_s = time.perf_counter() - started
+    if failure is Failure.OOM:
+        release_memory()
+    if len(ready) > 1 and failure is Failure.OOM:
+        queue.put_back(structures)
+        return budget.after_oom(sum(s.n_atoms for s in structures))
+    if len(ready) > 1 and failure is not None:
+        queue.retry_alone(structures)
+        return budget
+    done = list(zip(structures, outcomes, strict=True))
+    if len(ready) > 1:
+        # NaN can spread through a batch: each that has it is asked about once more, alone
+        queue.retry_alone(s for s, outcome in done if outcome.status == "nonfinite")
+        done = [(s, outcome) for s, outcome in done if outcome.status != "nonfinite"]
+    if done:
+        records.append(done, batch_size=len(ready), wall_s=wall_s, max_rss_mb=max_rss_mb())
+        journal.land(s.hash for s, _ in done)
+    return budget.after_success()
+
+
+def _attempt(
+    ready: list[tuple[Structure, Prepared]], ask: Ask, model_has_stress: bool
+) -> tuple[list[Outcome], Failure | None]:
+    """Ask the model; outcomes are complete without a failure, and with one if there is one structure."""
+    try:
+        results = _answers(ask, [prepared for _, prepared in ready])
+    except Exception as error:
+        failure, text = kind_of(error), sentence(error)
+        if failure is Failure.DISK_FULL:
+            raise
+        if failure is Failure.DEVICE_LOST:
+            raise WorkerError(f"the GPU failed, a restart goes on with the rest: {text}") from error
+        names = ", ".join(s.hash[:12] for s, _ in ready[:3])
+        print(f"worker: {failure.value}: {text} (batch of {len(ready)}: {names})", file=sys.stderr, flush=True)
+        return [_failed(failure, text)], failure
+    return [
+        judged(result, s.n_atoms, wants_stress=model_has_stress and prepared.periodic_3d)
+        for (s, prepared), result in zip(ready, results, strict=True)
+    ], None
+
+
+def _answers(ask: Ask, batch: list[Prepared]) -> list[Result]:
+    results = ask(batch)
+    if len(results) != len(batch):
+        raise ValueError(f"the model returned {len(results)} results for {len(batch)} structures")
+    return results
+
+
+def _failed(failure: Failure, text: str) -> Outcome:
+    if failure is Failure.OOM:
+        return Outcome("oom", f"the structure alone does not fit into memory ({text})")
+    return Outcome("unsupported_property" if failure is Failure.UNSUPPORTED else "failed", text)
+
+
+def _admit(structure: Structure, elements: frozenset[int] | None, potential: Potential) -> Prepared | Outcome:
+    unsupported = refusal(structure, elements=elements, takes_charge=potential.takes_charge)
+    if unsupported is not None:
+        return unsupported
+    try:
+        return prepare(structure.atoms(), potential.cutoff_ang)
+    except RefusedError as error:
+        return Outcome("failed", str(error))
+
+
+def _intersection(a: frozenset[int] | None, b: frozenset[int] | None) -> frozenset[int] | None:
+    return b if a is None else a if b is None else a & b

@@ -1,0 +1,131 @@
+"""CHGNet: the three models in its wheel, and checkpoints of its Trainer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ase.stress import full_3x3_to_voigt_6_stress
+from ase.units import GPa
+
+from worker.errors import WorkerError, sentence
+from worker.families.base import (
+    Result,
+    atoms_that_fit,
+    check_options,
+    existing,
+    sha256,
+    unknown_bundled,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ase import Atoms
+    from ase.calculators.calculator import Calculator
+
+    from worker.job import Model
+
+DISTRIBUTIONS = ("chgnet", "pymatgen", "torch")
+IMPORTS = ("torch", "chgnet.model.dynamics")
+FRAMEWORK = "torch"
+DTYPES = ("float32",)
+
+# names that ship in the wheel, and their files below `chgnet/pretrained`
+BUNDLED = {
+    "0.3.0": "0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar",
+    "0.2.0": "0.2.0/chgnet_0.2.0_e30f77s348m32.pth.tar",
+    "r2scan": "r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar",
+}
+MAX_Z = 94
+
+
+@dataclass
+class CHGNet:
+    """A loaded CHGNet."""
+
+    network: Any
+    checkpoint_sha256: str
+    takes_charge: bool = False
+    # what the network has inputs for; which of them were trained, only the catalogue knows
+    elements: frozenset[int] = frozenset(range(1, MAX_Z + 1))
+
+    @property
+    def cutoff_ang(self) -> float:
+        """Cutoff of the atom graph in Å."""
+        return float(self.network.graph_converter.atom_graph_cutoff)
+
+    def batch_atoms(self, device: str) -> int:
+        """Say how many atoms a batch should hold to begin with."""
+        return atoms_that_fit(device, on_cpu=64, gpu_mb_per_atom=20.0)
+
+    def calculator(self) -> Calculator:
+        """Return the package's own calculator."""
+        from chgnet.model.dynamics import CHGNetCalculator
+
+        device = str(next(self.network.parameters()).device)
+        return CHGNetCalculator(model=self.network, use_device=device, on_isolated_atoms="ignore")
+
+    def evaluate(self, batch: Sequence[Atoms]) -> list[Result]:
+        """Evaluate prepared structures; those with and those without bond angles in a pass each.
+
+        The network skips its angle layers only if a whole batch has no angles. A molecule of two atoms
+        would have another energy among crystals than alone.
+        """
+        graphs = [self._graph(atoms) for atoms in batch]
+        answers: dict[int, dict[str, Any]] = {}
+        for angles in (True, False):
+            chosen = [i for i, graph in enumerate(graphs) if bool(len(graph.bond_graph)) is angles]
+            if chosen:
+                found = self.network.predict_graph([graphs[i] for i in chosen], task="efs", batch_size=len(chosen))
+                # a list of one comes back as its only element
+                answers.update(zip(chosen, [found] if len(chosen) == 1 else found, strict=True))
+        return [self._result(answers[i], len(atoms)) for i, atoms in enumerate(batch)]
+
+    def _graph(self, atoms: Atoms) -> Any:
+        from pymatgen.core import Structure
+
+        structure = Structure(
+            atoms.cell.array, [int(z) for z in atoms.numbers], atoms.positions, coords_are_cartesian=True
+        )
+        return self.network.graph_converter(structure)
+
+    def _result(self, answer: dict[str, Any], n_atoms: int) -> Result:
+        energy = float(answer["e"]) * (n_atoms if self.network.is_intensive else 1)
+        return Result(energy, answer["f"], full_3x3_to_voigt_6_stress(answer["s"]) * GPa)
+
+
+def load(model: Model, device: str, dtype: str) -> CHGNet:  # noqa: ARG001 - DTYPES has one entry
+    """Load a checkpoint without running code from it.
+
+    Raises
+    ------
+    WorkerError
+        There is no such checkpoint, or it is not CHGNet's.
+    """
+    check_options(model, [])
+    file = _checkpoint(model)
+    import torch
+    from chgnet.model.model import CHGNet as Network
+
+    try:
+        saved = torch.load(file, map_location="cpu", weights_only=True)["model"]
+        # networks of 0.2.0's kind have a bias where later ones have none, and do not say so
+        bias = any(name.endswith("mlp_out.layers.1.bias") for name in saved["state_dict"])
+        network = Network.from_dict(saved, mlp_out_bias=bias).to(device).eval()
+    except Exception as error:
+        raise WorkerError(f"{model.name}: {file} is not a CHGNet checkpoint ({sentence(error)})") from error
+    network.graph_converter.set_isolated_atom_response("ignore")
+    return CHGNet(network, sha256(file))
+
+
+def _checkpoint(model: Model) -> Path:
+    if model.checkpoint.path is not None:
+        return existing(model, model.checkpoint.path)
+    name = model.checkpoint.bundled
+    if name not in BUNDLED:
+        raise unknown_bundled(model, BUNDLED)
+    import chgnet
+
+    return existing(model, Path(chgnet.__file__).parent / "pretrained" / BUNDLED[name])

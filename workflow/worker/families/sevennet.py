@@ -1,0 +1,133 @@
+"""SevenNet: SevenNet-0, l3i5, multi-fidelity models, and checkpoints trained by users."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from worker.errors import WorkerError, sentence
+from worker.families.base import (
+    Result,
+    atoms_that_fit,
+    check_options,
+    existing,
+    sha256,
+    unknown_bundled,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ase import Atoms
+    from ase.calculators.calculator import Calculator
+
+    from worker.job import Model
+
+DISTRIBUTIONS = ("sevenn", "e3nn", "torch")
+IMPORTS = ("torch", "sevenn.calculator")
+FRAMEWORK = "torch"
+DTYPES = ("float32",)
+
+# names that ship in the wheel, and their constants in `sevenn._const`; the package would download any other
+BUNDLED = {
+    "7net-0": "SEVENNET_0_11Jul2024",
+    "7net-0_22may2024": "SEVENNET_0_22May2024",
+    "7net-l3i5": "SEVENNET_l3i5",
+    "7net-mf-0": "SEVENNET_MF_0",
+}
+# the model's own order is xx yy zz xy yz zx, and its sign is that of a pressure
+_TO_ASE = [0, 1, 2, 4, 5, 3]
+
+
+@dataclass
+class SevenNet:
+    """A loaded SevenNet; `single` is the package's own ASE calculator, which holds the network."""
+
+    single: Any
+    checkpoint_sha256: str
+    takes_charge: bool = False
+
+    @property
+    def cutoff_ang(self) -> float:
+        """Cutoff of one convolution in Å."""
+        return float(self.single.cutoff)
+
+    @property
+    def elements(self) -> frozenset[int]:
+        """Elements of the checkpoint's type map."""
+        return frozenset(int(z) for z in self.single.type_map)
+
+    def batch_atoms(self, device: str) -> int:
+        """Say how many atoms a batch should hold to begin with."""
+        return atoms_that_fit(device, on_cpu=64, gpu_mb_per_atom=12.0)
+
+    def calculator(self) -> Calculator:
+        """Return the package's own calculator."""
+        self.single.model.set_is_batch_data(False)
+        return self.single
+
+    def evaluate(self, batch: Sequence[Atoms]) -> list[Result]:
+        """Evaluate prepared structures in one forward and one backward pass."""
+        from sevenn import _keys as key
+        from sevenn.atom_graph_data import AtomGraphData
+        from sevenn.train.dataload import unlabeled_atoms_to_graph
+        from torch_geometric.loader.dataloader import Collater
+
+        graphs = []
+        for atoms in batch:
+            graph = AtomGraphData.from_numpy_dict(unlabeled_atoms_to_graph(atoms, self.cutoff_ang))
+            if self.single.modal:
+                graph[key.DATA_MODALITY] = self.single.modal
+            graphs.append(graph)
+        self.single.model.set_is_batch_data(True)
+        try:
+            joined = Collater([], follow_batch=None, exclude_keys=None)(graphs)
+            output = self.single.model(joined.to(self.single.device))
+        finally:
+            self.single.model.set_is_batch_data(False)
+        energies = output[key.PRED_TOTAL_ENERGY].detach().cpu().numpy().reshape(-1)
+        ends = np.cumsum([len(atoms) for atoms in batch])[:-1]
+        forces = np.split(output[key.PRED_FORCE].detach().cpu().numpy(), ends)
+        stresses = -output[key.PRED_STRESS].detach().cpu().numpy()[:, _TO_ASE]
+        return [Result(float(e), f, s) for e, f, s in zip(energies, forces, stresses, strict=True)]
+
+
+def load(model: Model, device: str, dtype: str) -> SevenNet:  # noqa: ARG001 - DTYPES has one entry
+    """Load a checkpoint.
+
+    Checkpoints of this family are pickles: a file from a stranger runs the stranger's code.
+
+    Raises
+    ------
+    WorkerError
+        There is no such checkpoint, it is not SevenNet's, or the modal does not fit it.
+    """
+    check_options(model, ["modal"])
+    file = _checkpoint(model)
+    from sevenn.calculator import SevenNetCalculator
+
+    modal = model.options.get("modal")
+    try:
+        single = SevenNetCalculator(model=str(file), device=device, modal=modal)
+    except Exception as error:
+        if isinstance(error, ValueError) and "modal" in str(error):  # missing or unknown; the message lists them
+            raise WorkerError(f"{model.name}: {error}") from error
+        raise WorkerError(f"{model.name}: {file} is not a SevenNet checkpoint ({sentence(error)})") from error
+    if modal and single.modal is None:  # the package only warns
+        raise WorkerError(f"{model.name}: this checkpoint has no modals, and {modal!r} was asked for")
+    return SevenNet(single, sha256(file))
+
+
+def _checkpoint(model: Model) -> Path:
+    if model.checkpoint.path is not None:
+        return existing(model, model.checkpoint.path)
+    name = model.checkpoint.bundled
+    if name not in BUNDLED:
+        raise unknown_bundled(model, BUNDLED)
+    from sevenn import _const
+
+    return existing(model, Path(os.fspath(getattr(_const, BUNDLED[name]))))

@@ -1,0 +1,176 @@
+"""The surroundings of a model: no network, no stray settings, caches where writing is allowed.
+
+Everything here happens before numpy or a model's package is imported: threads, caches and offline switches
+are read at import, and a process can leave the network only while it has one thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import site
+import socket
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+from worker.errors import WorkerError
+
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "GRACE_NO_UPDATE_CHECK": "1",
+    "WANDB_MODE": "disabled",
+    "MPLBACKEND": "Agg",
+    "PYTHONNOUSERSITE": "1",
+}
+THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+)
+# variable: folder below the cache. What is kept here is compiled code, worth keeping between jobs.
+CACHES = {
+    "XDG_CACHE_HOME": "xdg",
+    "MPLCONFIGDIR": "matplotlib",
+    "TORCHINDUCTOR_CACHE_DIR": "torchinductor",
+    "TRITON_CACHE_DIR": "triton",
+    "TORCH_EXTENSIONS_DIR": "torch-extensions",
+    "WARP_CACHE_PATH": "warp",
+    "FAIRCHEM_CACHE_DIR": "fairchem",
+    "CACHED_PATH_CACHE_ROOT": "cached-path",
+    "CUDA_CACHE_PATH": "cuda",
+    "NUMBA_CACHE_DIR": "numba",
+}
+# A number must not depend on a variable that somebody once exported.
+NUMBER_CHANGING = (
+    "SEVENNET_ENABLE_CUEQ",
+    "SEVENNET_ENABLE_FLASH",
+    "SEVENNET_ENABLE_OEQ",
+    "CUEQ_USE_SCATTER_FUSION",
+    "CUEQ_TP_METHOD",
+    "CHGNET_DEVICE",
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+    "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD",
+)
+
+
+def set_environment(threads: int, *, in_container: bool) -> None:
+    """Set and drop environment variables of this process and those it starts.
+
+    Parameters
+    ----------
+    threads
+        Threads for numerical libraries.
+    in_container
+        Whether the image is a container. Its packages are complete, and those of the user's own Python
+        (`~/.local`), which a container may see, must not replace them.
+
+    Raises
+    ------
+    WorkerError
+        There is no folder for temporary files.
+    """
+    for name in NUMBER_CHANGING:
+        os.environ.pop(name, None)
+    os.environ.update(OFFLINE)
+    os.environ.update(dict.fromkeys(THREADS, str(threads)))
+    cache = cache_folder()
+    for name, folder in CACHES.items():
+        if not _writable(os.environ.get(name)):
+            (cache / folder).mkdir(exist_ok=True)
+            os.environ[name] = str(cache / folder)
+    home = os.environ.get("HOME")
+    # some families write below HOME at import; a run directory bound as HOME is not theirs to fill
+    if not _writable(home) or Path(home or "").resolve() == Path.cwd():
+        (cache / "home").mkdir(exist_ok=True)
+        os.environ["HOME"] = str(cache / "home")
+    if in_container:
+        users = site.getusersitepackages()
+        sys.path[:] = [entry for entry in sys.path if entry != users]
+
+
+def cache_folder() -> Path:
+    """Return this user's folder for compiled kernels, made if need be; never one that another user owns.
+
+    Raises
+    ------
+    WorkerError
+        There is no folder for temporary files.
+    """
+    # not `tempfile.gettempdir`, which takes the run directory if the others are full
+    parent = next((place for place in (os.environ.get("TMPDIR"), "/tmp", "/var/tmp") if _writable(place)), None)  # noqa: S108
+    if parent is None:
+        raise WorkerError("no folder for temporary files is writable; set TMPDIR to one that is")
+    folder = Path(parent) / f"mira-cache-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+    return folder if mine else Path(tempfile.mkdtemp(prefix="mira-cache-", dir=parent))
+
+
+def _writable(folder: str | None) -> bool:
+    return bool(folder) and Path(folder or "").is_dir() and os.access(folder or "", os.W_OK | os.X_OK)
+
+
+def leave_network() -> str:
+    """Leave the network if the system lets us, and say whether this process is out of it.
+
+    Not root, this takes a user namespace, in which the user keeps their id and so all access to files.
+    It must precede CUDA's initialisation and every thread. CUDA itself needs device files and sockets
+    with a path, both of which stay; but a driver that has yet to make its device files does that through
+    a setuid program, which has no power in a user namespace, so such a node is left as it is.
+
+    Returns
+    -------
+    str
+        `"isolated"` or `"open"`.
+    """
+    namespace = getattr(os, "CLONE_NEWNET", 0)  # Python 3.12, Linux
+    if namespace and not _outside():
+        return "isolated"
+    for flags in (namespace, namespace | getattr(os, "CLONE_NEWUSER", 0)) if namespace else ():
+        if flags != namespace and _driver_unready():
+            continue
+        if _works(flags):
+            _enter(flags)
+            break
+    return "open" if _outside() else "isolated"
+
+
+def _outside() -> bool:
+    """Tell whether there is any network interface but the loopback."""
+    return any(name != "lo" for _, name in socket.if_nameindex())
+
+
+def _driver_unready() -> bool:
+    return Path("/proc/driver/nvidia").exists() and not Path("/dev/nvidia-uvm").exists()
+
+
+def _works(flags: int) -> bool:
+    """Try in a child first: some systems grant the namespace, then forbid to map the user's id into it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            _enter(flags)
+        except BaseException:  # noqa: BLE001 - whatever it is, the child only reports it
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _enter(flags: int) -> None:
+    uid, gid = os.getuid(), os.getgid()
+    os.unshare(flags)
+    if flags & os.CLONE_NEWUSER:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")

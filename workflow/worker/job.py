@@ -1,0 +1,119 @@
+"""What the planner asks for: JOB.json as typed values. Standard library only: it is read before anything else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from worker.errors import WorkerError
+
+SCHEMA = 1
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One set of weights: a name that ships inside the family's package, or a file."""
+
+    bundled: str | None
+    path: Path | None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A row of the catalogue, as far as the worker needs it.
+
+    `elements` is None where the checkpoint itself is to say what it knows; `stress` says whether the
+    model gives one for three-dimensional periodicity.
+    """
+
+    name: str
+    family: str
+    checkpoint: Checkpoint
+    options: dict[str, Any]
+    dtype: str
+    elements: frozenset[int] | None
+    stress: bool
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows of one structure pack."""
+
+    file: Path
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model × one task × some structures."""
+
+    id: str
+    model: Model
+    model_key: str
+    task: str
+    settings: dict[str, Any]
+    device: str
+    gpus: tuple[str, ...]
+    batch_atoms: int | None
+    image: dict[str, Any]
+    sources: tuple[Source, ...]
+
+
+def read_job(file: Path) -> Job:
+    """Read JOB.json.
+
+    Raises
+    ------
+    WorkerError
+        The file is missing, is not JSON, lacks something, or was written for another version.
+    """
+    try:
+        content = json.loads(file.read_bytes())
+        if content["schema"] != SCHEMA:
+            raise WorkerError(f"{file} has schema {content['schema']!r}, this worker reads {SCHEMA}")
+        return _job(content)
+    except OSError as error:
+        raise WorkerError(f"cannot read {file}: {error.strerror}") from error
+    except KeyError as error:
+        raise WorkerError(f"{file} lacks {error}") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise WorkerError(f"{file} is not a job: {error}") from error
+
+
+def _job(content: dict[str, Any]) -> Job:
+    device, batch_atoms = content["device"], content["batch_atoms"]
+    if device not in DEVICES:
+        raise ValueError(f"device {device!r} is none of {', '.join(DEVICES)}")
+    if batch_atoms is not None and batch_atoms < 1:
+        raise ValueError(f"batch_atoms is {batch_atoms}, and must be at least 1")
+    return Job(
+        id=content["job"],
+        model=_model(content["model"]),
+        model_key=content["model_key"],
+        task=content["task"]["name"],
+        settings=content["task"]["settings"],
+        device=device,
+        gpus=tuple(str(gpu) for gpu in content["gpus"]),
+        batch_atoms=batch_atoms,
+        image=content["image"],
+        sources=tuple(Source(Path(s["file"]), tuple(s["rows"])) for s in content["structures"]),
+    )
+
+
+def _model(content: dict[str, Any]) -> Model:
+    checkpoint, elements = content["checkpoint"], content["elements"]
+    bundled, path = checkpoint.get("bundled"), checkpoint.get("path")
+    if (bundled is None) == (path is None):
+        raise ValueError("a checkpoint is either bundled or a path")
+    return Model(
+        name=content["name"],
+        family=content["family"],
+        checkpoint=Checkpoint(bundled, None if path is None else Path(path).absolute()),
+        options=dict(content["options"]),
+        dtype=content["dtype"],
+        elements=None if elements is None else frozenset(elements),
+        stress=content["stress"],
+    )

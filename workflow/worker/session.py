@@ -1,0 +1,187 @@
+"""One attempt at one job, from the lock on its records to `done.json`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+import traceback
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from worker import device, families, provenance, tasks
+from worker.atomic import write_json
+from worker.batching import Budget, Queue
+from worker.errors import WorkerError, sentence
+from worker.evaluate import evaluate_all, max_rss_mb
+from worker.journal import CONDEMNED, Journal
+from worker.records import Records, locked
+from worker.structures import read_structures
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from worker.device import Device
+    from worker.families.base import Family, Potential
+    from worker.job import Job
+    from worker.stopping import Stop
+    from worker.structures import Structure
+
+
+def run(job: Job, folder: Path, done: Path, *, threads: int, network: str, stop: Stop) -> int:
+    """Give every structure of a job its record.
+
+    Parameters
+    ----------
+    job
+        What to compute.
+    folder
+        Where the records are; nobody else may write there meanwhile.
+    done
+        The file that says that the job is done.
+    threads, network
+        For the attempt's line.
+    stop
+        Whether to stop early.
+
+    Returns
+    -------
+    int
+        0, or 128 + the signal's number if the worker was told to stop before the end.
+
+    Raises
+    ------
+    WorkerError
+        The job cannot go on; what is recorded stays.
+    OSError
+        The disk is full; what is recorded stays.
+    """
+    started = provenance.utc_now()
+    structures = read_structures(job.sources)
+    tasks.find(job.task).check(job.settings)
+    folder, done = folder.absolute(), done.absolute()
+    with locked(folder):
+        # what libraries drop where they are (CHGNet a .cif of a structure that it cannot handle) stays here
+        os.chdir(folder)
+        records = Records(folder)
+        journal = Journal(folder, records.ledger.statuses)
+        stop.before_leaving = journal.close_for_good
+        peak_gpu_mb = None
+        try:
+            _record_condemned(structures, records, journal)
+            todo = [s for s in structures if s.hash not in records.ledger.statuses]
+            if todo:
+                peak_gpu_mb = _attempt(job, todo, records, journal, started, threads, network, stop)
+            journal.close()
+        except OSError:
+            journal.close()  # the disk is full: no structure is to blame
+            raise
+        finally:
+            records.close()
+        if any(s.hash not in records.ledger.statuses for s in structures):
+            return stop.exit_code
+        write_json(done, _summary(job, structures, records, started, peak_gpu_mb), durable=True)
+    return 0
+
+
+def _record_condemned(structures: list[Structure], records: Records, journal: Journal) -> None:
+    condemned = [s for s in structures if s.hash in journal.condemned()]
+    if condemned:
+        outcomes = [(s, CONDEMNED) for s in condemned]
+        records.append(outcomes, batch_size=0, wall_s=0.0, max_rss_mb=max_rss_mb())
+        journal.land(s.hash for s in condemned)
+
+
+def _attempt(
+    job: Job,
+    todo: list[Structure],
+    records: Records,
+    journal: Journal,
+    started: str,
+    threads: int,
+    network: str,
+    stop: Stop,
+) -> float | None:
+    """Load the model and evaluate what is left; return the peak of GPU memory in MB, None on a CPU."""
+    family, task = families.find(job.model.family), tasks.find(job.task)
+    if job.model.dtype not in family.DTYPES:
+        can = ", ".join(family.DTYPES)
+        raise WorkerError(f"{job.model.name} computes in {can}, not in {job.model.dtype}")
+    lease = device.reserve(job, family.FRAMEWORK)
+    begin = time.perf_counter()
+    _import(family)
+    chosen = device.choose(job.device, family.FRAMEWORK, threads)
+    if lease and chosen.id == "cpu":
+        lease.release()
+    imported = time.perf_counter()
+    potential = _load(family, job, chosen)
+    loaded = time.perf_counter()
+    records.append_attempt(
+        provenance.attempt(
+            job,
+            started=started,
+            device=chosen,
+            distributions=family.DISTRIBUTIONS,
+            checkpoint_sha256=potential.checkpoint_sha256,
+            threads=threads,
+            import_s=imported - begin,
+            load_s=loaded - imported,
+            network=network,
+        )
+    )
+    atoms = job.batch_atoms or potential.batch_atoms(chosen.id)
+    evaluate_all(
+        Queue(todo, journal.suspects),
+        Budget(atoms, atoms),
+        job.model,
+        potential,
+        lambda batch: task.run(potential, batch, job.settings),
+        records=records,
+        journal=journal,
+        stop=stop.requested,
+    )
+    return device.peak_gpu_mb(chosen)
+
+
+def _import(family: Family) -> None:
+    for name in family.IMPORTS:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise WorkerError(f"this image cannot import {name}: {sentence(error)}") from error
+
+
+def _load(family: Family, job: Job, chosen: Device) -> Potential:
+    try:
+        return family.load(job.model, chosen.id, job.model.dtype)
+    except WorkerError:
+        raise
+    except Exception as error:
+        traceback.print_exc(file=sys.stderr)  # unforeseen, so the log should hold all there is
+        raise WorkerError(f"{job.model.name} cannot be loaded ({sentence(error)})") from error
+
+
+def _summary(
+    job: Job, structures: list[Structure], records: Records, started: str, peak_gpu_mb: float | None
+) -> dict[str, Any]:
+    """Sum up a job; times in seconds over all attempts, rates only where something was evaluated."""
+    ledger = records.ledger
+    last = ledger.attempts[-1] if ledger.attempts else {}
+    seconds = ledger.evaluate_s
+    return {
+        "job": job.id,
+        "model": job.model.name,
+        "counts": dict(Counter(ledger.statuses[s.hash] for s in structures)),
+        "structures": len(structures),
+        "started": ledger.attempts[0]["started"] if ledger.attempts else started,
+        "finished": provenance.utc_now(),
+        "import_s": last.get("import_s"),
+        "load_s": last.get("load_s"),
+        "evaluate_s": round(seconds, 3),
+        "structures_per_s": round(ledger.evaluated / seconds, 3) if seconds else None,
+        "atoms_per_s": round(ledger.evaluated_atoms / seconds, 3) if seconds else None,
+        "peak_rss_mb": max_rss_mb(),
+        "peak_gpu_mb": peak_gpu_mb,
+        "attempts": len(ledger.attempts),
+    }

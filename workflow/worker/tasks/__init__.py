@@ -1,0 +1,44 @@
+"""What is asked of a model about every structure, one file a task."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from worker.errors import WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from worker.families.base import Potential, Result
+    from worker.prepare import Prepared
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class Task(Protocol):
+    """A module of this package."""
+
+    def check(self, settings: dict[str, Any]) -> None:
+        """Raise `WorkerError` for settings that the task does not have."""
+        ...
+
+    def run(self, potential: Potential, batch: Sequence[Prepared], settings: dict[str, Any]) -> list[Result]:
+        """Answer for prepared structures; results in their order."""
+        ...
+
+
+def find(name: str) -> Task:
+    """Return the module of a task.
+
+    Raises
+    ------
+    WorkerError
+        There is no such task.
+    """
+    module = f"{__name__}.{name}"
+    if not _NAME.fullmatch(name) or importlib.util.find_spec(module) is None:
+        raise WorkerError(f"there is no task {name!r}")
+    return cast("Task", importlib.import_module(module))
