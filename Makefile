@@ -12,7 +12,7 @@ PYTHON = $(shell tests/testbed/find-python.sh)
 # bytecode: without it every start of `mira` and of Snakemake compiles its imports again
 export UV_COMPILE_BYTECODE = 1
 
-.PHONY: setup demo test test-fast lint fix bench lock clean
+.PHONY: setup demo test test-fast lint fix clean
 
 setup: .venv/.ready
 
@@ -23,7 +23,7 @@ setup: .venv/.ready
 	@touch $@
 
 demo: setup
-	@tests/testbed/ready-for-demo.sh
+	@$(MIRA) images build fairchem-sevennet matgl || { test "$$(id -u)" = 0 && tests/testbed/install-apptainer.sh; }
 	$(MIRA) run examples/structures --models sevennet-0,sevennet-l3i5,chgnet-0.3.0 --output runs/demo
 
 test: setup

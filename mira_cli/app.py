@@ -13,6 +13,7 @@ import typer
 from mira_cli import __version__, console
 from mira_cli.commands import collect, images, init, models, run
 from mira_cli.errors import ExitCode, Interrupted, MiraError
+from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
 
 app = typer.Typer(
     name="mira",
@@ -40,7 +41,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and results.")] = False,
+    quiet: Quiet = False,  # noqa: ARG001
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[  # noqa: ARG001
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
@@ -49,7 +50,6 @@ def options(
     """Options for every command come before its name."""
     global _debug  # noqa: PLW0603  (one process, one command)
     _debug = debug
-    console.err.quiet = quiet
 
 
 def main() -> None:

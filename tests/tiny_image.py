@@ -55,7 +55,7 @@ def _wheel(folder: Path) -> str:
     wheel = folder / "tiny-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         for name, text in content.items():
-            archive.writestr(name, text)
+            archive.writestr(zipfile.ZipInfo(name), text)  # without the time: the same wheel, and recipe, every time
     return hashlib.sha256(wheel.read_bytes()).hexdigest()
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 BUILT_IN = Path(__file__).parent / "models.yaml"
+EXAMPLE_ROW = "`mira models show sevennet-0 --yaml` prints an example"
 
 
 @cache
@@ -53,18 +54,15 @@ def read_models_file(file: Path) -> Catalogue:
     try:
         data = _read_yaml(file)
         if not isinstance(data, dict) or set(data) != {"models"}:
-            raise InputError(
-                f"`{file}` must hold one mapping, `models:`", hint="see `mira models show sevennet-0 --yaml`"
-            )
+            raise InputError(f"`{file}` must hold one mapping, `models:`", hint=EXAMPLE_ROW)
         return Catalogue.model_validate(data)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the models file `{file}`: {_first_line(error)}") from error
+        reason = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
+        raise InputError(f"cannot read the models file `{file}`: {reason}", hint=EXAMPLE_ROW) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise InputError(
-            f"`{file}`: {where}: {first['msg']}", hint="see `mira models show sevennet-0 --yaml`"
-        ) from error
+        raise InputError(f"`{file}`: {where}: {first['msg']}", hint=EXAMPLE_ROW) from error
 
 
 def all_names(catalogue: Catalogue) -> dict[str, str]:
@@ -102,7 +100,3 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
 
 def _read_yaml(file: Path) -> object:
     return yaml.safe_load(file.read_text(encoding="utf-8"))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
-from datetime import UTC, datetime
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mira_cli import console, paths
+from mira_cli import console
 from mira_cli.config import RunConfig, build_config, load_config
-from mira_cli.errors import EngineError, ExitCode, Interrupted
+from mira_cli.errors import EnvironmentNotReadyError, ExitCode
+from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mira_cli.planning.plan import Plan
+    from mira_cli.run.directory import RunDirectory
 
 
 def run(
@@ -39,6 +46,7 @@ def run(
         bool, typer.Option("--dry-run", "-n", help="Say what would be computed, and why; compute nothing.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse to start when an input cannot be read.")] = False,
+    quiet: Quiet = False,  # noqa: ARG001
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Compute structures again that failed.")] = False,
 ) -> None:
     """Evaluate structures with several models and compare the answers.
@@ -87,94 +95,52 @@ def execute(config: RunConfig, *, dry_run: bool, retry: bool) -> ExitCode:
     root = Path(config.output) if config.output else default_output(config)
     config = config.model_copy(update={"output": str(root.absolute())})
     started = time.monotonic()
-    run = open_run(root)
-    with locked(run) as lock:
-        prepared = prepare_run(config, run, build=not dry_run, retry=retry)
-        tell_structures(prepared.index)
-        _tell_plan(prepared.plan, root)
-        if dry_run:
-            return ExitCode.OK
-        _check_space(root)
-        commit_plan(prepared, run)
-        _note_call(run, planning_s=time.monotonic() - started)
-        if prepared.plan.jobs or not _is_collected(run):
-            _compute(prepared, run, lock)
+    with _nowhere_if(dry_run and not root.exists()) as nowhere:
+        run = open_run(nowhere or root)
+        with locked(run) as lock:
+            prepared = prepare_run(config, run, images="skip" if dry_run else "build", retry=retry)
+            tell_structures(prepared.index)
+            _tell_plan(prepared.plan, root)
+            if dry_run:
+                return ExitCode.OK
+            from mira_cli.engine.execute import carry_out
+
+            _check_space(root)
+            commit_plan(prepared, run)
+            carry_out(prepared, run, lock, planning_s=time.monotonic() - started)
     return _finish(run, root)
 
 
-def _tell_plan(plan: Any, root: Path) -> None:
+@contextmanager
+def _nowhere_if(wanted: bool) -> Iterator[Path | None]:
+    """A folder that is gone afterwards: a dry run leaves no run directory behind."""
+    if not wanted:
+        yield None
+        return
+    with TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def _tell_plan(plan: Plan, root: Path) -> None:
     for model in plan.models:
         jobs = [job for job in plan.jobs if job.model == model.name]
         kept = f", {plan.kept[model.name]} kept" if plan.kept[model.name] else ""
         if jobs:
             n = sum(job.n_structures for job in jobs)
-            console.say(f"{model.name}: {n} structures to compute in {len(jobs)} job{'s' * (len(jobs) > 1)}{kept}"
-                        f" ({plan.reasons[model.name]})")  # fmt: skip
+            what = f"{n} structure{'s' * (n > 1)} to compute in {len(jobs)} job{'s' * (len(jobs) > 1)}{kept}"
+            console.say(f"{model.name}: {what} ({plan.reasons[model.name]})")
         else:
             console.say(f"{model.name}: nothing to compute{kept}")
     console.say(f"run directory: {root}")
 
 
-def _compute(prepared: Any, run: Any, lock: Any) -> None:
-    from mira_cli.engine.argv import build_argv
-    from mira_cli.engine.process import run_snakemake
-    from mira_cli.engine.progress import Progress
-    from mira_cli.results.collect import collect, last_words
-
-    assets = paths.assets()
-    machine = prepared.machine
-    argv = build_argv(run, prepared.profile, assets=assets, runtime=prepared.runtime, gpus=len(machine.gpus))
-    plugins = Path(__file__).parents[1] / "engine" / "plugins"
-    with Progress(prepared.plan, run) as progress:
-        outcome = run_snakemake(argv, run, lock, plugins=plugins, on_tick=progress.tick)
-    if outcome.interrupted:
-        raise Interrupted
-    if outcome.status != 0:
-        collect(run)  # Snakemake did not get there
-    if outcome.status < 0:
-        raise EngineError(
-            f"Snakemake was killed by signal {-outcome.status}; what was finished is kept",
-            hint="the same command goes on from there",
-            log=outcome.log,
-        )
-    if outcome.status != 0 and not _any_job_failed(run):
-        raise EngineError(f"Snakemake failed before any job did: {last_words(outcome.log)}", log=outcome.log)
-
-
-def _any_job_failed(run: Any) -> bool:
-    """Whether Snakemake's failure is a job's (then the table says so), not its own."""
-    try:
-        return '"event": "job_error"' in run.events.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return False
-
-
-def _is_collected(run: Any) -> bool:
-    return bool(run.collected.is_file() and run.collected.stat().st_mtime >= run.wanted.stat().st_mtime)
-
-
-def _note_call(run: Any, *, planning_s: float) -> None:
-    from mira_cli.files import write_json
-
-    call = {
-        "command": sys.argv,
-        "cwd": str(Path.cwd()),
-        "started": datetime.now(UTC).isoformat(),
-        "planning_s": planning_s,
-    }
-    write_json(run.work / "call.json", call)
-
-
 def _check_space(root: Path, needed_mb: int = 50) -> None:
-    from mira_cli.errors import EnvironmentNotReadyError
-
     if shutil.disk_usage(root).free < needed_mb * 1_000_000:
-        raise EnvironmentNotReadyError(
-            f"less than {needed_mb} MB are free on the disk of `{root}`", hint="free some space"
-        )
+        what = f"less than {needed_mb} MB are free on the disk of `{root}`"
+        raise EnvironmentNotReadyError(what, hint="free some space, then run the same command again")
 
 
-def _finish(run: Any, root: Path) -> ExitCode:
+def _finish(run: RunDirectory, root: Path) -> ExitCode:
     from mira_cli.results.terminal import print_results
 
     all_ok = print_results(run)

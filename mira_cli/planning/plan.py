@@ -166,7 +166,7 @@ def write_plan(
             for m in plan.models
         ],
         "models_files": config.models_files,
-        "structures": read_json(run.structures / "sources.json"),
+        "structures": (read_json(run.structures / "sources.json") or {}).get("sources"),
     }
     if read_json(run.wanted) != wanted:
         write_json(run.wanted, wanted)

@@ -53,24 +53,33 @@ def check_request(config: RunConfig) -> tuple[list[ResolvedModel], Profile]:
     return resolve_models(rows, catalogue, config, versions), find_profile(config.profile)
 
 
-def prepare_run(config: RunConfig, run: RunDirectory, *, build: bool, retry: bool = False) -> Prepared:
+def prepare_run(
+    config: RunConfig, run: RunDirectory, *, images: Literal["build", "require", "skip"], retry: bool = False
+) -> Prepared:
     """Read the structures, get the images ready, and plan; writes only below the run directory and the cache.
 
     Parameters
     ----------
-    build
-        Build missing images; otherwise a missing one is an error that names the command to build it.
+    images
+        `build` what is missing; `require` it, with an error that names the command to build it; or `skip` it, for a
+        plan that is only looked at.
     """
     models, profile = check_request(config)
     index = read_input(config, run)
     runtime, _ = choose_runtime(config.runtime)
-    images = {HOST: ImageUse(HOST, "", HOST, sys.executable)}
-    machine = this_machine(device=config.device, cluster=profile.cluster)
     needed = sorted({model.image for model in models} - {HOST})
-    for name, ready in prepare_images(needed, runtime, build=build).items():
-        images[name] = ImageUse(name, ready.recipe, runtime, ready.python, str(ready.sif) if ready.sif else None)
-    plan = make_plan(models, index, run, config, images, machine, retry=retry)
-    return Prepared(config, profile, runtime, index, images, machine, plan)
+    if images == "skip":
+        uses = {name: ImageUse(name, "", runtime, "") for name in needed}
+    else:
+        ready = prepare_images(needed, runtime, build=images == "build")
+        uses = {
+            name: ImageUse(name, image.recipe, runtime, image.python, str(image.sif) if image.sif else None)
+            for name, image in ready.items()
+        }
+    uses[HOST] = ImageUse(HOST, "", HOST, sys.executable)
+    machine = this_machine(device=config.device, cluster=profile.cluster)
+    plan = make_plan(models, index, run, config, uses, machine, retry=retry)
+    return Prepared(config, profile, runtime, index, uses, machine, plan)
 
 
 def read_input(config: RunConfig, run: RunDirectory) -> StructureIndex:

@@ -32,4 +32,4 @@ def _plan_here(settings: dict[str, Any], configfiles: Sequence[str | Path]) -> N
     folder = Path(configfiles[0]).resolve().parent if configfiles else Path.cwd()
     config = build_config(absolute_paths({**settings, "output": None}, folder), [])
     _until_exit.enter_context(locked(run))
-    commit_plan(prepare_run(config, run, build=False), run)
+    commit_plan(prepare_run(config, run, images="require"), run)

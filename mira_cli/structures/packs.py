@@ -66,11 +66,14 @@ def load_structures(folder: Path, sources: list[Source]) -> StructureIndex:
     """The index of these sources, read again only where a file has changed since the last time."""
     import pyarrow.parquet as pq
 
-    stamp = {"format": FORMAT, "sources": [_stamp(source) for source in sources]}
-    if read_json(folder / "sources.json") == stamp and (folder / "index.parquet").is_file():
+    wanted = {"format": FORMAT, "sources": [[source.name, *_stamp(source.path)] for source in sources]}
+    known = read_json(folder / "sources.json") or {}
+    # the files of an earlier call are trusted only if nobody has touched them since
+    if all(known.get(key) == value for key, value in wanted.items()) and known.get("written") == _written(folder):
         return open_index(folder)
     structures = (structure for source in sources for structure in read_source(source))
-    (folder / "sources.json").unlink(missing_ok=True)
+    for old in (folder / "sources.json", *folder.glob("*.npz")):
+        old.unlink(missing_ok=True)
     with replacing(folder / "index.parquet", "wb") as stream:
         writer = None
         for rows in write_packs(folder, structures):
@@ -78,7 +81,7 @@ def load_structures(folder: Path, sources: list[Source]) -> StructureIndex:
             writer.write_table(rows)
         if writer is not None:
             writer.close()
-    write_json(folder / "sources.json", stamp)
+    write_json(folder / "sources.json", {**wanted, "written": _written(folder)})
     return open_index(folder)
 
 
@@ -165,9 +168,13 @@ def _schema() -> pa.Schema:
     )
 
 
-def _stamp(source: Source) -> list[Any]:
+def _written(folder: Path) -> list[list[Any]]:
+    return [[path.name, *_stamp(path)] for path in sorted([*folder.glob("*.npz"), *folder.glob("*.parquet")])]
+
+
+def _stamp(path: Path) -> list[Any]:
     try:
-        stat = source.path.stat()
+        stat = path.stat()
     except OSError:
-        return [str(source.path), source.name, None, None]
-    return [str(source.path), source.name, stat.st_size, stat.st_mtime_ns]
+        return [str(path), None, None]
+    return [str(path), stat.st_size, stat.st_mtime_ns]

@@ -4,20 +4,28 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from mira_cli import paths
+from mira_cli import console, paths
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.images import apptainer, prepare, recipe, record, sif, verification
 from tests import tiny_image
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IMAGES = recipe.all_images()
+PYTHON = recipe.load(recipe.containers()).python
 USER = "mira-test"
+# another process that builds the tiny image
+BUILD = "import sys; from tests import tiny_image; from pathlib import Path; tiny_image.use(Path(sys.argv[1]))\n"
+BUILD += "from mira_cli.images import prepare; print(prepare.prepare(['tiny'], 'apptainer')['tiny'].sif)"
 
 pytestmark = [
     pytest.mark.apptainer,
@@ -34,17 +42,48 @@ def base() -> Path:
 
 
 @pytest.fixture
-def tiny(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with one tiny image, and a cache of its own that has the base already."""
-    cache = tmp_path / "cache" / "images"
+    make_project(tmp_path, base)
+    enter(tmp_path, monkeypatch)
+    return tmp_path
+
+
+def make_project(folder: Path, base: Path) -> None:
+    cache = folder / "cache" / "images"
     cache.mkdir(parents=True)
     shutil.copy(base, cache)
     shutil.copy(apptainer.sidecar(base), cache)
-    assets = tiny_image.make(tmp_path, python=recipe.load(recipe.containers()).python)
-    monkeypatch.setattr(paths, "assets", lambda: assets)
-    for name, value in tiny_image.environment(tmp_path).items():
+    tiny_image.make(folder, python=PYTHON)
+
+
+def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a project in place of the real one, until the monkeypatch is undone."""
+    monkeypatch.setattr(paths, "assets", lambda: folder / "assets")
+    for name, value in tiny_image.environment(folder).items():
         monkeypatch.setenv(name, value)
-    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def built(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[prepare.ReadyImage, str]:
+    """The tiny image, built where a user's own binds and variables would break it, and what was said meanwhile."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        folder = tmp_path_factory.mktemp("tiny")
+        make_project(folder, base)
+        enter(folder, monkeypatch)
+        monkeypatch.setenv("APPTAINER_BIND", f"{folder}:/not/in/the/image")
+        monkeypatch.setenv("APPTAINERENV_UV_FIND_LINKS", "/nowhere")
+        said = StringIO()
+        monkeypatch.setattr(console, "err", Console(file=said))
+        return prepare.prepare(["tiny"], "apptainer")["tiny"], said.getvalue()
+
+
+@pytest.fixture
+def copied(built: tuple[prepare.ReadyImage, str], tmp_path: Path) -> Path:
+    """A copy of the tiny image, to be damaged."""
+    ready, _ = built
+    shutil.copy(apptainer.sidecar(ready.sif), tmp_path)
+    return Path(shutil.copy2(ready.sif, tmp_path))
 
 
 def run_in(path: Path, *command: str, **environment: str) -> str:
@@ -89,71 +128,114 @@ def test_packages_of_the_host_stay_out(image: recipe.Image, tmp_path: Path) -> N
     assert said == f"None False {apptainer.PYTHON}\n"
 
 
-def test_tiny_image_is_built_ready_and_not_built_again(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ready = prepare.prepare(["tiny"], "apptainer")["tiny"]
-    assert "image tiny is ready" in capsys.readouterr().err
+def test_what_is_built_is_ready_and_not_built_again(
+    built: tuple[prepare.ReadyImage, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready, said = built
+    enter(ready.sif.parents[2], monkeypatch)
+    assert "building image tiny for apptainer" in said
+    assert "image tiny is ready" in said
     assert ready.versions["tiny"] == "1.0"
     assert ready.sha256 == apptainer.sha256(ready.sif)
     assert run_in(ready.sif, "python", "-c", "import tiny; print(tiny.ANSWER)") == "42\n"
-    assert list((tiny / "cache/building").glob("tiny-*/")) == []
-    # a user's binds and variables are for jobs, not for builds: they would fail or change it
+    assert list((ready.sif.parents[1] / "building").glob("tiny-*/")) == []
     assert prepare.prepare(["tiny"], "apptainer", build=False)["tiny"] == ready
-    assert capsys.readouterr().err == ""
     (image,) = recipe.find(["tiny"])
     assert verification.verify(image, "apptainer")["problems"] == []
 
 
-def test_binds_of_the_user_do_not_reach_a_build(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("APPTAINER_BIND", f"{tiny}:/not/in/the/image")
-    monkeypatch.setenv("APPTAINERENV_UV_FIND_LINKS", "/nowhere")
-    assert prepare.prepare(["tiny"], "apptainer")["tiny"].versions["tiny"] == "1.0"
+def test_a_whole_image_may_be_copied(built: tuple[prepare.ReadyImage, str], copied: Path) -> None:
+    os.utime(copied)
+    assert apptainer.check(copied, built[0].recipe).sha256 == built[0].sha256
+    # and is not read in full again
+    assert record.read(apptainer.sidecar(copied)).mtime_ns == copied.stat().st_mtime_ns
 
 
-def test_a_changed_image_is_refused(tiny: Path) -> None:
-    path = prepare.prepare(["tiny"], "apptainer")["tiny"].sif
-    (image,) = recipe.find(["tiny"])
-    whole = path.read_bytes()
-
-    os.utime(path)  # copied to another disk, say: the content decides
-    assert apptainer.check(path, recipe.recipe_hash(image)).sha256 == apptainer.sha256(path)
-
+@pytest.mark.parametrize("damage", ["truncated", "empty", "one bit", "gone"])
+def test_a_changed_image_is_refused(built: tuple[prepare.ReadyImage, str], copied: Path, damage: str) -> None:
+    whole = copied.read_bytes()
     middle = len(whole) // 2
-    damaged = {
-        "truncated": whole[:middle],
-        "empty": b"",
-        "one bit": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
-    }
-    for how, content in damaged.items():
-        path.write_bytes(content)
-        with pytest.raises(EnvironmentNotReadyError, match="its content has changed") as error:
-            prepare.prepare(["tiny"], "apptainer")
-        assert error.value.hint == "`mira images build tiny --force --runtime apptainer`", how
-        assert verification.verify(image, "apptainer")["problems"] != []
-    path.write_bytes(whole)
-    assert prepare.prepare(["tiny"], "apptainer")["tiny"].sif == path
+    content = {"truncated": whole[:middle], "empty": b"", "gone": b""}
+    content["one bit"] = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    copied.write_bytes(content[damage])
+    if damage == "gone":
+        copied.unlink()
+    with pytest.raises(EnvironmentNotReadyError, match=r"its content has changed|cannot read") as error:
+        apptainer.check(copied, built[0].recipe)
+    assert error.value.hint == "`mira images build tiny --force --runtime apptainer`"
 
 
-def test_an_image_of_another_recipe_is_refused(tiny: Path) -> None:
-    path = prepare.prepare(["tiny"], "apptainer")["tiny"].sif
-    with pytest.raises(EnvironmentNotReadyError, match="no record that it was built from this recipe"):
-        apptainer.check(path, "0" * 12)
-    found = record.read(apptainer.sidecar(path))
-    record.write(apptainer.sidecar(path), found.model_copy(update={"recipe": "0" * 12}))
+def test_verification_reads_everything(project: Path, built: tuple[prepare.ReadyImage, str]) -> None:
     (image,) = recipe.find(["tiny"])
-    assert not prepare.is_built(image, "apptainer")
+    path = apptainer.sif_path(image)
+    shutil.copy(built[0].sif, path)
+    with path.open("r+b") as stream:
+        stream.seek(path.stat().st_size // 2)
+        stream.write(b"damaged")
+    # even where size and time are as they were
+    done = record.read(apptainer.sidecar(built[0].sif)).model_copy(update={"mtime_ns": path.stat().st_mtime_ns})
+    record.write(apptainer.sidecar(path), done)
+    assert prepare.is_built(image, "apptainer")
+    (problem,) = verification.verify(image, "apptainer")["problems"]
+    assert "has changed since it was built" in problem
 
 
-def test_a_failing_test_leaves_no_image(tiny: Path) -> None:
-    (tiny / "assets/containers/tiny/smoke.py").write_text("raise ValueError('energy is nan')")
+def test_an_image_of_another_recipe_is_refused(copied: Path) -> None:
+    with pytest.raises(EnvironmentNotReadyError, match="no record that it was built from this recipe"):
+        apptainer.check(copied, "0" * 12)
+    apptainer.sidecar(copied).unlink()
+    with pytest.raises(EnvironmentNotReadyError, match="no record that it was built from this recipe") as error:
+        apptainer.check(copied, copied.stem.rpartition("-")[2])
+    assert error.value.hint == "`mira images build tiny --force --runtime apptainer`"
+
+
+def test_an_interrupted_build_leaves_nothing(project: Path) -> None:
+    note = "the smoke test sleeps"
+    smoke = project / "assets/containers/tiny/smoke.py"
+    smoke.write_text(f"import time; print({note!r}, flush=True); time.sleep(300)")
+    (image,) = recipe.find(["tiny"])
+    log = project / f"cache/logs/tiny-{recipe.recipe_hash(image)}-apptainer.log"
+    scratch = project / "scratch"
+    scratch.mkdir()
+    builder = subprocess.Popen(
+        [sys.executable, "-c", BUILD, project / "assets"],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "APPTAINER_TMPDIR": str(scratch)},
+        start_new_session=True,
+    )
+    end = time.monotonic() + 120
+    while not (log.exists() and f"\n{note}\n" in log.read_text()):
+        assert builder.poll() is None, builder.stderr.read()
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert list(scratch.iterdir()) != []
+    builder.send_signal(signal.SIGINT)
+    builder.communicate(timeout=60)
+    assert list(scratch.iterdir()) == []
+    assert list((project / "cache/building").glob("tiny-*/")) == []
+    assert [path.name for path in (project / "cache/images").iterdir() if "tiny" in path.name] == []
+    running = [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(project).encode() in read_if_there(p)]
+    assert running == []
+
+
+def read_if_there(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_a_failing_test_leaves_no_image(project: Path) -> None:
+    (project / "assets/containers/tiny/smoke.py").write_text("raise ValueError('energy is nan')")
     with pytest.raises(EnvironmentNotReadyError, match="image tiny cannot be built with Apptainer") as error:
         prepare.prepare(["tiny"], "apptainer")
     assert error.value.log is not None
     assert "energy is nan" in error.value.log.read_text()
-    assert [path.name for path in (tiny / "cache/images").iterdir() if "tiny" in path.name] == []
-    assert list((tiny / "cache/building").glob("tiny-*/")) == []
+    assert [path.name for path in (project / "cache/images").iterdir() if "tiny" in path.name] == []
+    assert list((project / "cache/building").glob("tiny-*/")) == []
 
 
-def test_an_ordinary_user_builds_too(tiny: Path) -> None:
+def test_an_ordinary_user_builds_too(project: Path) -> None:
     if os.getuid() != 0:
         pytest.skip("the other tests have just done so: they do not run as root")
     try:
@@ -161,11 +243,9 @@ def test_an_ordinary_user_builds_too(tiny: Path) -> None:
     except KeyError:
         subprocess.run(["useradd", "--create-home", USER], check=True)
         account = pwd.getpwnam(USER)
-    code = "import sys; from tests import tiny_image; from pathlib import Path; tiny_image.use(Path(sys.argv[1]))\n"
-    code += "from mira_cli.images import prepare; print(prepare.prepare(['tiny'], 'apptainer')['tiny'].sif)"
-    home = Path(account.pw_dir) / tiny.name
+    home = Path(account.pw_dir) / project.name
     try:
-        shutil.copytree(tiny, home)
+        shutil.copytree(project, home)
         shutil.copytree(REPOSITORY / "mira_cli", home / "code/mira_cli")
         shutil.copytree(REPOSITORY / "tests", home / "code/tests", ignore=shutil.ignore_patterns("data"))
         shutil.copytree(REPOSITORY / "containers", home / "code/containers")
@@ -173,7 +253,7 @@ def test_an_ordinary_user_builds_too(tiny: Path) -> None:
         environment = {k: v for k, v in os.environ.items() if k.startswith(("LANG", "SSL_", "PYTHON"))}
         environment |= {"HOME": str(home), "PATH": "/usr/local/bin:/usr/bin:/bin", **tiny_image.environment(home)}
         done = subprocess.run(
-            [sys.executable, "-c", code, home / "assets"],
+            [sys.executable, "-c", BUILD, home / "assets"],
             capture_output=True,
             text=True,
             user=account.pw_uid,

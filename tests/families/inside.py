@@ -17,8 +17,9 @@ import numpy as np
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY / "workflow"), str(REPOSITORY / "tests/unit")]
 
-STEP_ANG = 0.03
-STRAIN = 0.005
+# for central differences of fourth order; smaller steps lose single precision, larger ones CHGNet's kinks
+STEP_ANG = 0.01
+STRAIN = 0.0015
 
 
 def structures() -> dict[str, tuple]:
@@ -117,14 +118,12 @@ def answers(calculator, atoms) -> dict:
 def gradients(potential) -> dict:
     """Compare forces and stress with differences of the energy, along random directions and all strains."""
     from ase.build import bulk
-    from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
+    from ase.stress import voigt_6_to_full_3x3_stress
 
     from worker.prepare import prepare
 
-    # no distance near 3 Å, where CHGNet's bond graph ends: the third derivative is large there
-    atoms = bulk("Cu", a=3.7, cubic=True)
-    atoms.symbols[0] = "Au"
-    atoms.rattle(0.1, seed=7)
+    atoms = bulk("NaCl", "rocksalt", a=5.4) * (2, 1, 1)
+    atoms.rattle(0.15, seed=7)
     atoms = prepare(atoms, potential.cutoff_ang).atoms
     (result,) = potential.evaluate([atoms])
     rng = np.random.default_rng(0)
@@ -156,7 +155,6 @@ def gradients(potential) -> dict:
             return copy
 
         stresses.append([float(result.stress_ev_per_ang3[i]), slope(strained, STRAIN) / atoms.get_volume()])
-    assert full_3x3_to_voigt_6_stress(strain)[5] == 0.5
     return {"forces": forces, "stress": stresses}
 
 

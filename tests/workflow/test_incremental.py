@@ -42,7 +42,7 @@ def test_second_call_computes_nothing_and_starts_no_snakemake(mira, finished, st
 def test_added_structure_is_all_that_is_computed(mira, finished, structures) -> None:
     write(structures / "Cu2.cif", bulk("Cu", a=3.7, cubic=True))
     told = mira("run", structures, "--models", "emt,lj", "-o", finished, "-n").stderr
-    assert "emt: 1 structures to compute in 1 job, 7 kept (structures are new)" in told
+    assert "emt: 1 structure to compute in 1 job, 7 kept (structures are new)" in told
     assert len(records(finished)) == 14
     mira("run", structures, "--models", "emt,lj", "-o", finished)
     assert len(records(finished)) == 16

@@ -111,9 +111,11 @@ def load(model: Model, device: str, dtype: str) -> CHGNet:  # noqa: ARG001 - DTY
 
     try:
         saved = torch.load(file, map_location="cpu", weights_only=True)["model"]
-        # networks of 0.2.0's kind have a bias where later ones have none, and do not say so
+        # networks of 0.2.0's kind have a bias where the shipped later ones have none, and not all of them say so
         bias = any(name.endswith("mlp_out.layers.1.bias") for name in saved["state_dict"])
-        network = Network.from_dict(saved, mlp_out_bias=bias).to(device).eval()
+        network = Network(**{"mlp_out_bias": bias} | saved["model_args"])
+        network.load_state_dict(saved["state_dict"])
+        network = network.to(device).eval()
     except Exception as error:
         raise WorkerError(f"{model.name}: {file} is not a CHGNet checkpoint ({sentence(error)})") from error
     network.graph_converter.set_isolated_atom_response("ignore")

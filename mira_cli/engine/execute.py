@@ -1,0 +1,91 @@
+"""Carry out a prepared run: Snakemake from start to end, and the results whatever happens to it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from mira_cli import paths
+from mira_cli.engine.argv import build_argv
+from mira_cli.engine.process import Outcome, run_snakemake
+from mira_cli.engine.progress import Progress
+from mira_cli.errors import EngineError, Interrupted
+from mira_cli.files import read_json, write_json
+from mira_cli.results.collect import collect, last_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mira_cli.planning.prepare import Prepared
+    from mira_cli.run.directory import RunDirectory
+
+PLUGINS = Path(__file__).parent / "plugins"
+
+
+def carry_out(prepared: Prepared, run: RunDirectory, lock: IO[str], *, planning_s: float) -> None:
+    """Compute what the plan says and write the results; the plan has been written already.
+
+    Raises
+    ------
+    EngineError
+        Snakemake was killed, or failed for a reason that is not a job's.
+    Interrupted
+        The user stopped it; everything it started has ended.
+    """
+    call = {"command": sys.argv, "cwd": str(Path.cwd()), "started": datetime.now(UTC).isoformat()}
+    timings = {"planning_s": round(planning_s, 3)}
+    write_json(run.work / "call.json", {**call, "timings": timings})
+    if not prepared.plan.jobs and is_collected(run):
+        return
+    gpus = len(prepared.machine.gpus)
+    argv = build_argv(run, prepared.profile, assets=paths.assets(), runtime=prepared.runtime, gpus=gpus)
+    started = time.time()
+    with Progress(prepared.plan, run) as progress:
+        outcome = run_snakemake(argv, run, lock, plugins=PLUGINS, on_tick=progress.tick)
+    if outcome.interrupted:
+        raise Interrupted
+    if outcome.status != 0:
+        collect(run)  # Snakemake did not get there
+    _check(outcome, run)
+    timings |= _snakemake_timings(run, started)
+    write_json(run.work / "call.json", {**call, "timings": timings})
+    if provenance := read_json(run.root / "provenance.json"):
+        write_json(run.root / "provenance.json", {**provenance, "call": {**call, "timings": timings}})
+
+
+def is_collected(run: RunDirectory) -> bool:
+    """Whether the results are those of the last plan."""
+    return run.collected.is_file() and run.collected.stat().st_mtime >= run.wanted.stat().st_mtime
+
+
+def _check(outcome: Outcome, run: RunDirectory) -> None:
+    if outcome.status < 0:
+        raise EngineError(
+            f"Snakemake was killed by signal {-outcome.status}; what was finished is kept",
+            hint="the same command goes on from there",
+            log=outcome.log,
+        )
+    if outcome.status != 0 and not any(event.get("event") == "job_error" for event in _events(run)):
+        raise EngineError(f"Snakemake failed before any job did: {last_words(outcome.log)}", log=outcome.log)
+
+
+def _snakemake_timings(run: RunDirectory, started: float) -> dict[str, float]:
+    """Seconds from the start of Snakemake to its first job, and to its end."""
+    first = next((event["t"] for event in _events(run) if event.get("event") == "job_started"), time.time())
+    return {"snakemake_start_s": round(first - started, 3), "snakemake_s": round(time.time() - started, 3)}
+
+
+def _events(run: RunDirectory) -> Iterator[dict[str, Any]]:
+    try:
+        lines = run.events.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except ValueError:  # torn by a kill
+            continue
