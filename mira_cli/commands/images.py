@@ -106,6 +106,7 @@ def verify(
     images = recipe.find(names or [i.name for i in recipe.all_images() if prepare.is_built(i, chosen)])
     results = []
     for image in images:
+        console.say(f"checking {prepare.place(image, chosen)}")
         results.append(result := verification.verify(image, chosen))
         if not as_json:
             for word in result["problems"] or [result["smoke"]]:

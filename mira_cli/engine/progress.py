@@ -30,6 +30,7 @@ class Tail:
     offset: int = 0
     done: int = 0
     failed: int = 0
+    loaded: bool = False  # the model is in memory: from here on seconds count
 
     def read(self) -> None:
         """Take in the complete lines that are new."""
@@ -46,6 +47,7 @@ class Tail:
                 record = json.loads(line)
             except ValueError:
                 continue
+            self.loaded = True
             if record.get("kind") == "record":
                 self.done += 1
                 self.failed += record.get("status") != "ok"
@@ -58,7 +60,7 @@ class ModelProgress:
     name: str
     total: int
     tails: list[Tail] = field(default_factory=list)
-    first_seen: float | None = None
+    loaded_at: float | None = None
     finished_at: float | None = None
     told: int = 0
 
@@ -76,16 +78,16 @@ class ModelProgress:
         """Look at the files of the jobs."""
         for tail in self.tails:
             tail.read()
-        if self.done and self.first_seen is None:
-            self.first_seen = now
+        if self.loaded_at is None and any(tail.loaded for tail in self.tails):
+            self.loaded_at = now
         if self.done >= self.total and self.finished_at is None:
             self.finished_at = now
 
     def rate(self, now: float) -> float | None:
-        """Structures a second since the first record."""
-        if self.first_seen is None:
+        """Structures a second since the model was loaded."""
+        if self.loaded_at is None:
             return None
-        seconds = (self.finished_at or now) - self.first_seen
+        seconds = (self.finished_at or now) - self.loaded_at
         return self.done / seconds if seconds > 0.5 else None
 
     def eta_s(self, now: float) -> float | None:

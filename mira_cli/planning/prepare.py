@@ -66,8 +66,10 @@ def prepare_run(
     """
     models, profile = check_request(config)
     index = read_input(config, run)
-    runtime, _ = choose_runtime(config.runtime)
+    runtime, why = choose_runtime(config.runtime)
     needed = sorted({model.image for model in models} - {HOST})
+    if needed:
+        say(f"images run in {why}")
     if images == "skip":
         uses = {name: ImageUse(name, "", runtime, "") for name in needed}
     else:
