@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
-from typing import Annotated, NoReturn
+import warnings
+from typing import Annotated
 
 import typer
 
 from mira_cli import __version__, console
 from mira_cli.commands import collect, images, init, models, run
-from mira_cli.errors import ExitCode, Interrupted, MiraError
+from mira_cli.errors import ExitCode, MiraError
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
 
 app = typer.Typer(
@@ -54,17 +54,14 @@ def options(
 
 def main() -> None:
     """Run the command and exit with its code; see `ExitCode`."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    if not _debug:
+        warnings.simplefilter("ignore")  # libraries' warnings are for their developers
     try:
         app()
     except MiraError as error:
         _trace()
         console.fail(error)
         sys.exit(error.code)
-    except Interrupted:
-        console.say("interrupted; the same command goes on from here")
-        sys.exit(ExitCode.INTERRUPTED)
     except OSError as error:
         _trace()
         console.fail(_from_os_error(error))
@@ -74,10 +71,6 @@ def main() -> None:
         what = f"this is a bug in MIRA: {type(error).__name__}: {error}"
         console.fail(MiraError(what, hint="run it again with `mira --debug …` and report what it prints"))
         sys.exit(ExitCode.BUG)
-
-
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise Interrupted
 
 
 def _trace() -> None:

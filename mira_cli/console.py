@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,18 @@ if TYPE_CHECKING:
 
     from mira_cli.errors import MiraError
 
+
+class _Console(Console):
+    """A console that a closed pipe (`| head`) silences, instead of ending the work."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
 # rich obeys NO_COLOR and notices pipes by itself; a table in a file or a pipe is not folded at 80 columns
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
-err = Console(highlight=False, soft_wrap=True, stderr=True)
+out = _Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+err = _Console(highlight=False, soft_wrap=True, stderr=True)
 
 
 def say(message: str) -> None:
@@ -39,6 +49,11 @@ def fail(error: MiraError) -> None:
     if error.log:
         err.print(f"  [cyan]log:[/] {escape(str(error.log))}")
     err.quiet = quiet
+
+
+def count(number: int, noun: str) -> str:
+    """`1 structure`, `2,000 structures`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def lines(items: Iterable[str], *, limit: int = 5) -> None:

@@ -42,7 +42,6 @@ class Family(Row):
     package: str
     adapter: int
     dtypes: list[Dtype]
-    user_options: list[str] = []
 
 
 class Model(Row):
@@ -53,6 +52,7 @@ class Model(Row):
     checkpoint: Checkpoint
     aliases: list[str] = []
     options: dict[str, Option] = {}
+    user_options: list[str] = []  # those that a user may set
     dtype: Dtype | None = None  # default: the family's first
     training_data: list[str] = []
     level_of_theory: LevelOfTheory | None = None

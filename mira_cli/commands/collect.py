@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +13,15 @@ from mira_cli.errors import UsageError
 
 def collect(
     run: Annotated[Path, typer.Argument(help="Run directory.", metavar="RUN")] = Path(),
+    locked_already: Annotated[bool, typer.Option("--locked", hidden=True)] = False,
 ) -> None:
     """Write the tables of a run anew from the records it has; the workflow calls this."""
     from mira_cli.results.collect import collect as write_results
     from mira_cli.run.directory import RunDirectory, is_run
+    from mira_cli.run.lock import locked
 
     if not is_run(run):
         raise UsageError(f"`{run}` is not a run directory", hint="name the directory that `mira run` wrote")
-    write_results(RunDirectory(run.absolute()))
+    directory = RunDirectory(run.absolute())
+    with nullcontext() if locked_already else locked(directory):
+        write_results(directory)

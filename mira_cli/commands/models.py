@@ -40,14 +40,13 @@ def print_list(models_file: ModelsFile = None, as_json: Json = False) -> None:
         console.out.print(json.dumps(rows, indent=1, ensure_ascii=False), markup=False)
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("model", "level of theory", "forces", "weights", "licence", "image", "built as"):
-        table.add_column(column, no_wrap=column in {"model", "level of theory"})
+    for column in ("model", "theory", "weights", "licence", "image", "built as"):
+        table.add_column(column, no_wrap=column == "model", overflow="fold")
     for name, model in catalogue.models.items():
         facts = describe(name, model, catalogue)
         table.add_row(
             name,
             model.level_of_theory or "",
-            model.forces or "",
             facts["weights"],
             model.weights_licence or "",
             facts["image"],
@@ -125,11 +124,11 @@ def _built(image: Any) -> str:
     from mira_cli.images.prepare import is_built
 
     if image is None:
-        return "needs none"
+        return "–"
     return ", ".join(runtime for runtime in ("apptainer", "venv") if is_built(image, runtime)) or "no"
 
 
 def _weights(model: Model) -> str:
     if model.checkpoint.path is not None:
         return "here" if Path(model.checkpoint.path).exists() else "missing"
-    return "none" if model.weights_licence == "none" else "in the package"
+    return "none" if model.weights_licence == "none" else "bundled"

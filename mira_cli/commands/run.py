@@ -13,14 +13,15 @@ import typer
 
 from mira_cli import console
 from mira_cli.config import RunConfig, build_config, load_config
-from mira_cli.errors import EnvironmentNotReadyError, ExitCode
+from mira_cli.console import count
+from mira_cli.errors import EnvironmentNotReadyError, ExitCode, InputError, UsageError
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
+from mira_cli.run.directory import RunDirectory, is_run, look_at_run, open_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mira_cli.planning.plan import Plan
-    from mira_cli.run.directory import RunDirectory
 
 
 def run(
@@ -59,27 +60,46 @@ def run(
         settings["strict"] = True
     if models_file:
         settings["models_files"] = [str(Path(file).absolute()) for file in models_file]
-    settings = {**_inputs(structures or []), **settings}
-    config = build_config(settings, assignments or [])
-    code = execute(config, dry_run=dry_run, retry=retry_failed)
-    raise typer.Exit(code)
+    inputs, base = _inputs(structures or [])
+    config = build_config({**inputs, **settings}, assignments or [])
+    raise typer.Exit(execute(config, base, dry_run=dry_run, retry=retry_failed))
 
 
-def _inputs(arguments: list[str]) -> dict[str, Any]:
-    """Settings of a `run.yaml`, or the arguments as structures."""
-    if len(arguments) == 1 and arguments[0].endswith((".yaml", ".yml")):
-        return load_config(Path(arguments[0]))
-    return {"structures": [str(Path(argument).expanduser().absolute()) for argument in arguments]} if arguments else {}
+def _inputs(arguments: list[str]) -> tuple[dict[str, Any], Path]:
+    """Settings of a `run.yaml`, or the arguments as structures; and the folder that `runs/` is in."""
+    sheets = [a for a in arguments if a.lower().endswith((".yaml", ".yml"))]
+    if sheets and len(arguments) > 1:
+        raise UsageError(
+            f"`{sheets[0]}` holds the settings of a run, so it is the only argument",
+            hint="name the other structures in it",
+        )
+    if sheets:
+        return load_config(Path(sheets[0])), Path(sheets[0]).resolve().parent
+    if not arguments:
+        return {}, Path()
+    return {"structures": [str(Path(argument).expanduser().absolute()) for argument in arguments]}, Path()
 
 
-def default_output(config: RunConfig) -> Path:
-    """`runs/<name of the first input>`, so that the same call finds the same directory."""
+def default_output(config: RunConfig, base: Path) -> Path:
+    """`runs/<name of the first input>`, so that the same call finds the same directory.
+
+    Raises
+    ------
+    UsageError
+        That directory is a run of other inputs.
+    """
     first = Path(config.structures[0])
     name = first.stem if not any(c in first.name for c in "*?[") else first.parent.name
-    return Path("runs") / (name or "run")
+    root = base / "runs" / (name or "run")
+    if is_run(root) and (root / "run.yaml").is_file():
+        before = load_config(root / "run.yaml").get("structures") or []
+        if not set(before) & set(config.structures):
+            what = f"`{root}` is a run of other structures ({', '.join(before)})"
+            raise UsageError(what, hint=f"name a run directory, for example `-o {root}-2`")
+    return root
 
 
-def execute(config: RunConfig, *, dry_run: bool, retry: bool) -> ExitCode:
+def execute(config: RunConfig, base: Path, *, dry_run: bool, retry: bool) -> ExitCode:
     """Plan a run and carry it out.
 
     Raises
@@ -88,46 +108,49 @@ def execute(config: RunConfig, *, dry_run: bool, retry: bool) -> ExitCode:
         Whatever keeps it from starting or ending; results that could be computed are written all the same.
     """
     from mira_cli.planning.prepare import check_request, commit_plan, prepare_run, tell_structures
-    from mira_cli.run.directory import open_run
+
+    request = check_request(config)
+    root = Path(config.output) if config.output else default_output(config, base)
+    if dry_run:
+        with TemporaryDirectory() as scratch:
+            run = look_at_run(root)
+            prepared = prepare_run(request, run, images="skip", retry=retry, scratch=Path(scratch))
+        tell_structures(prepared.index)
+        _tell_plan(prepared.plan, root)
+        return ExitCode.OK
+
+    from mira_cli.engine.execute import carry_out
     from mira_cli.run.lock import locked
 
-    check_request(config)
-    root = Path(config.output) if config.output else default_output(config)
-    config = config.model_copy(update={"output": str(root.absolute())})
     started = time.monotonic()
-    with _nowhere_if(dry_run and not root.exists()) as nowhere:
-        run = open_run(nowhere or root)
-        with locked(run) as lock:
-            prepared = prepare_run(config, run, images="skip" if dry_run else "build", retry=retry)
-            tell_structures(prepared.index)
-            _tell_plan(prepared.plan, root)
-            if dry_run:
-                return ExitCode.OK
-            from mira_cli.engine.execute import carry_out
-
-            _check_space(root)
-            commit_plan(prepared, run)
-            carry_out(prepared, run, lock, planning_s=time.monotonic() - started)
+    with _new_run_removed_on_bad_input(root), locked(run := open_run(root)) as lock:
+        prepared = prepare_run(request, run, images="build", retry=retry)
+        tell_structures(prepared.index)
+        _tell_plan(prepared.plan, root)
+        _check_space(root)
+        commit_plan(prepared, run)
+        carry_out(prepared, run, lock, planning_s=time.monotonic() - started)
     return _finish(run, root)
 
 
 @contextmanager
-def _nowhere_if(wanted: bool) -> Iterator[Path | None]:
-    """A folder that is gone afterwards: a dry run leaves no run directory behind."""
-    if not wanted:
-        yield None
-        return
-    with TemporaryDirectory() as folder:
-        yield Path(folder)
+def _new_run_removed_on_bad_input(root: Path) -> Iterator[None]:
+    is_new = not root.exists()
+    try:
+        yield
+    except InputError:
+        if is_new:
+            shutil.rmtree(root, ignore_errors=True)
+        raise
 
 
 def _tell_plan(plan: Plan, root: Path) -> None:
     for model in plan.models:
         jobs = [job for job in plan.jobs if job.model == model.name]
-        kept = f", {plan.kept[model.name]} kept" if plan.kept[model.name] else ""
+        kept = f", {plan.kept[model.name]:,} kept" if plan.kept[model.name] else ""
         if jobs:
             n = sum(job.n_structures for job in jobs)
-            what = f"{n} structure{'s' * (n > 1)} to compute in {len(jobs)} job{'s' * (len(jobs) > 1)}{kept}"
+            what = f"{count(n, 'structure')} to compute in {count(len(jobs), 'job')}{kept}"
             console.say(f"{model.name}: {what} ({plan.reasons[model.name]})")
         else:
             console.say(f"{model.name}: nothing to compute{kept}")

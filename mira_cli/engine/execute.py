@@ -16,6 +16,7 @@ from mira_cli.engine.progress import Progress
 from mira_cli.errors import EngineError, Interrupted
 from mira_cli.files import read_json, write_json
 from mira_cli.results.collect import collect, last_words
+from mira_cli.run.directory import RESULTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,9 @@ def carry_out(prepared: Prepared, run: RunDirectory, lock: IO[str], *, planning_
     call = {"command": sys.argv, "cwd": str(Path.cwd()), "started": datetime.now(UTC).isoformat()}
     timings = {"planning_s": round(planning_s, 3)}
     write_json(run.work / "call.json", {**call, "timings": timings})
-    if not prepared.plan.jobs and is_collected(run):
+    if not prepared.plan.jobs:
+        if not is_collected(run):
+            collect(run)
         return
     gpus = len(prepared.machine.gpus)
     argv = build_argv(run, prepared.profile, assets=paths.assets(), runtime=prepared.runtime, gpus=gpus)
@@ -58,8 +61,9 @@ def carry_out(prepared: Prepared, run: RunDirectory, lock: IO[str], *, planning_
 
 
 def is_collected(run: RunDirectory) -> bool:
-    """Whether the results are those of the last plan."""
-    return run.collected.is_file() and run.collected.stat().st_mtime >= run.wanted.stat().st_mtime
+    """Whether the results are there, and those of the last plan."""
+    there = run.collected.is_file() and all((run.root / name).is_file() for name in RESULTS)
+    return there and run.collected.stat().st_mtime >= run.wanted.stat().st_mtime
 
 
 def _check(outcome: Outcome, run: RunDirectory) -> None:

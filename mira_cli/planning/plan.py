@@ -31,9 +31,7 @@ WORKER_IN_IMAGE = "/mira/workflow"
 class ImageUse:
     """How one image is entered."""
 
-    name: str
-    recipe: str
-    runtime: str  # apptainer, venv or host
+    identity: dict[str, str | None]  # name, recipe, runtime and hashes: what a record says of its image
     python: str
     sif: str | None = None
 
@@ -82,7 +80,7 @@ def make_plan(
         unique = len(missing_rows(index.hashes, set()))
         kept[model.name] = unique - len(rows)
         if len(rows):
-            reasons[model.name] = _why(model, run, kept[model.name], retry=retry)
+            reasons[model.name] = _why(model, run, anything=bool(done), sources=index.sources, retry=retry)
         spread = -(-machine.slots // len(models))  # with few models, a chunk for every worker that could run
         for chunk in cut_chunks(rows, index.n_atoms, config.chunk_atoms, at_least=spread):
             job = _fresh_id(
@@ -93,15 +91,17 @@ def make_plan(
     return Plan(models, jobs, kept, reasons)
 
 
-def _why(model: ResolvedModel, run: RunDirectory, kept: int, *, retry: bool) -> str:
-    if retry:
-        return "failed before"
-    if kept:
+def _why(model: ResolvedModel, run: RunDirectory, *, anything: bool, sources: object, retry: bool) -> str:
+    """Why a model has jobs, judged by what the last plan wanted."""
+    if retry and anything:
+        return "failed or not finished before"
+    last = read_json(run.wanted) or {}
+    if any(known["name"] == model.name and known["key"] == model.key for known in last.get("models", [])):
+        return "not finished yet" if last.get("structures") == sources else "structures are new"
+    if anything:
         return "structures are new"
     folder = run.records(model.slug, model.key).parent
-    if folder.is_dir() and any(key.name != model.key for key in folder.iterdir()):
-        return "its settings or its package have changed"
-    return "model is new"
+    return "its settings or its package have changed" if folder.is_dir() else "model is new"
 
 
 def _fresh_id(job: str, model: ResolvedModel, run: RunDirectory, *, retry: bool) -> str:
@@ -143,13 +143,14 @@ def _job_spec(
         "device": config.device,
         "gpus": machine.gpus,
         "batch_atoms": config.batch_atoms,
-        "image": {"name": image.name, "recipe": image.recipe, "runtime": image.runtime},
+        "image": image.identity,
         "structures": [{"file": f"work/structures/{pack:05d}.npz", "rows": r} for pack, r in packs.items()],
     }
 
 
 def write_plan(
     plan: Plan,
+    index: StructureIndex,
     run: RunDirectory,
     config: RunConfig,
     images: Mapping[str, ImageUse],
@@ -166,7 +167,7 @@ def write_plan(
             for m in plan.models
         ],
         "models_files": config.models_files,
-        "structures": (read_json(run.structures / "sources.json") or {}).get("sources"),
+        "structures": index.sources,
     }
     if read_json(run.wanted) != wanted:
         write_json(run.wanted, wanted)

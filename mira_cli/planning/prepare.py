@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,23 +12,37 @@ from typing import TYPE_CHECKING, Literal
 import yaml
 
 from mira_cli.catalogue.lookup import find_models, load_catalogue
-from mira_cli.console import lines, say, warn
+from mira_cli.console import count, lines, say, warn
 from mira_cli.engine.profile import Profile, find_profile
 from mira_cli.errors import InputError
 from mira_cli.files import replacing
-from mira_cli.images.prepare import choose_runtime
+from mira_cli.images.prepare import choose_runtime, is_built
 from mira_cli.images.prepare import prepare as prepare_images
 from mira_cli.images.recipe import find as find_images
 from mira_cli.images.recipe import pinned_versions
 from mira_cli.planning.machine import Machine, this_machine
 from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan, write_plan
 from mira_cli.planning.resolve import ResolvedModel, resolve_models
-from mira_cli.structures.find import find_sources
+from mira_cli.structures.find import Found, find_sources
 from mira_cli.structures.packs import StructureIndex, load_structures
 
 if TYPE_CHECKING:
     from mira_cli.config import RunConfig
+    from mira_cli.images.recipe import Runtime
     from mira_cli.run.directory import RunDirectory
+
+
+HEADER = "# Settings of the last call; `mira run run.yaml` in this folder repeats it.\n"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A user's wish whose names all mean something."""
+
+    config: RunConfig
+    models: list[ResolvedModel]
+    profile: Profile
+    found: Found
 
 
 @dataclass(frozen=True)
@@ -43,18 +58,24 @@ class Prepared:
     plan: Plan
 
 
-def check_request(config: RunConfig) -> tuple[list[ResolvedModel], Profile]:
+def check_request(config: RunConfig) -> Request:
     """Check names before any slow work: models, their options, the profile, the paths of the structures."""
     catalogue = load_catalogue(Path(file) for file in config.models_files)
     rows = find_models(config.models, catalogue)
     images = {catalogue.families[row.family].image for row in rows.values()}
     versions = {image.name: pinned_versions(image) for image in find_images(sorted(images - {HOST}))}
     versions[HOST] = {"ase": version("ase")}
-    return resolve_models(rows, catalogue, config, versions), find_profile(config.profile)
+    models = resolve_models(rows, catalogue, config, versions)
+    return Request(config, models, find_profile(config.profile), find_sources(config.structures))
 
 
 def prepare_run(
-    config: RunConfig, run: RunDirectory, *, images: Literal["build", "require", "skip"], retry: bool = False
+    request: Request,
+    run: RunDirectory,
+    *,
+    images: Literal["build", "require", "skip"],
+    retry: bool = False,
+    scratch: Path | None = None,
 ) -> Prepared:
     """Read the structures, get the images ready, and plan; writes only below the run directory and the cache.
 
@@ -63,28 +84,48 @@ def prepare_run(
     images
         `build` what is missing; `require` it, with an error that names the command to build it; or `skip` it, for a
         plan that is only looked at.
+    scratch
+        Where to put what is read from the structures, if the run directory is to stay as it is.
     """
-    models, profile = check_request(config)
-    index = read_input(config, run)
+    config, models = request.config, request.models
+    index = read_input(request, run, scratch)
     runtime, why = choose_runtime(config.runtime)
     needed = sorted({model.image for model in models} - {HOST})
     if needed:
         say(f"images run in {why}")
-    if images == "skip":
-        uses = {name: ImageUse(name, "", runtime, "") for name in needed}
-    else:
-        ready = prepare_images(needed, runtime, build=images == "build")
-        uses = {
-            name: ImageUse(name, image.recipe, runtime, image.python, str(image.sif) if image.sif else None)
-            for name, image in ready.items()
-        }
-    uses[HOST] = ImageUse(HOST, "", HOST, sys.executable)
-    machine = this_machine(device=config.device, cluster=profile.cluster)
+    uses = _skipped_images(needed, runtime) if images == "skip" else _ready_images(needed, runtime, images == "build")
+    uses[HOST] = ImageUse({"name": HOST, "recipe": "", "runtime": HOST}, sys.executable)
+    machine = this_machine(device=config.device, cluster=request.profile.cluster)
     plan = make_plan(models, index, run, config, uses, machine, retry=retry)
-    return Prepared(config, profile, runtime, index, uses, machine, plan)
+    return Prepared(config, request.profile, runtime, index, uses, machine, plan)
 
 
-def read_input(config: RunConfig, run: RunDirectory) -> StructureIndex:
+def _ready_images(names: list[str], runtime: Runtime, build: bool) -> dict[str, ImageUse]:
+    locks = {image.name: image.folder / "requirements.lock" for image in find_images(names)}
+    return {
+        name: ImageUse(
+            {
+                "name": name,
+                "recipe": image.recipe,
+                "runtime": runtime,
+                "sha256": image.sha256,
+                "lock_sha256": hashlib.sha256(locks[name].read_bytes()).hexdigest(),
+            },
+            image.python,
+            str(image.sif) if image.sif else None,
+        )
+        for name, image in prepare_images(names, runtime, build=build).items()
+    }
+
+
+def _skipped_images(names: list[str], runtime: Runtime) -> dict[str, ImageUse]:
+    for image in find_images(names):
+        if not is_built(image, runtime):
+            say(f"image {image.name} is not built yet: it will be, first")
+    return {name: ImageUse({"name": name, "recipe": "", "runtime": runtime}, "") for name in names}
+
+
+def read_input(request: Request, run: RunDirectory, scratch: Path | None) -> StructureIndex:
     """Read and check the structures; what cannot be used is told, and stays in the results with its reason.
 
     Raises
@@ -92,18 +133,20 @@ def read_input(config: RunConfig, run: RunDirectory) -> StructureIndex:
     InputError
         Nothing can be computed; or, with `strict`, something cannot.
     """
-    sources = find_sources(config.structures)
-    index = load_structures(run.structures, sources)
+    config, found = request.config, request.found
+    if found.passed_over:
+        say(f"{count(len(found.passed_over), 'file')} passed over, by suffix no structures: {found.passed_over[0].name}"
+            + (" and others" if len(found.passed_over) > 1 else ""))  # fmt: skip
+    index = load_structures(run.structures, found.sources, scratch=scratch)
     invalid = [f"{i}: {why}" for i, why in zip(index.column("id"), index.column("invalid"), strict=True) if why]
-    usable = len(index) - len(invalid)
-    if usable == 0:
+    if len(invalid) == len(index):
         first = f" ({invalid[0]})" if invalid else ""
         raise InputError(
             f"no structure to compute in {', '.join(f'`{s}`' for s in config.structures)}{first}",
             hint="MIRA reads what `ase.io` reads: CIF, POSCAR, (ext)xyz, traj, db, json, …",
         )
     if invalid:
-        what = f"{len(invalid)} of {len(index)} structures cannot be used"
+        what = f"{len(invalid)} of {count(len(index), 'structure')} cannot be used"
         if config.strict:
             raise InputError(f"{what}; the first: {invalid[0]}", hint="mend or remove them, or leave out `--strict`")
         warn(f"{what}; they stay in the results with the reason")
@@ -113,10 +156,13 @@ def read_input(config: RunConfig, run: RunDirectory) -> StructureIndex:
 
 def commit_plan(prepared: Prepared, run: RunDirectory) -> None:
     """Write the plan and the settings that led to it into the run directory."""
-    write_plan(prepared.plan, run, prepared.config, prepared.images, prepared.machine)
+    write_plan(prepared.plan, prepared.index, run, prepared.config, prepared.images, prepared.machine)
+    if run.config.is_file() and not run.config.read_text(encoding="utf-8").startswith(HEADER):
+        return  # the user's own: they keep their settings here
     with replacing(run.config) as stream:
-        stream.write("# Settings of the last call; `mira run run.yaml` in this folder repeats it.\n")
-        yaml.safe_dump(prepared.config.model_dump(), stream, sort_keys=False, allow_unicode=True)
+        stream.write(HEADER)
+        settings = {**prepared.config.model_dump(), "output": "."}  # so that a run can be moved
+        yaml.safe_dump(settings, stream, sort_keys=False, allow_unicode=True)
 
 
 def tell_structures(index: StructureIndex) -> None:
@@ -124,4 +170,4 @@ def tell_structures(index: StructureIndex) -> None:
     usable = index.hashes[index.hashes != b""]
     distinct = len(set(usable.tolist()))
     twins = f", {len(usable) - distinct} of them duplicates" if len(usable) > distinct else ""
-    say(f"{len(usable)} structures{twins}, {int(index.n_atoms.sum()):,} atoms")
+    say(f"{count(len(usable), 'structure')}{twins}, {count(int(index.n_atoms.sum()), 'atom')}")

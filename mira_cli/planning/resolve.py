@@ -68,9 +68,9 @@ def _resolve(
 ) -> ResolvedModel:
     family = catalogue.families[row.family]
     wanted = config.options.get(name, {})
-    unknown = set(wanted) - set(family.user_options)
+    unknown = set(wanted) - set(row.user_options)
     if unknown:
-        allowed = ", ".join(f"`{o}`" for o in family.user_options) or "none"
+        allowed = ", ".join(f"`{o}`" for o in row.user_options) or "none"
         raise UsageError(f"`{name}` has no option `{min(unknown)}`", hint=f"options of this model: {allowed}")
     dtype = (row.dtype or family.dtypes[0]) if config.dtype == "default" else config.dtype
     if dtype not in family.dtypes:

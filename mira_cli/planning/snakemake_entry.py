@@ -24,7 +24,7 @@ def load_plan(settings: dict[str, Any], configfiles: Sequence[str | Path], *, ma
 def _plan_here(settings: dict[str, Any], configfiles: Sequence[str | Path]) -> None:
     # imported here: under `mira run`, Snakemake needs none of it
     from mira_cli.config import absolute_paths, build_config
-    from mira_cli.planning.prepare import commit_plan, prepare_run
+    from mira_cli.planning.prepare import check_request, commit_plan, prepare_run
     from mira_cli.run.directory import open_run
     from mira_cli.run.lock import locked
 
@@ -32,4 +32,4 @@ def _plan_here(settings: dict[str, Any], configfiles: Sequence[str | Path]) -> N
     folder = Path(configfiles[0]).resolve().parent if configfiles else Path.cwd()
     config = build_config(absolute_paths({**settings, "output": None}, folder), [])
     _until_exit.enter_context(locked(run))
-    commit_plan(prepare_run(config, run, images="require"), run)
+    commit_plan(prepare_run(check_request(config), run, images="require"), run)

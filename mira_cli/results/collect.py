@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -35,7 +34,7 @@ class ModelResults:
     dtype: str
     row: Model | None  # None: the catalogue no longer has it
     records: dict[str, Record]
-    without_record: str  # reason for structures without a record
+    without_record: tuple[str, str]  # status and reason for structures without a record
 
 
 def collect(run: RunDirectory) -> None:
@@ -68,6 +67,11 @@ def load_results(run: RunDirectory) -> tuple[StructureIndex, list[ModelResults]]
     wanted = read_json(run.wanted)
     if wanted is None:
         raise UsageError(f"`{run.root}` has no plan yet", hint="`mira run` makes one")
+    index = open_index(run.structures)
+    if wanted["structures"] != index.sources:
+        raise UsageError(
+            f"the structures of `{run.root}` are not those of its plan", hint="call `mira run` on it again"
+        )
     catalogue = load_catalogue(Path(file) for file in wanted["models_files"] if Path(file).is_file())
     models = [
         ModelResults(
@@ -78,17 +82,19 @@ def load_results(run: RunDirectory) -> tuple[StructureIndex, list[ModelResults]]
         )
         for model in wanted["models"]
     ]
-    return open_index(run.structures), models
+    return index, models
 
 
-def _why_missing(run: RunDirectory, slug: str) -> str:
-    """Why a model's structures may have no record: the last words of its newest job log that did not end well."""
-    logs = sorted((run.logs / slug).glob("*.log"), key=lambda log: log.stat().st_mtime, reverse=True)
-    for log in logs:
-        if not run.done(slug, log.stem).exists():
+def _why_missing(run: RunDirectory, slug: str) -> tuple[str, str]:
+    """Status and reason of a model's structures without a record, from the logs of the last plan's jobs."""
+    plan = read_json(run.plan) or {"models": []}
+    jobs = [job for model in plan["models"] if model["slug"] == slug for job in model["jobs"]]
+    for job in jobs:
+        log = run.logs / slug / f"{job}.log"
+        if log.is_file() and not run.done(slug, job).exists():
             words = last_words(log)
-            return f"job failed: {words}" if words else "job died without a message (killed, or out of memory)"
-    return "not computed yet"
+            return "failed", f"job failed: {words}" if words else "job died without a message (killed, out of memory)"
+    return "not_computed", "not computed yet"
 
 
 def last_words(log: Path) -> str:
@@ -100,22 +106,3 @@ def last_words(log: Path) -> str:
 def _write_csv(table: Any, path: Path, csv: Any) -> None:
     with replacing(path, "wb") as stream:
         csv.write_csv(table, stream, csv.WriteOptions(quoting_style="needed"))
-
-
-def counts(run: RunDirectory) -> dict[str, dict[str, int]]:
-    """Rows of each model by status, over all structures of the input, duplicates and invalid ones included."""
-    index, models = load_results(run)
-    result: dict[str, dict[str, int]] = {}
-    for model in models:
-        tally: dict[str, int] = {}
-        for digest, invalid in zip(index.column("hash"), index.column("invalid"), strict=True):
-            record = model.records.get(digest)
-            status = "invalid_input" if invalid else record.status if record else "failed"
-            tally[status] = tally.get(status, 0) + 1
-        result[model.name] = tally
-    return result
-
-
-def to_json(data: object) -> str:
-    """JSON for stdout."""
-    return json.dumps(data, indent=1, ensure_ascii=False)

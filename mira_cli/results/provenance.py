@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import socket
 from importlib.metadata import version
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mira_cli import __version__, paths
+from mira_cli import __version__
 from mira_cli.files import read_json
 
 if TYPE_CHECKING:
@@ -45,9 +44,8 @@ def _model(run: RunDirectory, model: ModelResults) -> dict[str, Any]:
         "weights_licence": row.weights_licence if row else None,
         "citation": row.citation if row else None,
         "image": model.image,
-        "lock_sha256": _lock_sha256(model.image),
         "attempts": _attempts(model),
-        "jobs": [job for file in sorted((run.work / "done" / model.slug).glob("*.json")) if (job := read_json(file))],
+        "jobs": _jobs(run, model),
     }
 
 
@@ -59,6 +57,7 @@ def _attempts(model: ModelResults) -> list[dict[str, Any]]:
     )
 
 
-def _lock_sha256(image: str) -> str | None:
-    lock = paths.assets() / "containers" / image / "requirements.lock"
-    return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None
+def _jobs(run: RunDirectory, model: ModelResults) -> list[dict[str, Any]]:
+    """What the finished jobs of these settings say of their time and memory."""
+    folders = sorted(run.records(model.slug, model.key).glob("*/"))
+    return [job for folder in folders if (job := read_json(run.done(model.slug, folder.name)))]

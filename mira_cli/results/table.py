@@ -73,7 +73,8 @@ def _row(structure: dict[str, Any], model: ModelResults, record: Record | None) 
     if structure["invalid"]:
         return {**row, "status": INVALID, "error": structure["invalid"]}
     if record is None:
-        return {**row, "status": "failed", "error": model.without_record}
+        status, reason = model.without_record
+        return {**row, "status": status, "error": reason}
     return {**row, "status": record.status, "error": record.error, **_origin(record), **_numbers(record)}
 
 

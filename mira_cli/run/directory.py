@@ -92,37 +92,47 @@ def is_run(root: Path) -> bool:
     return (root / "work" / "run.json").is_file()
 
 
+def look_at_run(root: Path) -> RunDirectory:
+    """A run directory, or the place for one, without touching anything.
+
+    Raises
+    ------
+    UsageError
+        The directory holds something else, or a run of another MIRA.
+    """
+    run = RunDirectory(root.absolute())
+    if run.root.exists() and not run.root.is_dir():
+        raise UsageError(f"`{root}` is a file, not a run directory", hint="choose another with `-o`")
+    if run.root.is_dir() and not is_run(run.root):
+        # Snakemake makes its folder first, and a user may keep the settings where the run will be
+        if {entry.name for entry in run.root.iterdir()} - {".snakemake", "run.yaml"}:
+            raise UsageError(
+                f"`{root}` holds something that is not a MIRA run", hint="choose an empty or new directory with `-o`"
+            )
+    elif (read_json(run.work / "run.json") or {}).get("mira_run", FORMAT) != FORMAT:
+        raise UsageError(f"`{root}` was made by another version of MIRA", hint="choose another directory with `-o`")
+    return run
+
+
 def open_run(root: Path) -> RunDirectory:
     """Open a run directory, or make one where there is nothing.
 
     Raises
     ------
     UsageError
-        The directory holds something else, or a run of a newer MIRA.
+        As `look_at_run`.
     EnvironmentNotReadyError
         It cannot be written.
     """
-    run = RunDirectory(root.absolute())
-    marker = run.work / "run.json"
     try:
-        if run.root.exists() and not run.root.is_dir():
-            raise UsageError(f"`{root}` is a file, not a run directory", hint="choose another with `-o`")
-        if (
-            run.root.is_dir()
-            and not is_run(run.root)
-            and any(entry.name != ".snakemake" for entry in run.root.iterdir())
-        ):
-            raise UsageError(
-                f"`{root}` holds something that is not a MIRA run", hint="choose an empty or new directory with `-o`"
-            )
+        run = look_at_run(root)
         run.work.mkdir(parents=True, exist_ok=True)
-        if not marker.is_file():
-            write_json(marker, {"mira_run": FORMAT, "created": datetime.now(UTC).isoformat(), "mira": __version__})
+        if not is_run(run.root):
+            created = datetime.now(UTC).isoformat()
+            write_json(run.work / "run.json", {"mira_run": FORMAT, "created": created, "mira": __version__})
         (run.work / ".writable").touch()
     except OSError as error:
         raise EnvironmentNotReadyError(
             f"cannot write the run directory `{root}`: {error.strerror}", hint="choose another with `-o`"
         ) from error
-    if (read_json(marker) or {}).get("mira_run", FORMAT) != FORMAT:
-        raise UsageError(f"`{root}` was made by another version of MIRA", hint="choose another directory with `-o`")
     return run

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OK = "ok"
+NUMBER = (int, float, type(None))
+TYPES: dict[str, type | tuple[type, ...]] = {  # what a record line must hold; anything else is damage
+    "structure": str,
+    "status": str,
+    "error": (str, type(None)),
+    "energy_ev": NUMBER,
+    "stress_ev_per_ang3": (list, type(None)),
+    "n_atoms": int,
+    "forces_row": (int, type(None)),
+    "wall_s": NUMBER,
+    "batch_size": (int, type(None)),
+}
 
 
 @dataclass(frozen=True)
@@ -91,26 +103,9 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _record(data: dict[str, Any], folder: Path, attempt: dict[str, Any], forces_bytes: int) -> Record | None:
-    try:
-        record = Record(
-            structure=data["structure"],
-            status=data["status"],
-            error=data.get("error"),
-            energy_ev=data["energy_ev"],
-            stress_ev_per_ang3=data["stress_ev_per_ang3"],
-            n_atoms=data["n_atoms"],
-            forces_row=data["forces_row"],
-            wall_s=data.get("wall_s"),
-            batch_size=data.get("batch_size"),
-            folder=folder,
-            attempt=attempt,
-        )
-    except KeyError:
+    values = {name: data.get(name) for name in TYPES}
+    if not all(isinstance(values[name], types) for name, types in TYPES.items()):
         return None
-    if record.status == OK and (
-        record.energy_ev is None
-        or record.forces_row is None
-        or 24 * (record.forces_row + record.n_atoms) > forces_bytes
-    ):
-        return None
-    return record
+    record = Record(**values, folder=folder, attempt=attempt)  # type: ignore[arg-type]  # TYPES has just been checked
+    has_forces = record.forces_row is not None and 24 * (record.forces_row + record.n_atoms) <= forces_bytes
+    return record if record.status != OK or (record.energy_ev is not None and has_forces) else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import glob
+import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,23 +31,31 @@ class Source:
     name: str  # first part of the structures' ids
 
 
-def find_sources(arguments: Iterable[str]) -> list[Source]:
+@dataclass(frozen=True)
+class Found:
+    """What the arguments name: files to read, and files in folders that are no structures by their suffix."""
+
+    sources: list[Source]
+    passed_over: list[Path]
+
+
+def find_sources(arguments: Iterable[str]) -> Found:
     """Every file that the arguments name, in order, once each.
 
     Names are relative to the folder that was given; a name that two arguments share is led by the folder's own name.
+    What cannot be read is a source too: reading it will say why.
 
     Raises
     ------
     InputError
         An argument matches nothing, or a CSV sheet has no `structure_path` column.
     """
+    passed_over: list[Path] = []
     found: dict[Path, tuple[str, Path]] = {}
     for argument in arguments:
-        for path, root in _expand(argument):
+        for path, root in _expand(argument, passed_over):
             found.setdefault(path, (path.relative_to(root).as_posix(), root))
-    names: dict[str, int] = {}
-    for name, _ in found.values():
-        names[name] = names.get(name, 0) + 1
+    names = Counter(name for name, _ in found.values())
     sources: list[Source] = []
     taken: set[str] = set()
     for path, (name, root) in found.items():
@@ -55,50 +65,70 @@ def find_sources(arguments: Iterable[str]) -> list[Source]:
             unique = path.relative_to(root.parent).as_posix() if root != root.parent else path.as_posix()
         taken.add(unique)
         sources.append(Source(path, unique))
-    return sources
+    return Found(sources, passed_over)
 
 
-def _expand(argument: str) -> Iterator[tuple[Path, Path]]:
+def _expand(argument: str, passed_over: list[Path]) -> Iterator[tuple[Path, Path]]:
     """Files of one argument, each with the folder its name starts from."""
     path = Path(argument).expanduser()
-    if path.is_dir():
-        yield from ((file, path.absolute()) for file in _files_below(path.absolute()))
-    elif path.is_file() and path.suffix == ".csv":
-        yield from _rows_of_sheet(path)
-    elif path.is_file():
-        yield path.absolute(), path.absolute().parent
+    if _exists(path):
+        yield from _expand_path(path.absolute(), passed_over)
     elif matches := sorted(glob.glob(str(path), recursive=True)):  # noqa: PTH207  (absolute patterns)
         for match in matches:
-            yield from _expand(match)
+            yield from _expand_path(Path(match).absolute(), passed_over)
     else:
         raise InputError(f"no file, folder or pattern `{argument}`", hint=EXAMPLE)
 
 
-def _files_below(folder: Path) -> list[Path]:
+def _expand_path(path: Path, passed_over: list[Path]) -> Iterator[tuple[Path, Path]]:
+    if path.is_dir():
+        yield from ((file, path) for file in _files_below(path, passed_over, set()))
+    elif path.is_file() and path.suffix.lower() == ".csv":
+        yield from _rows_of_sheet(path)
+    else:
+        yield path, path.parent
+
+
+def _files_below(folder: Path, passed_over: list[Path], seen: set[Path]) -> list[Path]:
     """Files that may hold structures; hidden ones, known other kinds and run directories are left out."""
+    if (real := folder.resolve()) in seen:  # a link that leads back
+        return []
+    seen.add(real)
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        return [folder]
     files: list[Path] = []
-    for entry in sorted(folder.iterdir()):
+    for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
             if not (entry / "work" / "run.json").is_file():
-                files += _files_below(entry)
-        elif entry.is_file() and entry.suffix.lower() not in NOT_STRUCTURES:
+                files += _files_below(entry, passed_over, seen)
+        elif entry.suffix.lower() in NOT_STRUCTURES:
+            passed_over.append(entry)
+        else:
             files.append(entry)
     return files
 
 
+def _exists(path: Path) -> bool:
+    """Whether there is anything of that name, a link to nothing included."""
+    return os.path.lexists(path)
+
+
 def _rows_of_sheet(sheet: Path) -> Iterator[tuple[Path, Path]]:
-    folder = sheet.absolute().parent
+    folder = sheet.parent
     try:
         with sheet.open(newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.DictReader(stream))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot read the sheet `{sheet}`: {error}") from error
     if not rows or "structure_path" not in rows[0]:
+        columns = ", ".join(f"`{name}`" for name in rows[0] if name) if rows else "none"
         raise InputError(
-            f"the sheet `{sheet}` has no row under a `structure_path` column",
-            hint="its first line must name the column",
+            f"the sheet `{sheet}` has no row under a `structure_path` column (its columns: {columns})",
+            hint="separate columns by commas, and name them in the first line",
         )
     for row in rows:
         if row["structure_path"] and row["structure_path"].strip():

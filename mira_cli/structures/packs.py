@@ -48,6 +48,11 @@ class StructureIndex:
         """(n,) atoms of each structure; 0 for invalid ones."""
         return np.asarray(self.table["n_atoms"].to_numpy())
 
+    @cached_property
+    def sources(self) -> Any:
+        """The files that the structures were read from, each with its name, path, size and time of change."""
+        return (read_json(self.folder / "sources.json") or {}).get("sources")
+
     def column(self, name: str) -> list[Any]:
         """One column as a list."""
         return list(self.table[name].to_pylist())
@@ -62,8 +67,11 @@ def pack_path(folder: Path, pack: int) -> Path:
     return folder / f"{pack:05d}.npz"
 
 
-def load_structures(folder: Path, sources: list[Source]) -> StructureIndex:
-    """The index of these sources, read again only where a file has changed since the last time."""
+def load_structures(folder: Path, sources: list[Source], *, scratch: Path | None = None) -> StructureIndex:
+    """The index of these sources, read again only where a file has changed since the last time.
+
+    With `scratch`, what must be read again is put there, and the folder stays as it is.
+    """
     import pyarrow.parquet as pq
 
     wanted = {"format": FORMAT, "sources": [[source.name, *_stamp(source.path)] for source in sources]}
@@ -71,6 +79,7 @@ def load_structures(folder: Path, sources: list[Source]) -> StructureIndex:
     # the files of an earlier call are trusted only if nobody has touched them since
     if all(known.get(key) == value for key, value in wanted.items()) and known.get("written") == _written(folder):
         return open_index(folder)
+    folder = scratch or folder
     structures = (structure for source in sources for structure in read_source(source))
     for old in (folder / "sources.json", *folder.glob("*.npz")):
         old.unlink(missing_ok=True)

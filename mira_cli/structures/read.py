@@ -40,6 +40,10 @@ def read_source(source: Source) -> Iterator[Structure]:
 
     frames = 0
     try:
+        if not source.path.is_file():
+            source.path.stat()  # says what is wrong, if there is nothing
+            yield Structure(source.name, invalid="not a file")
+            return
         if source.path.stat().st_size == 0:
             yield Structure(source.name, invalid="the file is empty")
             return
@@ -132,5 +136,6 @@ def _reference(atoms: Atoms) -> dict[str, Any]:
 
 
 def _one_line(error: Exception) -> str:
-    text = (error.strerror or "").lower() if isinstance(error, OSError) else " ".join(str(error).split())
-    return (text[:160] + "…" if len(text) > 160 else text) or type(error).__name__
+    reason = (error.strerror or "").lower() if isinstance(error, OSError) else ""
+    text = reason or " ".join(str(error).split()) or f"the reader gave up ({type(error).__name__})"
+    return text[:160] + "…" if len(text) > 160 else text

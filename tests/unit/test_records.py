@@ -24,6 +24,9 @@ def line(structure: str, status: str = "ok", row: int | None = 0, n_atoms: int =
     return json.dumps(record) + "\n"
 
 
+BAD_TYPES = line("c").replace('"n_atoms": 2', '"n_atoms": "q"')
+
+
 def job(folder, name: str, text: str, atoms: int = 0):
     (folder / name).mkdir(parents=True)
     (folder / name / "records.jsonl").write_text(text)
@@ -42,7 +45,7 @@ def test_every_truncation_of_a_file_reads_as_a_prefix(tmp_path) -> None:
         assert len(found) == max(0, text[:cut].count("\n") - 1)
 
 
-@pytest.mark.parametrize("junk", ["not json\n", "[]\n", "{}\n", '{"kind": "record"}\n', "\x00\x00\n"])
+@pytest.mark.parametrize("junk", ["not json\n", "[]\n", "{}\n", '{"kind": "record"}\n', "\x00\x00\n", BAD_TYPES])
 def test_damaged_lines_are_left_out(tmp_path, junk) -> None:
     job(tmp_path, "j", line("a") + junk + line("b", row=2), atoms=4)
     assert finished(tmp_path) == {"a", "b"}

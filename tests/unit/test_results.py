@@ -11,6 +11,7 @@ from ase.build import bulk, molecule
 from ase.io import read, write
 from ase.units import GPa
 
+from mira_cli.errors import UsageError
 from mira_cli.files import replacing, write_json
 from mira_cli.results.collect import collect
 from mira_cli.results.table import GPA
@@ -30,7 +31,7 @@ def run(tmp_path):
     write(folder / 'a "b" <i>=1, ü.extxyz', [crystal, molecule("H2O"), crystal])
     (folder / "empty.cif").touch()
     run = open_run(tmp_path / "run")
-    index = load_structures(run.structures, find_sources([str(folder)]))
+    index = load_structures(run.structures, find_sources([str(folder)]).sources)
     forces = {"sevennet_0": np.arange(15.0), "emt": np.arange(6.0)}
     rows = {"sevennet_0": ["ok", "ok"], "emt": ["ok", "unsupported_element"]}
     for slug, statuses in rows.items():
@@ -61,7 +62,7 @@ def run(tmp_path):
         {"name": name, "slug": slug, "key": "key", "image": "i", "package": "p==1", "dtype": "float32"}
         for name, slug in (("sevennet-0", "sevennet_0"), ("emt", "emt"))
     ]
-    write_json(run.wanted, {"models": models, "models_files": [], "structures": {}})
+    write_json(run.wanted, {"models": models, "models_files": [], "structures": index.sources})
     collect(run)
     return run
 
@@ -160,6 +161,9 @@ def test_job_without_record_is_a_failed_row_with_its_last_words(run) -> None:
     (run.logs / "lj").mkdir(parents=True)
     (run.logs / "lj" / "0.log").write_text("noise\nout of luck\n\n")
     collect(run)
+    assert {row["status"] for row in rows_of(run) if row["model"] == "lj"} == {"not_computed", "invalid_input"}
+    write_json(run.plan, {"models": [{"slug": "lj", "jobs": ["0"]}]})
+    collect(run)
     lj = [row for row in rows_of(run) if row["model"] == "lj"]
     assert [row["status"] for row in lj] == ["failed"] * 3 + ["invalid_input"]
     assert lj[0]["error"] == "job failed: out of luck"
@@ -172,3 +176,10 @@ def test_file_being_replaced_keeps_its_old_content_on_failure(tmp_path) -> None:
         raise ZeroDivisionError
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
     assert (tmp_path / "x").read_text() == "old"
+
+
+def test_tables_are_not_made_from_other_structures_than_the_plans(run) -> None:
+    sources = json.loads((run.structures / "sources.json").read_text())
+    write_json(run.structures / "sources.json", {**sources, "sources": []})
+    with pytest.raises(UsageError, match="not those of its plan"):
+        collect(run)

@@ -1,5 +1,7 @@
 """What a user names is found, read, checked and identified; nothing is dropped without a word."""
 
+import os
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -16,11 +18,11 @@ from mira_cli.structures.read import structure_hash
 
 
 def names(*arguments) -> list[str]:
-    return [source.name for source in find_sources(map(str, arguments))]
+    return [source.name for source in find_sources(map(str, arguments)).sources]
 
 
 def read(tmp_path, *arguments):
-    index = load_structures(tmp_path / "packs", find_sources(map(str, arguments)))
+    index = load_structures(tmp_path / "packs", find_sources(map(str, arguments)).sources)
     return {row["id"]: row for row in index.table.to_pylist()}
 
 
@@ -54,6 +56,26 @@ def test_equal_names_below_two_folders_stay_apart(tmp_path) -> None:
 def test_sheet_names_files_beside_it(folder) -> None:
     (folder / "sheet.csv").write_text("structure_path,remark\nCu.cif,1\nsüb/POSCAR,2\ngone.cif,3\n", encoding="utf-8")
     assert names(folder / "sheet.csv") == ["Cu.cif", "süb/POSCAR", "gone.cif"]
+
+
+def test_what_is_passed_over_is_told(folder) -> None:
+    (folder / "notes.txt").touch()
+    assert [path.name for path in find_sources([str(folder)]).passed_over] == ["notes.txt"]
+
+
+def test_links_that_lead_back_or_nowhere_do_no_harm(tmp_path, folder) -> None:
+    (folder / "loop").symlink_to(folder)
+    (folder / "süb" / "up").symlink_to(folder)
+    (folder / "gone.cif").symlink_to(tmp_path / "nothing")
+    assert names(folder) == ["-dash.xyz", "Cu.cif", "gone.cif", "süb/POSCAR"]
+    assert names(folder / "gone.cif") == ["gone.cif"]
+    rows = read(tmp_path, folder)
+    assert rows["gone.cif"]["invalid"] == "cannot be read: no such file or directory"
+
+
+def test_a_pipe_is_no_structure_and_is_not_waited_for(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe.xyz")
+    assert read(tmp_path, tmp_path / "pipe.xyz")["pipe.xyz"]["invalid"] == "not a file"
 
 
 @pytest.mark.parametrize("content", ["", "path\nCu.cif\n", "structure_path\n"])

@@ -222,6 +222,7 @@ def test_out_of_space_anywhere(tmp_path, size):
     assert len(result.stderr.splitlines()) == 1
     assert "nothing finished is lost" in result.stderr
     assert not (tmp_path / "done.json").exists()
+    assert not (tmp_path / "records/inflight.json").exists(), "a structure is blamed for the full disk"
     kept = len(read_records(tmp_path)) if (tmp_path / "records/forces.f64").exists() else 0
     assert run_worker(tmp_path).returncode == 0
     assert len(read_records(tmp_path)) >= kept

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ def processes_of(run: Path) -> list[int]:
 class Started:
     """A `mira` in the background."""
 
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: object, before: Callable[[], object] | None = None) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mira_cli", *map(str, arguments)],
             stdout=subprocess.PIPE,
@@ -82,6 +83,7 @@ class Started:
             text=True,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             start_new_session=True,
+            preexec_fn=before,
         )
 
     def wait_for_records(self, run: Path, count: int) -> None:
@@ -109,8 +111,8 @@ def started():
     """Start `mira` in the background; whatever is left is killed afterwards."""
     running: list[Started] = []
 
-    def start(*arguments: object) -> Started:
-        running.append(Started(*arguments))
+    def start(*arguments: object, **options) -> Started:
+        running.append(Started(*arguments, **options))
         return running[-1]
 
     yield start

@@ -95,6 +95,50 @@ def test_run_yaml_repeats_the_run(mira, finished) -> None:
     assert "emt: nothing to compute, 7 kept" in done.stderr
 
 
+def test_moved_run_goes_on_where_it_is(mira, finished, tmp_path) -> None:
+    finished.rename(tmp_path / "elsewhere")
+    done = mira("run", "run.yaml", cwd=tmp_path / "elsewhere")
+    assert "emt: nothing to compute, 7 kept" in done.stderr
+    assert not finished.exists()
+
+
+def test_dry_run_changes_nothing(mira, finished, structures) -> None:
+    def content() -> dict:
+        return {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+
+    before = content()
+    write(structures / "more.cif", bulk("Cu", a=3.9))
+    mira("run", structures, "--models", "lj", "-o", finished, "-n")
+    assert content() == before
+
+
+@pytest.mark.parametrize("name", ["comparison.csv", "comparison.parquet", "results.extxyz", "work/collected.json"])
+def test_deleted_result_comes_back(mira, finished, structures, name) -> None:
+    (finished / name).unlink()
+    mira("run", structures, "--models", "emt,lj", "-o", finished)
+    assert (finished / name).is_file()
+    assert len(records(finished)) == 14
+
+
+def test_default_directory_of_other_inputs_is_left_alone(mira, structures, tmp_path) -> None:
+    mira("run", structures, "--models", "emt", cwd=tmp_path)
+    other = tmp_path / "other" / structures.name
+    other.mkdir(parents=True)
+    write(other / "x.cif", bulk("Cu"))
+    assert "is a run of other structures" in mira("run", other, "--models", "emt", code=2, cwd=tmp_path).stderr
+    assert len(rows(tmp_path / "runs" / structures.name)) == 7
+
+
+def test_users_own_run_yaml_in_the_run_directory_is_not_overwritten(mira, structures, tmp_path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    text = f"# mine\nstructures: {structures}\nmodels: emt\noutput: .\n"
+    (run / "run.yaml").write_text(text)
+    mira("run", run / "run.yaml")
+    assert (run / "run.yaml").read_text() == text
+    assert len(rows(run)) == 7
+
+
 def test_plain_snakemake_does_the_same_work(finished, structures, tmp_path, mira) -> None:
     plain = tmp_path / "plain"
     plain.mkdir()

@@ -18,4 +18,4 @@ rule collect:
     params:
         python=PLAN["python"],
     shell:
-        "{params.python:q} -m mira_cli collect . > {log:q} 2>&1"
+        "{params.python:q} -m mira_cli collect . --locked > {log:q} 2>&1"

@@ -21,4 +21,4 @@ wildcard_constraints:
 onerror:
     # some models may have answers although others have failed; `mira run` collects them by itself
     if "plan" not in config:
-        shell("{PLAN[python]} -m mira_cli collect .")
+        shell("{PLAN[python]} -m mira_cli collect . --locked")

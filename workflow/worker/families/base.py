@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from worker.errors import WorkerError
 
@@ -38,8 +38,8 @@ class Result:
     """
 
     energy_ev: float
-    forces_ev_per_ang: NDArray
-    stress_ev_per_ang3: NDArray | None
+    forces_ev_per_ang: NDArray[Any]
+    stress_ev_per_ang3: NDArray[Any] | None
 
 
 class Potential(Protocol):

@@ -58,7 +58,7 @@ class CHGNet:
 
     def batch_atoms(self, device: str) -> int:
         """Say how many atoms a batch should hold to begin with."""
-        return atoms_that_fit(device, on_cpu=64, gpu_mb_per_atom=20.0)
+        return atoms_that_fit(device, on_cpu=32, gpu_mb_per_atom=20.0)
 
     def calculator(self) -> Calculator:
         """Return the package's own calculator."""

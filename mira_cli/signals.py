@@ -1,0 +1,17 @@
+"""Ctrl-C, SIGTERM and SIGHUP become one exception."""
+
+import signal
+from typing import NoReturn
+
+from mira_cli.errors import Interrupted
+
+
+def install() -> None:
+    """Raise `Interrupted` on signals that end a program, but for those that `nohup` and the like had ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise Interrupted
