@@ -18,7 +18,7 @@ setup: .venv/.ready
 
 .venv/.ready: pyproject.toml uv.lock
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer was found"; echo "  hint: install one, e.g. apt-get install python3 python3-venv"; exit 4; }
-	@test -x .tools/bin/uv || { $(PYTHON) -m venv .tools && .tools/bin/pip install -q "$$(grep -oE 'uv>=[0-9.]+' pyproject.toml)"; }
+	@test -x .tools/bin/uv || { $(PYTHON) -m venv .tools && .tools/bin/pip install -qq "$$(grep -oE 'uv>=[0-9.]+' pyproject.toml)"; }
 	.tools/bin/uv sync --locked --quiet --python $(PYTHON)
 	@touch $@
 
