@@ -13,7 +13,8 @@ from mira_cli.catalogue.elements import parse_elements
 LevelOfTheory: TypeAlias = Literal[
     "PBE", "PBE+U", "PBEsol", "RPBE", "r2SCAN", "wB97M-V", "wB97M-D3", "CCSD(T)", "empirical"
 ]
-Dtype: TypeAlias = Literal["float32", "float64"]
+# `as-trained`: the checkpoint alone decides, and says what it is when it is loaded.
+Dtype: TypeAlias = Literal["float32", "float64", "as-trained"]
 Option: TypeAlias = bool | int | float | str | None
 
 
@@ -24,24 +25,29 @@ class Row(BaseModel):
 
 
 class Checkpoint(Row):
-    """Where the weights are: shipped inside the family's package, or a file of the user's."""
+    """Where the weights are: shipped inside the family's package, fetched by its downloader, or the user's own."""
 
-    bundled: str | None = None
-    path: str | None = None
+    bundled: str | None = None  # the package's name for them
+    fetch: str | None = None  # the downloader's name for them; they end in MIRA's store
+    path: str | None = None  # a file or a folder
 
     def model_post_init(self, _context: object) -> None:
-        """Exactly one of the two."""
-        if (self.bundled is None) == (self.path is None):
-            raise ValueError("a checkpoint is either `bundled` or a `path`")
+        """Exactly one of the three."""
+        if [self.bundled, self.fetch, self.path].count(None) != 2:
+            raise ValueError("a checkpoint is `bundled`, to `fetch`, or a `path`")
 
 
 class Family(Row):
     """Models that share loading code."""
 
+    title: str
     image: str
     package: str
     adapter: int
     dtypes: list[Dtype]
+    options: list[str] = []  # that a user's own checkpoint may be given: `family:/path?option=value`
+    runs_code: bool = False  # loading a checkpoint can execute code that is in it
+    licence_page: str | None = None  # where gated weights are asked for
 
 
 class Model(Row):
@@ -60,7 +66,7 @@ class Model(Row):
     dispersion: Literal["none", "included"] | None = None
     elements: Annotated[frozenset[int] | None, BeforeValidator(parse_elements)] = None
     forces: Literal["conservative", "direct"] | None = None
-    stress: bool = True
+    stress: bool | None = None  # None: the checkpoint says it
     code_licence: str | None = None
     weights_licence: str | None = None
     gated: bool = False

@@ -63,6 +63,7 @@ def evaluate_all(
         The disk is full.
     """
     elements = _intersection(model.elements, potential.elements)
+    wants_stress = potential.gives_stress if model.stress is None else model.stress
     while not stop.is_set() and (batch := queue.next_batch(budget.atoms)):
         ready: list[tuple[Structure, Prepared]] = []
         refused: list[tuple[Structure, Outcome]] = []
@@ -76,7 +77,7 @@ def evaluate_all(
             records.append(refused, batch_size=0, wall_s=0.0, max_rss_mb=max_rss_mb())
             journal.land(s.hash for s, _ in refused)
         if ready:
-            budget = _evaluate_batch(queue, budget, ready, ask, model.stress, records, journal)
+            budget = _evaluate_batch(queue, budget, ready, ask, wants_stress, records, journal)
 
 
 def max_rss_mb() -> float:

@@ -15,10 +15,14 @@ DEVICES = ("auto", "cpu", "cuda")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One set of weights: a name that ships inside the family's package, or a file."""
+    """One set of weights: a name that ships inside the family's package, or a file or folder.
+
+    `sha256` is what the file or folder must have (`worker.families.base.sha256`), None where nothing is known.
+    """
 
     bundled: str | None
     path: Path | None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Model:
     """A row of the catalogue, as far as the worker needs it.
 
     `elements` is None where the checkpoint itself is to say what it knows; `stress` says whether the
-    model gives one for three-dimensional periodicity.
+    model gives one for three-dimensional periodicity, None where the checkpoint is to say it.
     """
 
     name: str
@@ -35,7 +39,7 @@ class Model:
     options: dict[str, Any]
     dtype: str
     elements: frozenset[int] | None
-    stress: bool
+    stress: bool | None
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ def _job(content: dict[str, Any]) -> Job:
         raise ValueError(f"batch_atoms is {batch_atoms}, and must be at least 1")
     return Job(
         id=content["job"],
-        model=_model(content["model"]),
+        model=read_model(content["model"]),
         model_key=content["model_key"],
         task=content["task"]["name"],
         settings=content["task"]["settings"],
@@ -103,7 +107,8 @@ def _job(content: dict[str, Any]) -> Job:
     )
 
 
-def _model(content: dict[str, Any]) -> Model:
+def read_model(content: dict[str, Any]) -> Model:
+    """Read the part of a job that describes its model; raises `KeyError`, `TypeError` or `ValueError`."""
     checkpoint, elements = content["checkpoint"], content["elements"]
     bundled, path = checkpoint.get("bundled"), checkpoint.get("path")
     if (bundled is None) == (path is None):
@@ -111,7 +116,7 @@ def _model(content: dict[str, Any]) -> Model:
     return Model(
         name=content["name"],
         family=content["family"],
-        checkpoint=Checkpoint(bundled, None if path is None else Path(path).absolute()),
+        checkpoint=Checkpoint(bundled, None if path is None else Path(path).absolute(), checkpoint.get("sha256")),
         options=dict(content["options"]),
         dtype=content["dtype"],
         elements=None if elements is None else frozenset(elements),

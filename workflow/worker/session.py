@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from worker.device import Device
     from worker.families.base import Family, Potential
-    from worker.job import Job
+    from worker.job import Job, Model
     from worker.stopping import Stop
     from worker.structures import Structure
 
@@ -110,12 +110,12 @@ def _attempt(
         raise WorkerError(f"{job.model.name} computes in {can}, not in {job.model.dtype}")
     lease = device.reserve(job, family.FRAMEWORK)
     begin = time.perf_counter()
-    _import(family)
+    import_family(family)
     chosen = device.choose(job.device, family.FRAMEWORK, threads)
     if lease and chosen.id == "cpu":
         lease.release()
     imported = time.perf_counter()
-    potential = _load(family, job, chosen)
+    potential = load_model(family, job.model, chosen)
     loaded = time.perf_counter()
     records.append_attempt(
         provenance.attempt(
@@ -124,6 +124,7 @@ def _attempt(
             device=chosen,
             distributions=family.DISTRIBUTIONS,
             checkpoint_sha256=potential.checkpoint_sha256,
+            dtype=potential.dtype,
             threads=threads,
             import_s=imported - begin,
             load_s=loaded - imported,
@@ -144,7 +145,8 @@ def _attempt(
     return device.peak_gpu_mb(chosen)
 
 
-def _import(family: Family) -> None:
+def import_family(family: Family) -> None:
+    """Import what a family computes with; raise `WorkerError` where the image lacks it."""
     for name in family.IMPORTS:
         try:
             importlib.import_module(name)
@@ -152,14 +154,25 @@ def _import(family: Family) -> None:
             raise WorkerError(f"this image cannot import {name}: {sentence(error)}") from error
 
 
-def _load(family: Family, job: Job, chosen: Device) -> Potential:
+def load_model(family: Family, model: Model, chosen: Device) -> Potential:
+    """Load a model, and make sure that its weights are those that were asked for.
+
+    Raises
+    ------
+    WorkerError
+        It cannot be loaded, or its checkpoint is another one than the plan knew.
+    """
     try:
-        return family.load(job.model, chosen.id, job.model.dtype)
+        potential = family.load(model, chosen.id, model.dtype)
     except WorkerError:
         raise
     except Exception as error:
         traceback.print_exc(file=sys.stderr)  # unforeseen, so the log should hold all there is
-        raise WorkerError(f"{job.model.name} cannot be loaded ({sentence(error)})") from error
+        raise WorkerError(f"{model.name} cannot be loaded ({sentence(error)})") from error
+    wanted = model.checkpoint.sha256
+    if wanted and potential.checkpoint_sha256 != wanted:
+        raise WorkerError(f"{model.name}: {model.checkpoint.path} has changed since the run was planned")
+    return potential
 
 
 def _summary(

@@ -43,6 +43,7 @@ DISTRIBUTIONS = ()
 IMPORTS = ("ase.calculators.emt", "ase.calculators.lj")
 FRAMEWORK = None
 DTYPES = ("float64",)
+HOSTS = ()
 
 LJ_OPTIONS = ("epsilon", "sigma", "rc", "ro", "smooth")
 FAULT_OPTIONS = ("mode", "only_element", "times", "counter", "seconds", "max_atoms")
@@ -59,6 +60,9 @@ class Builtin:
     elements: frozenset[int] | None = None
     takes_charge: bool = False
     checkpoint_sha256: str | None = None
+    dtype: str = "float64"
+    gives_stress: bool = True
+    conservative: bool = True
 
     def batch_atoms(self, device: str) -> int:  # noqa: ARG002 - there is only the CPU
         """Say how many atoms a batch should hold; batches only bound what a crash loses."""

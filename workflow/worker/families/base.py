@@ -1,7 +1,8 @@
 """What every family offers.
 
 A family is a module of this package. It imports its framework inside its functions only, so that a GPU can
-be chosen and its own import be timed before. It is a `Family`: four constants and `load`.
+be chosen and its own import be timed before. It is a `Family`: five constants, `load`, and `fetch` where its
+weights are downloaded.
 """
 
 from __future__ import annotations
@@ -54,13 +55,22 @@ class Potential(Protocol):
     takes_charge
         Whether the model reads `atoms.info["charge"]` and `["spin"]`.
     checkpoint_sha256
-        Hash of the file of weights; None if there is none.
+        `sha256` of the file or folder of weights; None if there is none.
+    dtype
+        Precision that it computes in.
+    gives_stress
+        Whether it answers with a stress.
+    conservative
+        Whether its forces are the gradient of its energy.
     """
 
     cutoff_ang: float
     elements: frozenset[int] | None
     takes_charge: bool
     checkpoint_sha256: str | None
+    dtype: str
+    gives_stress: bool
+    conservative: bool
 
     def evaluate(self, batch: Sequence[Atoms]) -> list[Result]:
         """Evaluate prepared structures (`worker.prepare`) together; results in their order."""
@@ -85,18 +95,43 @@ class Family(Protocol):
     IMPORTS
         Modules whose import is the family's import.
     FRAMEWORK
-        `"torch"`, or None if the family knows no GPU.
+        `"torch"`, `"tensorflow"`, or None if the family knows no GPU.
     DTYPES
-        Precisions that it can compute in.
+        Precisions that it can compute in; `as-trained` where the checkpoint alone decides.
+    HOSTS
+        Where its downloader gets weights from; empty if it downloads none.
     """
 
     DISTRIBUTIONS: tuple[str, ...]
     IMPORTS: tuple[str, ...]
     FRAMEWORK: str | None
     DTYPES: tuple[str, ...]
+    HOSTS: tuple[str, ...]
 
     def load(self, model: Model, device: str, dtype: str) -> Potential:
         """Load one model; raise `WorkerError` where the request cannot be met."""
+        ...
+
+    def fetch(self, name: str, folder: Path) -> Path:
+        """Download weights with the family's own code into an empty folder.
+
+        Parameters
+        ----------
+        name
+            What the family's own code calls them: `checkpoint: {fetch: NAME}` in the catalogue.
+        folder
+            Where everything that arrives must end; nothing may be left elsewhere that a later load would need.
+
+        Returns
+        -------
+        Path
+            What `load` is to be given: a file in the folder, or the folder itself.
+
+        Raises
+        ------
+        Exception
+            Whatever the downloader raises; `worker.fetch` words it.
+        """
         ...
 
 
@@ -114,17 +149,20 @@ def check_options(model: Model, known: Iterable[str]) -> None:
         raise WorkerError(f"{model.name}: family {model.family} has no option {', '.join(unknown)} ({has})")
 
 
-def existing(model: Model, file: Path) -> Path:
-    """Return the file of weights.
+def existing(model: Model, place: Path, *, folder: bool = False) -> Path:
+    """Return the file, or the folder, of weights.
 
     Raises
     ------
     WorkerError
-        It is not there.
+        It is not there, or is the other of the two.
     """
-    if not file.is_file():
-        raise WorkerError(f"{model.name}: there is no checkpoint {file}")
-    return file
+    if not place.exists():
+        raise WorkerError(f"{model.name}: there is no checkpoint {place}")
+    if place.is_dir() is not folder:
+        kinds = ("a folder", "a file") if folder else ("a file", "a folder")
+        raise WorkerError(f"{model.name}: a {model.family} checkpoint is {kinds[0]}, and {place} is {kinds[1]}")
+    return place
 
 
 def unknown_bundled(model: Model, known: Iterable[str]) -> WorkerError:
@@ -134,9 +172,16 @@ def unknown_bundled(model: Model, known: Iterable[str]) -> WorkerError:
     )
 
 
-def sha256(file: Path) -> str:
-    """Return a file's sha256 in hexadecimal."""
-    with file.open("rb") as stream:
+def sha256(place: Path) -> str:
+    """Return the sha256 of a file in hexadecimal; of a folder, that of its files' names and hashes.
+
+    For a folder it is the hash of the lines `<sha256>  <path below the folder>`, sorted by path.
+    """
+    if place.is_dir():
+        files = sorted((path.relative_to(place).as_posix(), path) for path in place.rglob("*") if path.is_file())
+        lines = "".join(f"{sha256(path)}  {name}\n" for name, path in files)
+        return hashlib.sha256(lines.encode()).hexdigest()
+    with place.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

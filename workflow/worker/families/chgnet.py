@@ -31,6 +31,7 @@ DISTRIBUTIONS = ("chgnet", "pymatgen", "torch")
 IMPORTS = ("torch", "chgnet.model.dynamics")
 FRAMEWORK = "torch"
 DTYPES = ("float32",)
+HOSTS = ()
 
 # names that ship in the wheel, and their files below `chgnet/pretrained`
 BUNDLED = {
@@ -48,6 +49,9 @@ class CHGNet:
     network: Any
     checkpoint_sha256: str
     takes_charge: bool = False
+    dtype: str = "float32"
+    gives_stress: bool = True
+    conservative: bool = True
     # what the network has inputs for; which of them were trained, only the catalogue knows
     elements: frozenset[int] = frozenset(range(1, MAX_Z + 1))
 

@@ -31,6 +31,7 @@ DISTRIBUTIONS = ("sevenn", "e3nn", "torch")
 IMPORTS = ("torch", "sevenn.calculator")
 FRAMEWORK = "torch"
 DTYPES = ("float32",)
+HOSTS = ("github.com", "huggingface.co")
 
 # names that ship in the wheel, and their constants in `sevenn._const`; the package would download any other
 BUNDLED = {
@@ -50,6 +51,9 @@ class SevenNet:
     single: Any
     checkpoint_sha256: str
     takes_charge: bool = False
+    dtype: str = "float32"
+    gives_stress: bool = True
+    conservative: bool = True
 
     @property
     def cutoff_ang(self) -> float:
