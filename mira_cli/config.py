@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from mira_cli.checkpoints.spec import absolute_spec
 from mira_cli.errors import UsageError
 
 Option = bool | int | float | str | None
@@ -35,7 +36,7 @@ class RunConfig(BaseModel):
         description="files, folders (read recursively), globs, or CSV sheets with a `structure_path` column",
     )
     models: Annotated[list[str], BeforeValidator(_split_names)] = Field(
-        min_length=1, description="names from `mira models`"
+        min_length=1, description="names from `mira models`, and `family:/path` for weights of your own"
     )
     output: str | None = Field(None, description="run directory; default: runs/<name of the first input>")
     task: Literal["singlepoint"] = Field("singlepoint", description="what to compute")
@@ -47,6 +48,9 @@ class RunConfig(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one")
     dtype: Literal["default", "float32", "float64"] = Field("default", description="default is each model's own")
     models_files: list[str] = Field([], description="YAML files with models of your own")
+    trust_checkpoints: bool = Field(
+        False, description="load weights of your own although loading can run code that is in them"
+    )
     options: dict[str, dict[str, Option]] = Field({}, description="settings of single models, `model: {option: value}`")
     chunk_atoms: int = Field(20_000, ge=1, description="atoms in one job")
     batch_atoms: int | None = Field(None, ge=1, description="atoms evaluated at once; default: the family's")
@@ -80,6 +84,8 @@ def absolute_paths(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     for key in ("structures", "models_files"):
         if isinstance(paths := _as_list(settings.get(key)), list):
             settings[key] = [str(folder / p) if isinstance(p, str) else p for p in paths]
+    if isinstance(models := _split_names(settings.get("models")), list):
+        settings["models"] = [absolute_spec(name, folder) if isinstance(name, str) else name for name in models]
     if isinstance(settings.get("output"), str):
         settings["output"] = str(folder / settings["output"])
     return settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from contextlib import contextmanager, suppress
@@ -41,3 +42,17 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
+
+
+def content_sha256(place: Path) -> str:
+    """The sha256 of a file in hexadecimal; of a folder, that of its files' names and hashes.
+
+    For a folder it is the hash of the lines `<sha256>  <path below the folder>`, sorted by path: the worker's own
+    `families.base.sha256` of the same weights agrees with it.
+    """
+    if place.is_dir():
+        files = sorted((path.relative_to(place).as_posix(), path) for path in place.rglob("*") if path.is_file())
+        lines = "".join(f"{content_sha256(path)}  {name}\n" for name, path in files)
+        return hashlib.sha256(lines.encode()).hexdigest()
+    with place.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

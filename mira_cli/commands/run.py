@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mira_cli import console
-from mira_cli.config import RunConfig, build_config, load_config
+from mira_cli.config import RunConfig, absolute_paths, build_config, load_config
 from mira_cli.console import count
 from mira_cli.errors import EnvironmentNotReadyError, ExitCode, InputError, UsageError
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
@@ -30,7 +30,10 @@ def run(
         typer.Argument(help="Files, folders, globs or CSV sheets of structures; or one `run.yaml`.", metavar="PATH..."),
     ] = None,
     models: Annotated[
-        str | None, typer.Option("--models", "-m", help="Names from `mira models`, joined by commas.")
+        str | None,
+        typer.Option(
+            "--models", "-m", help="Names from `mira models`, or `family:/path` for weights; joined by commas."
+        ),
     ] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="Run directory [default: runs/<first input>].")
@@ -48,6 +51,9 @@ def run(
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse to start when an input cannot be read.")] = False,
     quiet: Quiet = False,  # noqa: ARG001
+    trust_checkpoint: Annotated[
+        bool, typer.Option("--trust-checkpoint", help="Load weights of your own that can run code when loaded.")
+    ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Compute structures again that failed.")] = False,
 ) -> None:
     """Evaluate structures with several models and compare the answers.
@@ -60,7 +66,10 @@ def run(
         settings["strict"] = True
     if models_file:
         settings["models_files"] = [str(Path(file).absolute()) for file in models_file]
+    if trust_checkpoint:
+        settings["trust_checkpoints"] = True
     inputs, base = _inputs(structures or [])
+    settings = absolute_paths(settings, Path.cwd()) | ({"output": output} if output is not None else {})
     config = build_config({**inputs, **settings}, assignments or [])
     raise typer.Exit(execute(config, base, dry_run=dry_run, retry=retry_failed))
 

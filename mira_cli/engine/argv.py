@@ -6,16 +6,19 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from mira_cli.planning.plan import WORKER_IN_IMAGE
+from mira_cli.images.enter import WORKER_IN_IMAGE, bind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mira_cli.engine.profile import Profile
     from mira_cli.run.directory import RunDirectory
 
 
-def build_argv(run: RunDirectory, profile: Profile, *, assets: Path, runtime: str, gpus: int = 0) -> list[str]:
+def build_argv(
+    run: RunDirectory, profile: Profile, *, assets: Path, runtime: str, weights: Sequence[Path] = (), gpus: int = 0
+) -> list[str]:
     """Argument list that makes Snakemake carry out `work/plan.json` of a run.
 
     Parameters
@@ -24,6 +27,8 @@ def build_argv(run: RunDirectory, profile: Profile, *, assets: Path, runtime: st
         Folder of the Snakefile and `workflow/`.
     runtime
         `apptainer` or `venv`.
+    weights
+        Files and folders of weights that jobs read.
     gpus
         GPUs of this machine that local jobs share; 0 where the profile or a scheduler decides.
     """
@@ -34,16 +39,17 @@ def build_argv(run: RunDirectory, profile: Profile, *, assets: Path, runtime: st
     argv += ["--logger", "mira", "--logger-mira-events", str(run.events)]
     argv += ["--nolock"]  # `mira` holds a lock of its own that a kill cannot leave behind
     if runtime == "apptainer":
-        argv += ["--software-deployment-method", "apptainer", f"--apptainer-args={apptainer_args(assets)}"]
+        argv += ["--software-deployment-method", "apptainer", f"--apptainer-args={apptainer_args(assets, weights)}"]
     if gpus and not profile.sets_gpu:
         argv += ["--resources", f"gpu={gpus}"]
     return argv
 
 
-def apptainer_args(assets: Path) -> str:
+def apptainer_args(assets: Path, weights: Sequence[Path] = ()) -> str:
     """Options for `apptainer exec`, quoted for the shell line that Snakemake makes of them.
 
-    `--nv` is harmless without a GPU; the worker's code is bound read-only, so that a change of it rebuilds no image.
+    `--nv` is harmless without a GPU; the worker's code is bound read-only, so that a change of it rebuilds no image,
+    and so are weights that are not in the image.
     """
-    source = str(assets / "workflow").replace(",", "\\,").replace(":", "\\:")
-    return shlex.join(["--nv", "--bind", f"{source}:{WORKER_IN_IMAGE}:ro"])
+    binds = [bind(assets / "workflow", WORKER_IN_IMAGE), *(bind(path, path) for path in dict.fromkeys(weights))]
+    return shlex.join(["--nv", *(word for one in binds for word in ("--bind", one))])

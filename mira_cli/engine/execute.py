@@ -45,7 +45,10 @@ def carry_out(prepared: Prepared, run: RunDirectory, lock: IO[str], *, planning_
             collect(run)
         return
     gpus = len(prepared.machine.gpus)
-    argv = build_argv(run, prepared.profile, assets=paths.assets(), runtime=prepared.runtime, gpus=gpus)
+    weights = [found.path for found in prepared.weights.values()]
+    argv = build_argv(
+        run, prepared.profile, assets=paths.assets(), runtime=prepared.runtime, weights=weights, gpus=gpus
+    )
     started = time.time()
     with Progress(prepared.plan, run) as progress:
         outcome = run_snakemake(argv, run, lock, plugins=PLUGINS, on_tick=progress.tick)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from mira_cli.errors import Interrupted
+from mira_cli.images.enter import TOKENS
 from mira_cli.run.lock import end_session, note, run_mark
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def run_snakemake(
     log.parent.mkdir(parents=True, exist_ok=True)
     run.events.unlink(missing_ok=True)
     name, _, value = run_mark(run).partition("=")
-    environment = {**os.environ, name: value, "PYTHONPATH": str(plugins), "APPTAINER_QUIET": "1"}
+    inherited = {variable: word for variable, word in os.environ.items() if variable not in TOKENS}
+    environment = {**inherited, name: value, "PYTHONPATH": str(plugins), "APPTAINER_QUIET": "1"}
     interrupted = False
     with log.open("a", encoding="utf-8") as stream:
         stream.write(f"\n# {time.strftime('%Y-%m-%d %H:%M:%S')}\n")

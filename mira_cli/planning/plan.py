@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from mira_cli import paths
 from mira_cli.files import read_json, write_json
+from mira_cli.images.enter import WORKER_IN_IMAGE
 from mira_cli.planning.chunks import cut_chunks, missing_rows
 from mira_cli.planning.resolve import digest
+from mira_cli.planning.weights import worker_model
 from mira_cli.run.records import finished
 
 if TYPE_CHECKING:
@@ -19,12 +21,12 @@ if TYPE_CHECKING:
     from mira_cli.config import RunConfig
     from mira_cli.planning.machine import Machine
     from mira_cli.planning.resolve import ResolvedModel
+    from mira_cli.planning.weights import Weights
     from mira_cli.run.directory import RunDirectory
     from mira_cli.structures.packs import StructureIndex
 
 SCHEMA = 1
 HOST = "host"
-WORKER_IN_IMAGE = "/mira/workflow"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def make_plan(
     run: RunDirectory,
     config: RunConfig,
     images: Mapping[str, ImageUse],
+    weights: Mapping[str, Weights],
     machine: Machine,
     *,
     retry: bool = False,
@@ -86,7 +89,7 @@ def make_plan(
             job = _fresh_id(
                 digest([model.key, sorted(h.decode() for h in index.hashes[chunk])]), model, run, retry=retry
             )
-            spec = _job_spec(job, model, index, chunk, config, images[model.image], machine)
+            spec = _job_spec(job, model, weights.get(model.name), index, chunk, config, images[model.image], machine)
             jobs.append(Job(job, model.name, len(chunk), int(index.n_atoms[chunk].sum()), spec))
     return Plan(models, jobs, kept, reasons)
 
@@ -114,13 +117,13 @@ def _fresh_id(job: str, model: ResolvedModel, run: RunDirectory, *, retry: bool)
 def _job_spec(
     job: str,
     model: ResolvedModel,
+    weights: Weights | None,
     index: StructureIndex,
     rows: Any,
     config: RunConfig,
     image: ImageUse,
     machine: Machine,
 ) -> dict[str, Any]:
-    row = model.row
     packs: dict[int, list[int]] = {}
     for pack, pack_row in zip(
         index.table["pack"].take(rows).to_pylist(), index.table["row"].take(rows).to_pylist(), strict=True
@@ -129,15 +132,7 @@ def _job_spec(
     return {
         "schema": SCHEMA,
         "job": job,
-        "model": {
-            "name": model.name,
-            "family": row.family,
-            "checkpoint": row.checkpoint.model_dump(exclude_none=True),
-            "options": model.options,
-            "dtype": model.dtype,
-            "elements": sorted(row.elements) if row.elements else None,
-            "stress": row.stress,
-        },
+        "model": worker_model(model, weights),
         "model_key": model.key,
         "task": {"name": config.task, "settings": {}},
         "device": config.device,
@@ -163,10 +158,17 @@ def write_plan(
         write_json(run.jobs / slugs[job.model] / f"{job.id}.json", job.spec)
     wanted = {
         "models": [
-            {"name": m.name, "slug": m.slug, "key": m.key, "image": m.image, "package": m.package, "dtype": m.dtype}
+            {
+                "name": m.name,
+                "slug": m.slug,
+                "key": m.key,
+                "image": m.image,
+                "package": m.package,
+                "dtype": m.dtype,
+                "row": m.row.model_dump(mode="json", exclude_defaults=True),
+            }
             for m in plan.models
         ],
-        "models_files": config.models_files,
         "structures": index.sources,
     }
     if read_json(run.wanted) != wanted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,11 +23,15 @@ from mira_cli.images.recipe import pinned_versions
 from mira_cli.planning.machine import Machine, this_machine
 from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan, write_plan
 from mira_cli.planning.resolve import ResolvedModel, resolve_models
+from mira_cli.planning.weights import Weights, fetch_missing, locate, probe, refuse_strangers, require, with_facts
 from mira_cli.structures.find import Found, find_sources
 from mira_cli.structures.packs import StructureIndex, load_structures
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mira_cli.config import RunConfig
+    from mira_cli.images.prepare import ReadyImage
     from mira_cli.images.recipe import Runtime
     from mira_cli.run.directory import RunDirectory
 
@@ -54,6 +58,7 @@ class Prepared:
     runtime: Literal["apptainer", "venv"]
     index: StructureIndex
     images: dict[str, ImageUse]
+    weights: dict[str, Weights]  # of models whose weights are not in the family's package
     machine: Machine
     plan: Plan
 
@@ -66,6 +71,7 @@ def check_request(config: RunConfig) -> Request:
     versions = {image.name: pinned_versions(image) for image in find_images(sorted(images - {HOST}))}
     versions[HOST] = {"ase": version("ase")}
     models = resolve_models(rows, catalogue, config, versions)
+    refuse_strangers(models, catalogue, trusted=config.trust_checkpoints)
     return Request(config, models, find_profile(config.profile), find_sources(config.structures))
 
 
@@ -93,28 +99,58 @@ def prepare_run(
     needed = sorted({model.image for model in models} - {HOST})
     if needed:
         say(f"images run in {why}")
-    uses = _skipped_images(needed, runtime) if images == "skip" else _ready_images(needed, runtime, images == "build")
+    if images == "skip":
+        ready, uses = {}, _skipped_images(needed, runtime)
+    else:
+        ready = prepare_images(needed, runtime, build=images == "build")
+        uses = _image_uses(ready)
     uses[HOST] = ImageUse({"name": HOST, "recipe": "", "runtime": HOST}, sys.executable)
+    models, weights = _settle_weights(models, ready, images)
     machine = this_machine(device=config.device, cluster=request.profile.cluster)
-    plan = make_plan(models, index, run, config, uses, machine, retry=retry)
-    return Prepared(config, request.profile, runtime, index, uses, machine, plan)
+    plan = make_plan(models, index, run, config, uses, weights, machine, retry=retry)
+    return Prepared(config, request.profile, runtime, index, uses, weights, machine, plan)
 
 
-def _ready_images(names: list[str], runtime: Runtime, build: bool) -> dict[str, ImageUse]:
-    locks = {image.name: image.folder / "requirements.lock" for image in find_images(names)}
+def _settle_weights(
+    models: list[ResolvedModel], ready: Mapping[str, ReadyImage], how: Literal["build", "require", "skip"]
+) -> tuple[list[ResolvedModel], dict[str, Weights]]:
+    """Get weights that are missing, look into those that a user brings, and let both into the models' keys."""
+    if how == "build":
+        fetch_missing(models, ready)
+    elif how == "require":
+        require(models)
+    settled: list[ResolvedModel] = []
+    weights: dict[str, Weights] = {}
+    for model in models:
+        found = locate(model)
+        if found is None:
+            if model.row.checkpoint.fetch:
+                say(f"weights of {model.name} are not here yet: they will be fetched, first")
+            settled.append(model)
+            continue
+        weights[model.name] = found
+        known = replace(model, weights_sha256=found.sha256)
+        if model.row.checkpoint.path and model.image in ready:
+            known = with_facts(known, probe(known, found, ready[model.image]))
+        settled.append(known)
+    return settled, weights
+
+
+def _image_uses(ready: Mapping[str, ReadyImage]) -> dict[str, ImageUse]:
+    locks = {image.name: image.folder / "requirements.lock" for image in find_images(ready)}
     return {
         name: ImageUse(
             {
                 "name": name,
                 "recipe": image.recipe,
-                "runtime": runtime,
+                "runtime": image.runtime,
                 "sha256": image.sha256,
                 "lock_sha256": hashlib.sha256(locks[name].read_bytes()).hexdigest(),
             },
             image.python,
             str(image.sif) if image.sif else None,
         )
-        for name, image in prepare_images(names, runtime, build=build).items()
+        for name, image in ready.items()
     }
 
 

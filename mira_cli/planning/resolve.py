@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """A model as the worker gets it. `key` changes whenever its numbers may."""
+    """A model as the worker gets it."""
 
     name: str
     slug: str
@@ -28,7 +28,13 @@ class ResolvedModel:
     package: str  # name==version
     options: dict[str, Any]
     dtype: str
-    key: str
+    identity: dict[str, Any]  # what its numbers depend on, as far as a name and settings say it
+    weights_sha256: str | None = None  # of weights that are not in the family's package, once they are here
+
+    @property
+    def key(self) -> str:
+        """Key of its records: changes whenever its numbers may."""
+        return digest(self.identity | ({"weights": self.weights_sha256} if self.weights_sha256 else {}))
 
 
 def resolve_models(
@@ -84,14 +90,15 @@ def _resolve(
         "family": row.family,
         "adapter": family.adapter,
         "package": package,
-        "checkpoint": row.checkpoint.model_dump(exclude_none=True),
+        # not where a user keeps the weights, but what is in them
+        "checkpoint": row.checkpoint.model_dump(exclude_none=True, exclude={"path"}),
         "options": options,
         "dtype": dtype,
         "elements": sorted(row.elements) if row.elements else None,
         "stress": row.stress,
         "task": config.task,
     }
-    return ResolvedModel(name, slug(name), row, family.image, package, options, dtype, digest(identity))
+    return ResolvedModel(name, slug(name), row, family.image, package, options, dtype, identity)
 
 
 def digest(data: object) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from mira_cli.catalogue.lookup import load_catalogue
+from mira_cli.catalogue.rows import Model
 from mira_cli.errors import UsageError
 from mira_cli.files import read_json, replacing, write_json
 from mira_cli.results.frames import write_frames
@@ -18,7 +18,6 @@ from mira_cli.structures.packs import StructureIndex, open_index
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mira_cli.catalogue.rows import Model
     from mira_cli.run.directory import RunDirectory
 
 
@@ -32,7 +31,7 @@ class ModelResults:
     image: str
     package: str
     dtype: str
-    row: Model | None  # None: the catalogue no longer has it
+    row: Model
     records: dict[str, Record]
     without_record: tuple[str, str]  # status and reason for structures without a record
 
@@ -62,8 +61,6 @@ def load_results(run: RunDirectory) -> tuple[StructureIndex, list[ModelResults]]
     UsageError
         The run has not been planned yet.
     """
-    from pathlib import Path
-
     wanted = read_json(run.wanted)
     if wanted is None:
         raise UsageError(f"`{run.root}` has no plan yet", hint="`mira run` makes one")
@@ -72,11 +69,9 @@ def load_results(run: RunDirectory) -> tuple[StructureIndex, list[ModelResults]]
         raise UsageError(
             f"the structures of `{run.root}` are not those of its plan", hint="call `mira run` on it again"
         )
-    catalogue = load_catalogue(Path(file) for file in wanted["models_files"] if Path(file).is_file())
     models = [
         ModelResults(
-            **model,
-            row=catalogue.models.get(model["name"]),
+            **{**model, "row": Model.model_validate(model["row"])},
             records=best_records(run.records(model["slug"], model["key"])),
             without_record=_why_missing(run, model["slug"]),
         )

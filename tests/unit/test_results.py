@@ -11,6 +11,7 @@ from ase.build import bulk, molecule
 from ase.io import read, write
 from ase.units import GPa
 
+from mira_cli.catalogue.lookup import built_in
 from mira_cli.errors import UsageError
 from mira_cli.files import replacing, write_json
 from mira_cli.results.collect import collect
@@ -58,11 +59,13 @@ def run(tmp_path):
                 row += n
                 stream.write(json.dumps(record) + "\n")
         forces[slug].tofile(job / "forces.f64")
+    same = {"key": "key", "image": "i", "package": "p==1", "dtype": "float32"}
+    rows = {name: row.model_dump(mode="json", exclude_defaults=True) for name, row in built_in().models.items()}
     models = [
-        {"name": name, "slug": slug, "key": "key", "image": "i", "package": "p==1", "dtype": "float32"}
+        {"name": name, "slug": slug, **same, "row": rows[name]}
         for name, slug in (("sevennet-0", "sevennet_0"), ("emt", "emt"))
     ]
-    write_json(run.wanted, {"models": models, "models_files": [], "structures": index.sources})
+    write_json(run.wanted, {"models": models, "structures": index.sources})
     collect(run)
     return run
 

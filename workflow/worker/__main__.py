@@ -8,29 +8,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 from worker import isolation, stopping
-from worker.errors import WorkerError, disk_full, is_disk_full
+from worker.errors import guarded, leave
 from worker.job import read_job
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Do one job and return the exit code."""
     asked = _parser().parse_args(arguments)
-    os.dup2(2, 1)  # what libraries print belongs in the log
-    try:
-        return _run(asked)
-    except WorkerError as error:
-        print(f"worker: error: {error}", file=sys.stderr)
-        return error.code
-    except OSError as error:
-        if not is_disk_full(error):
-            raise
-        full = disk_full(error)
-        print(f"worker: error: {full}", file=sys.stderr)
-        return full.code
+    return guarded(lambda: _run(asked))
 
 
 def _run(asked: argparse.Namespace) -> int:
@@ -59,7 +47,4 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stderr.flush()
-    # everything is on the disk; a framework's teardown can take seconds and has crashed finished jobs
-    os._exit(code)
+    leave(main())

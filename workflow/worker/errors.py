@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXIT_FAILED = 1
 EXIT_DISK_FULL = 74  # EX_IOERR
@@ -49,3 +54,27 @@ def sentence(error: BaseException, *, limit: int = 300) -> str:
     lines = str(error).strip().splitlines()
     text = f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Do the work of a process; what stops it becomes one line on stderr and an exit code.
+
+    Everything that libraries print goes to stderr too.
+    """
+    os.dup2(2, 1)
+    try:
+        return work()
+    except WorkerError as error:
+        stopped = error
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        stopped = disk_full(error)
+    print(f"worker: error: {stopped}", file=sys.stderr)
+    return stopped.code
+
+
+def leave(code: int) -> None:
+    """End the process at once: a framework's teardown can take seconds and has crashed finished work."""
+    sys.stderr.flush()
+    os._exit(code)

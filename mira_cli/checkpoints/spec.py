@@ -1,0 +1,86 @@
+"""Models that a user names by their weights: `mace:/path/x.model?head=a`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from mira_cli.catalogue.rows import Checkpoint, Model
+from mira_cli.checkpoints.sniff import look
+from mira_cli.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from mira_cli.catalogue.rows import Catalogue, Family
+
+_SPEC = re.compile(r"(?P<family>[A-Za-z][A-Za-z0-9_]*):(?P<path>[^?]+)(?:\?(?P<query>.*))?")
+
+
+def is_spec(name: str) -> bool:
+    """Whether a model's name is a path to weights."""
+    return _SPEC.fullmatch(name) is not None
+
+
+def absolute_spec(name: str, folder: Path) -> str:
+    """The same with its path made absolute, starting from a folder; other names as they are."""
+    if not (found := _SPEC.fullmatch(name)):
+        return name
+    query = f"?{found['query']}" if found["query"] else ""
+    return f"{found['family']}:{folder.absolute() / Path(found['path']).expanduser()}{query}"
+
+
+def read_spec(name: str, catalogue: Catalogue) -> tuple[str, Model]:
+    """Short name and row of a model that is named by its weights.
+
+    Raises
+    ------
+    UsageError
+        No such family, no such option, or the weights look like another family's.
+    InputError
+        There is nothing at that path.
+    """
+    found = _SPEC.fullmatch(name)
+    assert found is not None
+    key, place = found["family"].lower(), Path(found["path"]).expanduser().absolute()
+    families = {name: f for name, f in catalogue.families.items() if f.image != "host"}
+    if key not in families:
+        raise UsageError(f"`{name}` names the unknown family `{key}`", hint=f"families: {', '.join(families)}")
+    options = _options(name, found["query"] or "", families[key])
+    _check_looks(place, key, catalogue)
+    short = f"{key}:{place.name}" + (f"?{found['query']}" if options else "")
+    checkpoint = Checkpoint(path=str(place))
+    user_options = families[key].options
+    title = f"{families[key].title} checkpoint {place}"
+    return short, Model(title=title, family=key, checkpoint=checkpoint, options=options, user_options=user_options)
+
+
+def _options(name: str, query: str, family: Family) -> dict[str, bool | int | float | str | None]:
+    try:
+        options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True)) if query else {}
+    except ValueError as error:
+        raise UsageError(f"`{name}`: `{query}` is not of the form option=value", hint=_has(family)) from error
+    for option in options:
+        if option not in family.options:
+            raise UsageError(f"`{name}`: {family.title} has no option `{option}`", hint=_has(family))
+    return {**options}
+
+
+def _has(family: Family) -> str:
+    return f"options of such a checkpoint: {', '.join(f'`?{o}=…`' for o in family.options) or 'none'}"
+
+
+def _check_looks(place: Path, family: str, catalogue: Catalogue) -> None:
+    title = catalogue.families[family].title
+    try:
+        if not place.exists():
+            raise InputError(f"there is no checkpoint `{place}`", hint="name a file, or a folder for MatGL and GRACE")
+        looks = look(place)
+    except OSError as error:
+        raise InputError(f"cannot read `{place}`: {error.strerror}", hint="check its permissions") from error
+    if looks.family == family:
+        return
+    what = f"`{place}` is not a {title} checkpoint: it looks like {looks.why}"
+    if looks.family in catalogue.families:
+        raise UsageError(what, hint=f"did you mean `{looks.family}:{place}`?")
+    raise UsageError(what, hint="name the file that the family's own calculator would be given")

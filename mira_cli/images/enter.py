@@ -1,0 +1,98 @@
+"""Run one of the worker's modules inside an image, outside of a run: to probe a checkpoint, to check, to fetch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from mira_cli import paths
+from mira_cli.images import apptainer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from mira_cli.images.prepare import ReadyImage
+
+WORKER_IN_IMAGE = "/mira/workflow"
+# tokens are for the one process that downloads (`environment(token=…)`), never for anything that computes
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HUGGINGFACE_TOKEN")
+
+
+def bind(source: Path | str, target: Path | str, *, writable: bool = False) -> str:
+    """Write a bind as Apptainer reads it."""
+    here, there = (str(place).replace(",", "\\,").replace(":", "\\:") for place in (source, target))
+    return f"{here}:{there}" if writable else f"{here}:{there}:ro"
+
+
+def command(
+    image: ReadyImage | None, module: str, arguments: Sequence[str], *, folders: Mapping[Path, bool], network: bool
+) -> list[str]:
+    """Argument list that runs `python -m worker.<module>` in an image; without one, in this Python.
+
+    Parameters
+    ----------
+    folders
+        Folders that it sees besides its own code, and whether it may write there. In Apptainer nothing else of this
+        machine is visible; an environment sees everything. The first is its current folder (see `run_module`).
+    network
+        Whether it has the network. Without, an image has none; an environment's module leaves it by itself.
+    """
+    own = ["-m", f"worker.{module}", *arguments]
+    if image is None or image.sif is None:
+        return [image.python if image else sys.executable, *own]
+    binds = {bind(paths.assets() / "workflow", WORKER_IN_IMAGE): None}
+    binds |= {bind(folder, folder, writable=writable): None for folder, writable in folders.items()}
+    options = ["--nv", "--no-home", *(word for one in binds for word in ("--bind", one))]
+    if folders:
+        options += ["--pwd", str(next(iter(folders)))]
+    if not network:
+        options += ["--net", "--network", "none"]
+    inside = ["env", f"PYTHONPATH={WORKER_IN_IMAGE}", "PYTHONDONTWRITEBYTECODE=1", image.python]
+    return [apptainer.program() or "apptainer", "--silent", "exec", *options, str(image.sif), *inside, *own]
+
+
+def environment(image: ReadyImage | None, *, token: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Environment variables for `command`; `token` holds the only secrets that pass."""
+    base = apptainer.environment() if image and image.sif else dict(os.environ)
+    kept = {name: value for name, value in base.items() if name not in TOKENS}
+    if image is None or image.sif is None:
+        kept["PYTHONPATH"] = str(paths.assets() / "workflow")
+        kept["PYTHONDONTWRITEBYTECODE"] = "1"
+    return kept | dict(token or {})
+
+
+def run_module(
+    image: ReadyImage | None,
+    module: str,
+    arguments: Sequence[str],
+    *,
+    folders: Mapping[Path, bool],
+    network: bool = False,
+    timeout_s: float | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m worker.<module>` to its end and keep what it said.
+
+    Parameters
+    ----------
+    folders
+        See `command`; the first is the current folder.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired
+        It took longer than `timeout_s`.
+    """
+    return subprocess.run(
+        command(image, module, arguments, folders=folders, network=network),
+        env=environment(image),
+        cwd=next(iter(folders), None),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=timeout_s,
+        check=False,
+    )

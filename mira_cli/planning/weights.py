@@ -1,0 +1,143 @@
+"""Where each model's weights are, and what is in those that a user brings: settled before the first job."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mira_cli import paths
+from mira_cli.errors import EnvironmentNotReadyError, UsageError
+from mira_cli.files import content_sha256, read_json, write_json
+from mira_cli.images import enter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mira_cli.catalogue.rows import Catalogue
+    from mira_cli.images.prepare import ReadyImage
+    from mira_cli.planning.resolve import ResolvedModel
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file or folder that a job is given; `sha256` as `files.content_sha256` defines it."""
+
+    path: Path
+    sha256: str
+
+
+def refuse_strangers(models: Iterable[ResolvedModel], catalogue: Catalogue, *, trusted: bool) -> None:
+    """Refuse a user's own weights whose loading can run code, unless the user vouches for them.
+
+    Raises
+    ------
+    UsageError
+        There are such weights.
+    """
+    for model in models:
+        if model.row.checkpoint.path and catalogue.families[model.row.family].runs_code and not trusted:
+            title = catalogue.families[model.row.family].title
+            raise UsageError(
+                f"loading `{model.row.checkpoint.path}` can run code that is in it: {title} checkpoints are programs",
+                hint="if you trust where it comes from, add `--trust-checkpoint`",
+            )
+
+
+def locate(model: ResolvedModel) -> Weights | None:
+    """Weights of a model; None where they are in the family's package, or have not been fetched."""
+    checkpoint = model.row.checkpoint
+    if checkpoint.path:
+        path = Path(checkpoint.path)
+        return Weights(path, content_sha256(path))
+    from mira_cli.weights import store
+
+    if checkpoint.fetch and (stored := store.find(model.row.family, checkpoint.fetch)):
+        return Weights(stored.path, stored.sha256)
+    return None
+
+
+def probe(model: ResolvedModel, weights: Weights, image: ReadyImage) -> dict[str, Any]:
+    """Load a user's weights once, on the CPU, and return what they say about themselves; remembered by content.
+
+    Raises
+    ------
+    UsageError
+        They cannot be loaded as asked for: a head is missing (the message lists those that there are), they are
+        damaged, or another family's.
+    """
+    known = paths.cache_dir() / "probes" / f"{model.key}-{image.recipe}.json"
+    if (facts := read_json(known)) is not None:
+        return dict(facts)
+    with tempfile.TemporaryDirectory(prefix="mira-probe-") as scratch:
+        asked, answer = Path(scratch) / "model.json", Path(scratch) / "facts.json"
+        asked.write_text(json.dumps(worker_model(model, weights)), encoding="utf-8")
+        folders = {Path(scratch): True, weights.path: False}
+        done = enter.run_module(image, "probe", [str(asked), str(answer)], folders=folders, timeout_s=900)
+        facts = read_json(answer)
+    if facts is None:
+        raise UsageError(_why(done.stderr) or f"`{weights.path}` cannot be loaded: its process died", hint=_hint(model))
+    write_json(known, facts)
+    return dict(facts)
+
+
+def worker_model(model: ResolvedModel, weights: Weights | None) -> dict[str, Any]:
+    """The `model` part of a job: what the worker needs to load it."""
+    row = model.row
+    checkpoint = (
+        {"path": str(weights.path), "sha256": weights.sha256}
+        if weights
+        else row.checkpoint.model_dump(exclude_none=True)
+    )
+    return {
+        "name": model.name,
+        "family": row.family,
+        "checkpoint": checkpoint,
+        "options": model.options,
+        "dtype": model.dtype,
+        "elements": sorted(row.elements) if row.elements else None,
+        "stress": row.stress,
+    }
+
+
+def with_facts(model: ResolvedModel, facts: Mapping[str, Any]) -> ResolvedModel:
+    """The model with what its own weights say where the row says nothing; its key stays."""
+    forces = "conservative" if facts["conservative"] else "direct"
+    found = {"elements": frozenset(facts["elements"]) if facts["elements"] else None, "stress": facts["stress"]}
+    row = model.row.model_copy(update={"forces": forces} | {k: v for k, v in found.items() if v is not None})
+    return replace(model, row=row)
+
+
+def _why(stderr: str) -> str:
+    said = [line.removeprefix("worker: error: ") for line in stderr.splitlines() if line.startswith("worker: error: ")]
+    return said[-1] if said else ""
+
+
+def _hint(model: ResolvedModel) -> str:
+    if model.row.user_options and not model.options:
+        choices = ", ".join(f"`?{option}=…`" for option in model.row.user_options)
+        return (
+            f"choose with {choices} after the path, for example `{model.row.family}:PATH?{model.row.user_options[0]}=…`"
+        )
+    return f"`mira models check {model.row.family}:PATH` says more"
+
+
+def require(models: Iterable[ResolvedModel]) -> None:
+    """Make sure that all weights to be fetched are here.
+
+    Raises
+    ------
+    EnvironmentNotReadyError
+        Some are missing.
+    """
+    missing = [model.name for model in models if model.row.checkpoint.fetch and locate(model) is None]
+    if missing:
+        raise EnvironmentNotReadyError(
+            f"weights of {', '.join(missing)} are not here", hint=f"`mira weights fetch {' '.join(missing)}`"
+        )
+
+
+def fetch_missing(models: Iterable[ResolvedModel], ready: Mapping[str, ReadyImage]) -> None:
+    """Fetch weights that are not here."""
