@@ -33,7 +33,7 @@ def print_list(as_json: Json = False) -> None:
     for column in ("image", "apptainer", "venv", "recipe", "holds"):
         table.add_column(column, no_wrap=column in {"image", "recipe"})
     for row in rows:
-        table.add_row(row["image"], _state(row, "apptainer"), _state(row, "venv"), row["recipe"], row["description"])
+        table.add_row(row["image"], _state(row, "apptainer"), _state(row, "venv"), _recipe(row), row["description"])
     console.out.print(table)
 
 
@@ -45,6 +45,7 @@ def _facts(image: Image) -> dict[str, Any]:
         "description": image.description,
         "families": list(image.families),
         "recipe": recipe.recipe_hash(image),
+        "torch_backend": image.torch_backend,
     }
     runtimes: tuple[Runtime, ...] = ("apptainer", "venv")
     for runtime in runtimes:
@@ -56,6 +57,10 @@ def _facts(image: Image) -> dict[str, Any]:
             "sha256": found.sha256,
         }
     return facts
+
+
+def _recipe(row: dict[str, Any]) -> str:
+    return f"{row['recipe']} ({row['torch_backend']})" if row["torch_backend"] else str(row["recipe"])
 
 
 def _state(row: dict[str, Any], runtime: str) -> str:
@@ -71,24 +76,40 @@ def build(
     force: Annotated[
         bool, typer.Option("--force", help="Build again what is built; jobs that run in an environment will fail.")
     ] = False,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            "--torch-backend",
+            metavar="NAME",
+            help="Another PyTorch than the lock's, for these images from now on: `cu126`, `cu128` for older drivers, "
+            "`cpu`, `auto`; `default` goes back.",
+        ),
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept-licence", help="Accept the licences of these images, where they want that.")
+    ] = False,
     bootstrap: Annotated[
         Literal["auto", "docker", "debootstrap"],
         typer.Option(help="Where a base image comes from: a container registry, or a Debian mirror."),
     ] = "auto",
 ) -> None:
     """Build images ahead of a run, on a machine that has a network."""
-    from mira_cli.images import prepare, recipe, sif
+    from mira_cli.images import licences, prepare, recipe, several, torch_backend
 
     images = recipe.find(names)
     chosen, reason = prepare.choose_runtime(runtime)
     console.say(f"runtime: {chosen} ({reason})")
-    if force and chosen == "apptainer":
-        prepare.show("base", lambda stage: sif.build_base(stage, force=True, via=bootstrap))
-    for image in images:
-        if not force and prepare.is_built(image, chosen):
-            console.say(f"image {image.name} is built already: {prepare.place(image, chosen)}")
-        else:
-            prepare.build_image(image, chosen, force=force, via=bootstrap)
+    if backend:
+        images = torch_backend.retarget(images, backend)
+    present = [] if force else [image for image in images if prepare.is_built(image, chosen)]
+    for image in present:
+        torch_backend.remember(image)
+        console.say(f"image {image.name} is built already: {prepare.place(image, chosen)}")
+    missing = [image for image in images if image not in present]
+    refused = licences.refused(missing, accept=accept)
+    allowed = [image for image in missing if image not in refused]
+    failed = {image.name: licences.refusal(image) for image in refused}
+    several.raise_for(prepare.build_images(allowed, chosen, force=force, via=bootstrap) | failed, chosen)
 
 
 @app.command()

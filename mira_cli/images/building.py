@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+_AGAIN = "see the log; what was downloaded is kept, and the same command tries again"
+
 
 @dataclass(frozen=True)
 class Workshop:
@@ -27,7 +29,9 @@ class Workshop:
     log_path: Path
     lock: int
 
-    def run(self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, failure: str) -> None:
+    def run(
+        self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, failure: str, hint: str = _AGAIN
+    ) -> None:
         """Run one program of the build; see `process.run_logged`."""
         try:
             process.run_logged(command, self.log, env=env, cwd=cwd, failure=failure, keep_open=[self.lock])
@@ -35,13 +39,13 @@ class Workshop:
             why = process.last_words(self.log_path)
             raise EnvironmentNotReadyError(
                 f"{error.message}: {why}" if why else error.message,
-                hint="see the log; what was downloaded is kept, and the same command tries again",
+                hint=hint,
                 log=self.log_path,
             ) from error
 
 
 @contextmanager
-def workshop(key: str) -> Iterator[Workshop]:
+def workshop(key: str, *, doing: str = "builds") -> Iterator[Workshop]:
     """Work on a build alone: other builders of the same thing wait, and what dead ones left is removed.
 
     Raises
@@ -53,7 +57,7 @@ def workshop(key: str) -> Iterator[Workshop]:
     try:
         place.mkdir(parents=True, exist_ok=True)
         logs.mkdir(exist_ok=True)
-        lock = _lock(place / f"{key}.lock", waiting_for=key)
+        lock = _lock(place / f"{key}.lock", f"another process {doing} {key}: waiting for it")
     except OSError as error:
         raise EnvironmentNotReadyError(
             f"cannot write to MIRA's cache {paths.cache_dir()}: {error.strerror}",
@@ -72,13 +76,13 @@ def workshop(key: str) -> Iterator[Workshop]:
         os.close(lock)
 
 
-def _lock(path: Path, *, waiting_for: str) -> int:
+def _lock(path: Path, waiting: str) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            console.say(f"another process builds {waiting_for}: waiting for it")
+            console.say(waiting)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
     except BaseException:
         os.close(descriptor)

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 from mira_cli import console, paths
 from mira_cli.errors import EnvironmentNotReadyError
-from mira_cli.images import apptainer, progress, recipe, sif, venv
+from mira_cli.images import apptainer, licences, progress, recipe, several, sif, torch_backend, venv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from rich.progress import Progress
+
+    from mira_cli.errors import MiraError
     from mira_cli.images.bootstrap import Bootstrap
     from mira_cli.images.recipe import Image, Runtime
     from mira_cli.images.record import BuildRecord
@@ -80,7 +83,7 @@ def prepare(names: Iterable[str], runtime: Runtime, *, build: bool = True) -> di
     UsageError
         There is no such image.
     EnvironmentNotReadyError
-        One is missing and `build` is false, cannot be built, or is not what was built.
+        One is missing and `build` is false or its licence not accepted, cannot be built, or is not what was built.
     """
     images = recipe.find(names)
     missing = [image for image in images if not is_built(image, runtime)]
@@ -90,13 +93,38 @@ def prepare(names: Iterable[str], runtime: Runtime, *, build: bool = True) -> di
             f"{'image' if len(missing) == 1 else 'images'} {listed} not built for {runtime}",
             hint=f"`mira images build {listed} --runtime {runtime}`",
         )
-    for image in missing:
-        build_image(image, runtime)
+    if unaccepted := licences.refused(missing):
+        raise licences.refusal(unaccepted[0])
+    several.raise_for(build_images(missing, runtime), runtime)
     return {image.name: _ready(image, runtime) for image in images}
 
 
-def build_image(image: Image, runtime: Runtime, *, force: bool = False, via: Bootstrap = "auto") -> BuildRecord:
+def build_images(
+    images: Sequence[Image], runtime: Runtime, *, force: bool = False, via: Bootstrap = "auto"
+) -> dict[str, MiraError]:
+    """Build images, several at once where the machine can bear it; returns the errors of those that failed."""
+    if not images:
+        return {}
+    if runtime == "apptainer":  # what all of them need
+        show("base", lambda stage: sif.build_base(stage, force=force, via=via))
+
+    def one(image: Image, display: Progress | None) -> BuildRecord:
+        return build_image(image, runtime, force=force, via=via, display=display)
+
+    return several.build(images, one, several.at_once(images, runtime))
+
+
+def build_image(
+    image: Image,
+    runtime: Runtime,
+    *,
+    force: bool = False,
+    via: Bootstrap = "auto",
+    display: Progress | None = None,
+) -> BuildRecord:
     """Build one image, and say before how much it will take and after how much it took.
+
+    Its PyTorch, where another was chosen, is what later commands use from then on.
 
     Raises
     ------
@@ -107,17 +135,20 @@ def build_image(image: Image, runtime: Runtime, *, force: bool = False, via: Boo
     total = f"about {cost.minutes:g} min on a fast network, and {cost.gigabytes:g} GB in {paths.cache_dir()}"
     console.say(f"building image {image.name} for {runtime}, once: {total}")
     if runtime == "apptainer":
-        done = show(image.name, lambda stage: sif.build(image, stage, force=force, via=via))
+        done = show(image.name, lambda stage: sif.build(image, stage, force=force, via=via), display)
     else:
-        done = show(image.name, lambda stage: venv.build(image, stage, force=force))
+        done = show(image.name, lambda stage: venv.build(image, stage, force=force), display)
+    torch_backend.remember(image)
     took = f"{progress.duration(done.seconds)}, {progress.size(done.bytes)}"
     console.say(f"image {image.name} is ready: {took}, {place(image, runtime)}")
     return done
 
 
-def show(name: str, build: Callable[[Callable[[str], None]], BuildRecord]) -> BuildRecord:
+def show(
+    name: str, build: Callable[[Callable[[str], None]], BuildRecord], display: Progress | None = None
+) -> BuildRecord:
     """Run a build while its progress is shown."""
-    with progress.stages(name) as stage:
+    with progress.stages(name, display) as stage:
         return build(stage)
 
 

@@ -7,14 +7,18 @@ import re
 import shlex
 import signal
 import subprocess
+import threading
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
-from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.errors import EnvironmentNotReadyError, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+# Ctrl-C reaches the main thread alone: set by it, this ends the programs of all others
+stopping = threading.Event()
 
 # how uv, apptainer, apt and Python begin the line that says why
 _TELLING = re.compile(r"\s*[×╰─▶]*\s*(error|fatal|E|no space|failed|\w*(Error|Exception)):", re.IGNORECASE)
@@ -44,6 +48,8 @@ def run_logged(
     ------
     EnvironmentNotReadyError
         It ended with an error, or cannot be started.
+    Interrupted
+        The main thread was interrupted.
     """
     log.write(f"$ {shlex.join(command)}\n")
     log.flush()
@@ -61,9 +67,9 @@ def run_logged(
     except OSError as error:
         raise EnvironmentNotReadyError(f"{failure}: cannot start {command[0]}: {error.strerror}") from error
     try:
-        status = process.wait()
+        status = _wait(process)
     except BaseException:
-        _end(process)
+        end(process)
         raise
     if status:
         how = f"signal {-status}" if status < 0 else f"exit code {status}"
@@ -72,7 +78,14 @@ def run_logged(
         raise EnvironmentNotReadyError(failure)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    while not stopping.is_set():
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(timeout=0.5)
+    raise Interrupted
+
+
+def end(process: subprocess.Popen[Any]) -> None:
     """End a program and its children: ask, wait a little, insist."""
     try:
         os.killpg(process.pid, signal.SIGTERM)
@@ -86,7 +99,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def last_words(log: Path, *, limit: int = 160) -> str:
-    """Line of a log that most likely says what went wrong, shortened; empty if none does."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    found = next((line.strip() for line in reversed(lines) if _TELLING.match(line)), "")
+    """Line of a log that most likely says what went wrong, with uv's cause of it, shortened; empty if none does."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    at = next((i for i, line in reversed(list(enumerate(lines))) if _TELLING.match(line)), None)
+    if at is None:
+        return ""
+    cause = next((line for line in lines[at + 1 : at + 2] if line.startswith("cause: ")), "")
+    found = lines[at].removeprefix("error: ") + cause.replace("cause: ", ": ", 1)
     return found[: limit - 1] + "…" if len(found) > limit else found

@@ -1,9 +1,9 @@
-"""Show how a build goes on: one moving line on a terminal, plain lines elsewhere."""
+"""Show how builds go on: one moving line each on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -16,16 +16,29 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def stages(name: str) -> Iterator[Callable[[str], None]]:
-    """Yield a function that tells which stage of building `name` begins."""
+def display() -> Iterator[Progress | None]:
+    """Yield a display for the stages of several builds; None where there is no terminal."""
     if not console.err.is_terminal:
-        began = time.monotonic()
-        yield lambda stage: console.say(f"  {name}: {stage} ({time.monotonic() - began:.0f} s)")
+        yield None
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console.err, transient=True) as progress:
+        yield progress
+
+
+@contextmanager
+def stages(name: str, shared: Progress | None = None) -> Iterator[Callable[[str], None]]:
+    """Yield a function that tells which stage of building `name` begins, on a shared display if there is one."""
+    with nullcontext(shared) if shared else display() as progress:
+        if progress is None:
+            began = time.monotonic()
+            yield lambda stage: console.say(f"  {name}: {stage} ({time.monotonic() - began:.0f} s)")
+            return
         task = progress.add_task(escape(name), total=None)
-        yield lambda stage: progress.update(task, description=escape(f"{name}: {stage}"))
+        try:
+            yield lambda stage: progress.update(task, description=escape(f"{name}: {stage}"))
+        finally:
+            progress.remove_task(task)
 
 
 def duration(seconds: float) -> str:

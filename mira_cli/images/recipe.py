@@ -13,12 +13,14 @@ from pydantic import BaseModel, ConfigDict
 
 from mira_cli import paths
 from mira_cli.errors import UsageError
+from mira_cli.images import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
 Runtime = Literal["apptainer", "venv"]
+BACKENDS = "torch-backends"  # kind of what is remembered: the PyTorch that was chosen for an image
 
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)", re.MULTILINE)
 
@@ -41,6 +43,14 @@ class Base(_Row):
     cost: Cost
 
 
+class Licence(_Row):
+    """Terms that a user must accept before an image is built."""
+
+    name: str
+    url: str
+    summary: str
+
+
 class Image(_Row):
     """A set of dependencies that can live together: one row of `containers/images.yaml`."""
 
@@ -50,6 +60,8 @@ class Image(_Row):
     smoke: str
     cost: dict[Runtime, Cost]
     compiles: tuple[str, ...] = ()
+    licence: Licence | None = None
+    torch_backend: str | None = None  # not from the file: what PyTorch is built for, where that was chosen here
 
     @property
     def folder(self) -> Path:
@@ -77,8 +89,9 @@ def load(folder: Path) -> ImagesFile:
 
 
 def all_images() -> tuple[Image, ...]:
-    """All images, in the file's order."""
-    return load(containers()).images
+    """All images, in the file's order, with the PyTorch that was chosen for them in this cache."""
+    chosen = remembered.read(BACKENDS)
+    return tuple(i.model_copy(update={"torch_backend": chosen.get(i.name)}) for i in load(containers()).images)
 
 
 def find(names: Iterable[str]) -> list[Image]:
@@ -93,7 +106,7 @@ def find(names: Iterable[str]) -> list[Image]:
     wanted = dict.fromkeys(name for given in names for name in (known if given == "all" else [given]))
     for name in wanted:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
             suggestion = (
                 f"did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else "`mira images list` shows them"
             )
@@ -109,14 +122,15 @@ def files(image: Image) -> dict[str, Path]:
         "build.lock": top / "build.lock",
         "describe.py": top / "describe.py",
         "requirements.in": own / "requirements.in",
-        "requirements.lock": own / "requirements.lock",
+        "requirements.lock": _retargeted(image) if image.torch_backend else own / "requirements.lock",
         "smoke.py": own / image.smoke,
     }
 
 
 def recipe_hash(image: Image) -> str:
     """12 hexadecimal digits that name everything an image is made from."""
-    return _digest({"base.def": containers() / "base.def", **files(image)})
+    sources = {"base.def": containers() / "base.def", **files(image.model_copy(update={"torch_backend": None}))}
+    return _digest(sources, image.torch_backend or "")
 
 
 def base_hash() -> str:
@@ -124,11 +138,17 @@ def base_hash() -> str:
     return _digest({"base.def": containers() / "base.def"})
 
 
-def _digest(parts: dict[str, Path]) -> str:
+def _retargeted(image: Image) -> Path:
+    """Lock of an image with another PyTorch: made when it is first built (`torch_backend.resolve`)."""
+    return paths.cache_dir() / "locks" / f"{image.name}-{recipe_hash(image)}.lock"
+
+
+def _digest(parts: dict[str, Path], variant: str = "") -> str:
     digest = hashlib.sha256(load(containers()).python.encode())
     for name, path in sorted(parts.items()):
         content = path.read_bytes()
         digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
+    digest.update(variant.encode())
     return digest.hexdigest()[:12]
 
 
@@ -137,6 +157,12 @@ def parse_pins(lock: str) -> dict[str, str]:
     return {re.sub(r"[-_.]+", "-", m["name"]).lower(): m["version"] for m in _PIN.finditer(lock)}
 
 
-def pinned_versions(image: Image) -> dict[str, str]:
-    """Versions that an image's lock pins, by package name."""
+def locked_versions(image: Image) -> dict[str, str]:
+    """Versions that an image's lock in `containers/` pins, by package name."""
     return parse_pins((image.folder / "requirements.lock").read_text(encoding="utf-8"))
+
+
+def pinned_versions(image: Image) -> dict[str, str]:
+    """Versions that an image is built with, by package name; PyTorch's own may change until it is first built."""
+    lock = files(image)["requirements.lock"]
+    return parse_pins(lock.read_text(encoding="utf-8")) if lock.exists() else locked_versions(image)

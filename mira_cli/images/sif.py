@@ -16,7 +16,7 @@ import uv
 
 from mira_cli import paths
 from mira_cli.errors import EnvironmentNotReadyError
-from mira_cli.images import apptainer, bootstrap, building, recipe, record, site
+from mira_cli.images import apptainer, bootstrap, building, recipe, record, site, torch_backend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -61,11 +61,12 @@ def build(
     with building.workshop(target.key) as shop:
         if (found := apptainer.built(image)) and not force:
             return found
+        torch_backend.resolve(image, shop, stage)
         stage(f"installing {len(recipe.pinned_versions(image))} packages, testing and packing them")
         for name, path in recipe.files(image).items():
             shutil.copy(path, shop.folder / name)
         (shop.folder / "base.sif").symlink_to(apptainer.base_path())
-        inside = site.for_apptainer(os.environ)
+        inside = site.for_apptainer(os.environ, image.torch_backend)
         binds = {uv_cache(): "/mira/cache", uv.find_uv_bin(): "/mira/uv"} | inside.binds
         options = [option for here, there in binds.items() for option in ("--bind", bind(here, there))]
         return _build(shop, target, {"image": image.name, "recipe": own}, options=options, inside=inside.env)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,6 @@ _PASSED = (
     "UV_EXTRA_INDEX_URL",
     "UV_INDEX_STRATEGY",
     "UV_FIND_LINKS",
-    "UV_NO_INDEX",
     "UV_OFFLINE",
     "UV_HTTP_TIMEOUT",
     "UV_HTTP_RETRIES",
@@ -44,6 +44,8 @@ _PASSED = (
     "SSL_CERT_DIR",
     *(name for proxy in ("http_proxy", "https_proxy", "all_proxy", "no_proxy") for name in (proxy, proxy.upper())),
 )
+# settings of uv on this machine; the driver's version is for who resolves `--torch-backend auto` elsewhere than it runs
+_OURS = ("UV_CACHE_DIR", "UV_PYTHON_INSTALL_DIR", "UV_LINK_MODE", "UV_CUDA_DRIVER_VERSION")
 # settings that hold places, which may be folders of this machine
 _PLACES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 
@@ -72,9 +74,20 @@ def for_venv(host: Mapping[str, str]) -> BuildSite:
     return BuildSite(env)
 
 
-def for_apptainer(host: Mapping[str, str]) -> BuildSite:
+def uv_environment(torch_backend: str | None = None) -> dict[str, str]:
+    """Environment for uv on this machine: what a site sets, and nothing that would change what is installed."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("UV_", "PIP_", "PYTHON", "VIRTUAL_ENV", "CONDA_"))}
+    kept |= {k: os.environ[k] for k in _OURS if k in os.environ}
+    return kept | for_venv(os.environ).env | _backend(torch_backend) | {"UV_NO_PROGRESS": "1"}
+
+
+def _backend(name: str | None) -> dict[str, str]:
+    return {"UV_TORCH_BACKEND": name} if name else {}
+
+
+def for_apptainer(host: Mapping[str, str], torch_backend: str | None = None) -> BuildSite:
     """What uv is told when it builds inside an image, where paths of this machine mean nothing."""
-    env = dict(for_venv(host).env)
+    env = for_venv(host).env | _backend(torch_backend)
     env.pop("SSL_CERT_DIR", None)
     binds: dict[str, str] = {}
     if certificate := env.get("SSL_CERT_FILE"):

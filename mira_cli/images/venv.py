@@ -16,7 +16,7 @@ import uv
 
 from mira_cli import paths
 from mira_cli.errors import EnvironmentNotReadyError
-from mira_cli.images import building, python313, recipe, record, site
+from mira_cli.images import building, python313, recipe, record, site, torch_backend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,6 +67,7 @@ def build(image: Image, stage: Callable[[str], None], *, force: bool = False) ->
             hint="free some space, or set MIRA_CACHE to a folder with more",
         )
         began = time.monotonic()
+        torch_backend.resolve(image, shop, stage)
         env = shop.folder / "env"
         versions = _install(image, env, shop, stage)
         done = record.BuildRecord(
@@ -85,7 +86,7 @@ def build(image: Image, stage: Callable[[str], None], *, force: bool = False) ->
 
 def _install(image: Image, env: Path, shop: Workshop, stage: Callable[[str], None]) -> dict[str, str]:
     """Install the lock into a new environment and try it; return the versions found in it."""
-    variables = uv_environment()
+    variables = site.uv_environment(image.torch_backend)
     files, program = recipe.files(image), uv.find_uv_bin()
     failure = f"image {image.name} cannot be built as a virtual environment"
     version = recipe.load(recipe.containers()).python
@@ -111,13 +112,6 @@ def _put(env: Path, final: Path, shop: Workshop) -> None:
     if final.exists():
         final.rename(shop.folder / "old")
     env.rename(final)
-
-
-def uv_environment() -> dict[str, str]:
-    """Environment for uv: what a site sets, and nothing that would change what is installed."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("UV_", "PIP_", "PYTHON", "VIRTUAL_ENV", "CONDA_"))}
-    kept |= {k: os.environ[k] for k in ("UV_CACHE_DIR", "UV_PYTHON_INSTALL_DIR", "UV_LINK_MODE") if k in os.environ}
-    return kept | site.for_venv(os.environ).env | {"UV_NO_PROGRESS": "1"}
 
 
 @contextmanager

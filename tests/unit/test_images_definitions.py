@@ -1,6 +1,9 @@
 """What must hold for every file in `containers/`."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +85,22 @@ def test_smoke_tests_compute_something(image: recipe.Image) -> None:
     text = recipe.files(image)["smoke.py"].read_text()
     assert "get_potential_energy()" in text
     assert "assert math.isfinite" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "cuda"),
+    [
+        ("torch/version.py", "cuda = '13.0'", "13.0"),
+        ("torch/version.py", "cuda = None", "none"),
+        ("tensorflow/python/platform/build_info.py", "build_info = {'cuda_version': '12.5.1'}", "12.5"),
+        ("tensorflow/python/platform/build_info.py", "build_info = {}", "none"),
+    ],
+)
+def test_images_say_which_cuda_they_want(tmp_path: Path, path: str, content: str, cuda: str) -> None:
+    place = tmp_path / path
+    place.parent.mkdir(parents=True)
+    place.write_text(content)
+    (tmp_path / path.split("/", maxsplit=1)[0] / "__init__.py").write_text("raise ImportError('too slow to import')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    said = subprocess.check_output([sys.executable, TOP / "describe.py"], text=True, env=environment)
+    assert f"cuda {cuda}" in said.splitlines()
