@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mira_cli import __version__, console
-from mira_cli.commands import collect, images, init, models, run
+from mira_cli.commands import collect, images, init, models, run, weights
 from mira_cli.errors import ExitCode, MiraError
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
 
@@ -29,6 +29,7 @@ app.command()(init.init)
 app.command()(collect.collect)
 app.add_typer(models.app, name="models")
 app.add_typer(images.app, name="images")
+app.add_typer(weights.app, name="weights")
 
 _debug = False
 

@@ -23,13 +23,16 @@ from mira_cli.images.recipe import pinned_versions
 from mira_cli.planning.machine import Machine, this_machine
 from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan, write_plan
 from mira_cli.planning.resolve import ResolvedModel, resolve_models
-from mira_cli.planning.weights import Weights, fetch_missing, locate, probe, refuse_strangers, require, with_facts
+from mira_cli.planning.weights import Weights, locate, probe, refuse_strangers, wanted_units, with_facts
 from mira_cli.structures.find import Found, find_sources
 from mira_cli.structures.packs import StructureIndex, load_structures
+from mira_cli.weights import store
+from mira_cli.weights.fetch import ensure, permission
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mira_cli.catalogue.rows import Catalogue
     from mira_cli.config import RunConfig
     from mira_cli.images.prepare import ReadyImage
     from mira_cli.images.recipe import Runtime
@@ -44,6 +47,7 @@ class Request:
     """A user's wish whose names all mean something."""
 
     config: RunConfig
+    catalogue: Catalogue
     models: list[ResolvedModel]
     profile: Profile
     found: Found
@@ -72,7 +76,7 @@ def check_request(config: RunConfig) -> Request:
     versions[HOST] = {"ase": version("ase")}
     models = resolve_models(rows, catalogue, config, versions)
     refuse_strangers(models, catalogue, trusted=config.trust_checkpoints)
-    return Request(config, models, find_profile(config.profile), find_sources(config.structures))
+    return Request(config, catalogue, models, find_profile(config.profile), find_sources(config.structures))
 
 
 def prepare_run(
@@ -99,26 +103,28 @@ def prepare_run(
     needed = sorted({model.image for model in models} - {HOST})
     if needed:
         say(f"images run in {why}")
+    ready: dict[str, ReadyImage] = {}
     if images == "skip":
-        ready, uses = {}, _skipped_images(needed, runtime)
+        uses = _skipped_images(needed, runtime)
     else:
+        units = wanted_units(models, request.catalogue)
+        for unit in units:  # before minutes of building
+            if store.find(unit.family, unit.name) is None:
+                permission(unit)
         ready = prepare_images(needed, runtime, build=images == "build")
+        ensure(units, runtime, fetch=images == "build")
         uses = _image_uses(ready)
     uses[HOST] = ImageUse({"name": HOST, "recipe": "", "runtime": HOST}, sys.executable)
-    models, weights = _settle_weights(models, ready, images)
+    models, weights = _settle_weights(models, ready)
     machine = this_machine(device=config.device, cluster=request.profile.cluster)
     plan = make_plan(models, index, run, config, uses, weights, machine, retry=retry)
     return Prepared(config, request.profile, runtime, index, uses, weights, machine, plan)
 
 
 def _settle_weights(
-    models: list[ResolvedModel], ready: Mapping[str, ReadyImage], how: Literal["build", "require", "skip"]
+    models: list[ResolvedModel], ready: Mapping[str, ReadyImage]
 ) -> tuple[list[ResolvedModel], dict[str, Weights]]:
-    """Get weights that are missing, look into those that a user brings, and let both into the models' keys."""
-    if how == "build":
-        fetch_missing(models, ready)
-    elif how == "require":
-        require(models)
+    """Find the weights, look into those that a user brings, and let both into the models' keys."""
     settled: list[ResolvedModel] = []
     weights: dict[str, Weights] = {}
     for model in models:

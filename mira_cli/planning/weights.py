@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mira_cli import paths
-from mira_cli.errors import EnvironmentNotReadyError, UsageError
+from mira_cli.errors import UsageError
 from mira_cli.files import content_sha256, read_json, write_json
 from mira_cli.images import enter
+from mira_cli.weights import store
+from mira_cli.weights.units import units
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from mira_cli.catalogue.rows import Catalogue
     from mira_cli.images.prepare import ReadyImage
     from mira_cli.planning.resolve import ResolvedModel
+    from mira_cli.weights.units import Unit
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,6 @@ def locate(model: ResolvedModel) -> Weights | None:
     if checkpoint.path:
         path = Path(checkpoint.path)
         return Weights(path, content_sha256(path))
-    from mira_cli.weights import store
-
     if checkpoint.fetch and (stored := store.find(model.row.family, checkpoint.fetch)):
         return Weights(stored.path, stored.sha256)
     return None
@@ -124,20 +125,6 @@ def _hint(model: ResolvedModel) -> str:
     return f"`mira models check {model.row.family}:PATH` says more"
 
 
-def require(models: Iterable[ResolvedModel]) -> None:
-    """Make sure that all weights to be fetched are here.
-
-    Raises
-    ------
-    EnvironmentNotReadyError
-        Some are missing.
-    """
-    missing = [model.name for model in models if model.row.checkpoint.fetch and locate(model) is None]
-    if missing:
-        raise EnvironmentNotReadyError(
-            f"weights of {', '.join(missing)} are not here", hint=f"`mira weights fetch {' '.join(missing)}`"
-        )
-
-
-def fetch_missing(models: Iterable[ResolvedModel], ready: Mapping[str, ReadyImage]) -> None:
-    """Fetch weights that are not here."""
+def wanted_units(models: Iterable[ResolvedModel], catalogue: Catalogue) -> list[Unit]:
+    """What must be fetched for these models, each download once."""
+    return units({model.name: model.row for model in models}, catalogue)
