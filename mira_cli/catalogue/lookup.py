@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from mira_cli.catalogue.rows import Catalogue, Model
-from mira_cli.checkpoints.spec import is_spec, read_spec
+from mira_cli.checkpoints.spec import check_looks, is_spec, read_spec
 from mira_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
     UsageError
         A name is unknown (with the nearest ones), or names no single model (with the reason).
     InputError
-        A name is a path, and there is nothing.
+        Weights of a user's are not where they are said to be.
     """
     if not names:
         raise UsageError(
@@ -112,6 +112,9 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
             hint = "did you mean " + " or ".join(f"`{n}`" for n in near) + "? " if near else ""
             raise UsageError(f"unknown model `{name}`", hint=f"{hint}`mira models` lists all names")
         found[known[name.lower()]] = catalogue.models[known[name.lower()]]
+    for row in found.values():
+        if row.checkpoint.path is not None:
+            check_looks(Path(row.checkpoint.path), row.family, catalogue)
     return found
 
 

@@ -11,7 +11,21 @@ from mira_cli.catalogue.elements import parse_elements
 
 # `PBE+U` is the Materials Project's mixture: PBE, with a Hubbard U for some transition-metal oxides and fluorides.
 LevelOfTheory: TypeAlias = Literal[
-    "PBE", "PBE+U", "PBEsol", "RPBE", "r2SCAN", "wB97M-V", "wB97M-D3", "CCSD(T)", "empirical"
+    "PBE",
+    "PBE-D3",
+    "PBE+U",
+    "PBE+U-D3",
+    "PBEsol",
+    "RPBE",
+    "RPBE-D3",
+    "r2SCAN",
+    "PBE0",
+    "wB97X",
+    "wB97M-V",
+    "wB97M-D3",
+    "wB97M-D4rev",
+    "CCSD(T)",
+    "empirical",
 ]
 # `as-trained`: the checkpoint alone decides, and says what it is when it is loaded.
 Dtype: TypeAlias = Literal["float32", "float64", "as-trained"]
@@ -70,6 +84,7 @@ class Model(Row):
     code_licence: str | None = None
     weights_licence: str | None = None
     gated: bool = False
+    licence_page: str | None = None  # default: the family's
     citation: str | None = None
 
 

@@ -13,40 +13,50 @@ from rich.table import Table
 from mira_cli import console
 from mira_cli.catalogue.elements import format_elements
 from mira_cli.catalogue.lookup import find_models, load_catalogue
+from mira_cli.commands.check import check
+from mira_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from mira_cli.catalogue.rows import Catalogue, Model
 
 app = typer.Typer(help="List the models, or show one.", no_args_is_help=False)
 ModelsFile = Annotated[list[Path] | None, typer.Option("--models-file", help="YAML file with models of your own.")]
+app.command()(check)
+Family = Annotated[str | None, typer.Option("--family", help="Only models of this family.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback(invoke_without_command=True)
-def models(context: typer.Context, models_file: ModelsFile = None, as_json: Json = False) -> None:
+def models(
+    context: typer.Context, family: Family = None, models_file: ModelsFile = None, as_json: Json = False
+) -> None:
     """List the models, or show one."""
     if context.invoked_subcommand is None:
-        print_list(models_file=models_file, as_json=as_json)
+        print_list(family=family, models_file=models_file, as_json=as_json)
 
 
 @app.command("list")
-def print_list(models_file: ModelsFile = None, as_json: Json = False) -> None:
+def print_list(family: Family = None, models_file: ModelsFile = None, as_json: Json = False) -> None:
     """List the models."""
     catalogue = load_catalogue(models_file or [])
+    if family is not None and family not in catalogue.families:
+        raise UsageError(f"there is no family `{family}`", hint=f"families: {', '.join(catalogue.families)}")
+    listed = {name: model for name, model in catalogue.models.items() if family in {None, model.family}}
     if as_json:
         import json
 
-        rows = [describe(name, model, catalogue) for name, model in catalogue.models.items()]
+        rows = [describe(name, model, catalogue) for name, model in listed.items()]
         console.out.print(json.dumps(rows, indent=1, ensure_ascii=False), markup=False)
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("model", "theory", "weights", "licence", "image", "built as"):
+    for column in ("model", "theory", "forces", "weights", "licence", "image", "built as"):
         table.add_column(column, no_wrap=column == "model", overflow="fold")
-    for name, model in catalogue.models.items():
+    for name, model in listed.items():
         facts = describe(name, model, catalogue)
         table.add_row(
             name,
             model.level_of_theory or "",
+            model.forces or "",
             facts["weights"],
             model.weights_licence or "",
             facts["image"],
@@ -116,7 +126,7 @@ def describe(name: str, model: Model, catalogue: Catalogue) -> dict[str, Any]:
         "aliases": model.aliases,
         "image": family.image,
         "built": _built(image),
-        "weights": _weights(model),
+        "weights": weights_state(model),
     }
 
 
@@ -128,7 +138,13 @@ def _built(image: Any) -> str:
     return ", ".join(runtime for runtime in ("apptainer", "venv") if is_built(image, runtime)) or "no"
 
 
-def _weights(model: Model) -> str:
+def weights_state(model: Model) -> str:
+    """Where a model's weights are: `bundled`, `here`, `missing`, `gated` (missing, and asked for first), or `none`."""
+    from mira_cli.weights.store import find
+
     if model.checkpoint.path is not None:
         return "here" if Path(model.checkpoint.path).exists() else "missing"
+    if model.checkpoint.fetch is not None:
+        here = find(model.family, model.checkpoint.fetch) is not None
+        return "here" if here else "gated" if model.gated else "missing"
     return "none" if model.weights_licence == "none" else "bundled"

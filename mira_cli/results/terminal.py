@@ -25,7 +25,16 @@ def print_results(run: RunDirectory) -> bool:
 
     table = pq.ParquetFile(run.root / "comparison.parquet").read()
     rows = table.select(
-        ["structure_id", "model", "status", "error", "energy_per_atom_ev", "level_of_theory", "energy_correction"]
+        [
+            "structure_id",
+            "model",
+            "status",
+            "error",
+            "energy_per_atom_ev",
+            "level_of_theory",
+            "energy_correction",
+            "training_data",
+        ]
     ).to_pylist()
     models = list(dict.fromkeys(row["model"] for row in rows))
     console.out.print(_energies(rows, models))
@@ -86,18 +95,28 @@ def _tell_references(rows: list[dict[str, Any]], models: list[str]) -> None:
     for column, what in (
         ("level_of_theory", "were trained on different levels of theory"),
         ("energy_correction", "were trained on energies with different corrections"),
+        ("training_data", "were trained on different data, whose energies need not have one zero"),
     ):
-        values: dict[str, list[str]] = {}
-        for model in models:
-            value = next(row[column] for row in rows if row["model"] == model)
-            if value is not None:
-                values.setdefault(value, []).append(model)
-        if len(values) > 1:
-            groups = "; ".join(f"{value}: {', '.join(names)}" for value, names in values.items())
+        known = {model: next(row[column] for row in rows if row["model"] == model) for model in models}
+        groups = _groups({model: frozenset(value.split()) for model, value in known.items() if value})
+        if len(groups) > 1:
+            told = "; ".join(f"{' '.join(sorted(values))}: {', '.join(names)}" for values, names in groups)
             console.warn(
-                f"these models {what} ({groups}): their energies have different zeros",
+                f"these models {what} ({told})",
                 hint="compare forces, stresses, and energy differences at one composition",
             )
+            return  # the first difference is the largest
+
+
+def _groups(known: dict[str, frozenset[str]]) -> list[tuple[frozenset[str], list[str]]]:
+    """Models that share a value with one another, by their values."""
+    groups: list[tuple[frozenset[str], list[str]]] = []
+    for model, values in known.items():
+        near = [group for group in groups if group[0] & values]
+        groups = [group for group in groups if group not in near]
+        names = [name for _, others in near for name in others]
+        groups.append((values.union(*(group[0] for group in near)), [*names, model]))
+    return groups
 
 
 def _tell_failures(rows: list[dict[str, Any]]) -> None:

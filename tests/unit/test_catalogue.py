@@ -1,6 +1,8 @@
 """The catalogue is consistent, and a name means one model."""
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -8,43 +10,90 @@ from mira_cli.catalogue.elements import format_elements, parse_elements
 from mira_cli.catalogue.lookup import all_names, built_in, find_models, load_catalogue
 from mira_cli.catalogue.rows import slug
 from mira_cli.errors import InputError, UsageError
+from mira_cli.images.recipe import find, pinned_versions
 
 CATALOGUE = built_in()
+MODELS = CATALOGUE.models.items()
+DOC = Path(__file__).parents[2] / "docs/models.md"
 
 
 def test_no_two_names_resolve_to_the_same_weights_and_settings() -> None:
     identities = Counter(
-        (m.family, m.checkpoint.model_dump_json(), tuple(sorted(m.options.items())), m.dtype)
-        for m in CATALOGUE.models.values()
+        (m.family, m.checkpoint.model_dump_json(), tuple(sorted(m.options.items())), m.dtype) for _, m in MODELS
     )
     assert [identity for identity, count in identities.items() if count > 1] == []
 
 
-def test_aliases_and_slugs_are_unique() -> None:
-    aliases = [alias for m in CATALOGUE.models.values() for alias in m.aliases]
-    names = [*CATALOGUE.models, *aliases, *CATALOGUE.refused]
-    assert len(names) == len(set(names))
+def test_a_name_is_one_model_or_refused() -> None:
+    aliases = [alias for _, m in MODELS for alias in m.aliases]
+    names = Counter([*CATALOGUE.models, *aliases, *CATALOGUE.refused])
+    assert [name for name, count in names.items() if count > 1] == []
+    assert [name for name in names if name != name.lower()] == []
     assert len({slug(name) for name in CATALOGUE.models}) == len(CATALOGUE.models)
 
 
-@pytest.mark.parametrize("name", CATALOGUE.models)
-def test_training_data_agree_with_level_of_theory(name: str) -> None:
-    model = CATALOGUE.models[name]
-    assert {CATALOGUE.datasets[dataset] for dataset in model.training_data} <= {model.level_of_theory}
+def test_training_data_agree_with_level_of_theory() -> None:
+    levels = {name: {CATALOGUE.datasets[d] for d in m.training_data} - {m.level_of_theory} for name, m in MODELS}
+    assert {name: wrong for name, wrong in levels.items() if wrong} == {}
 
 
-@pytest.mark.parametrize("name", CATALOGUE.models)
-def test_row_points_at_known_family(name: str) -> None:
-    model = CATALOGUE.models[name]
-    assert model.family in CATALOGUE.families
-    assert model.elements
+def test_every_dataset_is_used() -> None:
+    assert set(CATALOGUE.datasets) == {d for _, m in MODELS for d in m.training_data}
+
+
+def test_level_with_dispersion_says_so_twice() -> None:
+    named = {name for name, m in MODELS if re.search(r"-(V|D3|D4rev)$", m.level_of_theory or "")}
+    assert [name for name in named if CATALOGUE.models[name].dispersion != "included"] == []
+
+
+def test_weights_with_several_choices_have_no_default() -> None:
+    rows: dict[tuple[str, str], list[frozenset[str]]] = {}
+    for _, m in MODELS:
+        rows.setdefault((m.family, m.checkpoint.model_dump_json()), []).append(frozenset(m.options))
+    several = {weights: set(options) for weights, options in rows.items() if len(options) > 1}
+    assert several
+    assert {w: o for w, o in several.items() if len(o) > 1 or o == {frozenset()}} == {}
+
+
+def test_options_are_those_of_the_family() -> None:
+    odd = {name for name, m in MODELS if set(m.options) - {*CATALOGUE.families[m.family].options, *m.user_options}}
+    assert odd == {"fail"}
+
+
+def test_dtypes_are_those_of_the_family() -> None:
+    assert {name for name, m in MODELS if m.dtype and m.dtype not in CATALOGUE.families[m.family].dtypes} == set()
+
+
+def test_elements_are_some_or_not_established() -> None:
+    assert {name for name, m in MODELS if m.elements == frozenset()} == set()
+
+
+def test_licences_are_told() -> None:
+    assert {name for name, m in MODELS if not (m.code_licence and m.weights_licence)} == set()
+    assert {name for name, m in MODELS if m.gated and not CATALOGUE.families[m.family].licence_page} == set()
+
+
+@pytest.mark.parametrize("name", CATALOGUE.families)
+def test_family_has_models_and_an_image_that_pins_its_package(name: str) -> None:
+    family = CATALOGUE.families[name]
+    assert name in {m.family for _, m in MODELS}
+    if family.image != "host":
+        (image,) = find([family.image])
+        assert name in image.families
+        assert family.package in pinned_versions(image)
 
 
 def test_refused_names_point_at_existing_models() -> None:
     for reason in CATALOGUE.refused.values():
-        offered = [word.strip("`,") for word in reason.split() if word.startswith("`")]
+        offered = re.findall("`(.+?)`", reason)
         assert offered
         assert set(offered) <= set(CATALOGUE.models)
+
+
+def test_names_in_the_page_about_models_exist() -> None:
+    said = re.findall(r"(?:--models|models show) ([a-z0-9.,+-]+)(?=[\s`])", DOC.read_text(encoding="utf-8"))
+    assert said
+    assert find_models([name for names in said for name in names.split(",")], CATALOGUE)
 
 
 @pytest.mark.parametrize(
@@ -57,9 +106,19 @@ def test_unknown_name_is_refused_with_help(name: str, fragment: str) -> None:
     assert fragment in str(caught.value.hint)
 
 
-def test_model_with_modals_has_no_silent_default() -> None:
-    with pytest.raises(UsageError, match="sevennet-mf-0-r2scan"):
-        find_models(["sevennet-mf-0"], CATALOGUE)
+@pytest.mark.parametrize(
+    ("name", "fragment"),
+    [
+        ("sevennet-mf-0", "choose .*`sevennet-mf-0-r2scan`"),
+        ("UMA-s-1p2p1", "choose .*`uma-s-1p2p1-omat`"),
+        ("mh-1", "choose .*`mace-mh-1-omol`"),
+        ("mace-polar-1-m", "long-range electrostatics"),
+        ("orb-v1", "withdrawn"),
+    ],
+)
+def test_name_of_no_single_model_is_refused_with_the_reason(name: str, fragment: str) -> None:
+    with pytest.raises(UsageError, match=fragment):
+        find_models([name], CATALOGUE)
 
 
 def test_alias_case_and_repetition_mean_one_model() -> None:

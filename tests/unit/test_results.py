@@ -16,6 +16,7 @@ from mira_cli.errors import UsageError
 from mira_cli.files import replacing, write_json
 from mira_cli.results.collect import collect
 from mira_cli.results.table import GPA
+from mira_cli.results.terminal import _groups
 from mira_cli.run.directory import open_run
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
@@ -186,3 +187,9 @@ def test_tables_are_not_made_from_other_structures_than_the_plans(run) -> None:
     write_json(run.structures / "sources.json", {**sources, "sources": []})
     with pytest.raises(UsageError, match="not those of its plan"):
         collect(run)
+
+
+def test_models_that_share_data_share_a_zero() -> None:
+    sets = {"a": {"MPtrj"}, "b": {"OMat24"}, "c": {"MPtrj", "sAlex"}, "d": {"sAlex"}}
+    groups = _groups({model: frozenset(values) for model, values in sets.items()})
+    assert sorted(sorted(names) for _, names in groups) == [["a", "c", "d"], ["b"]]
