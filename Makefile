@@ -26,6 +26,8 @@ demo: setup
 	@$(MIRA) images build fairchem-sevennet matgl || { test "$$(id -u)" = 0 && tests/testbed/install-apptainer.sh; }
 	$(MIRA) run examples/structures --models sevennet-0,sevennet-l3i5,chgnet-0.3.0 --output runs/demo
 
+# the image of GRACE is built to be tested, which its licence (academic, non-commercial) permits
+test: export MIRA_ACCEPT_LICENCES := grace
 test: setup
 	@tests/testbed/install-apptainer.sh || echo "warning: no Apptainer here, and it could not be installed: its tests will be skipped"
 	.venv/bin/pytest

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from mira_cli.checkpoints.spec import absolute_spec
+from mira_cli.checkpoints.spec import absolute_spec, is_spec
 from mira_cli.errors import UsageError
 
 Option = bool | int | float | str | None
 
 
+# commas between names, but not those of an option's JSON: `orb:x.ckpt?architecture={"function": …, "arguments": {…}}`
+_NAME = re.compile(r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|[^,])+")
+
+
 def _split_names(value: Any) -> Any:
-    """`"a, b"` and `["a,b", "c"]` are lists of names too."""
+    """`"a, b"` and `["a,b", "c"]` are lists of names too; a path in a list may hold a comma."""
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         return value
-    return [name.strip() for item in items for name in item.split(",") if name.strip()]
+    whole = [isinstance(value, list) and is_spec(item) for item in items]
+    split = [[item] if keep else _NAME.findall(item) for item, keep in zip(items, whole, strict=True)]
+    return [name.strip() for names in split for name in names if name.strip()]
 
 
 def _as_list(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,9 +37,7 @@ def read_spec(name: str, catalogue: Catalogue) -> tuple[str, Model]:
     Raises
     ------
     UsageError
-        No such family, no such option, or the weights look like another family's.
-    InputError
-        There is nothing at that path.
+        No such family or option.
     """
     found = _SPEC.fullmatch(name)
     assert found is not None
@@ -47,8 +46,7 @@ def read_spec(name: str, catalogue: Catalogue) -> tuple[str, Model]:
     if key not in families:
         raise UsageError(f"`{name}` names the unknown family `{key}`", hint=f"families: {', '.join(families)}")
     options = _options(name, found["query"] or "", families[key])
-    _check_looks(place, key, catalogue)
-    short = f"{key}:{place.name}" + (f"?{found['query']}" if options else "")
+    short = f"{key}:{place.name}" + "".join(f"?{option}={_short(value)}" for option, value in options.items())
     checkpoint = Checkpoint(path=str(place))
     user_options = families[key].options
     title = f"{families[key].title} checkpoint {place}"
@@ -66,11 +64,26 @@ def _options(name: str, query: str, family: Family) -> dict[str, bool | int | fl
     return {**options}
 
 
+def _short(value: object) -> str:
+    """A value as it may stand in a column's name; a description gives way to a hash of it."""
+    text = str(value)
+    return text if re.fullmatch(r"[\w.+-]{1,48}", text) else hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 def _has(family: Family) -> str:
     return f"options of such a checkpoint: {', '.join(f'`?{o}=…`' for o in family.options) or 'none'}"
 
 
-def _check_looks(place: Path, family: str, catalogue: Catalogue) -> None:
+def check_looks(place: Path, family: str, catalogue: Catalogue) -> None:
+    """Refuse weights that are not there, or that do not look like a family's.
+
+    Raises
+    ------
+    InputError
+        There is nothing at that path.
+    UsageError
+        They look like something else.
+    """
     title = catalogue.families[family].title
     try:
         if not place.exists():

@@ -1,0 +1,178 @@
+"""Weights of a user's own: named by a path, recognised by their looks, refused in one sentence."""
+
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mira_cli.catalogue.lookup import built_in, find_models
+from mira_cli.checkpoints.sniff import look
+from mira_cli.checkpoints.spec import absolute_spec, is_spec
+from mira_cli.config import absolute_paths, build_config
+from mira_cli.errors import InputError, UsageError
+from mira_cli.files import content_sha256
+from mira_cli.planning.resolve import ResolvedModel
+from mira_cli.planning.weights import refuse_strangers
+
+CHGNET = {"model": {"state_dict": {}, "model_args": {}}}
+PICKLES = {
+    "sevennet": {"model_state_dict": {}, "config": {"cutoff": 5.0, "_type_map": {}}},
+    "chgnet": CHGNET,
+    "mattersim": {"model_name": "m3gnet", "model": {}, "model_args": {}},
+    "orb": {"model.gnn_stacks.0.weight": 1.0, "heads.energy.bias": 0.0},
+}
+
+
+def torch_file(path: Path, content: bytes, name: str = "archive/data.pkl") -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, content)
+    return path
+
+
+def chgnet_file(folder: Path, name: str = "my.pth.tar") -> Path:
+    return torch_file(folder / name, pickle.dumps(CHGNET))
+
+
+@pytest.mark.parametrize("family", PICKLES)
+def test_families_are_told_by_what_the_pickle_names(tmp_path, family) -> None:
+    assert look(torch_file(tmp_path / "x", pickle.dumps(PICKLES[family], protocol=2))).family == family
+
+
+@pytest.mark.parametrize(
+    ("family", "line"),
+    [("mace", b"cmace.modules.models\nMACE\n."), ("fairchem", b"cfairchem.core.units.api\nMLIPInferenceCheckpoint\n.")],
+)
+def test_classes_are_read_not_imported(tmp_path, family, line) -> None:
+    assert look(torch_file(tmp_path / "x", line)).family == family
+
+
+def test_looking_at_a_pickle_that_would_run_code_runs_none(tmp_path) -> None:
+    mark = tmp_path / "mark"
+    assert look(torch_file(tmp_path / "x", f"cos\nsystem\n(S'touch {mark}'\ntR.".encode())).family is None
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "family", "words"),
+    [
+        ({"saved_model.pb": ""}, "grace", "SavedModel"),
+        ({"model.json": json.dumps({"@class": "M3GNet"}), "model.pt": "", "state.pt": ""}, "matgl", "M3GNet"),
+        ({"model.json": "[", "model.pt": "", "state.pt": ""}, "matgl", "a MatGL model"),
+        ({"model.yaml": "", "checkpoint.best_test_loss.index": ""}, "grace", "gracemaker"),
+        ({"notes.txt": ""}, None, "a folder without a model"),
+    ],
+)
+def test_folders(tmp_path, files, family, words) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    looks = look(tmp_path)
+    assert looks.family == family
+    assert words in looks.why
+
+
+def test_what_is_no_checkpoint(tmp_path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "text").write_text("hello")
+    whole = torch_file(tmp_path / "whole", pickle.dumps(list(range(10_000)))).read_bytes()
+    (tmp_path / "cut").write_bytes(whole[: len(whole) // 2])
+    torch_file(tmp_path / "script", b"", name="x/constants.pkl")
+    torch_file(tmp_path / "zip", b"", name="readme.txt")
+    torch_file(tmp_path / "broken", pickle.dumps(CHGNET)[:20])
+    words = {name: look(tmp_path / name) for name in ("empty", "text", "cut", "script", "zip", "broken")}
+    assert {looks.family for looks in words.values()} == {None}
+    assert words["empty"].why == "an empty file"
+    assert words["text"].why == words["cut"].why == "not a PyTorch checkpoint, or only a part of one"
+    assert "TorchScript" in words["script"].why
+    assert words["broken"].why == "a damaged PyTorch checkpoint"
+
+
+def test_a_path_is_a_model(tmp_path) -> None:
+    file = chgnet_file(tmp_path)
+    ((name, row),) = find_models([f"chgnet:{file}"], built_in()).items()
+    assert (name, row.family, row.checkpoint.path) == ("chgnet:my.pth.tar", "chgnet", str(file))
+    assert row.level_of_theory is row.elements is row.stress is None, "nothing is made up"
+
+
+def test_options_of_a_path(tmp_path) -> None:
+    file = torch_file(tmp_path / "mf.pth", pickle.dumps(PICKLES["sevennet"]))
+    ((name, row),) = find_models([f"sevennet:{file}?modal=PBE"], built_in()).items()
+    assert (name, row.options) == ("sevennet:mf.pth?modal=PBE", {"modal": "PBE"})
+    with pytest.raises(UsageError, match="no option `head`"):
+        find_models([f"sevennet:{file}?head=PBE"], built_in())
+    with pytest.raises(UsageError, match="not of the form option=value"):
+        find_models([f"sevennet:{file}?modal"], built_in())
+
+
+def test_wrong_paths(tmp_path) -> None:
+    file = chgnet_file(tmp_path)
+    with pytest.raises(InputError, match="there is no checkpoint"):
+        find_models([f"chgnet:{tmp_path / 'none'}"], built_in())
+    with pytest.raises(UsageError, match="unknown family `foo`"):
+        find_models([f"foo:{file}"], built_in())
+    with pytest.raises(UsageError, match="looks like a CHGNet checkpoint") as caught:
+        find_models([f"sevennet:{file}"], built_in())
+    assert caught.value.hint == f"did you mean `chgnet:{file}`?"
+
+
+def test_two_checkpoints_of_one_name(tmp_path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        chgnet_file(tmp_path / folder)
+    both = [f"chgnet:{tmp_path / folder / 'my.pth.tar'}" for folder in ("a", "b")]
+    assert len(find_models([both[0], both[0]], built_in())) == 1
+    with pytest.raises(UsageError, match="two checkpoints are called"):
+        find_models(both, built_in())
+
+
+def test_relative_paths_start_at_the_settings_folder() -> None:
+    assert not is_spec("chgnet-0.3.0")
+    assert absolute_spec("mace:x.model?head=a", Path("/data")) == "mace:/data/x.model?head=a"
+    assert absolute_spec("mace:/abs/x.model", Path("/data")) == "mace:/abs/x.model"
+    settings = absolute_paths({"models": "emt, mace:x.model"}, Path("/data"))
+    assert settings["models"] == ["emt", "mace:/data/x.model"]
+
+
+def test_commas_in_a_list_and_in_json_do_not_separate() -> None:
+    built = build_config({"structures": "s", "models": ["mace:/a,b.model", "emt,lj"]}, [])
+    assert built.models == ["mace:/a,b.model", "emt", "lj"]
+    described = 'orb:/x.ckpt?architecture={"function": "f", "arguments": {"a": 1, "b": 2}, "zbl": "sum"}'
+    assert build_config({"structures": "s", "models": f"emt,{described},lj"}, []).models == ["emt", described, "lj"]
+
+
+def resolved(path: str, family: str = "sevennet", sha256: str | None = None) -> ResolvedModel:
+    from mira_cli.catalogue.rows import Checkpoint, Model
+
+    row = Model(title="t", family=family, checkpoint=Checkpoint(path=path))
+    identity = {"family": family, "checkpoint": {}}
+    return ResolvedModel("m", "m", row, "i", "p==1", {}, "float32", identity, sha256)
+
+
+def test_what_can_run_code_needs_to_be_trusted() -> None:
+    for family, refused in (("sevennet", built_in().families["sevennet"].runs_code), ("chgnet", False), ("mace", True)):
+        models = [resolved("/x", family)]
+        refuse_strangers(models, built_in(), trusted=True)
+        if refused:
+            with pytest.raises(UsageError, match="can run code that is in it") as caught:
+                refuse_strangers(models, built_in(), trusted=False)
+            assert "--trust-checkpoint" in caught.value.hint
+        else:
+            refuse_strangers(models, built_in(), trusted=False)
+
+
+def test_records_belong_to_the_content_not_to_the_place() -> None:
+    assert resolved("/a", sha256="1").key == resolved("/b", sha256="1").key
+    assert resolved("/a", sha256="1").key != resolved("/a", sha256="2").key
+
+
+def test_hash_of_a_folder_sees_names_and_contents(tmp_path) -> None:
+    from worker.families.base import sha256
+
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "a").write_text("x")
+    before = content_sha256(tmp_path)
+    assert before == sha256(tmp_path), "host and worker agree"
+    (tmp_path / "one" / "a").rename(tmp_path / "one" / "b")
+    assert content_sha256(tmp_path) != before
+    assert content_sha256(tmp_path / "one" / "b") == sha256(tmp_path / "one" / "b")
