@@ -52,6 +52,9 @@ def _folder(place: Path) -> Looks:
         return Looks("matgl", f"a MatGL model ({kind})" if kind else "a MatGL model")
     if "model.yaml" in names and any(name.endswith(".index") for name in names):
         return Looks("grace", "a checkpoint of gracemaker")
+    inside = [path for path in place.glob("*.pt") if path.is_file()]
+    if len(inside) == 1 and (looks := _file(inside[0])).family == "fairchem":
+        return looks
     return Looks(None, "a folder without a model")
 
 

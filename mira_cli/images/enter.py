@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 WORKER_IN_IMAGE = "/mira/workflow"
 # tokens are for the one process that downloads (`environment(token=…)`), never for anything that computes
-TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HUGGINGFACE_TOKEN")
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HUGGINGFACE_TOKEN", "HUGGINGFACEHUB_API_TOKEN")
 
 
 def bind(source: Path | str, target: Path | str, *, writable: bool = False) -> str:

@@ -11,6 +11,7 @@ import pytest
 from mira_cli.catalogue.lookup import built_in
 
 HERE = Path(__file__).parent
+FAMILIES = tuple(name for name, family in built_in().families.items() if family.image != "host")
 
 
 def pytest_collection_modifyitems(items) -> None:
@@ -27,40 +28,43 @@ def python_of(image: str) -> str:
     return prepare([image], "venv")[image].python
 
 
-def run_inside(image: str, script: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run one of the scripts beside this file with an image's interpreter; fails with what it said."""
-    done = subprocess.run(
-        [python_of(image), str(HERE / script), *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": ""},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done
+def bundled_models(family: str) -> list[dict]:
+    """The `model` part of a job for each row whose weights are in the family's package."""
+    rows = {name: row for name, row in built_in().models.items() if row.family == family and row.checkpoint.bundled}
+    return [
+        {
+            "name": name,
+            "family": family,
+            "checkpoint": row.checkpoint.model_dump(exclude_none=True),
+            "options": row.options,
+            "dtype": row.dtype or built_in().families[family].dtypes[0],
+            "elements": sorted(row.elements),
+            "stress": row.stress,
+        }
+        for name, row in rows.items()
+    ]
 
 
 @pytest.fixture(scope="session")
 def findings_of(tmp_path_factory):
-    """Run everything that is checked about a model, once; return what `inside.py` reports."""
+    """Run `inside.py` once for a family's tiny checkpoints, or for the models in its package."""
 
     @cache
-    def find(name: str) -> dict:
-        row = built_in().models[name]
-        family = built_in().families[row.family]
-        folder = tmp_path_factory.mktemp(row.family)
-        model = {
-            "name": name,
-            "family": row.family,
-            "checkpoint": row.checkpoint.model_dump(exclude_none=True),
-            "options": row.options,
-            "dtype": family.dtypes[0],
-            "elements": sorted(row.elements),
-            "stress": row.stress,
-        }
-        (folder / "model.json").write_text(json.dumps(model))
-        run_inside(family.image, "inside.py", folder, "model.json", "findings.json")
-        return {**json.loads((folder / "findings.json").read_text()), "folder": folder}
+    def find(family: str, *, bundled: bool = False) -> dict:
+        folder = tmp_path_factory.mktemp(f"{family}-{'bundled' if bundled else 'tiny'}")
+        words = [family, "findings.json"]
+        if bundled:
+            (folder / "models.json").write_text(json.dumps(bundled_models(family)))
+            words.append("models.json")
+        done = subprocess.run(
+            [python_of(built_in().families[family].image), str(HERE / "inside.py"), *words],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": ""},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        return json.loads((folder / "findings.json").read_text())
 
     return find

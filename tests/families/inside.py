@@ -1,174 +1,116 @@
-"""Runs in a family's image: MIRA's worker and the family's own ASE calculator on the same structures.
+"""Runs in a family's image: MIRA's worker, its check, and the family's own calculators on the same structures.
 
-Called with a model's part of JOB.json and a file for the findings; the current folder becomes a run directory.
+`inside.py FAMILY FINDINGS.json [MODELS.json]`: models of MODELS.json, or else tiny ones that the family's own code
+makes, with a structure of 2,000 atoms and checkpoints that must be refused. The current folder holds what is written.
 It only reports; what is good enough is said in the tests.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 import socket
 import sys
+import time
 from pathlib import Path
 
-import numpy as np
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPOSITORY / "workflow"), str(REPOSITORY / "tests/unit")]
-
-# for central differences of fourth order; smaller steps lose single precision, larger ones CHGNet's kinks
-STEP_ANG = 0.01
-STRAIN = 0.0015
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1] / "workflow"), str(HERE.parent / "unit"), str(HERE)]
 
 
-def structures() -> dict[str, tuple]:
-    """Return by name what MIRA is given, and the same physics in a form that no calculator gets wrong."""
-    from ase import Atoms
-    from ase.build import bulk, fcc111, molecule
+def examine(model: dict, tiny, folder: Path) -> dict:
+    """Everything about one model."""
+    import cases
+    from worker_jobs import hash_of, read_lines, read_records
 
-    def rattled(atoms, seed=1):
-        atoms.rattle(0.06, seed=seed)
-        return atoms
+    from worker.check import session
 
-    def boxed(atoms, length=22.0):
-        box = Atoms(atoms.numbers, atoms.positions, cell=[length] * 3, pbc=True)
-        box.center()
-        return box
-
-    def changed(atoms, **changes):
-        copy = atoms.copy()
-        for name, value in changes.items():
-            setattr(copy, name, value)
-        return copy
-
-    salt = rattled(bulk("NaCl", "rocksalt", a=5.5, cubic=True))
-    strained = rattled(bulk("Cu", cubic=True), 2)
-    strained.set_cell(strained.cell.array @ [[1.02, 0.03, 0], [0, 0.98, 0.05], [0.01, 0, 1.01]], scale_atoms=True)
-    iron_oxide = rattled(bulk("FeO", "rocksalt", a=4.3) * (2, 1, 1), 3)
-    silicon = rattled(bulk("Si", cubic=True), 4)
-    slab = rattled(fcc111("Pt", (1, 1, 4), vacuum=9.0, periodic=True), 5)
-    tight = changed(slab, pbc=(True, True, False))
-    tight.cell[2] = [0, 0, 1.0]
-    wire = rattled(Atoms("Au4", [[0, 0, 0], [2.6, 0.4, 0], [5.2, 0, 0.3], [7.8, 0.3, 0]]), 6)
-    wire.set_cell([10.4, 20, 20])
-    wire.pbc = True
-    water, hydrogen, single = molecule("H2O"), molecule("H2"), Atoms("Ni")
-    skew = np.array([[1, 0, 0], [2, 1, 0], [-1, 3, 1]])
-    far = changed(salt, positions=salt.positions + [[300], [-700], [0], [11]] * 2 @ salt.cell.array[:1] * 1.0)
+    began = time.perf_counter()
+    checked = session.check(_job(model), threads=1)
+    limits = [set(limit) for limit in (model["elements"], checked["facts"]["elements"]) if limit is not None]
+    known = frozenset.intersection(*map(frozenset, limits)) if limits else None
+    charge = {"takes_charge": checked["facts"]["takes_charge"]}
+    good, bad = cases.good(known, **charge), cases.bad(known, **charge)
+    code = work(folder, model, [*(given for given, _ in good.values()), *bad.values()])
+    records = read_records(folder)
+    named = {name: _plain(records[hash_of(i)]) for i, name in enumerate([*good, *bad])}
+    asked = {name: safe for name, (_, safe) in good.items()} | {"coincident": bad["coincident"]}
+    own = tiny.calculator(model)
     return {
-        "salt": (salt, salt),
-        "strained copper": (strained, strained),
-        "iron oxide": (iron_oxide, iron_oxide),
-        "silicon": (silicon, silicon),
-        "left-handed": (changed(strained, cell=strained.cell.array[[1, 0, 2]]), strained),
-        "skewed": (changed(salt, cell=skew @ salt.cell.array), salt),
-        "unwrapped by hundreds of cells": (far, salt),
-        "slab": (tight, slab),
-        "wire": (changed(wire, pbc=(True, False, False), cell=[10.4, 0, 0]), wire),
-        "water": (changed(water, positions=water.positions - 9e3), boxed(water)),
-        "hydrogen": (hydrogen, boxed(hydrogen)),
-        "isolated atom": (single, boxed(single)),
+        "model": model,
+        "check": checked,
+        "code": code,
+        "attempt": read_lines(folder, "attempt")[0],
+        "records": named,
+        "own": {name: answers(own, atoms, stress=checked["facts"]["stress"]) for name, atoms in asked.items()},
+        "left": sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")),
+        "seconds": round(time.perf_counter() - began, 1),
     }
 
 
-def troublemakers() -> dict:
-    """Return by name what must not get a number."""
-    from ase import Atoms
-    from ase.build import bulk
+def large(model: dict, facts: dict, folder: Path) -> dict:
+    """Two thousand atoms, and the cell that they repeat, through the worker."""
+    import cases
+    from worker_jobs import hash_of, read_records
 
-    coincident = bulk("Cu", cubic=True)
-    coincident.positions[1] = coincident.positions[0]
+    known = None if facts["elements"] is None else frozenset(facts["elements"])
+    began = time.perf_counter()
+    work(folder, model, [*cases.large(known, takes_charge=facts["takes_charge"])])
+    records = read_records(folder)
     return {
-        "americium": bulk("Am", "fcc", a=4.9),
-        "ytterbium": bulk("Yb", "fcc", a=5.5),
-        "polonium": bulk("Po", "sc", a=3.3),
-        "coincident atoms": coincident,
-        "no atoms": Atoms(cell=[4, 4, 4], pbc=True),
-        "flat cell": Atoms("Cu", cell=[3, 3, 0], pbc=True),
-        "charged": Atoms("Na", info={"charge": 1.0}),
+        "many": _plain(records[hash_of(0)]),
+        "cell": _plain(records[hash_of(1)]),
+        "seconds": round(time.perf_counter() - began, 1),
     }
 
 
-def own_calculator(model: dict):
-    """Return the family's own calculator, loaded as its manual says."""
-    name = model["checkpoint"]["bundled"]
-    if model["family"] == "sevennet":
-        from sevenn.calculator import SevenNetCalculator
+def work(folder: Path, model: dict, structures: list) -> int:
+    """Run the whole worker in a new run directory; its exit code."""
+    from worker_jobs import write_job
 
-        return SevenNetCalculator(name, device="cpu", modal=model["options"].get("modal"))
-    from chgnet.model.dynamics import CHGNetCalculator
-    from chgnet.model.model import CHGNet
+    import worker.__main__ as worker
 
-    network = CHGNet.load(model_name=name, use_device="cpu", verbose=False)
-    return CHGNetCalculator(network, use_device="cpu", on_isolated_atoms="ignore")
+    folder.mkdir()
+    write_job(folder, structures, model=model)
+    here, environment = Path.cwd(), dict(os.environ)
+    os.chdir(folder)
+    code = worker.main(["job.json", "--records", "records", "--done", "done.json", "--threads", "1"])
+    os.chdir(here)
+    os.environ.update(environment)  # what a package sets at import, and a job drops before that
+    return code
 
 
-def answers(calculator, atoms) -> dict:
-    """Ask an ASE calculator."""
+def refused(models: dict[str, tuple[dict, str]]) -> dict[str, dict]:
+    """Try to load what must be refused; what is said, and the words that are to be in it."""
+    from worker import families
+    from worker.device import Device
+    from worker.errors import WorkerError
+    from worker.job import read_model
+    from worker.session import load_model
+
+    said = {}
+    for name, (model, words) in models.items():
+        try:
+            load_model(families.find(model["family"]), read_model(model), Device("cpu", "", None))
+            said[name] = {"said": None, "words": words}
+        except WorkerError as error:
+            said[name] = {"said": str(error), "words": words}
+    return said
+
+
+def answers(calculator, atoms, *, stress: bool) -> dict:
+    """Ask an ASE calculator; what it raises is an answer too."""
     atoms = atoms.copy()
     atoms.calc = calculator
-    return {
-        "energy_ev": float(atoms.get_potential_energy()),
-        "forces": atoms.get_forces().astype(float).tolist(),
-        "stress_ev_per_ang3": atoms.get_stress().astype(float).tolist(),
-    }
-
-
-def gradients(potential) -> dict:
-    """Compare forces and stress with differences of the energy, along random directions and all strains."""
-    from ase.build import bulk
-    from ase.stress import voigt_6_to_full_3x3_stress
-
-    from worker.prepare import prepare
-
-    atoms = bulk("NaCl", "rocksalt", a=5.4) * (2, 1, 1)
-    atoms.rattle(0.15, seed=7)
-    atoms = prepare(atoms, potential.cutoff_ang).atoms
-    (result,) = potential.evaluate([atoms])
-    rng = np.random.default_rng(0)
-
-    def slope(change, step: float) -> float:
-        ends = [change(sign * step) for sign in (-2, -1, 1, 2)]
-        e = [potential.evaluate([end])[0].energy_ev for end in ends]
-        return (e[0] - 8 * e[1] + 8 * e[2] - e[3]) / (12 * step)
-
-    forces = []
-    for _ in range(4):
-        direction = rng.normal(size=(len(atoms), 3))
-        direction /= np.linalg.norm(direction)
-
-        def moved(step, direction=direction):
-            copy = atoms.copy()
-            copy.positions += step * direction
-            return copy
-
-        analytic = -float((result.forces_ev_per_ang * direction).sum())
-        forces.append([analytic, slope(moved, STEP_ANG)])
-    stresses = []
-    for i in range(6):
-        strain = voigt_6_to_full_3x3_stress(np.eye(6)[i] * (1 if i < 3 else 0.5))
-
-        def strained(step, strain=strain):
-            copy = atoms.copy()
-            copy.set_cell(copy.cell.array @ (np.eye(3) + step * strain), scale_atoms=True)
-            return copy
-
-        stresses.append([float(result.stress_ev_per_ang3[i]), slope(strained, STRAIN) / atoms.get_volume()])
-    return {"forces": forces, "stress": stresses}
-
-
-def alone_and_together(potential, given: list) -> dict:
-    """Compare each structure's answer alone with its answer in one batch of all."""
-    from worker.prepare import prepare
-
-    batch = [prepare(atoms, potential.cutoff_ang).atoms for atoms in given]
-    together, alone = potential.evaluate(batch), [potential.evaluate([atoms])[0] for atoms in batch]
-    pairs = list(zip(together, alone, batch, strict=True))
-    return {
-        "energy_per_atom_ev": [abs(t.energy_ev - a.energy_ev) / len(s) for t, a, s in pairs],
-        "forces_ev_per_ang": [float(np.abs(t.forces_ev_per_ang - a.forces_ev_per_ang).max()) for t, a, _ in pairs],
-        "stress_ev_per_ang3": [float(np.abs(t.stress_ev_per_ang3 - a.stress_ev_per_ang3).max()) for t, a, _ in pairs],
-    }
+    try:
+        return {
+            "energy_ev": float(atoms.get_potential_energy()),
+            "forces": atoms.get_forces().astype(float).tolist(),
+            "stress_ev_per_ang3": atoms.get_stress().astype(float).tolist() if stress else None,
+        }
+    except Exception as error:  # noqa: BLE001 - a finding
+        return {"error": f"{type(error).__name__}: {error}"}
 
 
 def unreachable() -> list[str]:
@@ -182,44 +124,42 @@ def unreachable() -> list[str]:
     return failures
 
 
-def main(model_file: str, findings_file: str | Path) -> None:
-    """Run everything for one model in this one process."""
-    import worker.__main__ as worker
+def _job(model: dict):
+    from worker.job import Job, read_model
 
-    model, findings_file = json.loads(Path(model_file).read_text()), Path(findings_file).resolve()
+    return Job("check", read_model(model), "", "singlepoint", {}, "cpu", (), None, {}, ())
+
+
+def _plain(record: dict) -> dict:
+    return record | {"forces": record["forces"].tolist() if "forces" in record else None}
+
+
+def main(family: str, findings_file: str, models_file: str | None = None) -> None:
+    """Run everything for one family in this one process."""
     from worker import isolation
 
     isolation.set_environment(1, in_container=False)  # before numpy's and torch's threads are used
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     network = isolation.leave_network()
-    from worker_jobs import hash_of, read_lines, read_records, write_job
+    from worker import device, families
+    from worker.session import import_family
 
-    here, given, trouble = Path.cwd(), structures(), troublemakers()
-    write_job(here, [*(mira for mira, _ in given.values()), *trouble.values()], model=model)
-    code = worker.main(["job.json", "--records", "records", "--done", "done.json", "--threads", "1"])
-    records = read_records(here)
-    named = {name: records[hash_of(i)] for i, name in enumerate([*given, *trouble])}
-    for record in named.values():
-        record["forces"] = record["forces"].tolist() if "forces" in record else None
-
-    calculator = own_calculator(model)
-    from worker.families import find
-    from worker.job import read_job
-    from worker.prepare import prepare
-
-    potential = find(model["family"]).load(read_job(here / "job.json").model, "cpu", "float32")
-    findings = {
-        "code": code,
-        "network": network,
-        "unreachable": unreachable(),
-        "attempt": read_lines(here, "attempt")[0],
-        "records": named,
-        "own": {name: answers(calculator, same) for name, (_, same) in given.items()},
-        "gradients": gradients(potential),
-        "alone_and_together": alone_and_together(potential, [mira for mira, _ in given.values()]),
-        "stepping": answers(potential.calculator(), prepare(given["salt"][0], potential.cutoff_ang).atoms),
-        "elements": sorted(potential.elements),
-    }
-    findings_file.write_text(json.dumps(findings))
+    import_family(families.find(family))
+    device.choose("cpu", families.find(family).FRAMEWORK, threads=1)  # while nothing has been computed
+    tiny, here = importlib.import_module(f"tiny.{family}"), Path.cwd()
+    findings: dict = {"network": network, "unreachable": unreachable()}
+    if models_file:
+        models = json.loads(Path(models_file).read_text())
+    else:
+        for name in ("made", "refused"):
+            (here / name).mkdir()
+        models = tiny.make(here / "made")
+    findings["models"] = [examine(model, tiny, here / f"run{i}") for i, model in enumerate(models)]
+    if not models_file:
+        facts = findings["models"][0]["check"]["facts"]
+        findings["large"] = large(models[0], facts, here / "large")
+        findings["refusals"] = refused(tiny.refusals(here / "refused"))
+    Path(findings_file).write_text(json.dumps(findings))
 
 
 if __name__ == "__main__":

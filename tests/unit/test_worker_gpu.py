@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from tests.unit.worker_jobs import WORKFLOW
 from worker import device, gpu
 from worker.errors import WorkerError
+from worker.failures import Failure, kind_of
 from worker.job import Checkpoint, Job, Model
 
 HOLD = """
@@ -121,3 +123,82 @@ def test_a_family_without_gpu(surroundings, tmp_path):
     assert not list(tmp_path.iterdir())
     with pytest.raises(WorkerError, match="runs on the CPU only"):
         device.reserve(job("cuda", ("2",)), None)
+
+
+class FakeTensorFlow(ModuleType):
+    """As much of TensorFlow as the worker uses; remembers what it is told."""
+
+    def __init__(self, gpus: list) -> None:
+        super().__init__("tensorflow")
+        self.told = {}
+        experimental = SimpleNamespace(
+            enable_tensor_float_32_execution=lambda on: self.told.update(tf32=on),
+            get_device_details=lambda gpu: {"device_name": "NVIDIA A100", "compute_capability": (8, 0)},
+            get_memory_info=lambda name: {"current": 0, "peak": 1_500_000_000},
+            set_memory_growth=lambda gpu, on: self.told.update(growth=(gpu.name, on)),
+        )
+        threading = SimpleNamespace(
+            set_intra_op_parallelism_threads=lambda n: self.told.update(intra=n),
+            set_inter_op_parallelism_threads=lambda n: self.told.update(inter=n),
+        )
+        self.config = SimpleNamespace(
+            experimental=experimental, threading=threading, list_physical_devices=lambda kind: gpus
+        )
+
+
+@pytest.fixture
+def tensorflow(monkeypatch):
+    """Stand in for TensorFlow, on a machine with the GPUs that it is called with."""
+
+    def install(*gpus: str) -> FakeTensorFlow:
+        fake = FakeTensorFlow([SimpleNamespace(name=name) for name in gpus])
+        monkeypatch.setitem(sys.modules, "tensorflow", fake)
+        monkeypatch.delitem(sys.modules, "torch", raising=False)
+        return fake
+
+    return install
+
+
+def test_a_gpu_of_tensorflow(tensorflow):
+    fake = tensorflow("/physical_device:GPU:0")
+    found = device.choose("auto", "tensorflow", threads=3)
+    assert (found.id, found.name) == ("cuda:0", "NVIDIA A100")
+    assert fake.told == {"growth": ("/physical_device:GPU:0", True), "tf32": False, "intra": 3, "inter": 3}
+    assert device.peak_gpu_mb(found) == 1500.0
+
+
+def test_tensorflow_on_a_cpu(tensorflow):
+    fake = tensorflow()
+    found = device.choose("auto", "tensorflow", threads=2)
+    assert found.id == "cpu"
+    assert fake.told == {"tf32": False, "intra": 2, "inter": 2}
+    assert device.peak_gpu_mb(found) is None
+    with pytest.raises(WorkerError, match="tensorflow sees no GPU"):
+        device.choose("cuda", "tensorflow", threads=2)
+
+
+class ResourceExhaustedError(Exception):
+    """Named like TensorFlow's."""
+
+
+class InternalError(Exception):
+    """Named like TensorFlow's."""
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ResourceExhaustedError("OOM when allocating tensor with shape[9] on GPU:0"), Failure.OOM),
+        (
+            InternalError("2 root error(s) found. Out of memory while trying to allocate 68852648264 bytes."),
+            Failure.OOM,
+        ),
+        (InternalError("Failed copying input tensor: Dst tensor is not initialized."), Failure.OOM),
+        (InternalError("Failed to load in-memory CUBIN: CUDA_ERROR_OUT_OF_MEMORY"), Failure.OOM),
+        (InternalError("GPU sync failed"), Failure.DEVICE_LOST),
+        (InternalError("Failed to synchronize the stream: CUDA_ERROR_ILLEGAL_ADDRESS"), Failure.DEVICE_LOST),
+        (InternalError("Graph execution error"), Failure.ERROR),
+    ],
+)
+def test_what_tensorflow_says_is_understood(error, kind):
+    assert kind_of(error) is kind

@@ -54,6 +54,19 @@ def test_no_variable_changes_a_number_and_nothing_is_downloaded(tmp_path):
     assert {after[name] for name in isolation.THREADS} == {"3"}
 
 
+def test_tensorflow_is_told_what_it_reads_at_import(tmp_path):
+    changes = dict.fromkeys(isolation.TENSORFLOW, "2") | {"TF_NUM_INTEROP_THREADS": "99"}
+    after = environment_after(tmp_path, **changes)
+    assert {name: after[name] for name in isolation.TENSORFLOW} == isolation.TENSORFLOW
+    assert after["TF_NUM_INTEROP_THREADS"] == "3"
+    assert after["GRACE_CACHE"].startswith(str(tmp_path))
+
+
+def test_a_job_sees_no_token(tmp_path):
+    after = environment_after(tmp_path, **dict.fromkeys(isolation.TOKENS, "hf_secret"))
+    assert "hf_secret" not in after.values()
+
+
 def test_a_cache_of_somebody_else_is_not_trusted(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     mine = tmp_path / f"mira-cache-{os.getuid()}"

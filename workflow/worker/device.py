@@ -70,7 +70,8 @@ def choose(wanted: str, framework: str | None, threads: int) -> Device:
     WorkerError
         A GPU is asked for, and the framework sees none.
     """
-    found = _torch_gpu(threads) if framework == "torch" else None
+    find = {"torch": _torch_gpu, "tensorflow": _tensorflow_gpu}.get(framework or "")
+    found = find(threads) if find else None
     if found is None and wanted == "cuda":
         raise WorkerError(f"device 'cuda' was asked for, but {framework} sees no GPU on {os.uname().nodename}")
     return found if found and wanted != "cpu" else Device("cpu", _cpu_name(), None)
@@ -78,17 +79,23 @@ def choose(wanted: str, framework: str | None, threads: int) -> Device:
 
 def peak_gpu_mb(device: Device) -> float | None:
     """Return the most GPU memory, in MB, that tensors took at once; None on a CPU."""
-    torch = sys.modules.get("torch")
-    if torch is None or device.id == "cpu":
+    if device.id == "cpu":
         return None
-    return round(torch.cuda.max_memory_allocated() / 1e6, 1)
+    if torch := sys.modules.get("torch"):
+        return round(torch.cuda.max_memory_allocated() / 1e6, 1)
+    if tensorflow := sys.modules.get("tensorflow"):
+        return round(tensorflow.config.experimental.get_memory_info("GPU:0")["peak"] / 1e6, 1)
+    return None
 
 
 def free_gpu_mb() -> float:
-    """Return the free memory in MB of the GPU that torch uses."""
-    import torch
+    """Return the memory in MB that the framework in use can have on its GPU."""
+    if torch := sys.modules.get("torch"):
+        return float(torch.cuda.mem_get_info()[0] / 1e6)
+    from tensorflow.python.client import device_lib
 
-    return float(torch.cuda.mem_get_info()[0] / 1e6)
+    limits = [found.memory_limit for found in device_lib.list_local_devices() if found.device_type == "GPU"]
+    return max(limits, default=0) / 1e6
 
 
 def _torch_gpu(threads: int) -> Device | None:
@@ -104,6 +111,22 @@ def _torch_gpu(threads: int) -> Device | None:
     about = torch.cuda.get_device_properties(0)
     uuid = getattr(about, "uuid", None)
     return Device("cuda:0", about.name, None if uuid is None else f"GPU-{uuid}")
+
+
+def _tensorflow_gpu(threads: int) -> Device | None:
+    import tensorflow as tf
+
+    config = tf.config
+    # all three are refused once TensorFlow has computed anything
+    config.threading.set_intra_op_parallelism_threads(threads)
+    config.threading.set_inter_op_parallelism_threads(threads)
+    config.experimental.enable_tensor_float_32_execution(False)
+    gpus = config.list_physical_devices("GPU")
+    if not gpus:
+        return None
+    config.experimental.set_memory_growth(gpus[0], True)
+    about = config.experimental.get_device_details(gpus[0])
+    return Device("cuda:0", about.get("device_name", gpus[0].name), None)  # it does not tell the UUID
 
 
 def _cpu_name() -> str:

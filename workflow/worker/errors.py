@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ EXIT_FAILED = 1
 EXIT_DISK_FULL = 74  # EX_IOERR
 EXIT_LOCKED = 75  # EX_TEMPFAIL: another worker is at it
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # EFBIG: the file-size limit of the shell or the batch system, which a user meets as a full disk
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -51,7 +53,7 @@ def sentence(error: BaseException, *, limit: int = 300) -> str:
     limit
         Longest text in characters; the rest is cut off with an ellipsis.
     """
-    lines = str(error).strip().splitlines()
+    lines = _COLOUR.sub("", str(error)).strip().splitlines()
     text = f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
     return text if len(text) <= limit else text[: limit - 1] + "…"
 

@@ -15,10 +15,19 @@ _OOM_WORDS = (
     "can't allocate memory",
     "cannot allocate memory",
     "cublas_status_alloc_failed",
+    "cuda_error_out_of_memory",
+    "dst tensor is not initialized",  # TensorFlow, when the GPU has no room for an input
 )
 # after these every later call of the process fails too, with the same words
 _LOST_TYPES = frozenset({"AcceleratorError"})
-_LOST_WORDS = ("cuda error", "device-side assert", "cublas_status_execution_failed", "unspecified launch failure")
+_LOST_WORDS = (
+    "cuda error",
+    "cuda_error_",
+    "gpu sync failed",
+    "device-side assert",
+    "cublas_status_execution_failed",
+    "unspecified launch failure",
+)
 
 
 class Failure(Enum):

@@ -27,6 +27,12 @@ OFFLINE = {
     "MPLBACKEND": "Agg",
     "PYTHONNOUSERSITE": "1",
 }
+TENSORFLOW = {
+    "TF_USE_LEGACY_KERAS": "1",  # tensorpotential is written for Keras 2
+    "TF_ENABLE_ONEDNN_OPTS": "0",  # other rounding from call to call
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # instead of all memory at once
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
 THREADS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -34,6 +40,7 @@ THREADS = (
     "NUMEXPR_NUM_THREADS",
     "NUMBA_NUM_THREADS",
     "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
 )
 # variable: folder below the cache. What is kept here is compiled code, worth keeping between jobs.
 CACHES = {
@@ -45,6 +52,7 @@ CACHES = {
     "WARP_CACHE_PATH": "warp",
     "FAIRCHEM_CACHE_DIR": "fairchem",
     "CACHED_PATH_CACHE_ROOT": "cached-path",
+    "GRACE_CACHE": "grace",
     "CUDA_CACHE_PATH": "cuda",
     "NUMBA_CACHE_DIR": "numba",
 }
@@ -59,7 +67,17 @@ NUMBER_CHANGING = (
     "NVIDIA_TF32_OVERRIDE",
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
     "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "XLA_FLAGS",
+    "TF_XLA_FLAGS",
+    "TF_ENABLE_AUTO_MIXED_PRECISION",
+    "TF_ENABLE_AUTO_MIXED_PRECISION_GRAPH_REWRITE",
+    "TF_ENABLE_CUBLAS_TENSOR_OP_MATH_FP32",
+    "TF_ENABLE_CUDNN_TENSOR_OP_MATH_FP32",
 )
+# Weights are on the disk before a job starts: a model has no use for a user's token.
+TOKENS = ("HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN", "HUGGINGFACEHUB_API_TOKEN")
 
 
 def set_environment(threads: int, *, in_container: bool) -> None:
@@ -78,9 +96,9 @@ def set_environment(threads: int, *, in_container: bool) -> None:
     WorkerError
         There is no folder for temporary files.
     """
-    for name in NUMBER_CHANGING:
+    for name in (*NUMBER_CHANGING, *TOKENS):
         os.environ.pop(name, None)
-    os.environ.update(OFFLINE)
+    os.environ.update(OFFLINE | TENSORFLOW)
     os.environ.update(dict.fromkeys(THREADS, str(threads)))
     cache = cache_folder()
     for name, folder in CACHES.items():

@@ -31,14 +31,21 @@ DISTRIBUTIONS = ("sevenn", "e3nn", "torch")
 IMPORTS = ("torch", "sevenn.calculator")
 FRAMEWORK = "torch"
 DTYPES = ("float32",)
-HOSTS = ("github.com", "huggingface.co")
+HOSTS = ("github.com",)
 
-# names that ship in the wheel, and their constants in `sevenn._const`; the package would download any other
+# names and their constants in `sevenn._const`: those that ship in the wheel, and those that the package downloads
 BUNDLED = {
     "7net-0": "SEVENNET_0_11Jul2024",
     "7net-0_22may2024": "SEVENNET_0_22May2024",
     "7net-l3i5": "SEVENNET_l3i5",
     "7net-mf-0": "SEVENNET_MF_0",
+}
+FETCHED = {
+    "7net-mf-ompa": "SEVENNET_MF_ompa",
+    "7net-omat": "SEVENNET_omat",
+    "7net-omni": "SEVENNET_omni",
+    "7net-omni-i8": "SEVENNET_omni_i8",
+    "7net-omni-i12": "SEVENNET_omni_i12",
 }
 # the model's own order is xx yy zz xy yz zx, and its sign is that of a pressure
 _TO_ASE = [0, 1, 2, 4, 5, 3]
@@ -93,17 +100,19 @@ class SevenNet:
             output = self.single.model(joined.to(self.single.device))
         finally:
             self.single.model.set_is_batch_data(False)
-        energies = output[key.PRED_TOTAL_ENERGY].detach().cpu().numpy().reshape(-1)
         ends = np.cumsum([len(atoms) for atoms in batch])[:-1]
+        # summed here, as the network's own sum over a batch loses digits of single precision with every atom
+        energies = [
+            part.sum(dtype=np.float64)
+            for part in np.split(output[key.ATOMIC_ENERGY].detach().cpu().numpy().reshape(-1), ends)
+        ]
         forces = np.split(output[key.PRED_FORCE].detach().cpu().numpy(), ends)
         stresses = -output[key.PRED_STRESS].detach().cpu().numpy()[:, _TO_ASE]
         return [Result(float(e), f, s) for e, f, s in zip(energies, forces, stresses, strict=True)]
 
 
 def load(model: Model, device: str, dtype: str) -> SevenNet:  # noqa: ARG001 - DTYPES has one entry
-    """Load a checkpoint.
-
-    Checkpoints of this family are pickles: a file from a stranger runs the stranger's code.
+    """Load a checkpoint without running code from it.
 
     Raises
     ------
@@ -116,6 +125,7 @@ def load(model: Model, device: str, dtype: str) -> SevenNet:  # noqa: ARG001 - D
 
     modal = model.options.get("modal")
     try:
+        _require_harmless(file)  # the package unpickles whatever there is
         single = SevenNetCalculator(model=str(file), device=device, modal=modal)
     except Exception as error:
         if isinstance(error, ValueError) and "modal" in str(error):  # missing or unknown; the message lists them
@@ -124,6 +134,29 @@ def load(model: Model, device: str, dtype: str) -> SevenNet:  # noqa: ARG001 - D
     if modal and single.modal is None:  # the package only warns
         raise WorkerError(f"{model.name}: this checkpoint has no modals, and {modal!r} was asked for")
     return SevenNet(single, sha256(file))
+
+
+def _require_harmless(file: Path) -> None:
+    """Unpickle a checkpoint with nothing but numbers, texts and arrays allowed; raise whatever that raises."""
+    import torch
+
+    multiarray = np._core.multiarray  # noqa: SLF001 - the name that arrays are pickled by
+    numeric = {type(np.dtype(code)) for code in np.typecodes["All"] if code != "O"}
+    harmless = [np.ndarray, np.dtype, *numeric]
+    for old in ("numpy.core.multiarray", "numpy._core.multiarray"):  # before numpy 2, and since
+        harmless += [(multiarray._reconstruct, f"{old}._reconstruct"), (multiarray.scalar, f"{old}.scalar")]  # noqa: SLF001
+    with torch.serialization.safe_globals(harmless):
+        torch.load(file, map_location="cpu", weights_only=True)
+
+
+def fetch(name: str, folder: Path) -> Path:
+    """Download a checkpoint with the package's own code, which by itself would put it beside its own files."""
+    from sevenn import _const, util
+
+    if name not in FETCHED:
+        raise WorkerError(f"sevenn has no weights {name!r} to download, only {', '.join(FETCHED)}")
+    place = getattr(_const, FETCHED[name])
+    return Path(util.download_checkpoint(str(folder / Path(place).name), _const.CHECKPOINT_DOWNLOAD_LINKS[place]))
 
 
 def _checkpoint(model: Model) -> Path:

@@ -1,0 +1,1 @@
+"""What the findings of `python -m worker.check` are worth."""

@@ -1,0 +1,101 @@
+"""Check one model in its image: what is needed, one process, its findings."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from subprocess import TimeoutExpired
+from typing import TYPE_CHECKING, Any
+
+from mira_cli.checking.judge import Verdict, judge
+from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.files import read_json
+from mira_cli.images import enter
+from mira_cli.images.prepare import prepare
+from mira_cli.images.recipe import find, pinned_versions
+from mira_cli.planning.plan import HOST
+from mira_cli.planning.resolve import resolve_models
+from mira_cli.planning.weights import locate, refuse_strangers, worker_model
+
+if TYPE_CHECKING:
+    from mira_cli.catalogue.rows import Catalogue, Model
+    from mira_cli.config import RunConfig
+    from mira_cli.images.prepare import ReadyImage
+    from mira_cli.images.recipe import Runtime
+    from mira_cli.planning.machine import Machine
+    from mira_cli.planning.resolve import ResolvedModel
+    from mira_cli.planning.weights import Weights
+
+TIMEOUT_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model that can be checked here."""
+
+    model: ResolvedModel
+    image: ReadyImage | None
+    weights: Weights | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of one model: verdicts, or one reason why there are none."""
+
+    model: str
+    status: str  # ok, failed, skipped
+    verdicts: list[Verdict] = field(default_factory=list)
+    reason: str | None = None
+    findings: dict[str, Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, JSON-ready."""
+        return asdict(self)
+
+
+def subject(name: str, row: Model, catalogue: Catalogue, config: RunConfig, runtime: Runtime) -> Subject:
+    """Find what a check needs, without building or fetching anything.
+
+    Raises
+    ------
+    MiraError
+        The image is not built, the weights are not here or not trusted, or the model does not run in this precision.
+    """
+    image = catalogue.families[row.family].image
+    versions = pinned_versions(find([image])[0]) if image != HOST else {"ase": version("ase")}
+    (model,) = resolve_models({name: row}, catalogue, config, {image: versions})
+    refuse_strangers([model], catalogue, trusted=config.trust_checkpoints)
+    ready = None if image == HOST else prepare([image], runtime, build=False)[image]
+    weights = locate(model)
+    if row.checkpoint.fetch and weights is None:
+        raise EnvironmentNotReadyError(f"weights of {name} are not here", hint=f"`mira weights fetch {name}`")
+    return Subject(model, ready, weights)
+
+
+def check(what: Subject, *, device: str, machine: Machine) -> Report:
+    """Run the check in a process of its own and judge it; a process that dies is a failed check."""
+    name, weights = what.model.name, what.weights
+    request = {"model": worker_model(what.model, weights), "device": device, "gpus": machine.gpus}
+    with tempfile.TemporaryDirectory(prefix="mira-check-") as folder:
+        asked, answer = Path(folder) / "request.json", Path(folder) / "findings.json"
+        asked.write_text(json.dumps(request), encoding="utf-8")
+        folders = {Path(folder): True} | ({weights.path: False} if weights else {})
+        words = [str(asked), str(answer), "--threads", "1"]  # few atoms: threads would only wait for each other
+        try:
+            done = enter.run_module(what.image, "check", words, folders=folders, timeout_s=TIMEOUT_S)
+        except TimeoutExpired:
+            return Report(name, "failed", reason=f"not finished after {TIMEOUT_S / 60:.0f} min")
+        findings = read_json(answer)
+    if done.returncode or findings is None:
+        return Report(name, "failed", reason=_last_words(done.stderr) or f"exit code {done.returncode}, without a word")
+    verdicts = judge(findings, what.model.row.family)
+    status = "failed" if any(verdict.status == "failed" for verdict in verdicts) else "ok"
+    return Report(name, status, verdicts, findings=findings)
+
+
+def _last_words(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return lines[-1].removeprefix("worker: error: ") if lines else ""

@@ -1,0 +1,124 @@
+"""One check from the import of the model to its findings."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from worker import device, families, provenance
+from worker.check import agreement, gradients, promises, structures, symmetries
+from worker.check.measures import Row
+from worker.errors import WorkerError, sentence
+from worker.probe import facts
+from worker.session import import_family, load_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ase import Atoms
+
+    from worker.families.base import Potential
+    from worker.job import Job, Model
+
+GRADIENTS = (gradients.forces, gradients.stress)
+SYMMETRIES = (
+    symmetries.rotation,
+    symmetries.translation,
+    symmetries.permutation,
+    symmetries.cell,
+    symmetries.supercell,
+)
+
+
+def check(job: Job, threads: int) -> dict[str, Any]:
+    """Load the model of a job and measure everything; JSON-ready.
+
+    Raises
+    ------
+    WorkerError
+        It cannot be loaded.
+    """
+    begin = time.perf_counter()
+    family = families.find(job.model.family)
+    if job.model.dtype not in family.DTYPES:
+        raise WorkerError(f"{job.model.name} computes in {', '.join(family.DTYPES)}, not in {job.model.dtype}")
+    lease = device.reserve(job, family.FRAMEWORK)  # kept until the process ends
+    import_family(family)
+    chosen = device.choose(job.device, family.FRAMEWORK, threads)
+    potential = load_model(family, job.model, chosen)
+    loaded = time.perf_counter()
+    doubles = potential.dtype == "float32" and "float64" in family.DTYPES
+    findings = {"facts": facts(potential), **measure(job.model, potential, few_slopes=doubles)}
+    if doubles:
+        # the formulas themselves, without the noise of single precision; not beside the other, since some families
+        # change the precision of the whole process
+        del potential
+        gc.collect()
+        double = load_model(family, replace(job.model, dtype="float64"), chosen)
+        given = structures.choose(known_to(job.model, double), charged=double.takes_charge)
+        findings["rows"] += [asdict(row) for row in _each(GRADIENTS, double, given)]
+    return {
+        **findings,
+        "device": chosen.id,
+        "device_name": chosen.name,
+        "packages": provenance.packages(family.DISTRIBUTIONS),
+        "load_s": round(loaded - begin, 2),
+        "check_s": round(time.perf_counter() - loaded, 2),
+        "gpu": lease.gpu if lease else None,
+    }
+
+
+def measure(model: Model, potential: Potential, *, few_slopes: bool = False) -> dict[str, Any]:
+    """Measure a loaded model.
+
+    Parameters
+    ----------
+    model, potential
+        What the catalogue says about the model, and the model.
+    few_slopes
+        Take slopes of the energy, the slow part, of two structures only.
+
+    Returns
+    -------
+    dict
+        `rows` (see `Row`), `records` (see `promises.recorded`), `changed_inputs`; JSON-ready.
+    """
+    known = known_to(model, potential)
+    given = structures.choose(known, charged=potential.takes_charge)
+    sloped = {name: given[name] for name in ("triclinic", "molecule")} if few_slopes else given
+    rows = [
+        *_each(GRADIENTS, potential, sloped),
+        *_each((*SYMMETRIES, agreement.calculator), potential, given),
+        *_guarded("batch", "all", potential, lambda: agreement.batch(potential, given)),
+    ]
+    return {
+        "rows": [asdict(row) for row in rows],
+        "records": promises.recorded(model, potential, given | structures.extremes(known)),
+        "changed_inputs": agreement.changed_inputs(potential, given),
+    }
+
+
+def known_to(model: Model, potential: Potential) -> frozenset[int] | None:
+    """Atomic numbers that both the catalogue and the weights name; None if neither has a limit."""
+    limits = [limit for limit in (model.elements, potential.elements) if limit is not None]
+    return frozenset.intersection(*limits) if limits else None
+
+
+def _each(measures: Iterable[Callable[..., list[Row]]], potential: Potential, given: dict[str, Atoms]) -> list[Row]:
+    rows = []
+    for take in measures:
+        for case, atoms in given.items():
+            rows += _guarded(take.__name__, case, potential, lambda t=take, c=case, a=atoms: t(potential, c, a))
+    return rows
+
+
+def _guarded(name: str, case: str, potential: Potential, take: Callable[[], list[Row]]) -> list[Row]:
+    """Take a measure; an error is a finding too, and the others go on."""
+    try:
+        return take()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
+        print(f"worker.check: {name}, {case}: {sentence(error)}", file=sys.stderr, flush=True)
+        return [Row(name, case, "", None, dtype=potential.dtype, error=sentence(error))]
