@@ -94,7 +94,7 @@ def charge_and_spin(atoms: Atoms) -> tuple[float, float]:
 
 
 def _checked(identifier: str, atoms: Atoms) -> Structure:
-    reason = _why_invalid(atoms)
+    reason = _why_invalid(atoms) or _why_coincident(atoms)
     if reason:
         return Structure(identifier, invalid=reason)
     return Structure(identifier, structure_hash(atoms), atoms, reference=_reference(atoms))
@@ -114,6 +114,29 @@ def _why_invalid(atoms: Atoms) -> str | None:
     # the measure of the periodic vectors: length, area or volume
     if len(periodic) and np.sqrt(max(np.linalg.det(periodic @ periodic.T), 0.0)) < 1e-6:
         return "periodic in a direction without a cell vector, or in a cell without volume"
+    return None
+
+
+def _why_coincident(atoms: Atoms) -> str | None:
+    """Name two atoms at one place, or on periodic images of it.
+
+    Many models answer with a finite number that means nothing. Places are compared on a grid of 0.001 Å, twice, the
+    second time shifted by half of it, so that rounding does not tell equal places apart.
+    """
+    periodic = np.asarray(atoms.cell)[atoms.pbc]
+    # the rows of the last factor complete the periodic vectors to a basis
+    others = np.linalg.svd(periodic)[2][len(periodic) :] if len(periodic) else np.eye(3)
+    basis = np.vstack([periodic, others])
+    steps = np.maximum(np.rint(np.linalg.norm(basis, axis=1) / 1e-3), 1.0)
+    places = np.linalg.solve(basis.T, atoms.positions.T).T * steps
+    for shift in (0.0, 0.5):
+        cells = np.rint(places + shift)
+        cells[:, : len(periodic)] %= steps[: len(periodic)]
+        order = np.lexsort(cells.T)
+        same = np.flatnonzero((cells[order[1:]] == cells[order[:-1]]).all(axis=1))
+        if len(same):
+            first, second = sorted(order[same[0] : same[0] + 2])
+            return f"atoms {first} and {second} (counted from 0) are at the same place"
     return None
 
 

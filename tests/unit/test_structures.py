@@ -217,3 +217,16 @@ def test_identity_ignores_minus_zero_and_labels_but_not_charge() -> None:
     assert structure_hash(other) == structure_hash(atoms)
     other.info["charge"] = 1
     assert structure_hash(other) != structure_hash(atoms)
+
+
+@pytest.mark.parametrize("pbc", [True, False, (True, True, False), (False, True, False)])
+@pytest.mark.parametrize("handed", [1, -1])
+def test_atoms_at_one_place_are_refused(tmp_path, pbc, handed) -> None:
+    skewed = np.array([[4.0, 0.3, 0.0], [1.0, 5.0, -0.2], [0.4, 0.0, 6.0]]) * handed
+    atoms = Atoms("Cu3", scaled_positions=[[0.1, 0.2, 0.3], [0.6, 0.5, 0.4], [0.6, 0.5, 0.9]], cell=skewed, pbc=pbc)
+    write(tmp_path / "a.traj", atoms)
+    atoms.positions[2] = atoms.positions[1] + (skewed[1] if atoms.pbc[1] else 0) + 1e-9
+    write(tmp_path / "b.traj", atoms)
+    found = read(tmp_path, tmp_path / "a.traj", tmp_path / "b.traj")
+    assert found["a.traj#0"]["invalid"] is None
+    assert found["b.traj#0"]["invalid"] == "atoms 1 and 2 (counted from 0) are at the same place"
