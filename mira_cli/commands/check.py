@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mira_cli import console
+from mira_cli.console import count
 from mira_cli.errors import ExitCode, MiraError
 
 if TYPE_CHECKING:
@@ -94,11 +95,12 @@ def _reports(
                 raise
             ready[name] = error
     machine, reports = this_machine(device=config.device, cluster=False), []
-    for number, (name, what) in enumerate(ready.items(), 1):
+    subjects = [name for name, what in ready.items() if not isinstance(what, MiraError)]
+    for name, what in ready.items():
         if isinstance(what, MiraError):
             reports.append(run.Report(name, "skipped", reason=", ".join(filter(None, (what.message, what.hint)))))
             continue
-        console.say(f"checking {name} ({number} of {len(ready)})")
+        console.say(f"checking {name} ({subjects.index(name) + 1} of {len(subjects)})")
         reports.append(run.check(what, device=config.device, machine=machine))
     return reports
 
@@ -124,7 +126,13 @@ def overview(reports: list[Report]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("model", "verdict", *MEASURES):
         table.add_column(column, no_wrap=column == "model", overflow="fold")
+    skipped = [report for report in reports if report.status == "skipped"]
+    if skipped:
+        console.say(f"{count(len(skipped), 'model')} skipped, as their image or their weights are not here:")
+        console.lines(f"{report.model}: {report.reason}" for report in skipped)
     for report in reports:
+        if report in skipped:
+            continue
         cells = [_coloured(v.status, _number(v) or v.status) for v in report.verdicts]
         if not cells and report.reason:
             console.say(f"{report.model} {report.status}: {report.reason}")
