@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mira_cli import paths
 from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.files import content_sha256
 from mira_cli.images import recipe, record
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def check(sif: Path, wanted_recipe: str) -> record.BuildRecord:
             raise EnvironmentNotReadyError(f"{sif} has no record that it was built from this recipe", hint=hint)
         if state.st_size == found.bytes and state.st_mtime_ns == found.mtime_ns:
             return found
-        if state.st_size != found.bytes or sha256(sif) != found.sha256:
+        if state.st_size != found.bytes or content_sha256(sif) != found.sha256:
             raise EnvironmentNotReadyError(f"{sif} is not the image that was built: its content has changed", hint=hint)
     except OSError as error:
         raise EnvironmentNotReadyError(f"cannot read {sif}: {error.strerror}", hint=hint) from error
@@ -129,12 +129,6 @@ def check(sif: Path, wanted_recipe: str) -> record.BuildRecord:
     with suppress(OSError):  # a shared cache may be read-only
         record.write(sidecar(sif), found)
     return found
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file's content, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def contained(action: Literal["exec", "test"], sif: Path, *command: str) -> subprocess.CompletedProcess[str]:

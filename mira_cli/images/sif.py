@@ -16,6 +16,7 @@ import uv
 
 from mira_cli import paths
 from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.files import content_sha256
 from mira_cli.images import apptainer, bootstrap, building, recipe, record, site, torch_backend
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _build(
         seconds=round(time.monotonic() - began, 1),
         bytes=state.st_size,
         versions=apptainer.describe(new) if target.name != "base" else {},
-        sha256=apptainer.sha256(new),
+        sha256=content_sha256(new),
         mtime_ns=state.st_mtime_ns,
     )
     target.final.parent.mkdir(exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.files import content_sha256
 from mira_cli.images import apptainer, prepare, recipe, venv
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def verify(image: Image, runtime: Runtime) -> dict[str, Any]:
 
 def _sif_problems(image: Image, sha256: str | None) -> list[str]:
     path = apptainer.sif_path(image)
-    return [] if apptainer.sha256(path) == sha256 else [f"the content of {path} has changed since it was built"]
+    return [] if content_sha256(path) == sha256 else [f"the content of {path} has changed since it was built"]
 
 
 def _version_problems(image: Image, runtime: Runtime) -> list[str]:

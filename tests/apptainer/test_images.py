@@ -17,6 +17,7 @@ from rich.console import Console
 from mira_cli import console, paths
 from mira_cli.commands import images as command
 from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.files import content_sha256
 from mira_cli.images import apptainer, licences, prepare, recipe, record, sif, verification
 from tests import tiny_image
 
@@ -144,7 +145,7 @@ def test_what_is_built_is_ready_and_not_built_again(
     assert "building image tiny for apptainer" in said
     assert "image tiny is ready" in said
     assert ready.versions["tiny"] == "1.0"
-    assert ready.sha256 == apptainer.sha256(ready.sif)
+    assert ready.sha256 == content_sha256(ready.sif)
     assert run_in(ready.sif, "python", "-c", "import tiny; print(tiny.ANSWER)") == "42\n"
     assert list((ready.sif.parents[1] / "building").glob("tiny-*/")) == []
     assert prepare.prepare(["tiny"], "apptainer", build=False)["tiny"] == ready

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
+from ase.build import bulk
 from ase.data import covalent_radii
 
 from worker.check.structures import choose, extremes
 
 BOX_ANG = 30.0
 # crystals whose answer has a stress
-PERIODIC = {"elemental", "compound", "triclinic", "left-handed", "skewed", "unwrapped", "one atom"}
+PERIODIC = {"elemental", "compound", "triclinic", "left-handed", "skewed", "unwrapped", "one atom", "rock salt"}
 
 
 def good(known: frozenset[int] | None, *, takes_charge: bool) -> dict[str, tuple[Atoms, Atoms]]:
@@ -36,6 +37,8 @@ def good(known: frozenset[int] | None, *, takes_charge: bool) -> dict[str, tuple
         "molecule": (changed(molecule, positions=molecule.positions - 9e3), boxed(molecule)),
         "isolated atom": (alone, boxed(alone)),
     }
+    if known is None or {11, 17} <= known:
+        pairs["rock salt"] = (rock_salt(), rock_salt())
     if takes_charge:
         for pair in pairs.values():
             for atoms in pair:
@@ -56,6 +59,13 @@ def bad(known: frozenset[int] | None, *, takes_charge: bool) -> dict[str, Atoms]
         "unknown element": extremes(known).get("unknown element", Atoms("X", cell=[4, 4, 4], pbc=True)),
     }
     return trouble if takes_charge else trouble | {"charged": changed(molecule, info={"charge": 1.0})}
+
+
+def rock_salt() -> Atoms:
+    """The structure that stored energies are of: it never changes."""
+    atoms = bulk("NaCl", "rocksalt", a=5.64)
+    atoms.rattle(0.05, seed=1)
+    return atoms
 
 
 def large(known: frozenset[int] | None, *, takes_charge: bool) -> tuple[Atoms, Atoms]:

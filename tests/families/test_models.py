@@ -11,6 +11,17 @@ MODELS = tuple(
     for name, row in built_in().models.items()
     if row.checkpoint.bundled and built_in().families[row.family].image != "host"
 )
+# total energies of `cases.rock_salt` in eV, from the packages' own calculators (sevenn 0.13.0, chgnet 0.4.2)
+STORED_EV = {
+    "sevennet-0": -6.74516,
+    "sevennet-0-22may2024": -6.74012,
+    "sevennet-l3i5": -6.75130,
+    "sevennet-mf-0-pbe": -6.75093,
+    "sevennet-mf-0-r2scan": -13.76326,
+    "chgnet-0.3.0": -7.31607,
+    "chgnet-0.2.0": -7.35694,
+    "chgnet-r2scan": -13.72442,
+}
 
 
 @pytest.fixture(params=MODELS)
@@ -26,6 +37,11 @@ def one(findings_of, name: str) -> dict:
 
 def test_records_agree_with_the_familys_own_calculator(examined):
     assert list(contract.disagreements(examined)) == []
+
+
+def test_energies_are_those_on_record(examined):
+    stored_ev = STORED_EV[examined["model"]["name"]]
+    assert examined["records"]["rock salt"]["energy_ev"] == pytest.approx(stored_ev, abs=2e-5)
 
 
 def test_trouble_gets_a_status_and_no_number(examined):
