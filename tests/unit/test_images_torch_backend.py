@@ -116,7 +116,6 @@ def test_all_other_pins_hold(project: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.undo()
     monkeypatch.setenv("MIRA_CACHE", str(project / "cache"))
     monkeypatch.setattr("mira_cli.images.building.Workshop.run", run)
-    monkeypatch.setattr(venv, "_install", lambda *_: pytest.skip("resolved, and that is all"))
     (image,) = torch_backend.retarget(recipe.find(["mattersim"]), "cu126")
     with torch_backend.building.workshop("x") as shop:
         torch_backend.resolve(image, shop, lambda _: None)
