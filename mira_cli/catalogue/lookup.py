@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import yaml
 from pydantic import ValidationError
 
-from mira_cli.catalogue.rows import Catalogue, Model
+from mira_cli.catalogue.rows import Catalogue, Checkpoint, Model
 from mira_cli.checkpoints.spec import check_looks, is_spec, read_spec
 from mira_cli.errors import InputError, UsageError
 
@@ -45,7 +45,8 @@ def load_catalogue(models_files: Iterable[Path] = ()) -> Catalogue:
     catalogue = built_in()
     for file in models_files:
         rows = read_models_file(file)
-        taken = [name for name in rows.models if name in all_names(catalogue)]
+        known = {*all_names(catalogue), *catalogue.refused}
+        taken = [name for name in all_names(rows) if name in known]
         if taken:
             raise InputError(f"`{file}` redefines `{taken[0]}`", hint="give it another name")
         lost = [m.family for m in rows.models.values() if m.family not in catalogue.families]
@@ -63,7 +64,7 @@ def read_models_file(file: Path) -> Catalogue:
         data = _read_yaml(file)
         if not isinstance(data, dict) or set(data) != {"models"}:
             raise InputError(f"`{file}` must hold one mapping, `models:`", hint=EXAMPLE_ROW)
-        return Catalogue.model_validate(data)
+        return _with_absolute_paths(Catalogue.model_validate(data), file.absolute().parent)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
         raise InputError(f"cannot read the models file `{file}`: {reason}", hint=EXAMPLE_ROW) from error
@@ -71,6 +72,19 @@ def read_models_file(file: Path) -> Catalogue:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise InputError(f"`{file}`: {where}: {first['msg']}", hint=EXAMPLE_ROW) from error
+
+
+def _with_absolute_paths(rows: Catalogue, folder: Path) -> Catalogue:
+    """Paths of weights start at the folder of their file."""
+    models = {
+        name: row.model_copy(
+            update={"checkpoint": Checkpoint(path=str(folder / Path(row.checkpoint.path).expanduser()))}
+        )
+        if row.checkpoint.path
+        else row
+        for name, row in rows.models.items()
+    }
+    return rows.model_copy(update={"models": models})
 
 
 def all_names(catalogue: Catalogue) -> dict[str, str]:
@@ -108,7 +122,7 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
         if name.lower() in catalogue.refused:
             raise UsageError(f"`{name}` {catalogue.refused[name.lower()]}", hint="`mira models` lists all names")
         if name.lower() not in known:
-            near = get_close_matches(name.lower(), [*known, *catalogue.refused], n=3, cutoff=0.5)
+            near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
             hint = "did you mean " + " or ".join(f"`{n}`" for n in near) + "? " if near else ""
             raise UsageError(f"unknown model `{name}`", hint=f"{hint}`mira models` lists all names")
         found[known[name.lower()]] = catalogue.models[known[name.lower()]]

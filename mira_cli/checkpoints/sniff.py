@@ -6,6 +6,7 @@ import io
 import json
 import pickletools
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,9 @@ def look(place: Path) -> Looks:
     OSError
         It cannot be read.
     """
-    return _folder(place) if place.is_dir() else _file(place)
+    if place.is_dir():
+        return _folder(place)
+    return _file(place) if place.is_file() else Looks(None, "neither a file nor a folder")
 
 
 def _folder(place: Path) -> Looks:
@@ -46,8 +49,8 @@ def _folder(place: Path) -> Looks:
         return Looks("grace", "a TensorFlow SavedModel")
     if {"model.json", "model.pt", "state.pt"} <= names:
         try:
-            kind = json.loads((place / "model.json").read_text(encoding="utf-8"))["@class"]
-        except (ValueError, KeyError, TypeError, UnicodeDecodeError):
+            kind = json.loads((place / "model.json").read_bytes())["@class"]
+        except (OSError, ValueError, KeyError, TypeError):
             kind = ""
         return Looks("matgl", f"a MatGL model ({kind})" if kind else "a MatGL model")
     if "model.yaml" in names and any(name.endswith(".index") for name in names):
@@ -74,7 +77,7 @@ def _file(place: Path) -> Looks:
                 return Looks(None, "a PyTorch checkpoint too large to look into")
             raw = archive.read(pickled)
         return _pickle(_names(raw))
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError):
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError):  # encrypted is a RuntimeError
         return Looks(None, "a damaged PyTorch checkpoint")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ def absolute_spec(name: str, folder: Path) -> str:
     if not (found := _SPEC.fullmatch(name)):
         return name
     query = f"?{found['query']}" if found["query"] else ""
-    return f"{found['family']}:{folder.absolute() / Path(found['path']).expanduser()}{query}"
+    return f"{found['family']}:{os.path.normpath(folder.absolute() / Path(found['path']).expanduser())}{query}"
 
 
 def read_spec(name: str, catalogue: Catalogue) -> tuple[str, Model]:
@@ -41,7 +42,7 @@ def read_spec(name: str, catalogue: Catalogue) -> tuple[str, Model]:
     """
     found = _SPEC.fullmatch(name)
     assert found is not None
-    key, place = found["family"].lower(), Path(found["path"]).expanduser().absolute()
+    key, place = found["family"].lower(), Path(os.path.normpath(Path(found["path"]).expanduser().absolute()))
     families = {name: f for name, f in catalogue.families.items() if f.image != "host"}
     if key not in families:
         raise UsageError(f"`{name}` names the unknown family `{key}`", hint=f"families: {', '.join(families)}")
@@ -93,7 +94,7 @@ def check_looks(place: Path, family: str, catalogue: Catalogue) -> None:
         raise InputError(f"cannot read `{place}`: {error.strerror}", hint="check its permissions") from error
     if looks.family == family:
         return
-    what = f"`{place}` is not a {title} checkpoint: it looks like {looks.why}"
+    what = f"`{place}` is no checkpoint of {title}: it looks like {looks.why}"
     if looks.family in catalogue.families:
         raise UsageError(what, hint=f"did you mean `{looks.family}:{place}`?")
     raise UsageError(what, hint="name the file that the family's own calculator would be given")

@@ -128,6 +128,7 @@ def verify(
 def import_(
     path: Annotated[Path, typer.Argument(help="A file, a folder, or (a part of) another machine's store.")],
     name: Annotated[str | None, typer.Option("--model", help="Model whose weights these are.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is here.")] = False,
     runtime: Wanted = "auto",
     models_file: ModelsFile = None,
 ) -> None:
@@ -142,11 +143,11 @@ def import_(
     if places := bring.copies(path) if path.is_dir() else []:
         if name:
             raise UsageError(f"`{path}` says itself what it is", hint=f"`mira weights import {path}`")
-        stored = [found for place in places if (found := bring.import_copy(place, known))]
+        stored = [found for place in places if (found := bring.import_copy(place, known, force=force))]
     else:
         aliases = [(alias, model) for model, row in catalogue.models.items() for alias in row.aliases]
         unit = _only(name, catalogue) if name else bring.guess(path, known, aliases)
-        stored = [bring.import_files(path, unit, _trial(unit, catalogue, runtime))]
+        stored = [bring.import_files(path, unit, _trial(unit, catalogue, runtime), force=force)]
     for one in stored:
         console.say(f"weights {one.manifest.family} {one.manifest.name} are here: {one.path}, sha256 {one.sha256}")
 

@@ -6,7 +6,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from mira_cli.images.enter import WORKER_IN_IMAGE, bind
+from mira_cli.images.enter import WORKER_IN_IMAGE, mount
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,5 +51,5 @@ def apptainer_args(assets: Path, weights: Sequence[Path] = ()) -> str:
     `--nv` is harmless without a GPU; the worker's code is bound read-only, so that a change of it rebuilds no image,
     and so are weights that are not in the image.
     """
-    binds = [bind(assets / "workflow", WORKER_IN_IMAGE), *(bind(path, path) for path in dict.fromkeys(weights))]
-    return shlex.join(["--nv", *(word for one in binds for word in ("--bind", one))])
+    mounts = [mount(assets / "workflow", WORKER_IN_IMAGE), *(mount(path, path) for path in dict.fromkeys(weights))]
+    return shlex.join(["--nv", *(word for words in mounts for word in words)])

@@ -21,10 +21,10 @@ WORKER_IN_IMAGE = "/mira/workflow"
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HUGGINGFACE_TOKEN", "HUGGINGFACEHUB_API_TOKEN")
 
 
-def bind(source: Path | str, target: Path | str, *, writable: bool = False) -> str:
-    """Write a bind as Apptainer reads it."""
-    here, there = (str(place).replace(",", "\\,").replace(":", "\\:") for place in (source, target))
-    return f"{here}:{there}" if writable else f"{here}:{there}:ro"
+def mount(source: Path | str, target: Path | str, *, writable: bool = False) -> list[str]:
+    """Options that bind a place; in this form, unlike `--bind`, paths may hold commas and colons."""
+    here, there = (str(place).replace('"', '""') for place in (source, target))
+    return ["--mount", f'type=bind,"source={here}","destination={there}"' + ("" if writable else ",ro")]
 
 
 def command(
@@ -43,9 +43,9 @@ def command(
     own = ["-m", f"worker.{module}", *arguments]
     if image is None or image.sif is None:
         return [image.python if image else sys.executable, *own]
-    binds = {bind(paths.assets() / "workflow", WORKER_IN_IMAGE): None}
-    binds |= {bind(folder, folder, writable=writable): None for folder, writable in folders.items()}
-    options = ["--nv", "--no-home", *(word for one in binds for word in ("--bind", one))]
+    options = ["--nv", "--no-home", *mount(paths.assets() / "workflow", WORKER_IN_IMAGE)]
+    for folder, writable in folders.items():
+        options += mount(folder, folder, writable=writable)
     if folders:
         options += ["--pwd", str(next(iter(folders)))]
     if not network:

@@ -104,7 +104,7 @@ def _why(model: ResolvedModel, run: RunDirectory, *, anything: bool, sources: ob
     if anything:
         return "structures are new"
     folder = run.records(model.slug, model.key).parent
-    return "its settings or its package have changed" if folder.is_dir() else "model is new"
+    return "its weights, its settings or its package have changed" if folder.is_dir() else "model is new"
 
 
 def _fresh_id(job: str, model: ResolvedModel, run: RunDirectory, *, retry: bool) -> str:

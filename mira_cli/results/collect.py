@@ -88,7 +88,12 @@ def _why_missing(run: RunDirectory, slug: str) -> tuple[str, str]:
         log = run.logs / slug / f"{job}.log"
         if log.is_file() and not run.done(slug, job).exists():
             words = last_words(log)
-            return "failed", f"job failed: {words}" if words else "job died without a message (killed, out of memory)"
+            return (
+                "failed",
+                f"job failed: {words}"
+                if words
+                else "job died without a message (killed or out of memory, or its image did not start: see logs/snakemake.log)",
+            )
     return "not_computed", "not computed yet"
 
 

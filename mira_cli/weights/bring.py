@@ -82,13 +82,15 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def import_copy(place: Path, units: Sequence[Unit]) -> Stored | None:
+def import_copy(place: Path, units: Sequence[Unit], *, force: bool = False) -> Stored | None:
     """Take a unit of another machine's store, if its files are those of its manifest; None if no model uses it.
 
     Raises
     ------
     EnvironmentNotReadyError
         They are not, or the store cannot be written to.
+    UsageError
+        Others are here already, and `force` is false.
     """
     brought = store.read(place)
     if brought is None:
@@ -97,6 +99,10 @@ def import_copy(place: Path, units: Sequence[Unit]) -> Stored | None:
     if (told.family, told.name) not in {(unit.family, unit.name) for unit in units}:
         console.warn(f"no model uses {told.family} {told.name}: {place} is left out")
         return None
+    here = None if force else store.find(told.family, told.name)
+    if here and here.sha256 == told.sha256:
+        return here
+    _refuse_replacing(here)
     with _workshop(told.family, told.name, place) as shop:
         shutil.copytree(place / store.FILES, staged(shop), dirs_exist_ok=True, copy_function=shutil.copyfile)
         if problems := store.verify(store.Stored(staged(shop).parent, told)):
@@ -105,14 +111,17 @@ def import_copy(place: Path, units: Sequence[Unit]) -> Stored | None:
         return settle(shop, told.family, told.name, told.main, origin)
 
 
-def import_files(path: Path, unit: Unit, trial: Trial) -> Stored:
+def import_files(path: Path, unit: Unit, trial: Trial, *, force: bool = False) -> Stored:
     """Take a file or a folder as a unit, if it is of its family and, where that can be tried, loads.
 
     Raises
     ------
     EnvironmentNotReadyError
         It is something else, does not load, or the store cannot be written to.
+    UsageError
+        Such weights are here already, and `force` is false.
     """
+    _refuse_replacing(None if force else store.find(unit.family, unit.name))
     with _workshop(unit.family, unit.name, path) as shop:
         if path.is_dir():
             shutil.copytree(path, staged(shop), dirs_exist_ok=True, copy_function=shutil.copyfile)
@@ -121,6 +130,11 @@ def import_files(path: Path, unit: Unit, trial: Trial) -> Stored:
         main = _main(staged(shop), path, unit)
         _check(shop, main, path, unit, trial)
         return settle(shop, unit.family, unit.name, main, Origin(how="imported", source=(str(path.absolute()),)))
+
+
+def _refuse_replacing(here: Stored | None) -> None:
+    if here:
+        raise UsageError(f"weights are here already: {here.path}", hint="with `--force` they are replaced")
 
 
 @contextmanager

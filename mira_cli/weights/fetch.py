@@ -110,6 +110,8 @@ def fetch_unit(unit: Unit, runtime: Runtime, *, force: bool = False) -> Stored:
                 what=f"fetching {unit.title}",
                 hint="free some space, or set MIRA_CACHE to a folder with more",
             )
+            if not force and store.folder(unit.family, unit.name).exists():
+                console.warn(f"the weights of {unit.title} here are not as they arrived: they are fetched again")
             stored = _download(shop, Errand(unit, image, token))
     except OSError as error:
         raise _refused(unit, error) from error

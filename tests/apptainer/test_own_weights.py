@@ -45,7 +45,7 @@ def tables(tmp_path_factory, mira) -> dict[str, list[dict[str, str]]]:
     slab.rattle(0.05, seed=2)
     write(top / "frames.traj", [crystal, slab, molecule("H2O")])
     (top / "run.yaml").write_text(
-        f"structures: frames.traj\nmodels: {[make(family, top / family) for family in FAMILIES]}\n"
+        f"structures: frames.traj\nmodels: {[make(family, top / f'{family}, d:x') for family in FAMILIES]}\n"
     )
     for runtime in ("venv", "apptainer"):
         words = ("run", top / "run.yaml", "--runtime", runtime, "--trust-checkpoint", "-o", top / runtime)

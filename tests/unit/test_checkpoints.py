@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mira_cli.catalogue.lookup import built_in, find_models
+from mira_cli.catalogue.lookup import built_in, find_models, load_catalogue
 from mira_cli.checkpoints.sniff import look
 from mira_cli.checkpoints.spec import absolute_spec, is_spec
 from mira_cli.config import absolute_paths, build_config
 from mira_cli.errors import InputError, UsageError
 from mira_cli.files import content_sha256
+from mira_cli.images.enter import mount
 from mira_cli.planning.resolve import ResolvedModel
 from mira_cli.planning.weights import refuse_strangers
 
@@ -86,6 +87,41 @@ def test_what_is_no_checkpoint(tmp_path) -> None:
     assert words["text"].why == words["cut"].why == "not a PyTorch checkpoint, or only a part of one"
     assert "TorchScript" in words["script"].why
     assert words["broken"].why == "a damaged PyTorch checkpoint"
+
+
+def test_odd_files_are_looked_at_in_vain(tmp_path) -> None:
+    import os
+    import struct
+
+    os.mkfifo(tmp_path / "pipe")
+    assert look(tmp_path / "pipe").why == "neither a file nor a folder"
+    raw = bytearray(torch_file(tmp_path / "good", bytes(range(256)) * 40).read_bytes())
+    with zipfile.ZipFile(tmp_path / "deflated", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(list(range(5000))))
+    broken = bytearray((tmp_path / "deflated").read_bytes())
+    broken[60:90] = b"\xff" * 30
+    (tmp_path / "deflated").write_bytes(broken)
+    encrypted = raw[:]
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        struct.pack_into("<H", encrypted, encrypted.index(signature) + offset, 1)
+    (tmp_path / "encrypted").write_bytes(encrypted)
+    for name in ("deflated", "encrypted"):
+        assert look(tmp_path / name).why == "a damaged PyTorch checkpoint"
+
+
+def test_a_path_in_a_models_file_starts_there(tmp_path) -> None:
+    chgnet_file(tmp_path)
+    row = "{title: t, family: chgnet, checkpoint: {path: my.pth.tar}}"
+    (tmp_path / "mine.yaml").write_text(f"models:\n  mine: {row}\n")
+    catalogue = load_catalogue([tmp_path / "mine.yaml"])
+    assert find_models(["mine"], catalogue)["mine"].checkpoint.path == str(tmp_path / "my.pth.tar")
+    (tmp_path / "mine.yaml").write_text(f"models:\n  uma-s-1p2p1: {row}\n")
+    with pytest.raises(InputError, match="redefines"):
+        load_catalogue([tmp_path / "mine.yaml"])
+
+
+def test_mounts_may_hold_commas_colons_and_quotes() -> None:
+    assert mount('/a,b:c "d"', "/x") == ["--mount", 'type=bind,"source=/a,b:c ""d""","destination=/x",ro']
 
 
 def test_a_path_is_a_model(tmp_path) -> None:

@@ -15,6 +15,7 @@ EXIT_FAILED = 1
 EXIT_DISK_FULL = 74  # EX_IOERR
 EXIT_LOCKED = 75  # EX_TEMPFAIL: another worker is at it
 
+_REFUSED_PICKLE = "Weights only load failed."
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # EFBIG: the file-size limit of the shell or the batch system, which a user meets as a full disk
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -53,7 +54,9 @@ def sentence(error: BaseException, *, limit: int = 300) -> str:
     limit
         Longest text in characters; the rest is cut off with an ellipsis.
     """
-    lines = _COLOUR.sub("", str(error)).strip().splitlines()
+    words = _COLOUR.sub("", str(error))
+    # torch goes on with advice to load the file in a way that runs the code in it
+    lines = words.partition(_REFUSED_PICKLE)[1].strip(". ").splitlines() or words.strip().splitlines()
     text = f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
     return text if len(text) <= limit else text[: limit - 1] + "…"
 

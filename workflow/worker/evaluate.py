@@ -150,7 +150,9 @@ def _answers(ask: Ask, batch: list[Prepared]) -> list[Result]:
 def _failed(failure: Failure, text: str) -> Outcome:
     if failure is Failure.OOM:
         return Outcome("oom", f"the structure alone does not fit into memory ({text})")
-    return Outcome("unsupported_property" if failure is Failure.UNSUPPORTED else "failed", text)
+    if failure is Failure.UNSUPPORTED:
+        return Outcome("unsupported_property", text.removeprefix("PropertyNotImplementedError: "))
+    return Outcome("failed", text)
 
 
 def _admit(structure: Structure, elements: frozenset[int] | None, potential: Potential) -> Prepared | Outcome:

@@ -106,6 +106,10 @@ def refusals(folder: Path) -> dict[str, tuple[dict, str]]:
     arguments = torch.load(foreign / "model.pt", weights_only=True)
     run = {"@class": "Popen", "@module": "subprocess", "init_args": {"args": ["touch", str(folder / "harm")]}}
     torch.save(arguments | {"model": run}, foreign / "model.pt")
+    # a class of MatGL's own that unpickles files from wherever it is told
+    reader = save(folder, "another class of MatGL", networks()["TensorNet"])
+    elsewhere = {"@class": "MGLDataset", "@module": "matgl.graph.data", "@model_version": 0, "init_args": {}}
+    torch.save(arguments | {"other": elsewhere}, reader / "model.pt")
     foreign_class = save(folder, "class of another package", networks()["TensorNet"])
     about = json.loads((foreign_class / "model.json").read_text())
     (foreign_class / "model.json").write_text(json.dumps(about | {"@module": "pathlib", "@class": "Path"}))
@@ -123,8 +127,12 @@ def refusals(folder: Path) -> dict[str, tuple[dict, str]]:
         "truncated model.pt": (model("mine", damaged["model.pt"]), "is not a MatGL checkpoint ("),
         "truncated state.pt": (model("mine", damaged["state.pt"]), "is not a MatGL checkpoint ("),
         "weights of another": (model("mine", mixed), "is not a MatGL checkpoint (RuntimeError: Checkpoint is incompat"),
-        "foreign code": (model("mine", foreign), "asks for subprocess, which is not part of MatGL"),
-        "foreign class": (model("mine", foreign_class), "asks for pathlib, which is not part of MatGL"),
+        "foreign code": (model("mine", foreign), "asks for subprocess.Popen, which no potential of MatGL is made of"),
+        "foreign class": (
+            model("mine", foreign_class),
+            "asks for pathlib.Path, which no potential of MatGL is made of",
+        ),
+        "another class of MatGL": (model("mine", reader), "asks for matgl.graph.data.MGLDataset, which no potential"),
         "not even a dict": (model("mine", folder / "list"), "is not a MatGL checkpoint ("),
         "unknown option": (model("mine", good) | {"options": {"head": "x"}}, "has no option head (has none)"),
         "bundled": (model("mine", good) | {"checkpoint": {"bundled": "M3GNet"}}, "ships no weights"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ase.calculators.calculator import PropertyNotImplementedError
 from ase.geometry import minkowski_reduce
 from ase.stress import full_3x3_to_voigt_6_stress
 
@@ -140,7 +141,7 @@ class FAIRChem:
 def _whole(atoms: Atoms, name: str, default: int) -> int:
     value = float(atoms.info.get(name, default))
     if abs(value - round(value)) > WHOLE_E:
-        raise ValueError(f"{name} is {value:g}, and this model takes whole numbers only")
+        raise PropertyNotImplementedError(f"{name} is {value:g}, and this model takes whole numbers only")
     return round(value)
 
 

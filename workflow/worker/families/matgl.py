@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -157,19 +158,28 @@ def _checked(model: Model) -> Path:
         raise WorkerError(f"{model.name}: {folder} is not a MatGL checkpoint, it lacks {', '.join(missing)}")
     try:
         about = json.loads((folder / "model.json").read_bytes())
-        kind, places = str(about["@class"]), {str(about["@module"])}
         arguments = torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
-        places |= {
-            str(value["@module"]) for value in arguments.values() if isinstance(value, dict) and "@module" in value
-        }
+        top = (about["@module"], about["@class"])
+        parts = {key: (value["@module"], value["@class"]) for key, value in arguments.items() if _names_a_class(value)}
     except Exception as error:
         raise WorkerError(f"{model.name}: {folder} is not a MatGL checkpoint ({sentence(error)})") from error
-    # MatGL instantiates whatever class the files name, from whatever module
-    if strange := sorted(place for place in places if place.partition(".")[0] != "matgl"):
-        raise WorkerError(f"{model.name}: {folder} asks for {', '.join(strange)}, which is not part of MatGL")
-    if kind != "Potential":
-        raise WorkerError(f"{model.name}: {folder} holds a {kind}, which predicts a property and is no potential")
+    # MatGL calls whatever class a file names with whatever arguments: only those of a potential are harmless
+    if not re.fullmatch(r"matgl\.[\w.]+", str(top[0])):
+        raise _strange(model, folder, top)
+    if top[1] != "Potential" or not re.fullmatch(r"matgl\.apps\._?pes\w*", top[0]):
+        raise WorkerError(f"{model.name}: {folder} holds a {top[1]}, which predicts a property and is no potential")
+    for key, (module, kind) in parts.items():
+        if key != "model" or kind not in MB_PER_ATOM or not re.fullmatch(r"matgl\.models(\._\w+)?", str(module)):
+            raise _strange(model, folder, (module, kind))
     return folder
+
+
+def _names_a_class(value: Any) -> bool:
+    return isinstance(value, dict) and {"@class", "@module"} <= value.keys()
+
+
+def _strange(model: Model, folder: Path, named: tuple[Any, Any]) -> WorkerError:
+    return WorkerError(f"{model.name}: {folder} asks for {named[0]}.{named[1]}, which no potential of MatGL is made of")
 
 
 def _reason(error: BaseException) -> str:
