@@ -79,7 +79,8 @@ def probe(model: ResolvedModel, weights: Weights, image: ReadyImage) -> dict[str
         done = enter.run_module(image, "probe", [str(asked), str(answer)], folders=folders, timeout_s=900)
         facts = read_json(answer)
     if facts is None:
-        raise UsageError(_why(done.stderr) or f"`{weights.path}` cannot be loaded: its process died", hint=_hint(model))
+        why = _why(done.stderr) or f"`{weights.path}` cannot be loaded: {_last_line(done.stderr)}"
+        raise UsageError(why, hint=_hint(model, why))
     write_json(known, facts)
     return dict(facts)
 
@@ -116,13 +117,16 @@ def _why(stderr: str) -> str:
     return said[-1] if said else ""
 
 
-def _hint(model: ResolvedModel) -> str:
-    if model.row.user_options and not model.options:
-        choices = ", ".join(f"`?{option}=…`" for option in model.row.user_options)
-        return (
-            f"choose with {choices} after the path, for example `{model.row.family}:PATH?{model.row.user_options[0]}=…`"
-        )
-    return f"`mira models check {model.row.family}:PATH` says more"
+def _last_line(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return lines[-1] if lines else "its process died without a word"
+
+
+def _hint(model: ResolvedModel, why: str) -> str:
+    options = [option for option in model.row.user_options if option in why]
+    if options:
+        return f"name it after the path, for example `{model.row.family}:PATH?{options[0]}=…`"
+    return "name the file or folder that the family's own calculator loads"
 
 
 def wanted_units(models: Iterable[ResolvedModel], catalogue: Catalogue) -> list[Unit]:

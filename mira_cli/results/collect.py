@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from mira_cli.run.directory import RunDirectory
 
 
+# a worker that starts says why it ends
+DIED = "job died without a message (killed, out of memory, or its image did not start: see logs/snakemake.log)"
+
+
 @dataclass(frozen=True)
 class ModelResults:
     """One model's records, with what the table says about the model."""
@@ -88,12 +92,7 @@ def _why_missing(run: RunDirectory, slug: str) -> tuple[str, str]:
         log = run.logs / slug / f"{job}.log"
         if log.is_file() and not run.done(slug, job).exists():
             words = last_words(log)
-            return (
-                "failed",
-                f"job failed: {words}"
-                if words
-                else "job died without a message (killed or out of memory, or its image did not start: see logs/snakemake.log)",
-            )
+            return "failed", f"job failed: {words}" if words else DIED
     return "not_computed", "not computed yet"
 
 
