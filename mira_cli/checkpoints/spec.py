@@ -94,7 +94,7 @@ def check_looks(place: Path, family: str, catalogue: Catalogue) -> None:
         raise InputError(f"cannot read `{place}`: {error.strerror}", hint="check its permissions") from error
     if looks.family == family:
         return
-    what = f"`{place}` is no checkpoint of {title}: it looks like {looks.why}"
+    what = f"`{place}` is no checkpoint of {title}: it {'looks like' if looks.family else 'is'} {looks.why}"
     if looks.family in catalogue.families:
         raise UsageError(what, hint=f"did you mean `{looks.family}:{place}`?")
     raise UsageError(what, hint="name the file that the family's own calculator would be given")
