@@ -92,17 +92,17 @@ def _counts(rows: list[dict[str, Any]], models: list[str], comparison: pa.Table)
 
 def _tell_references(rows: list[dict[str, Any]], models: list[str]) -> None:
     """Warn where energies of these models have different zeros, so that nobody subtracts them."""
-    for column, what in (
-        ("level_of_theory", "were trained on different levels of theory"),
-        ("energy_correction", "were trained on energies with different corrections"),
-        ("training_data", "were trained on different data, whose energies need not have one zero"),
+    for column, what, have in (
+        ("level_of_theory", "were trained on different levels of theory", "have"),
+        ("energy_correction", "were trained on energies with different corrections", "have"),
+        ("training_data", "were trained on different data", "may have"),
     ):
         known = {model: next(row[column] for row in rows if row["model"] == model) for model in models}
         groups = _groups({model: frozenset(value.split()) for model, value in known.items() if value})
         if len(groups) > 1:
             told = "; ".join(f"{' '.join(sorted(values))}: {', '.join(names)}" for values, names in groups)
             console.warn(
-                f"these models {what} ({told})",
+                f"these models {what} ({told}): their energies {have} different zeros",
                 hint="compare forces, stresses, and energy differences at one composition",
             )
             return  # the first difference is the largest
