@@ -185,6 +185,12 @@ def sha256(place: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def to_float64(tensor: Any) -> NDArray[Any]:
+    """Copy a torch tensor to the CPU as a float64 array."""
+    array: NDArray[Any] = tensor.detach().cpu().numpy().astype("float64")
+    return array
+
+
 def atoms_that_fit(device: str, *, on_cpu: int, gpu_mb_per_atom: float) -> int:
     """Choose a first batch size.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from worker.errors import WorkerError, sentence
-from worker.families.base import Result, atoms_that_fit, check_options, existing, sha256
+from worker.families.base import Result, atoms_that_fit, check_options, existing, sha256, to_float64
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +95,7 @@ class Mace:
 
         joined = Batch.from_data_list([self._graph(atoms) for atoms in batch]).to(self.single.device)
         output = self.network(joined.to_dict(), compute_stress=True)
-        energies, forces, stresses = (_array(output[name]) for name in ("energy", "forces", "stress"))
+        energies, forces, stresses = (to_float64(output[name]) for name in ("energy", "forces", "stress"))
         ends = np.cumsum([len(atoms) for atoms in batch])[:-1]
         return [
             Result(float(e), f, ((s + s.T) / 2)[_VOIGT])
@@ -216,7 +216,3 @@ def fetch(name: str, folder: Path) -> Path:
             getattr(models, loader)(variant, device="cpu", return_raw_model=True)
         (brought,) = (path for path in Path(scratch).rglob("*") if path.is_file())
         return Path(shutil.move(brought, folder / f"{variant or loader}.model"))
-
-
-def _array(tensor: Any) -> Any:
-    return tensor.detach().cpu().numpy().astype(np.float64)

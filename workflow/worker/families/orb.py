@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from worker.errors import WorkerError, sentence
-from worker.families.base import Result, atoms_that_fit, check_options, existing, sha256
+from worker.families.base import Result, atoms_that_fit, check_options, existing, sha256, to_float64
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,9 +89,9 @@ class Orb:
         graphs = [self.adapter.from_ase_atoms(self._described(atoms), device=self.device) for atoms in batch]
         output = self.network.predict(self.adapter.batch(graphs))
         prefix = "grad_" if self.conservative else ""
-        energies = _array(output["energy"]).reshape(-1)
-        forces = np.split(_array(output[f"{prefix}forces"]), np.cumsum([len(atoms) for atoms in batch])[:-1])
-        stresses = _array(output[f"{prefix}stress"]).reshape(-1, 6) if self.gives_stress else [None] * len(batch)
+        energies = to_float64(output["energy"]).reshape(-1)
+        forces = np.split(to_float64(output[f"{prefix}forces"]), np.cumsum([len(atoms) for atoms in batch])[:-1])
+        stresses = to_float64(output[f"{prefix}stress"]).reshape(-1, 6) if self.gives_stress else [None] * len(batch)
         return [Result(float(e), f, s) for e, f, s in zip(energies, forces, stresses, strict=True)]
 
     def _described(self, atoms: Atoms) -> Atoms:
@@ -260,7 +260,3 @@ def fetch(name: str, folder: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         brought = cached_path(url, cache_dir=scratch, quiet=True)
         return Path(shutil.move(brought.resolve(), folder / f"{name}.ckpt"))
-
-
-def _array(tensor: Any) -> Any:
-    return tensor.detach().cpu().numpy().astype(np.float64)
