@@ -11,8 +11,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from mira_cli.checkpoints.spec import absolute_spec, is_spec
 from mira_cli.errors import UsageError
+from mira_cli.resources import Megabytes, Minutes, Resources
 
 Option = bool | int | float | str | None
+GENERAL = ("chunk_atoms", "batch_atoms", "threads", "mem_mb", "runtime_min")  # settings that hold for every job
 
 
 # commas between names, but not those of an option's JSON: `orb:x.ckpt?architecture={"function": …, "arguments": {…}}`
@@ -59,11 +61,26 @@ class RunConfig(BaseModel):
         False, description="load weights of your own although loading can run code that is in them"
     )
     options: dict[str, dict[str, Option]] = Field({}, description="settings of single models, `model: {option: value}`")
-    chunk_atoms: int = Field(20_000, ge=1, description="atoms in one job")
+    chunk_atoms: int | None = Field(None, ge=1, description="atoms in one job; default: 20000")
     batch_atoms: int | None = Field(None, ge=1, description="atoms evaluated at once; default: the family's")
     threads: int | None = Field(None, ge=1, description="CPU threads of a job; default: shared out among the jobs")
-    mem_mb: int = Field(8_000, ge=100, description="memory of a job; doubled when it is tried again")
-    runtime_min: int = Field(240, ge=1, description="time limit of a job on a cluster")
+    mem_mb: Megabytes | None = Field(None, description="memory of a job, more when it is tried again; default: 8000")
+    runtime_min: Minutes | None = Field(None, description="time limit of a job on a cluster; default: 240")
+    max_jobs: int | None = Field(None, ge=1, description="jobs at once; default: the profile's, or as many as fit")
+    gpus: int | list[str] | None = Field(
+        None, description="GPUs of this machine to use, by number or by id; default: all of them"
+    )
+    resources: dict[str, Resources] = Field(
+        {},
+        description="what jobs ask for, `all`, `gpu`, `cpu` or single models: "
+        f"`{{gpu: {{partition: a100}}, sevennet-0: {{mem_mb: 4000}}}}`; keys: {', '.join(Resources.model_fields)}",
+    )
+
+    @property
+    def job_resources(self) -> list[dict[str, Resources]]:
+        """What this run says about its jobs, the weaker word first."""
+        given = {key: value for key in GENERAL if (value := getattr(self, key)) is not None}
+        return [{"all": Resources(**given)}, self.resources]
 
 
 def load_config(file: Path) -> dict[str, Any]:
@@ -123,9 +140,10 @@ def _assign(settings: dict[str, Any], assignment: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         value = text
-    if key.startswith("options."):  # model names hold dots: options.<model>.<option>
-        model, _, option = key.removeprefix("options.").rpartition(".")
-        options = settings["options"] = {**(settings.get("options") or {})}
+    group, _, rest = key.partition(".")
+    if group in {"options", "resources"} and "." in rest:  # model names hold dots: options.<model>.<option>
+        model, _, option = rest.rpartition(".")
+        options = settings[group] = {**(settings.get(group) or {})}
         options[model] = {**(options.get(model) or {}), option: value}
     else:
         settings[key] = value

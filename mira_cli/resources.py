@@ -1,0 +1,83 @@
+"""What one job asks for. A site's profile and a run's settings both speak in these words; the later word counts."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+def _minutes(value: Any) -> Any:
+    """`90`, `"90"`, `"1h30m"`, `"2d"` and `"1-12:00:00"` are minutes."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    if re.fullmatch(r"(\d+d)?(\d+h)?(\d+m(in)?)?", text) and text:
+        d, h, m = (int(found[1]) if (found := re.search(rf"(\d+){unit}", text)) else 0 for unit in "dhm")
+        return (d * 24 + h) * 60 + m
+    if match := re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d)(?::\d\d)?", text):
+        return (int(match[1] or 0) * 24 + int(match[2])) * 60 + int(match[3])
+    return value
+
+
+def _megabytes(value: Any) -> Any:
+    """`8000`, `"8G"` and `"500M"` are megabytes."""
+    match = re.fullmatch(r"(\d+)\s*([mgt])i?b?", value.strip().lower()) if isinstance(value, str) else None
+    return int(match[1]) * {"m": 1, "g": 1000, "t": 1_000_000}[match[2]] if match else value
+
+
+Minutes = Annotated[int, BeforeValidator(_minutes), Field(ge=1)]
+Megabytes = Annotated[int, BeforeValidator(_megabytes), Field(ge=100)]
+Name = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
+
+
+class Resources(BaseModel):
+    """What a job asks for; what is None is left to the next layer, in the end to MIRA or to SLURM itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    threads: int | None = Field(None, ge=1, description="CPU threads of a job; default: shared out among the jobs")
+    mem_mb: Megabytes | None = Field(None, description="memory of a job; more when it is tried again")
+    runtime_min: Minutes | None = Field(None, description="time limit of a job; more when it is tried again")
+    gpu: int | None = Field(None, ge=0, le=1, description="0: CPU only")
+    gpu_model: Name | None = Field(None, description="--gpus=MODEL:1, for sites that tell GPUs apart by model")
+    gres: Name | None = Field(None, description="--gres=…, for sites that want it instead of --gpus")
+    partition: Name | None = Field(None, description="SLURM partition")
+    account: Name | None = Field(None, description="SLURM account")
+    qos: Name | None = Field(None, description="SLURM quality of service")
+    constraint: Name | None = Field(None, description="features of the nodes, such as `gpu80g`")
+    slurm_extra: Name | None = Field(None, description="further options of sbatch, verbatim")
+    chunk_atoms: int | None = Field(None, ge=1, description="atoms in one job")
+    batch_atoms: int | None = Field(None, ge=1, description="atoms evaluated at once; default: the family's")
+    max_jobs: int | None = Field(None, ge=1, description="jobs of one model at once")
+
+
+DEFAULTS = Resources(mem_mb=8_000, runtime_min=240, chunk_atoms=20_000)
+
+
+def layered(layers: Iterable[Mapping[str, Resources]], model: str, *, gpu: bool) -> Resources:
+    """What a model's jobs ask for.
+
+    Parameters
+    ----------
+    layers
+        From the weakest to the strongest. Each maps `all`, then `gpu` or `cpu`, then a model's name to resources.
+    gpu
+        Whether the job is to run on a GPU, unless a layer says `gpu: 0`.
+    """
+    layers = list(layers)
+    wants = gpu and _laid([layer[key] for layer in layers for key in ("all", model) if key in layer]).gpu != 0
+    kind = "gpu" if wants else "cpu"
+    found = _laid([DEFAULTS, *(layer[key] for layer in layers for key in ("all", kind, model) if key in layer)])
+    return found.model_copy(update={"gpu": int(wants)})
+
+
+def _laid(layers: Iterable[Resources]) -> Resources:
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged |= layer.model_dump(exclude_unset=True, exclude_none=True)
+    return Resources(**merged)

@@ -1,0 +1,60 @@
+"""Run one of SLURM's commands and say in a sentence why it did not answer."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from mira_cli.errors import EnvironmentNotReadyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PATIENCE_S = 30.0
+
+
+class SlurmError(EnvironmentNotReadyError):
+    """SLURM is not here, does not answer, or refuses."""
+
+
+def here() -> bool:
+    """Whether this machine can submit jobs."""
+    return shutil.which("sbatch") is not None
+
+
+def ask(*command: str, timeout_s: float = PATIENCE_S, stdin: str | None = None) -> str:
+    """What a command printed.
+
+    Raises
+    ------
+    SlurmError
+        There is no such command, the controller does not answer, or it refuses.
+    """
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False, timeout=timeout_s, input=stdin or ""
+        )
+    except FileNotFoundError as error:
+        raise SlurmError(
+            f"there is no `{command[0]}` on this machine", hint="run this on a login node of the cluster"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise SlurmError(
+            f"SLURM does not answer (`{command[0]}` took more than {timeout_s:.0f} s)", hint="`mira doctor` looks closer"
+        ) from error
+    if done.returncode != 0:
+        raise SlurmError(f"SLURM refuses `{command[0]}`: {refusal(done.stderr, command[0])}", hint="`mira doctor` looks closer")
+    return done.stdout
+
+
+def refusal(stderr: str, command: str) -> str:
+    """The reasons in what a command said on stderr, without its decoration, in one line."""
+    said = [line.strip().removeprefix(f"{command}: ").removeprefix("error: ") for line in stderr.splitlines()]
+    told = [line for line in said if line and not line.startswith(f"{command} ")]
+    return "; ".join(dict.fromkeys(told)) or "without a reason"
+
+
+def rows(*command: str, sep: str = "|", timeout_s: float = PATIENCE_S) -> list[list[str]]:
+    """The answer of a command as rows of fields."""
+    return [[field.strip() for field in line.split(sep)] for line in ask(*command, timeout_s=timeout_s).splitlines() if line]

@@ -1,0 +1,145 @@
+"""The jobs of a run in SLURM's queue. They are found by name: all jobs of a run begin with the same words."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mira_cli.slurm.ask import SlurmError, ask, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mira_cli.run.directory import RunDirectory
+
+# a job that is not going to do anything any more; COMPLETING is being cleaned up, and may still write for a second
+ENDED = {
+    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED",
+    "TIMEOUT",
+}  # fmt: skip
+WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"}
+# why a pending job will not start by waiting alone, and what to do about it
+STUCK = {
+    "PartitionConfig": "no node of its partition can give what it asks for: ask for less, or for another partition",
+    "PartitionTimeLimit": "it asks for more time than its partition allows: lower `runtime_min`",
+    "PartitionNodeLimit": "it asks for more nodes than its partition has",
+    "PartitionDown": "its partition is down",
+    "PartitionInactive": "its partition is inactive",
+    "ReqNodeNotAvail": "the nodes that it needs are down or reserved",
+    "BadConstraints": "no node satisfies its constraint",
+    "Nodes_required_for_job_are_DOWN,_DRAINED_or_reserved_for_jobs_in_higher_priority_partitions": "the nodes are down",
+    "JobHeldUser": "it is held: `scontrol release` lets it go",
+    "JobHeldAdmin": "an administrator holds it",
+    "launch failed requeued held": "it could not be started and is held: ask the administrators",
+    "AccountNotAllowed": "its account may not use this partition",
+    "QOSNotAllowed": "its QOS may not use this partition",
+    "InvalidAccount": "there is no such account",
+    "InvalidQOS": "there is no such QOS",
+    "DependencyNeverSatisfied": "what it waits for has failed",
+}
+LIMITS = ("QOSMax", "QOSGrp", "AssocGrp", "AssocMax", "MaxMemPerLimit", "MaxCpuPer", "MaxGRESPer")
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """One line of `squeue`."""
+
+    id: str
+    name: str
+    state: str
+    reason: str
+    node: str
+    rule: str  # `evaluate_<slug>`, or `driver`
+    job: str  # the job of the plan, empty for a driver
+    elapsed: str
+
+    @property
+    def slug(self) -> str:
+        """The model's slug, empty for a driver."""
+        return self.rule.removeprefix("evaluate_") if self.rule.startswith("evaluate_") else ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has not started."""
+        return self.state in WAITING
+
+    @property
+    def stuck(self) -> str | None:
+        """Why waiting will not help, None where it may."""
+        reason = self.reason.strip("()")
+        if not self.waits:
+            return None
+        for known, meaning in STUCK.items():
+            if reason.startswith(known):
+                return meaning
+        return "a limit of its account or QOS keeps it" if reason.startswith(LIMITS) else None
+
+
+def job_prefix(run: RunDirectory) -> str:
+    """What the names of all SLURM jobs of a run begin with; at most 50 letters, digits and dashes."""
+    words = re.sub(r"[^A-Za-z0-9]+", "-", run.root.name).strip("-")[:24] or "run"
+    return f"mira-{words}-{hashlib.sha256(str(run.root).encode()).hexdigest()[:8]}"
+
+
+def live_jobs(prefix: str) -> list[QueuedJob]:
+    """Jobs of this user whose name begins so and that are not over, drivers included.
+
+    Raises
+    ------
+    SlurmError
+        SLURM does not answer.
+    """
+    found = []
+    for fields in rows("squeue", "--noheader", "--me", "--format=%i|%T|%r|%N|%M|%j|%k"):
+        if len(fields) < 7 or not fields[5].startswith(prefix) or fields[1] in ENDED:
+            continue
+        rule, _, job = fields[6].removeprefix("rule_").partition("_wildcards_")
+        found.append(QueuedJob(fields[0], fields[5], fields[1], fields[2], fields[3], rule, job, fields[4]))
+    return found
+
+
+def cancel(jobs: list[QueuedJob]) -> None:
+    """Ask SLURM to end jobs; those that are over already are no error."""
+    if jobs:
+        ask("scancel", "--quiet", *(job.id for job in jobs))
+
+
+def sweep(prefix: str, *, patience_s: float = 10.0, calm_s: float = 1.0, keep: Callable[[QueuedJob], bool] | None = None) -> int:
+    """Cancel whatever of a run is in the queue, and look again until nothing new has appeared for a moment.
+
+    A submission that was under way when its `sbatch` was killed can reach the controller afterwards.
+
+    Parameters
+    ----------
+    keep
+        Jobs to leave alone.
+
+    Returns
+    -------
+    int
+        How many jobs were cancelled.
+    """
+    seen: set[str] = set()
+    calm_since = time.monotonic()
+    deadline = calm_since + patience_s
+    while time.monotonic() < deadline:
+        try:
+            new = [
+                job for job in live_jobs(prefix)
+                if job.id not in seen and job.state != "COMPLETING" and not (keep and keep(job))
+            ]  # fmt: skip
+            cancel(new)
+        except SlurmError:
+            if time.monotonic() + 1 > deadline:
+                raise
+            new = []
+        seen.update(job.id for job in new)
+        if new:
+            calm_since = time.monotonic()
+        elif time.monotonic() - calm_since >= calm_s:
+            return len(seen)
+        time.sleep(0.2)
+    return len(seen)
