@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mira_cli import __version__, console
-from mira_cli.commands import collect, images, init, models, run, weights
+from mira_cli.commands import cancel, clean, collect, doctor, images, init, models, resume, run, weights
 from mira_cli.errors import ExitCode, MiraError
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
 
@@ -25,8 +25,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run.run)
+app.command()(run.submit)
+app.command()(resume.resume)
+app.command()(resume.retry)
+app.command()(cancel.cancel)
 app.command()(init.init)
 app.command()(collect.collect)
+app.command()(doctor.doctor)
+app.command()(clean.clean)
 app.add_typer(models.app, name="models")
 app.add_typer(images.app, name="images")
 app.add_typer(weights.app, name="weights")

@@ -44,7 +44,10 @@ class MiraError(Exception):
 
 
 class Interrupted(BaseException):
-    """Ctrl-C, SIGTERM or SIGHUP. Not `KeyboardInterrupt`, which command-line libraries take for themselves."""
+    """Ctrl-C, SIGTERM, SIGHUP (the argument is its name) or `mira cancel`.
+
+    Not `KeyboardInterrupt`, which command-line libraries take for themselves.
+    """
 
 
 class UsageError(MiraError):

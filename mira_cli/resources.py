@@ -59,7 +59,7 @@ class Resources(BaseModel):
 DEFAULTS = Resources(mem_mb=8_000, runtime_min=240, chunk_atoms=20_000)
 
 
-def layered(layers: Iterable[Mapping[str, Resources]], model: str, *, gpu: bool) -> Resources:
+def layered(layers: Iterable[Mapping[str, Resources]], model: str, *, gpu: bool, there: bool = True) -> Resources:
     """What a model's jobs ask for.
 
     Parameters
@@ -67,10 +67,13 @@ def layered(layers: Iterable[Mapping[str, Resources]], model: str, *, gpu: bool)
     layers
         From the weakest to the strongest. Each maps `all`, then `gpu` or `cpu`, then a model's name to resources.
     gpu
-        Whether the job is to run on a GPU, unless a layer says `gpu: 0`.
+        Whether the job is to run on a GPU where no layer says so.
+    there
+        Whether there is any GPU to ask for.
     """
     layers = list(layers)
-    wants = gpu and _laid([layer[key] for layer in layers for key in ("all", model) if key in layer]).gpu != 0
+    said = _laid(layer[key] for layer in layers for key in ("all", model) if key in layer).gpu
+    wants = there and (gpu if said is None else bool(said))
     kind = "gpu" if wants else "cpu"
     found = _laid([DEFAULTS, *(layer[key] for layer in layers for key in ("all", kind, model) if key in layer)])
     return found.model_copy(update={"gpu": int(wants)})

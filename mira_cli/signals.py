@@ -13,5 +13,5 @@ def install() -> None:
             signal.signal(number, _interrupt)
 
 
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise Interrupted
+def _interrupt(number: int, _frame: object) -> NoReturn:
+    raise Interrupted(signal.Signals(number).name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 import yaml
 from pydantic import ValidationError
 
+from mira_cli import console
+from mira_cli.catalogue.mistakes import EXAMPLE_ROW, explain, nearest, suggestion
 from mira_cli.catalogue.rows import Catalogue, Checkpoint, Model
-from mira_cli.checkpoints.spec import check_looks, is_spec, read_spec
+from mira_cli.checkpoints.spec import check_looks, explain_path, is_spec, read_spec
 from mira_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 BUILT_IN = Path(__file__).parent
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, ten times as fast
-EXAMPLE_ROW = "`mira models show sevennet-0 --yaml` prints an example"
 
 
 @cache
@@ -51,8 +51,10 @@ def load_catalogue(models_files: Iterable[Path] = ()) -> Catalogue:
             raise InputError(f"`{file}` redefines `{taken[0]}`", hint="give it another name")
         lost = [m.family for m in rows.models.values() if m.family not in catalogue.families]
         if lost:
+            meant = suggestion(nearest(lost[0], catalogue.families))
             raise InputError(
-                f"`{file}` names the unknown family `{lost[0]}`", hint=f"families: {', '.join(catalogue.families)}"
+                f"`{file}` names the unknown family `{lost[0]}`",
+                hint=f"{meant}families: {', '.join(catalogue.families)}",
             )
         catalogue = catalogue.model_copy(update={"models": {**catalogue.models, **rows.models}})
     return catalogue
@@ -69,9 +71,7 @@ def read_models_file(file: Path) -> Catalogue:
         reason = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
         raise InputError(f"cannot read the models file `{file}`: {reason}", hint=EXAMPLE_ROW) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"`{file}`: {where}: {first['msg']}", hint=EXAMPLE_ROW) from error
+        raise explain(file, error) from error
 
 
 def _with_absolute_paths(rows: Catalogue, folder: Path) -> Catalogue:
@@ -111,7 +111,7 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
         )
     known = all_names(catalogue)
     found: dict[str, Model] = {}
-    for name in names:
+    for place, name in enumerate(names):
         if is_spec(name):
             short, row = read_spec(name, catalogue)
             if found.setdefault(short, row) != row:
@@ -122,14 +122,35 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
         if name.lower() in catalogue.refused:
             raise UsageError(f"`{name}` {catalogue.refused[name.lower()]}", hint="`mira models` lists all names")
         if name.lower() not in known:
-            near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
-            hint = "did you mean " + " or ".join(f"`{n}`" for n in near) + "? " if near else ""
-            raise UsageError(f"unknown model `{name}`", hint=f"{hint}`mira models` lists all names")
+            if as_path := explain_path(names, place):
+                raise as_path
+            hint = f"{suggestion(nearest(name, known))}`mira models` lists all names"
+            raise UsageError(f"unknown model `{name}`", hint=hint)
         found[known[name.lower()]] = catalogue.models[known[name.lower()]]
-    for row in found.values():
+    for name, row in found.items():
         if row.checkpoint.path is not None:
             check_looks(Path(row.checkpoint.path), row.family, catalogue)
+        else:
+            _warn_of_new_weights(name, row)
     return found
+
+
+def _warn_of_new_weights(name: str, row: Model) -> None:
+    """Tell of weights in a models file that the built-in catalogue does not know.
+
+    A family's package may have more than the catalogue, and only the package knows: so this is no error.
+    """
+    rows = [known.checkpoint for known in built_in().models.values() if known.family == row.family]
+    if row.checkpoint in rows:
+        return
+    ((kind, word),) = row.checkpoint.model_dump(exclude_none=True).items()
+    meant = [f"{k}: {w}" for known in rows for k, w in known.model_dump(exclude_none=True).items() if w == word]
+    near = meant or nearest(word, (str(getattr(known, kind)) for known in rows if getattr(known, kind)))
+    console.warn(
+        f"`{name}`: no model of the catalogue has the weights `{kind}: {word}`, so whether there are such is not known",
+        hint=suggestion(near[:3]).strip()
+        or f"only the package of {row.family} knows; it is asked when they are loaded",
+    )
 
 
 def _read_yaml(file: Path) -> object:

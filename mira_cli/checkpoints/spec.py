@@ -14,6 +14,8 @@ from mira_cli.checkpoints.sniff import look
 from mira_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mira_cli.catalogue.rows import Catalogue, Family
 
 _SPEC = re.compile(r"(?P<family>[A-Za-z][A-Za-z0-9_]*):(?P<path>[^?]+)(?:\?(?P<query>.*))?")
@@ -52,6 +54,34 @@ def read_spec(name: str, catalogue: Catalogue) -> tuple[str, Model]:
     user_options = families[key].options
     title = f"{families[key].title} checkpoint {place}"
     return short, Model(title=title, family=key, checkpoint=checkpoint, options=options, user_options=user_options)
+
+
+def explain_path(names: Sequence[str], place: int) -> UsageError | None:
+    """What is wrong with an unknown name that looks like a path, or like the rest of one that held a comma.
+
+    Parameters
+    ----------
+    names
+        All names that were given; the one at `place` is no model's.
+    """
+    name = names[place]
+    start = max((i for i in range(place) if is_spec(names[i])), default=None)
+    if start is not None:
+        for end in range(len(names), place, -1):
+            for comma in (",", ", "):
+                whole = comma.join(names[start:end])
+                found = _SPEC.fullmatch(whole)
+                if found and comma in found["path"] and Path(found["path"]).expanduser().exists():
+                    what = f"`{whole}` was taken apart at its comma, which separates models on the command line"
+                    return UsageError(what, hint=f"write it into a run.yaml, as a list: `models: ['{whole}']`")
+    if os.sep not in name:
+        return None
+    if start is not None:
+        hint = f"if it belongs to `{names[start]}` before it: a path with a comma is written into a list in a run.yaml"
+    else:
+        family = look(Path(name)).family if Path(name).exists() else None
+        hint = f"weights are named by their family and path, for example `{family or 'mace'}:{name}`"
+    return UsageError(f"`{name}` is no model's name", hint=hint)
 
 
 def _options(name: str, query: str, family: Family) -> dict[str, bool | int | float | str | None]:

@@ -13,6 +13,7 @@ from rich.table import Table
 from mira_cli import console
 from mira_cli.catalogue.elements import format_elements
 from mira_cli.catalogue.lookup import find_models, load_catalogue
+from mira_cli.catalogue.mistakes import nearest, suggestion
 from mira_cli.commands.check import check
 from mira_cli.errors import UsageError
 
@@ -39,9 +40,8 @@ def models(
 def print_list(family: Family = None, models_file: ModelsFile = None, as_json: Json = False) -> None:
     """List the models."""
     catalogue = load_catalogue(models_file or [])
-    if family is not None and family not in catalogue.families:
-        raise UsageError(f"there is no family `{family}`", hint=f"families: {', '.join(catalogue.families)}")
-    listed = {name: model for name, model in catalogue.models.items() if family in {None, model.family}}
+    wanted = _family(family, catalogue) if family is not None else None
+    listed = {name: model for name, model in catalogue.models.items() if wanted in {None, model.family}}
     if as_json:
         import json
 
@@ -63,6 +63,19 @@ def print_list(family: Family = None, models_file: ModelsFile = None, as_json: J
             facts["built"],
         )
     console.out.print(table)
+
+
+def _family(word: str, catalogue: Catalogue) -> str:
+    """The family that a word means, whatever its case and dashes."""
+    known = {_letters(family): family for family in catalogue.families}
+    if _letters(word) in known:
+        return known[_letters(word)]
+    meant = suggestion(nearest(word, catalogue.families))
+    raise UsageError(f"there is no family `{word}`", hint=f"{meant}families: {', '.join(catalogue.families)}")
+
+
+def _letters(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 @app.command()

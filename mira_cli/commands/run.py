@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import time
-from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mira_cli import console
-from mira_cli.config import RunConfig, absolute_paths, build_config, load_config
-from mira_cli.console import count
-from mira_cli.errors import EnvironmentNotReadyError, ExitCode, InputError, UsageError
+from mira_cli.config import absolute_paths, build_config, load_config
+from mira_cli.errors import UsageError
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
-from mira_cli.run.directory import RunDirectory, is_run, look_at_run, open_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mira_cli.planning.plan import Plan
+    from mira_cli.driver.detach import Detach
 
 
 def run(
@@ -50,28 +42,69 @@ def run(
         bool, typer.Option("--dry-run", "-n", help="Say what would be computed, and why; compute nothing.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse to start when an input cannot be read.")] = False,
-    quiet: Quiet = False,  # noqa: ARG001
+    quiet: Quiet = False,
     trust_checkpoint: Annotated[
         bool, typer.Option("--trust-checkpoint", help="Load weights of your own that can run code when loaded.")
     ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Compute structures again that failed.")] = False,
+    max_jobs: Annotated[int | None, typer.Option(help="Jobs at once.", min=1)] = None,
+    gpus: Annotated[str | None, typer.Option(help="GPUs of this machine to use: how many, or which (`0,2`).")] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Plan here, then carry on in the background; `mira status` watches it.")
+    ] = False,
 ) -> None:
     """Evaluate structures with several models and compare the answers.
 
     Calling it again on the same run directory goes on where it stopped: only what is missing is computed.
     """
-    given = {"output": output, "runtime": runtime, "profile": profile, "task": task, "models": models}
-    settings: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    if strict:
+    _start(locals(), "background" if detach else None)
+
+
+def submit(**given: Any) -> None:
+    """Do as `mira run`, and leave the rest to a job in SLURM's queue.
+
+    Structures are read, images and weights are made ready here, where there is a network; then a small job drives the
+    others, so that nothing has to stay on the login node. `mira status` watches it, `mira cancel` ends it.
+    """
+    _start(given, "slurm")
+
+
+# the same options, but for `--detach`
+_like_run = signature(run)
+_parameters = [parameter for name, parameter in _like_run.parameters.items() if name != "detach"]
+submit.__signature__ = _like_run.replace(parameters=_parameters)  # type: ignore[attr-defined]
+submit.__annotations__ = {name: hint for name, hint in run.__annotations__.items() if name != "detach"}
+
+
+def _start(given: dict[str, Any], detach: Detach | None) -> None:
+    """Carry out what the options of `run` say."""
+    from mira_cli.driver.execute import execute
+
+    names = ("output", "runtime", "profile", "task", "models", "max_jobs")
+    settings: dict[str, Any] = {name: given[name] for name in names if given[name] is not None}
+    if given["gpus"] is not None:
+        settings["gpus"] = _gpus(given["gpus"])
+    if given["strict"]:
         settings["strict"] = True
-    if models_file:
-        settings["models_files"] = [str(Path(file).absolute()) for file in models_file]
-    if trust_checkpoint:
+    if given["models_file"]:
+        settings["models_files"] = [str(Path(file).absolute()) for file in given["models_file"]]
+    if given["trust_checkpoint"]:
         settings["trust_checkpoints"] = True
-    inputs, base = _inputs(structures or [])
-    settings = absolute_paths(settings, Path.cwd()) | ({"output": output} if output is not None else {})
-    config = build_config({**inputs, **settings}, assignments or [])
-    raise typer.Exit(execute(config, base, dry_run=dry_run, retry=retry_failed))
+    inputs, base = _inputs(given["structures"] or [])
+    output = {"output": given["output"]} if given["output"] is not None else {}
+    settings = {**inputs, **absolute_paths(settings, Path.cwd()), **output}
+    if detach == "slurm":
+        settings.setdefault("profile", "slurm")
+    config = build_config(settings, given["assignments"] or [])
+    retry = given["retry_failed"]
+    raise typer.Exit(execute(config, base, dry_run=given["dry_run"], retry=retry, detach=detach))
+
+
+def _gpus(text: str) -> int | list[str]:
+    """`2` is how many; `0,1` and `2,` are which."""
+    if text.strip().isdigit():
+        return int(text)
+    return [gpu.strip() for gpu in text.split(",") if gpu.strip()]
 
 
 def _inputs(arguments: list[str]) -> tuple[dict[str, Any], Path]:
@@ -87,96 +120,3 @@ def _inputs(arguments: list[str]) -> tuple[dict[str, Any], Path]:
     if not arguments:
         return {}, Path()
     return {"structures": [str(Path(argument).expanduser().absolute()) for argument in arguments]}, Path()
-
-
-def default_output(config: RunConfig, base: Path) -> Path:
-    """`runs/<name of the first input>`, so that the same call finds the same directory.
-
-    Raises
-    ------
-    UsageError
-        That directory is a run of other inputs.
-    """
-    first = Path(config.structures[0])
-    name = first.stem if not any(c in first.name for c in "*?[") else first.parent.name
-    root = base / "runs" / (name or "run")
-    if is_run(root) and (root / "run.yaml").is_file():
-        before = load_config(root / "run.yaml").get("structures") or []
-        if not set(before) & set(config.structures):
-            what = f"`{root}` is a run of other structures ({', '.join(before)})"
-            raise UsageError(what, hint=f"name a run directory, for example `-o {root}-2`")
-    return root
-
-
-def execute(config: RunConfig, base: Path, *, dry_run: bool, retry: bool) -> ExitCode:
-    """Plan a run and carry it out.
-
-    Raises
-    ------
-    MiraError
-        Whatever keeps it from starting or ending; results that could be computed are written all the same.
-    """
-    from mira_cli.planning.prepare import check_request, commit_plan, prepare_run, tell_structures
-
-    request = check_request(config)
-    root = Path(config.output) if config.output else default_output(config, base)
-    if dry_run:
-        with TemporaryDirectory() as scratch:
-            run = look_at_run(root)
-            prepared = prepare_run(request, run, images="skip", retry=retry, scratch=Path(scratch))
-        tell_structures(prepared.index)
-        _tell_plan(prepared.plan, root)
-        return ExitCode.OK
-
-    from mira_cli.engine.execute import carry_out
-    from mira_cli.run.lock import locked
-
-    started = time.monotonic()
-    with _new_run_removed_on_bad_input(root), locked(run := open_run(root)) as lock:
-        prepared = prepare_run(request, run, images="build", retry=retry)
-        tell_structures(prepared.index)
-        _tell_plan(prepared.plan, root)
-        _check_space(root)
-        commit_plan(prepared, run)
-        carry_out(prepared, run, lock, planning_s=time.monotonic() - started)
-    return _finish(run, root)
-
-
-@contextmanager
-def _new_run_removed_on_bad_input(root: Path) -> Iterator[None]:
-    is_new = not root.exists()
-    try:
-        yield
-    except InputError:
-        if is_new:
-            shutil.rmtree(root, ignore_errors=True)
-        raise
-
-
-def _tell_plan(plan: Plan, root: Path) -> None:
-    for model in plan.models:
-        jobs = [job for job in plan.jobs if job.model == model.name]
-        kept = f", {plan.kept[model.name]:,} kept" if plan.kept[model.name] else ""
-        if jobs:
-            n = sum(job.n_structures for job in jobs)
-            what = f"{count(n, 'structure')} to compute in {count(len(jobs), 'job')}{kept}"
-            console.say(f"{model.name}: {what} ({plan.reasons[model.name]})")
-        else:
-            console.say(f"{model.name}: nothing to compute{kept}")
-    console.say(f"run directory: {root}")
-
-
-def _check_space(root: Path, needed_mb: int = 50) -> None:
-    if shutil.disk_usage(root).free < needed_mb * 1_000_000:
-        what = f"less than {needed_mb} MB are free on the disk of `{root}`"
-        raise EnvironmentNotReadyError(what, hint="free some space, then run the same command again")
-
-
-def _finish(run: RunDirectory, root: Path) -> ExitCode:
-    from mira_cli.results.terminal import print_results
-
-    all_ok = print_results(run)
-    console.say(f"results: {root / 'comparison.csv'}, energies.csv, results.extxyz, provenance.json")
-    if not all_ok:
-        console.say(f"logs of the jobs: {root / 'logs'}")
-    return ExitCode.OK if all_ok else ExitCode.FAILURES

@@ -5,30 +5,50 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mira_cli import paths
-from mira_cli.engine.argv import build_argv
-from mira_cli.engine.process import Outcome, run_snakemake
+from mira_cli.engine.argv import build_argv, limits
+from mira_cli.engine.process import PATIENCE_ON_CLUSTER_S, PATIENCE_S, Outcome, run_snakemake
 from mira_cli.engine.progress import Progress
-from mira_cli.errors import EngineError, Interrupted
+from mira_cli.engine.queue_watch import QueueWatch
+from mira_cli.errors import EngineError
 from mira_cli.files import read_json, write_json
 from mira_cli.results.collect import collect, last_words
 from mira_cli.run.directory import RESULTS
+from mira_cli.slurm.queue import job_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from mira_cli.errors import Interrupted
     from mira_cli.planning.prepare import Prepared
     from mira_cli.run.directory import RunDirectory
 
+SLURM = "mira-slurm"
 PLUGINS = Path(__file__).parent / "plugins"
 
 
-def carry_out(prepared: Prepared, run: RunDirectory, lock: IO[str], *, planning_s: float) -> None:
+def carry_out(
+    prepared: Prepared,
+    run: RunDirectory,
+    lock: IO[str],
+    *,
+    planning_s: float,
+    obey: Callable[[], None],
+    leaves_jobs: Callable[[Interrupted], bool],
+) -> None:
     """Compute what the plan says and write the results; the plan has been written already.
+
+    Parameters
+    ----------
+    obey
+        Called now and then; raises `Interrupted` if somebody wants the run to stop.
+    leaves_jobs
+        Whether jobs in a queue stay there when the run is stopped.
 
     Raises
     ------
@@ -44,16 +64,23 @@ def carry_out(prepared: Prepared, run: RunDirectory, lock: IO[str], *, planning_
         if not is_collected(run):
             collect(run)
         return
-    gpus = len(prepared.machine.gpus)
-    weights = [found.path for found in prepared.weights.values()]
-    argv = build_argv(
-        run, prepared.profile, assets=paths.assets(), runtime=prepared.runtime, weights=weights, gpus=gpus
-    )
+    on_slurm = prepared.profile.executor == SLURM
+    argv = _argv(prepared, run, on_slurm=on_slurm)
     started = time.time()
-    with Progress(prepared.plan, run) as progress:
-        outcome = run_snakemake(argv, run, lock, plugins=PLUGINS, on_tick=progress.tick)
-    if outcome.interrupted:
-        raise Interrupted
+
+    def patience_s(stop: Interrupted) -> float:
+        return 0.0 if leaves_jobs(stop) else PATIENCE_ON_CLUSTER_S if on_slurm else PATIENCE_S
+
+    queue = QueueWatch(job_prefix(run)) if on_slurm else None
+    with queue or nullcontext(), Progress(prepared.plan, run, queue) as progress:
+
+        def on_tick() -> None:
+            progress.tick()
+            obey()
+
+        outcome = run_snakemake(argv, run, lock, plugins=PLUGINS, on_tick=on_tick, patience_s=patience_s)
+    if outcome.stopped:
+        raise outcome.stopped
     if outcome.status != 0:
         collect(run)  # Snakemake did not get there
     _check(outcome, run)
@@ -61,6 +88,20 @@ def carry_out(prepared: Prepared, run: RunDirectory, lock: IO[str], *, planning_
     write_json(run.work / "call.json", {**call, "timings": timings})
     if provenance := read_json(run.root / "provenance.json"):
         write_json(run.root / "provenance.json", {**provenance, "call": {**call, "timings": timings}})
+
+
+def _argv(prepared: Prepared, run: RunDirectory, *, on_slurm: bool) -> list[str]:
+    profile = prepared.profile
+    asks = {model.name: (model.slug, prepared.plan.resources[model.name]) for model in prepared.plan.models}
+    return build_argv(
+        run,
+        profile.materialise(run.work / "profile"),
+        assets=paths.assets(),
+        runtime=prepared.runtime,
+        weights=[found.path for found in prepared.weights.values()],
+        limits=limits(prepared.config, asks, profile, len(prepared.machine.gpus)),
+        slurm_prefix=job_prefix(run) if on_slurm else None,
+    )
 
 
 def is_collected(run: RunDirectory) -> bool:

@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 
     from mira_cli.run.directory import RunDirectory
 
-PATIENCE_S = 10.0  # what a worker gets to finish its batch after Ctrl-C
+PATIENCE_S = 10.0  # what workers here get to finish their batch after Ctrl-C
+PATIENCE_ON_CLUSTER_S = 3.0  # what Snakemake gets to cancel its jobs; `mira` looks into the queue afterwards anyway
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How Snakemake ended: its exit status (negative: killed by that signal), and whether the user stopped it."""
+    """How Snakemake ended: its exit status (negative: killed by that signal), and what stopped it, if anybody did."""
 
     status: int
-    interrupted: bool
+    stopped: Interrupted | None
     log: Path
 
 
@@ -39,16 +40,20 @@ def run_snakemake(
     *,
     plugins: Path,
     on_tick: Callable[[], None],
+    patience_s: Callable[[Interrupted], float],
     tick_s: float = 0.5,
 ) -> Outcome:
-    """Run Snakemake to its end, calling `on_tick` now and then; Ctrl-C ends it and everything it started."""
+    """Run Snakemake to its end, calling `on_tick` now and then; Ctrl-C ends it and everything it started here.
+
+    `patience_s` says how long it may take to end when it is interrupted; 0 kills it at once.
+    """
     log = run.logs / "snakemake.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     run.events.unlink(missing_ok=True)
     name, _, value = run_mark(run).partition("=")
     inherited = {variable: word for variable, word in os.environ.items() if variable not in TOKENS}
     environment = {**inherited, name: value, "PYTHONPATH": str(plugins), "APPTAINER_QUIET": "1"}
-    interrupted = False
+    stopped: Interrupted | None = None
     with log.open("a", encoding="utf-8") as stream:
         stream.write(f"\n# {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
         stream.flush()
@@ -63,22 +68,23 @@ def run_snakemake(
                 on_tick()
                 with suppress(subprocess.TimeoutExpired):
                     child.wait(tick_s)
-        except Interrupted:
-            interrupted = True
-            _stop(child)
+        except Interrupted as stop:
+            stopped = stop
+            _stop(child, patience_s(stop))
         finally:
             end_session(child.pid, run)
             note(lock, session=None)
-    on_tick()
-    return Outcome(child.wait(), interrupted, log)
+    with suppress(Interrupted):
+        on_tick()
+    return Outcome(child.wait(), stopped, log)
 
 
-def _stop(child: subprocess.Popen[bytes]) -> None:
+def _stop(child: subprocess.Popen[bytes], patience_s: float) -> None:
     """SIGINT to the group (Snakemake alone would wait for its jobs), then SIGKILL; SIGTERM can deadlock Snakemake."""
-    for sig in (signal.SIGINT, signal.SIGKILL):
+    for sig in (signal.SIGINT, signal.SIGKILL) if patience_s else (signal.SIGKILL,):
         with suppress(ProcessLookupError):
             os.killpg(child.pid, sig)
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + (patience_s or PATIENCE_S)
         while child.poll() is None and time.monotonic() < deadline:
             with suppress(Interrupted, subprocess.TimeoutExpired):  # a second Ctrl-C does not leave jobs behind
                 child.wait(0.1)

@@ -1,30 +1,47 @@
-"""Find and check the one Snakemake profile of a run: Snakemake itself ignores a missing one without a word."""
+"""Find and check the one profile of a run: Snakemake itself ignores a missing one without a word."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import yaml
+from pydantic import ValidationError
 
 from mira_cli import paths
 from mira_cli.errors import UsageError
+from mira_cli.files import replacing
+from mira_cli.resources import Resources
+
+LOCAL = {"local", "dryrun", "touch"}  # executors that leave no machine
+GENERAL = ("all", "gpu", "cpu", "driver")  # keys of `resources.yaml` that are no model's name
+HEADER = "# Made of the profiles below; a change here is lost at the next start.\n"
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A folder with a `config.yaml` of Snakemake options."""
+    """Where and how jobs run: a folder with Snakemake's options, with what jobs ask for, or with both."""
 
     name: str
     folder: Path
-    settings: dict[str, Any]
+    settings: dict[str, Any]  # of `config.yaml`, over those of the profile that it extends
+    resources: dict[str, Resources] = field(default_factory=dict)  # of `resources.yaml`, likewise
+    sources: tuple[Path, ...] = ()  # the folders that this is made of, the weakest first
+    extends: str | None = None
+
+    @property
+    def executor(self) -> str:
+        """Snakemake's executor: `local`, `mira-slurm`, or that of any other plugin."""
+        return str(self.settings.get("executor", "local"))
 
     @property
     def cluster(self) -> bool:
         """Whether jobs leave this machine."""
-        return str(self.settings.get("executor", "local")) not in {"local", "dryrun", "touch"}
+        return self.executor not in LOCAL
 
     @property
     def sets_gpu(self) -> bool:
@@ -32,29 +49,162 @@ class Profile:
         resources = self.settings.get("resources") or {}
         return "gpu" in resources or (isinstance(resources, list) and any(str(r).startswith("gpu=") for r in resources))
 
+    def materialise(self, folder: Path) -> Path:
+        """Write the merged options into a folder of their own and return it: Snakemake reads exactly one folder."""
+        with replacing(folder / "config.yaml") as stream:
+            stream.write(HEADER + "".join(f"# {source}\n" for source in self.sources))
+            yaml.safe_dump(self.settings, stream, sort_keys=False, allow_unicode=True)
+        return folder
+
 
 def find_profile(name: str) -> Profile:
-    """The profile of a name in `profiles/`, or of a folder.
+    """The profile of a name, or of a folder.
+
+    Names are looked up among the user's own profiles, then those of the machine, then the shipped ones; what is in
+    `sites/` may be called without that word.
 
     Raises
     ------
     UsageError
-        There is none, or it is not a mapping.
+        There is none, or one of its files is not right.
     """
-    shipped = paths.assets() / "profiles"
-    folder = shipped / name if (shipped / name / "config.yaml").is_file() else Path(name).expanduser()
-    file = folder / "config.yaml"
-    if not file.is_file():
-        names = sorted(f.parent.relative_to(shipped).as_posix() for f in shipped.glob("**/config.yaml"))
-        near = get_close_matches(name, names, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
+    return _load(name, _locate(name, Path(), ()), ())
+
+
+def profile_folders() -> dict[str, Path]:
+    """Every profile that has a name, with its folder; of several with one name the one that counts."""
+    found: dict[str, Path] = {}
+    for root in _roots():
+        for file in sorted([*root.glob("*/*.yaml"), *root.glob("sites/*/*.yaml")]):
+            if file.name in {"config.yaml", "resources.yaml"}:
+                found.setdefault(file.parent.relative_to(root).as_posix(), file.parent)
+    return found
+
+
+def user_profiles() -> Path:
+    """Folder of the user's own profiles."""
+    return platformdirs.user_config_path("mira") / "profiles"
+
+
+def shipped_profiles() -> Path:
+    """Folder of MIRA's profiles."""
+    return paths.assets() / "profiles"
+
+
+def _roots() -> tuple[Path, ...]:
+    return user_profiles(), platformdirs.site_config_path("mira") / "profiles", shipped_profiles()
+
+
+def _is_profile(folder: Path) -> bool:
+    return any((folder / file).is_file() for file in ("config.yaml", "resources.yaml"))
+
+
+def _locate(name: str, base: Path, above: tuple[Path, ...]) -> Path:
+    """The folder of a profile; those `above` extend it, so that one's own `slurm` can extend the shipped one."""
+    named = [root / place / name for root in _roots() for place in ("", "sites")]
+    candidates = [folder.absolute() for folder in (*named, base / Path(name).expanduser()) if _is_profile(folder)]
+    for folder in candidates:
+        if folder not in above:
+            return folder
+    if candidates:
         raise UsageError(
-            f"no profile `{name}`", hint=f"{hint}profiles: {', '.join(names)}; or give a folder with a `config.yaml`"
+            f"the profile `{above[0]}` extends itself", hint=f"look at `extends` in `{above[-1] / 'resources.yaml'}`"
         )
+    names = list(profile_folders())
+    short = {known.rpartition("/")[2]: known for known in names} | {known: known for known in names}
+    near = get_close_matches(name, short, n=1)
+    hint = f"did you mean `{short[near[0]]}`? " if near else ""
+    extended = f", which `{above[-1]}` extends" if above else ""
+    raise UsageError(
+        f"no profile `{name}`{extended}",
+        hint=f"{hint}profiles: {', '.join(names)}; or give a folder with a `config.yaml` or `resources.yaml`",
+    )
+
+
+def _load(name: str, folder: Path, above: tuple[Path, ...]) -> Profile:
+    own = _read(folder / "config.yaml")
+    settings = {key: _absolute(value, folder) for key, value in own.items()}
+    raw = _read(folder / "resources.yaml")
+    base = raw.pop("extends", None)
+    resources = _checked(raw, folder / "resources.yaml")
+    if base is None:
+        if not own:
+            raise UsageError(
+                f"the profile `{folder}` says neither which profile it extends nor how jobs run",
+                hint=f"for example `extends: slurm` in `{folder / 'resources.yaml'}`",
+            )
+        return Profile(name, folder, settings, resources, (folder,))
+    weaker = _load(str(base), _locate(str(base), folder, (*above, folder)), (*above, folder))
+    return Profile(
+        name,
+        folder,
+        _merged(weaker.settings, settings),
+        {key: _laid(weaker.resources.get(key), resources.get(key)) for key in {**weaker.resources, **resources}},
+        (*weaker.sources, folder),
+        str(base),
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, empty if there is no such file."""
+    if not file.is_file():
+        return {}
     try:
-        settings = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        data = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"cannot read the profile `{file}`: {' '.join(str(error).split())}") from error
-    if not isinstance(settings, dict):
-        raise UsageError(f"the profile `{file}` is not a mapping of options", hint="see `profiles/README.md`")
-    return Profile(name, folder.absolute(), settings)
+        raise UsageError(f"cannot read the profile's `{file}`: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"the profile's `{file}` is not a mapping", hint="`profiles/README.md` says what goes there")
+    return {str(key): value for key, value in data.items()}
+
+
+def _absolute(value: Any, folder: Path) -> Any:
+    """An option's value; one that names a file of the profile's folder is that file, as it is for Snakemake."""
+    if not isinstance(value, str) or not value:
+        return value
+    place = folder / os.path.expandvars(value)
+    return str(place) if place.is_file() else value
+
+
+def _merged(weaker: dict[str, Any], stronger: dict[str, Any]) -> dict[str, Any]:
+    """Mappings laid over each other, and those in them too; a null takes an option away."""
+    merged = {**weaker}
+    for key, value in stronger.items():
+        before = merged.get(key)
+        merged[key] = _merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def _laid(weaker: Resources | None, stronger: Resources | None) -> Resources:
+    layers = [layer.model_dump(exclude_unset=True) for layer in (weaker, stronger) if layer]
+    return Resources(**{key: value for layer in layers for key, value in layer.items()})
+
+
+def _checked(raw: dict[str, Any], file: Path) -> dict[str, Resources]:
+    """The resources of a file, with every mistake named by the place where it is."""
+    found: dict[str, Resources] = {}
+    for key, value in raw.items():
+        if key in Resources.model_fields and not isinstance(value, dict):
+            raise UsageError(
+                f"`{key}` in `{file}` belongs under `all`, `gpu`, `cpu`, `driver` or a model",
+                hint=f"`all: {{{key}: {value}}}`",
+            )
+        if key not in GENERAL and (near := get_close_matches(key, GENERAL, n=1, cutoff=0.75)):
+            raise UsageError(f"unknown key `{key}` in `{file}`", hint=f"did you mean `{near[0]}`?")
+        try:
+            found[key] = Resources.model_validate({} if value is None else value)
+        except ValidationError as error:
+            raise _explain(error, key, file) from error
+    return found
+
+
+def _explain(error: ValidationError, key: str, file: Path) -> UsageError:
+    first = error.errors()[0]
+    place = ".".join([key, *(str(part) for part in first["loc"])])
+    known = ", ".join(Resources.model_fields)
+    if first["type"] == "extra_forbidden":
+        near = get_close_matches(str(first["loc"][-1]), Resources.model_fields, n=1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        return UsageError(f"unknown key `{place}` in `{file}`", hint=f"{hint}keys: {known}")
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return UsageError(f"`{place}` in `{file}`: {message}, not {first['input']!r}", hint=f"keys: {known}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
@@ -12,10 +11,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from mira_cli import console
+from mira_cli.run.tail import Tail
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from mira_cli.engine.queue_watch import QueueWatch
     from mira_cli.planning.plan import Plan
     from mira_cli.run.directory import RunDirectory
 
@@ -23,41 +22,11 @@ PLAIN_EVERY_S = 30.0
 
 
 @dataclass
-class Tail:
-    """Counts the records of one job as its worker appends them."""
-
-    file: Path
-    offset: int = 0
-    done: int = 0
-    failed: int = 0
-    loaded: bool = False  # the model is in memory: from here on seconds count
-
-    def read(self) -> None:
-        """Take in the complete lines that are new."""
-        try:
-            with self.file.open("rb") as stream:
-                stream.seek(self.offset)
-                new = stream.read()
-        except FileNotFoundError:
-            return
-        new = new[: new.rfind(b"\n") + 1]
-        self.offset += len(new)
-        for line in new.splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            self.loaded = True
-            if record.get("kind") == "record":
-                self.done += 1
-                self.failed += record.get("status") != "ok"
-
-
-@dataclass
 class ModelProgress:
     """One model's share of the work."""
 
     name: str
+    slug: str
     total: int
     tails: list[Tail] = field(default_factory=list)
     loaded_at: float | None = None
@@ -99,14 +68,15 @@ class ModelProgress:
 class Progress:
     """Shows how far the jobs of a plan are; `tick` is called about twice a second."""
 
-    def __init__(self, plan: Plan, run: RunDirectory) -> None:
+    def __init__(self, plan: Plan, run: RunDirectory, queue: QueueWatch | None = None) -> None:
+        self.queue = queue
         self.models = []
         for model in plan.models:
             jobs = [job for job in plan.jobs if job.model == model.name]
             folder = run.records(model.slug, model.key)
             tails = [Tail(folder / job.id / "records.jsonl") for job in jobs]
             if jobs:
-                self.models.append(ModelProgress(model.name, sum(job.n_structures for job in jobs), tails))
+                self.models.append(ModelProgress(model.name, model.slug, sum(job.n_structures for job in jobs), tails))
         self.live = Live(console=console.err, auto_refresh=False, transient=True) if console.err.is_terminal else None
         self.last_plain = time.monotonic()
 
@@ -126,6 +96,8 @@ class Progress:
         now = time.monotonic()
         for model in self.models:
             model.read(now)
+        for news in self.queue.news() if self.queue else ():
+            console.warn(news)
         if self.live:
             self.live.update(self._table(now), refresh=True)
         else:
@@ -136,7 +108,7 @@ class Progress:
         for model in self.models:
             if model.done > model.told and (due or model.done >= model.total):
                 model.told = model.done
-                console.say(f"{model.name}: {_words(model, now)}")
+                console.say(f"{model.name}: {self._words(model, now)}")
         if due:
             self.last_plain = now
 
@@ -144,22 +116,25 @@ class Progress:
         table = Table.grid(padding=(0, 2))
         for model in self.models:
             bar = ProgressBar(total=model.total, completed=model.done, width=24)
-            table.add_row(model.name, bar, _words(model, now))
+            table.add_row(model.name, bar, self._words(model, now))
         return table
 
-
-def _words(model: ModelProgress, now: float) -> str:
-    parts = [f"{model.done}/{model.total} structures"]
-    if rate := model.rate(now):
-        parts.append(f"{rate:.1f}/s")
-    eta = model.eta_s(now)
-    if eta is not None and model.done < model.total:
-        parts.append(f"{_duration(eta)} left")
-    if not model.done:
-        parts.append("starting")
-    if model.failed:
-        parts.append(f"{model.failed} without a result")
-    return ", ".join(parts)
+    def _words(self, model: ModelProgress, now: float) -> str:
+        parts = [f"{model.done}/{model.total} structures"]
+        if rate := model.rate(now):
+            parts.append(f"{rate:.1f}/s")
+        eta = model.eta_s(now)
+        if eta is not None and model.done < model.total:
+            parts.append(f"{_duration(eta)} left")
+        if self.queue and model.done < model.total:
+            parts += (
+                [self.queue.silent] if self.queue.silent else [words] if (words := self.queue.words(model.slug)) else []
+            )
+        elif not model.done:
+            parts.append("starting")
+        if model.failed:
+            parts.append(f"{model.failed} without a result")
+        return ", ".join(parts)
 
 
 def _duration(seconds: float) -> str:

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 from dataclasses import dataclass, field
 
+from mira_cli.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -20,9 +22,9 @@ class Machine:
     cluster: bool = False
 
     @property
-    def gpu_per_job(self) -> int:
-        """GPUs that a job asks for."""
-        return 1 if self.gpus or self.cluster else 0
+    def has_gpus(self) -> bool:
+        """Whether jobs may ask for one; a cluster is taken to have some until it says no."""
+        return bool(self.gpus) or self.cluster
 
     @property
     def slots(self) -> int:
@@ -32,10 +34,29 @@ class Machine:
         return len(self.gpus) or self.cores
 
 
-def this_machine(*, device: str, cluster: bool) -> Machine:
-    """Look at the machine: the cores that this process may use, and the GPUs unless the device is `cpu`."""
+def this_machine(*, device: str, cluster: bool, gpus: int | list[str] | None = None) -> Machine:
+    """Look at the machine: the cores that this process may use, and the GPUs unless the device is `cpu`.
+
+    Parameters
+    ----------
+    gpus
+        How many of its GPUs to use, or which; all of them if None.
+
+    Raises
+    ------
+    UsageError
+        There are not that many, or not those.
+    """
     cores = len(os.sched_getaffinity(0))
-    return Machine(cores, [] if cluster or device == "cpu" else local_gpus(), cluster)
+    found = [] if cluster or device == "cpu" else local_gpus()
+    if gpus is None or cluster:
+        return Machine(cores, found, cluster)
+    wanted = found[:gpus] if isinstance(gpus, int) else gpus
+    missing = gpus > len(found) if isinstance(gpus, int) else bool(set(gpus) - set(found))
+    if missing:
+        have = f"those here are {', '.join(found)}" if found else "there is none here"
+        raise UsageError(f"`gpus` asks for {gpus}, but {have}", hint="leave `--gpus` out to use what there is")
+    return Machine(cores, wanted, cluster)
 
 
 def local_gpus() -> list[str]:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mira_cli import paths
-from mira_cli.files import read_json, write_json
-from mira_cli.images.enter import WORKER_IN_IMAGE
+from mira_cli.files import read_json
 from mira_cli.planning.chunks import cut_chunks, missing_rows
 from mira_cli.planning.resolve import digest
 from mira_cli.planning.weights import worker_model
 from mira_cli.run.records import finished
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from mira_cli.config import RunConfig
     from mira_cli.planning.machine import Machine
     from mira_cli.planning.resolve import ResolvedModel
     from mira_cli.planning.weights import Weights
+    from mira_cli.resources import Resources
     from mira_cli.run.directory import RunDirectory
     from mira_cli.structures.packs import StructureIndex
 
@@ -57,6 +54,7 @@ class Plan:
     jobs: list[Job]
     kept: dict[str, int]  # model -> structures that have a record already
     reasons: dict[str, str]  # model -> why it has jobs
+    resources: dict[str, Resources]  # model -> what its jobs ask for
 
 
 def make_plan(
@@ -68,30 +66,49 @@ def make_plan(
     weights: Mapping[str, Weights],
     machine: Machine,
     *,
-    retry: bool = False,
+    resources: Mapping[str, Resources],
+    again: Collection[str] = (),
+    only: Collection[str] | None = None,
+    elsewhere: Mapping[str, set[str]] | None = None,
 ) -> Plan:
     """Find what has no record yet and cut it into jobs; reads records, writes nothing.
 
-    With `retry`, structures that failed are computed again.
+    Parameters
+    ----------
+    resources
+        model -> what its jobs ask for.
+    again
+        Models whose failed structures are computed again.
+    only
+        Models to plan jobs for; all if None.
+    elsewhere
+        model -> hashes that jobs of an earlier call are computing right now.
     """
     jobs: list[Job] = []
     kept: dict[str, int] = {}
     reasons: dict[str, str] = {}
     for model in models:
+        retry = model.name in again
         done = finished(run.records(model.slug, model.key), retry=retry)
-        rows = missing_rows(index.hashes, done)
+        busy = (elsewhere or {}).get(model.name, set())
+        rows = missing_rows(index.hashes, done | busy)
         unique = len(missing_rows(index.hashes, set()))
-        kept[model.name] = unique - len(rows)
+        kept[model.name] = unique - len(missing_rows(index.hashes, done))
+        if only is not None and model.name not in only:
+            continue
         if len(rows):
             reasons[model.name] = _why(model, run, anything=bool(done), sources=index.sources, retry=retry)
         spread = -(-machine.slots // len(models))  # with few models, a chunk for every worker that could run
-        for chunk in cut_chunks(rows, index.n_atoms, config.chunk_atoms, at_least=spread):
+        asks = resources[model.name]
+        for chunk in cut_chunks(rows, index.n_atoms, asks.chunk_atoms or 1, at_least=spread):
             job = _fresh_id(
                 digest([model.key, sorted(h.decode() for h in index.hashes[chunk])]), model, run, retry=retry
             )
-            spec = _job_spec(job, model, weights.get(model.name), index, chunk, config, images[model.image], machine)
+            spec = _job_spec(
+                job, model, weights.get(model.name), index, chunk, config, images[model.image], machine, asks
+            )
             jobs.append(Job(job, model.name, len(chunk), int(index.n_atoms[chunk].sum()), spec))
-    return Plan(models, jobs, kept, reasons)
+    return Plan(models, jobs, kept, reasons, dict(resources))
 
 
 def _why(model: ResolvedModel, run: RunDirectory, *, anything: bool, sources: object, retry: bool) -> str:
@@ -123,6 +140,7 @@ def _job_spec(
     config: RunConfig,
     image: ImageUse,
     machine: Machine,
+    asks: Resources,
 ) -> dict[str, Any]:
     packs: dict[int, list[int]] = {}
     for pack, pack_row in zip(
@@ -135,75 +153,9 @@ def _job_spec(
         "model": worker_model(model, weights),
         "model_key": model.key,
         "task": {"name": config.task, "settings": {}},
-        "device": config.device,
+        "device": config.device if asks.gpu or not machine.has_gpus or model.image == HOST else "cpu",
         "gpus": machine.gpus,
-        "batch_atoms": config.batch_atoms,
+        "batch_atoms": asks.batch_atoms,
         "image": image.identity,
         "structures": [{"file": f"work/structures/{pack:05d}.npz", "rows": r} for pack, r in packs.items()],
-    }
-
-
-def write_plan(
-    plan: Plan,
-    index: StructureIndex,
-    run: RunDirectory,
-    config: RunConfig,
-    images: Mapping[str, ImageUse],
-    machine: Machine,
-) -> None:
-    """Write the job files, `plan.json`, and `wanted.json` (only if it changes: the results depend on it)."""
-    shutil.rmtree(run.jobs, ignore_errors=True)
-    slugs = {model.name: model.slug for model in plan.models}
-    for job in plan.jobs:
-        write_json(run.jobs / slugs[job.model] / f"{job.id}.json", job.spec)
-    wanted = {
-        "models": [
-            {
-                "name": m.name,
-                "slug": m.slug,
-                "key": m.key,
-                "image": m.image,
-                "package": m.package,
-                "dtype": m.dtype,
-                "row": m.row.model_dump(mode="json", exclude_defaults=True),
-            }
-            for m in plan.models
-        ],
-        "structures": index.sources,
-    }
-    if read_json(run.wanted) != wanted:
-        write_json(run.wanted, wanted)
-    if plan.jobs:  # Snakemake takes an existing end product for done, even if what it was made of is missing
-        run.collected.unlink(missing_ok=True)
-    write_json(run.plan, _plan_file(plan, config, images, machine))
-
-
-def _plan_file(plan: Plan, config: RunConfig, images: Mapping[str, ImageUse], machine: Machine) -> dict[str, Any]:
-    threads = config.threads or max(1, machine.cores // max(1, min(len(plan.jobs), machine.slots)))
-    worker = str(paths.assets() / "workflow")
-    return {
-        "schema": SCHEMA,
-        "python": sys.executable,
-        "models": [
-            {
-                "name": model.name,
-                "slug": model.slug,
-                "key": model.key,
-                "image": model.image,
-                "python": images[model.image].python,
-                "worker": WORKER_IN_IMAGE if images[model.image].sif else worker,
-                "sif": images[model.image].sif,
-                "jobs": [job.id for job in plan.jobs if job.model == model.name],
-                "threads": threads,
-                "mem_mb": config.mem_mb,
-                "runtime_min": config.runtime_min,
-                "gpu": machine.gpu_per_job if model.image != HOST and config.device != "cpu" else 0,
-            }
-            for model in plan.models
-        ],
-        "jobs": {
-            job.id: {"model": job.model, "structures": job.n_structures, "atoms": job.n_atoms} for job in plan.jobs
-        },
-        "kept": plan.kept,
-        "reasons": plan.reasons,
     }

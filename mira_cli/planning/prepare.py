@@ -7,38 +7,41 @@ import sys
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
 from mira_cli.catalogue.lookup import find_models, load_catalogue
 from mira_cli.console import count, lines, say, warn
 from mira_cli.engine.profile import Profile, find_profile
-from mira_cli.errors import InputError
+from mira_cli.errors import EnvironmentNotReadyError, InputError
 from mira_cli.files import replacing
 from mira_cli.images.prepare import choose_runtime, is_built
 from mira_cli.images.prepare import prepare as prepare_images
 from mira_cli.images.recipe import find as find_images
 from mira_cli.images.recipe import pinned_versions
 from mira_cli.planning.machine import Machine, this_machine
-from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan, write_plan
+from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan
 from mira_cli.planning.resolve import ResolvedModel, resolve_models
 from mira_cli.planning.weights import Weights, locate, probe, refuse_strangers, wanted_units, with_facts
+from mira_cli.planning.write import mem_mb, threads, write_plan
+from mira_cli.resources import layered
 from mira_cli.structures.find import Found, find_sources
 from mira_cli.structures.packs import StructureIndex, load_structures
 from mira_cli.weights import store
 from mira_cli.weights.fetch import ensure, permission
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from mira_cli.catalogue.rows import Catalogue
     from mira_cli.config import RunConfig
     from mira_cli.images.prepare import ReadyImage
     from mira_cli.images.recipe import Runtime
+    from mira_cli.resources import Resources
     from mira_cli.run.directory import RunDirectory
 
-
+SLURM = "mira-slurm"
 HEADER = "# Settings of the last call; `mira run run.yaml` in this folder repeats it.\n"
 
 
@@ -65,6 +68,7 @@ class Prepared:
     weights: dict[str, Weights]  # of models whose weights are not in the family's package
     machine: Machine
     plan: Plan
+    caps: dict[str, tuple[int | None, int | None]]  # model -> most minutes and MB that its partition gives
 
 
 def check_request(config: RunConfig) -> Request:
@@ -84,7 +88,9 @@ def prepare_run(
     run: RunDirectory,
     *,
     images: Literal["build", "require", "skip"],
-    retry: bool = False,
+    again: Collection[str] = (),
+    only: Collection[str] | None = None,
+    elsewhere: Mapping[tuple[str, str], set[str]] | None = None,
     scratch: Path | None = None,
 ) -> Prepared:
     """Read the structures, get the images ready, and plan; writes only below the run directory and the cache.
@@ -94,8 +100,17 @@ def prepare_run(
     images
         `build` what is missing; `require` it, with an error that names the command to build it; or `skip` it, for a
         plan that is only looked at.
+    again, only
+        Models whose failed structures are computed again, and those to plan jobs for (all if None).
+    elsewhere
+        (model, key) -> hashes that jobs of an earlier call are computing right now.
     scratch
         Where to put what is read from the structures, if the run directory is to stay as it is.
+
+    Raises
+    ------
+    EnvironmentNotReadyError
+        SLURM would not take, or never start, the jobs.
     """
     config, models = request.config, request.models
     index = read_input(request, run, scratch)
@@ -116,9 +131,40 @@ def prepare_run(
         uses = _image_uses(ready)
     uses[HOST] = ImageUse({"name": HOST, "recipe": "", "runtime": HOST}, sys.executable)
     models, weights = _settle_weights(models, ready)
-    machine = this_machine(device=config.device, cluster=request.profile.cluster)
-    plan = make_plan(models, index, run, config, uses, weights, machine, retry=retry)
-    return Prepared(config, request.profile, runtime, index, uses, weights, machine, plan)
+    machine = this_machine(device=config.device, cluster=request.profile.cluster, gpus=config.gpus)
+    asks = _resources(models, request, machine)
+    busy = {m.name: (elsewhere or {}).get((m.name, m.key), set()) for m in models}
+    plan = make_plan(
+        models, index, run, config, uses, weights, machine, resources=asks, again=again, only=only, elsewhere=busy
+    )
+    caps = _ask_slurm(plan, machine, refuse=images != "skip") if request.profile.executor == SLURM else {}
+    return Prepared(config, request.profile, runtime, index, uses, weights, machine, plan, caps)
+
+
+def _resources(models: list[ResolvedModel], request: Request, machine: Machine) -> dict[str, Resources]:
+    layers = [request.profile.resources, *request.config.job_resources]
+    wants = request.config.device != "cpu"
+    return {m.name: layered(layers, m.name, gpu=wants and m.image != HOST, there=machine.has_gpus) for m in models}
+
+
+def _ask_slurm(plan: Plan, machine: Machine, *, refuse: bool) -> dict[str, tuple[int | None, int | None]]:
+    """Limits of each model's partition; what SLURM would not take, or never start, is said before anything is sent."""
+    from mira_cli.slurm.cluster import partitions
+    from mira_cli.slurm.preflight import caps, problems
+
+    offered = partitions()
+    busy = {job.model for job in plan.jobs}
+    asks = {
+        name: each.model_copy(update={"mem_mb": mem_mb(each, machine)})
+        for name, each in plan.resources.items()
+        if name in busy
+    }
+    found = problems(asks, {name: threads(each, plan, machine) for name, each in asks.items()})
+    for problem in found if not refuse else found[1:]:
+        warn(problem.message, hint=problem.hint)
+    if found and refuse:
+        raise EnvironmentNotReadyError(found[0].message, hint=found[0].hint)
+    return {name: caps(each, offered) for name, each in plan.resources.items()}
 
 
 def _settle_weights(
@@ -196,14 +242,29 @@ def read_input(request: Request, run: RunDirectory, scratch: Path | None) -> Str
     return index
 
 
-def commit_plan(prepared: Prepared, run: RunDirectory) -> None:
-    """Write the plan and the settings that led to it into the run directory."""
-    write_plan(prepared.plan, prepared.index, run, prepared.config, prepared.images, prepared.machine)
-    if run.config.is_file() and not run.config.read_text(encoding="utf-8").startswith(HEADER):
-        return  # the user's own: they keep their settings here
-    with replacing(run.config) as stream:
+def commit_plan(prepared: Prepared, run: RunDirectory, *, keep: Collection[str] = ()) -> None:
+    """Write the plan and the settings that led to it into the run directory.
+
+    Parameters
+    ----------
+    keep
+        Jobs of an earlier plan that are still being computed.
+    """
+    write_plan(
+        prepared.plan, prepared.index, run, prepared.images, prepared.machine,
+        executor=prepared.profile.executor, caps=prepared.caps, keep=keep,
+    )  # fmt: skip
+    settings = prepared.config.model_dump(mode="json")
+    settings["resources"] = {k: v.model_dump(exclude_none=True) for k, v in prepared.config.resources.items()}
+    settings["output"] = "."  # so that a run can be moved
+    _write_settings(run.settings, settings)
+    if not run.config.is_file() or run.config.read_text(encoding="utf-8").startswith(HEADER):
+        _write_settings(run.config, settings)  # else it is the user's own: they keep their settings here
+
+
+def _write_settings(file: Path, settings: dict[str, Any]) -> None:
+    with replacing(file) as stream:
         stream.write(HEADER)
-        settings = {**prepared.config.model_dump(), "output": "."}  # so that a run can be moved
         yaml.safe_dump(settings, stream, sort_keys=False, allow_unicode=True)
 
 

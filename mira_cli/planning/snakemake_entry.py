@@ -21,6 +21,13 @@ def load_plan(settings: dict[str, Any], configfiles: Sequence[str | Path], *, ma
     return plan
 
 
+def scaled(model: dict[str, Any], resource: str, attempt: int) -> int:
+    """More of a resource each time a job is tried again, but never more than its partition gives."""
+    base = int(model[resource])
+    most = model[f"max_{resource}"]
+    return base * attempt if most is None else min(base * attempt, max(int(most), base))
+
+
 def _plan_here(settings: dict[str, Any], configfiles: Sequence[str | Path]) -> None:
     # imported here: under `mira run`, Snakemake needs none of it
     from mira_cli.config import absolute_paths, build_config

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from mira_cli import console
 from mira_cli.results.table import INVALID
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from mira_cli.run.directory import RunDirectory
 
 MOST_ROWS = 20
+GAP = 3  # columns of the terminal between those of a table
 
 
 def print_results(run: RunDirectory) -> bool:
@@ -37,33 +40,56 @@ def print_results(run: RunDirectory) -> bool:
         ]
     ).to_pylist()
     models = list(dict.fromkeys(row["model"] for row in rows))
-    console.out.print(_energies(rows, models))
+    for energies in _energies(rows, models):
+        console.out.print(energies)
     console.out.print(_counts(rows, models, table))
     _tell_failures(rows)
     _tell_references(rows, models)
     return all(row["status"] == "ok" for row in rows)
 
 
-def _energies(rows: list[dict[str, Any]], models: list[str]) -> Table:
-    by_structure: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in rows:
-        by_structure.setdefault(row["structure_id"], {})[row["model"]] = row
-    table = Table(box=SIMPLE_HEAD, title="energy per atom, eV", title_justify="left", pad_edge=False)
-    table.add_column("structure", overflow="fold")
-    for model in models:
-        table.add_column(model, justify="right")
-    for structure, answers in list(by_structure.items())[:MOST_ROWS]:
-        table.add_row(escape(structure), *(_cell(answers.get(model)) for model in models))
-    if len(by_structure) > MOST_ROWS:
-        table.caption = f"the first {MOST_ROWS} of {len(by_structure)} structures"
-    return table
+def _energies(rows: list[dict[str, Any]], models: list[str]) -> list[Table]:
+    """Tables of energies: a column a model, or where these do not fit a row a model, or else several tables."""
+    structures = list(dict.fromkeys(row["structure_id"] for row in rows))
+    shown = structures[:MOST_ROWS]
+    cells = {(row["structure_id"], row["model"]): _cell(row) for row in rows}
+    upright = {model: [cells.get((structure, model), Text()) for structure in shown] for model in models}
+    across = {structure: [cells.get((structure, model), Text()) for model in models] for structure in shown}
+    head, down, columns = "structure", shown, upright
+    blocks = _blocks(upright, max(map(cell_len, (head, *shown))))
+    if len(blocks) > 1 and len(turned := _blocks(across, max(map(cell_len, models)))) == 1:
+        head, down, columns, blocks = "model", models, across, turned
+    tables = [Table(box=SIMPLE_HEAD, title_justify="left", pad_edge=False) for _ in blocks]
+    for table, block in zip(tables, blocks, strict=True):
+        table.add_column(head, overflow="fold")
+        for name in block:
+            table.add_column(escape(name), justify="right", overflow="fold")
+        for place, name in enumerate(down):
+            table.add_row(escape(name), *(columns[column][place] for column in block))
+    tables[0].title = "energy per atom, eV"
+    if len(structures) > MOST_ROWS:
+        tables[-1].caption = f"the first {MOST_ROWS} of {len(structures)} structures"
+    return tables
 
 
-def _cell(row: dict[str, Any] | None) -> str:
-    if row is None:
-        return ""
+def _blocks(columns: dict[str, list[Text]], head_width: int) -> list[list[str]]:
+    """Names of columns, cut so that each part fits the terminal beside a first column."""
+    room = console.out.width - min(head_width, console.out.width // 2) - GAP
+    blocks: list[list[str]] = [[]]
+    used = 0
+    for name, cells in columns.items():
+        width = max(cell_len(name), *(cell.cell_len for cell in cells)) + GAP
+        if blocks[-1] and used + width > room:
+            blocks.append([])
+            used = 0
+        blocks[-1].append(name)
+        used += width
+    return blocks
+
+
+def _cell(row: dict[str, Any]) -> Text:
     energy = row["energy_per_atom_ev"]
-    return f"[red]{row['status']}[/]" if energy is None else f"{energy:.4f}"
+    return Text(row["status"], style="red") if energy is None else Text(f"{energy:.4f}")
 
 
 def _counts(rows: list[dict[str, Any]], models: list[str], comparison: pa.Table) -> Table:

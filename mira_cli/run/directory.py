@@ -5,6 +5,8 @@ RUN/run.yaml               the settings of the last call
 RUN/comparison.csv …       the results
 RUN/logs/                  one log a job, and Snakemake's own
 RUN/work/run.json          says that this directory is a run
+RUN/work/settings.yaml     the settings of the last call, complete
+RUN/work/driver.json       who carries the run out: a process here, or a SLURM job
 RUN/work/plan.json         what the Snakefile reads
 RUN/work/structures/       the normalised input (see structures/packs.py)
 RUN/work/jobs/MODEL/       what each job must do
@@ -77,6 +79,21 @@ class RunDirectory:
     def config(self) -> Path:
         """Settings of the last call."""
         return self.root / "run.yaml"
+
+    @property
+    def settings(self) -> Path:
+        """Settings of the last call, also where `run.yaml` is the user's own."""
+        return self.work / "settings.yaml"
+
+    @property
+    def driver(self) -> Path:
+        """Who carries the run out, or did last."""
+        return self.work / "driver.json"
+
+    @property
+    def cancel(self) -> Path:
+        """There while somebody wants the run to stop."""
+        return self.work / "cancel"
 
     def done(self, slug: str, job: str) -> Path:
         """The file that says a job is over: the only output that Snakemake knows of."""

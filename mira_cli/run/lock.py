@@ -55,11 +55,23 @@ def locked(run: RunDirectory) -> Iterator[IO[str]]:
             stream.truncate(0)
 
 
+def is_locked(run: RunDirectory) -> bool:
+    """Whether a `mira`, or a Snakemake that it left behind, works on a run right now; disturbs nobody."""
+    try:
+        with (run.work / "lock").open("a+") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no such file, or a file system without flock
+        return False
+    return False
+
+
 def note(stream: IO[str], session: int | None) -> None:
     """Write down who holds the lock, and the process session that Snakemake leads."""
     stream.seek(0)
     stream.truncate(0)
-    me = {"host": socket.gethostname(), "pid": os.getpid(), "pid_started": _started(os.getpid()), "session": session}
+    me = {"host": socket.gethostname(), "pid": os.getpid(), "pid_started": started(os.getpid()), "session": session}
     json.dump(me, stream)
     stream.flush()
 
@@ -112,7 +124,7 @@ def _is_orphaned(holder: dict[str, Any]) -> bool:
     """Whether the lock is held for a `mira` of this host that is dead, by the Snakemake it left behind."""
     if holder.get("host") != socket.gethostname() or not holder.get("session"):
         return False
-    if _started(holder["pid"]) == holder.get("pid_started"):
+    if started(holder["pid"]) == holder.get("pid_started"):
         return False
     warn("an earlier `mira` was killed here and left jobs running: stopping them, then going on from their records")
     return True
@@ -152,7 +164,7 @@ def _stat(pid: int) -> list[str] | None:
         return None
 
 
-def _started(pid: int) -> str | None:
+def started(pid: int) -> str | None:
     """Start time of a process in clock ticks since boot: tells it from a later one with the same number."""
     stat = _stat(pid)
     return stat[19] if stat else None

@@ -1,1 +1,1 @@
-"""What MIRA asks SLURM: the queue, the partitions, and whether a job could ever start. The only code that calls its commands."""
+"""What MIRA asks SLURM: the queue, the partitions, whether a job could ever start. Nothing else calls its commands."""

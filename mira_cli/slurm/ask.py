@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
 
 from mira_cli.errors import EnvironmentNotReadyError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PATIENCE_S = 30.0
 
@@ -41,10 +37,13 @@ def ask(*command: str, timeout_s: float = PATIENCE_S, stdin: str | None = None) 
         ) from error
     except subprocess.TimeoutExpired as error:
         raise SlurmError(
-            f"SLURM does not answer (`{command[0]}` took more than {timeout_s:.0f} s)", hint="`mira doctor` looks closer"
+            f"SLURM does not answer (`{command[0]}` took more than {timeout_s:.0f} s)",
+            hint="`mira doctor` looks closer",
         ) from error
     if done.returncode != 0:
-        raise SlurmError(f"SLURM refuses `{command[0]}`: {refusal(done.stderr, command[0])}", hint="`mira doctor` looks closer")
+        raise SlurmError(
+            f"SLURM refuses `{command[0]}`: {refusal(done.stderr, command[0])}", hint="`mira doctor` looks closer"
+        )
     return done.stdout
 
 
@@ -57,4 +56,6 @@ def refusal(stderr: str, command: str) -> str:
 
 def rows(*command: str, sep: str = "|", timeout_s: float = PATIENCE_S) -> list[list[str]]:
     """The answer of a command as rows of fields."""
-    return [[field.strip() for field in line.split(sep)] for line in ask(*command, timeout_s=timeout_s).splitlines() if line]
+    return [
+        [field.strip() for field in line.split(sep)] for line in ask(*command, timeout_s=timeout_s).splitlines() if line
+    ]

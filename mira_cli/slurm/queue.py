@@ -107,7 +107,9 @@ def cancel(jobs: list[QueuedJob]) -> None:
         ask("scancel", "--quiet", *(job.id for job in jobs))
 
 
-def sweep(prefix: str, *, patience_s: float = 10.0, calm_s: float = 1.0, keep: Callable[[QueuedJob], bool] | None = None) -> int:
+def sweep(
+    prefix: str, *, patience_s: float = 10.0, calm_s: float = 1.0, keep: Callable[[QueuedJob], bool] | None = None
+) -> int:
     """Cancel whatever of a run is in the queue, and look again until nothing new has appeared for a moment.
 
     A submission that was under way when its `sbatch` was killed can reach the controller afterwards.

@@ -17,9 +17,11 @@ for model in PLAN["models"]:
             model["sif"]
         threads: model["threads"]
         resources:
-            mem_mb=lambda wildcards, attempt, model=model: model["mem_mb"] * attempt,
-            runtime=model["runtime_min"],
-            gpu=model["gpu"],
+            mem_mb=lambda wildcards, attempt, model=model: scaled(model, "mem_mb", attempt),
+            runtime=lambda wildcards, attempt, model=model: scaled(
+                model, "runtime_min", attempt
+            ),
+            **model["resources"],
         params:
             python=model["python"],
             worker=model["worker"],

@@ -4,7 +4,7 @@
 from snakemake.exceptions import WorkflowError
 
 from mira_cli.errors import MiraError
-from mira_cli.planning.snakemake_entry import load_plan
+from mira_cli.planning.snakemake_entry import load_plan, scaled
 
 try:
     PLAN = load_plan(

@@ -1,0 +1,1 @@
+"""What `mira doctor` looks at: each check says of one part of this machine whether a run can work with it."""

@@ -1,0 +1,53 @@
+"""The checks of `mira doctor`, in the order in which they are shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mira_cli import paths
+from mira_cli.doctor import disk, filesystem, gpu, images, runtime, slurm, software, weights
+from mira_cli.doctor.finding import Check
+
+_HUNG = "a file system may hang: `df -h` shows which, or hangs too"
+_CARD = "`nvidia-smi` hangs: ask an administrator to reload the driver; `--device cpu` does without"
+_QUEUE = "SLURM's controller does not answer: `scontrol ping`; `--profile local` works without SLURM"
+
+
+def here() -> list[Check]:
+    """What matters where `mira` is called."""
+    return [
+        Check(
+            "runtime",
+            "runtime",
+            runtime.here,
+            "`apptainer version` and `python3.13 --version` may hang too",
+            needed=True,
+        ),
+        Check("GPU", "GPU", gpu.gpus, _CARD),
+        Check("images", "images", images.images, _HUNG, needed=True),
+        Check("images", "builds", images.leftovers, _HUNG),
+        Check("weights", "store", weights.weights, _HUNG),
+        Check("disk", "cache", disk.cache, _HUNG, needed=True),
+        Check("disk", "current folder", disk.current, _HUNG, needed=True),
+        Check("disk", "temporary files", disk.temporary, _HUNG),
+        Check("disk", "quota", disk.quota, "`quota` asks a file server that does not answer"),
+        Check("sharing", "cache", filesystem.cache, _HUNG),
+        Check("sharing", "current folder", filesystem.current, _HUNG),
+        Check("SLURM", "commands", slurm.commands, _HUNG),
+        Check("SLURM", "controller", slurm.controller, _QUEUE),
+        Check("SLURM", "partitions", slurm.partitions, _QUEUE),
+        Check("software", "software", software.software, _HUNG),
+    ]
+
+
+def on_node() -> list[Check]:
+    """What matters to a job on a compute node."""
+    return [
+        Check("runtime", "runtime", runtime.on_node, "`apptainer version` may hang too", needed=True),
+        Check("GPU", "GPU", gpu.gpus, _CARD),
+        Check("images", "images", images.images, _HUNG, needed=True),
+        Check("disk", "temporary files", disk.temporary, _HUNG),
+        Check("sharing", "cache", filesystem.seen("cache", paths.cache_dir), _HUNG, needed=True),
+        Check("sharing", "current folder", filesystem.seen("current folder", Path.cwd), _HUNG, needed=True),
+        Check("software", "software", software.software, _HUNG),
+    ]

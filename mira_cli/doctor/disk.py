@@ -1,0 +1,168 @@
+"""Space, files and permissions where runs write: the cache, the current folder, the temporary folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mira_cli import paths
+from mira_cli.doctor.finding import fail, ok, warn
+from mira_cli.images import prepare, recipe
+from mira_cli.images.progress import size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mira_cli.doctor.finding import Finding
+
+LEAST_BYTES = 1e9
+LEAST_FILES = 50_000  # an environment has about 30,000
+ELSEWHERE = "set MIRA_CACHE to a folder with more"
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or what it would be made in."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def cache() -> Iterator[Finding]:
+    """MIRA's cache: images, environments and weights."""
+    folder = paths.cache_dir()
+    place = existing(folder)
+    unbuilt = [
+        image for image in recipe.all_images() if not any(prepare.is_built(image, r) for r in ("apptainer", "venv"))
+    ]
+    if why := refused(place):
+        hint = "set MIRA_CACHE to a folder that you can write to"
+        if len(unbuilt) < len(recipe.all_images()):
+            yield warn(
+                "cache", f"{folder} cannot be written ({why}): what is there can be used, nothing can be added", hint
+            )
+        else:
+            yield fail("cache", f"{folder} cannot be written: {why}", hint)
+    free, files, words = space(place)
+    largest = max((image.cost["apptainer"].free_gigabytes * 1e9 for image in unbuilt), default=0.0)
+    where = f"{folder}: {words}"
+    if free < LEAST_BYTES:
+        yield fail("cache", where, ELSEWHERE)
+    elif free < largest:
+        yield warn("cache", f"{where}; building an image takes up to {size(largest)}", ELSEWHERE)
+    elif files is not None and files < LEAST_FILES:
+        yield warn("cache", f"{where}: too few for a virtual environment", ELSEWHERE)
+    else:
+        yield ok("cache", where)
+    if os.environ.get("MIRA_CACHE") and folder.is_dir():
+        yield from _sharing(folder)
+
+
+def _sharing(folder: Path) -> Iterator[Finding]:
+    """A cache for a group: what one builds, others must be able to use."""
+    mode, mask = folder.stat().st_mode, os.umask(0)
+    os.umask(mask)
+    if not mode & 0o020:
+        yield ok("cache's mode", "only its owner can write to it")
+    elif mask & 0o070:
+        hint = "`umask 002` before you build, for instance in ~/.bashrc"
+        yield warn(
+            "cache's mode",
+            f"its group may write to it, but umask {mask:03o} keeps from others what you put there",
+            hint,
+        )
+    elif not mode & 0o2000:
+        hint = f"`chmod g+s {folder}`"
+        yield warn(
+            "cache's mode", "its group may write to it, but what is made there does not belong to that group", hint
+        )
+    else:
+        yield ok("cache's mode", "its group may write to it")
+
+
+def current() -> Iterator[Finding]:
+    """The current folder, where runs are by default."""
+    folder = Path.cwd()
+    if why := refused(folder):
+        yield fail(
+            "current folder", f"{folder} cannot be written: {why}", "`cd` to a folder of yours, or `mira run -o FOLDER`"
+        )
+        return
+    free, files, words = space(folder)
+    if free < LEAST_BYTES / 10:
+        yield fail("current folder", f"{folder}: {words}", "free some space, or `mira run -o FOLDER`")
+    elif free < LEAST_BYTES or (files is not None and files < 1000):
+        yield warn("current folder", f"{folder}: {words}", "free some space, or `mira run -o FOLDER`")
+    else:
+        yield ok("current folder", f"{folder}: {words}")
+
+
+def temporary() -> Iterator[Finding]:
+    """Folders for temporary files, of jobs and of Apptainer's builds."""
+    for variable in ("TMPDIR", "APPTAINER_TMPDIR", "SINGULARITY_TMPDIR"):
+        chosen = os.environ.get(variable)
+        if not chosen and variable != "TMPDIR":
+            continue
+        folder = Path(chosen or tempfile.gettempdir())
+        name = variable if chosen else "temporary files"
+        if why := refused(folder):
+            yield warn(
+                name, f"{folder} cannot be written: {why}", f"`export {variable}=` a local folder that you can write to"
+            )
+            continue
+        free, _, words = space(folder)
+        if free < LEAST_BYTES:
+            yield warn(name, f"{folder}: {words}", f"`export {variable}=` a local folder with more space")
+        else:
+            yield ok(name, f"{folder}: {words}")
+
+
+def refused(folder: Path) -> str | None:
+    """Why no file can be written there, found by writing one; None if one can."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as stream:
+            stream.write(b"x" * 4096)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return None
+
+
+def space(folder: Path) -> tuple[float, int | None, str]:
+    """Free bytes, free files (None where the file system does not count them), and both in words."""
+    state = os.statvfs(folder)
+    free, total = state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
+    files = state.f_favail if state.f_files else None
+    words = f"{size(free)} of {size(total)} free"
+    return free, files, words if files is None or files >= 1e6 else f"{words}, room for {files:,} files"
+
+
+def quota() -> Iterator[Finding]:
+    """Quotas of this user, where `quota` knows of any."""
+    if not shutil.which("quota"):
+        return
+    done = subprocess.run(["quota", "-w"], capture_output=True, text=True, errors="replace", check=False)
+    for system, blocks, soft, hard, *rest in (
+        line.split() for line in done.stdout.splitlines() if len(line.split()) >= 7
+    ):
+        counts = [re.sub(r"\D", "", word) for word in (blocks, soft, hard)]
+        if not all(re.fullmatch(r"\d+\*?", word) for word in (blocks, soft, hard)):
+            continue
+        used, limit = int(counts[0]), int(counts[1]) or int(counts[2])
+        # the column `grace` is empty or not, so files are counted from the end: files quota limit [grace]
+        numbers = [int(re.sub(r"\D", "", word)) for word in rest if re.fullmatch(r"\d+\*?", word)][-3:]
+        files, file_limit = (numbers[0], numbers[1] or numbers[2]) if len(numbers) == 3 else (0, 0)
+        words = [f"{size(used * 1024)} of {size(limit * 1024)}"] if limit else []
+        words += [f"{files:,} of {file_limit:,} files"] if file_limit else []
+        if not words:
+            continue
+        full = (limit and used > 0.9 * limit) or (file_limit and files > 0.9 * file_limit)
+        says = f"{system}: {', '.join(words)}"
+        yield (
+            warn("quota", says, "free some space, or set MIRA_CACHE to another file system")
+            if full
+            else ok("quota", says)
+        )

@@ -1,0 +1,166 @@
+"""SLURM on this machine: its commands, its controller, its partitions, and what jobs of MIRA need of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from mira_cli import console
+from mira_cli.doctor.finding import ok, warn
+from mira_cli.slurm import cluster
+from mira_cli.slurm.ask import SlurmError, ask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mira_cli.doctor.finding import Finding
+    from mira_cli.slurm.cluster import Partition
+
+NEEDED = ("sbatch", "squeue", "scancel", "sinfo", "scontrol")
+PLUGIN = "snakemake-executor-plugin-slurm"
+PATIENCE_S = 15.0
+LEAST_JOB_AGE_S = 120
+MOST_PARTITIONS = 15
+_ASK_ADMINISTRATORS = "`scontrol ping`; if it stays so, ask the administrators. `--profile local` works without SLURM"
+
+
+def here() -> bool:
+    """Whether there is any of SLURM's commands."""
+    return any(shutil.which(command) for command in NEEDED)
+
+
+def commands() -> Iterator[Finding]:
+    """SLURM's commands, and what Snakemake needs to use them."""
+    if not here():
+        yield ok("SLURM", "no SLURM on this machine: jobs run here")
+        return
+    if missing := [command for command in NEEDED if not shutil.which(command)]:
+        hint = "run `mira` on a login node, or `module load slurm`"
+        yield warn("commands", f"without {', '.join(missing)} no jobs can be submitted", hint)
+    else:
+        yield ok(
+            "commands",
+            f"{', '.join(NEEDED)}{'; sacct' if shutil.which('sacct') else '; no sacct, which is not needed'}",
+        )
+    yield from _plugin()
+
+
+def _plugin() -> Iterator[Finding]:
+    """The executor plugin, in the one version that MIRA's own is built on."""
+    wanted = _pinned()
+    command = (
+        f"`{sys.executable} -m uv pip install --python {sys.executable} '{PLUGIN}{f'=={wanted}' if wanted else ''}'`"
+    )
+    try:
+        found = metadata.version(PLUGIN)
+    except metadata.PackageNotFoundError:
+        yield warn("executor plugin", f"{PLUGIN} is not installed", command)
+        return
+    if wanted and found != wanted:
+        yield warn("executor plugin", f"{PLUGIN} is {found}, and MIRA is made for {wanted}", command)
+    else:
+        yield ok("executor plugin", f"{PLUGIN} {found}")
+
+
+def _pinned() -> str | None:
+    pins = [re.match(rf"{PLUGIN}\s*==\s*([\w.]+)", text) for text in metadata.requires("mira-mlip") or ()]
+    return next((pin[1] for pin in pins if pin), None)
+
+
+def controller() -> Iterator[Finding]:
+    """Whether the controller answers, how fast, and how it is set up."""
+    if not shutil.which("scontrol"):
+        return
+    began = time.monotonic()
+    try:
+        text = ask("scontrol", "show", "config", timeout_s=PATIENCE_S)
+    except SlurmError as error:
+        yield warn("controller", error.message, _ASK_ADMINISTRATORS)
+        return
+    took_ms = (time.monotonic() - began) * 1000
+    config = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in text.splitlines())}
+    name = f"{config.get('ClusterName', 'SLURM')}, SLURM {config.get('SLURM_VERSION', 'of an unknown version')}"
+    if took_ms > 5000:
+        yield warn("controller", f"{name}, answers only after {took_ms / 1000:.0f} s", "expect slow submission")
+    else:
+        yield ok("controller", f"{name}, answers in {took_ms:.0f} ms")
+    yield from _memory(config)
+    yield from _configuration(config)
+
+
+def _memory(config: dict[str, str]) -> Iterator[Finding]:
+    """How long ended jobs can be asked about."""
+    age = re.match(r"(\d+)", config.get("MinJobAge", ""))
+    if age and 0 < int(age[1]) < LEAST_JOB_AGE_S:
+        what = f"SLURM forgets ended jobs after {age[1]} s, so that why a job failed may not be known"
+        yield warn("MinJobAge", what, f"ask an administrator for MinJobAge={LEAST_JOB_AGE_S} or more in slurm.conf")
+    elif age:
+        yield ok("MinJobAge", f"{age[1]} s")
+    kept = config.get("AccountingStorageType", "(null)")
+    none = kept.endswith("/none") or kept in {"(null)", ""}
+    yield ok("accounting", "none, and none is needed" if none else "there is one (sacct); MIRA does without")
+
+
+def _configuration(config: dict[str, str]) -> Iterator[Finding]:
+    """Whether SLURM is found without SLURM_CONF, which is lost within jobs."""
+    path = config.get("SLURM_CONF", "")
+    if not os.environ.get("SLURM_CONF"):
+        yield ok("slurm.conf", path or "found")
+        return
+    rest = {name: value for name, value in os.environ.items() if name != "SLURM_CONF"}
+    try:
+        done = subprocess.run(
+            ["scontrol", "show", "config"], capture_output=True, text=True, env=rest, check=False, timeout=PATIENCE_S
+        )
+        found = done.returncode == 0 and f"= {config.get('ClusterName', '')}\n" in done.stdout
+    except subprocess.TimeoutExpired:
+        found = False
+    if found:
+        yield ok("slurm.conf", f"{path}, found without SLURM_CONF too")
+    else:
+        hint = f"ask an administrator for `ln -s {os.environ['SLURM_CONF']} /etc/slurm/slurm.conf` on all nodes"
+        yield warn("slurm.conf", "found through SLURM_CONF only, which jobs do not pass on: they would fail", hint)
+
+
+def partitions() -> Iterator[Finding]:
+    """One line a partition: its nodes, their sizes, its time limit."""
+    if not shutil.which("sinfo"):
+        return
+    try:
+        found = cluster.partitions()
+    except SlurmError as error:
+        yield warn("partitions", error.message, _ASK_ADMINISTRATORS)
+        return
+    if not found:
+        yield warn("partitions", "there is none that you can see", "ask the administrators for access to one")
+        return
+    for partition in found[:MOST_PARTITIONS]:
+        words = _words(partition)
+        name = f"{partition.name}{'*' if partition.default else ''}"
+        yield ok(name, words) if partition.up else warn(name, f"{words}; it is down", "`sinfo` says more")
+    if len(found) > MOST_PARTITIONS:
+        yield ok("partitions", f"{len(found) - MOST_PARTITIONS} more; `sinfo --summarize` shows them")
+    if not any(partition.default for partition in found):
+        hint = "name one in the `resources.yaml` of a profile: `all: {partition: NAME}`"
+        yield warn("partitions", "none is the default", hint)
+
+
+def _words(partition: Partition) -> str:
+    memory = f"{partition.mem_mb / 1000:.0f} GB"
+    limit = partition.time_limit_min
+    time_limit = "no time limit" if limit is None else f"{limit / 60:g} h" if limit >= 60 else f"{limit} min"
+    graphics = [entry.partition("(")[0] for entry in partition.gres if entry.startswith("gpu")]
+    return ", ".join(
+        [
+            console.count(partition.nodes, "node"),
+            f"{partition.cpus} CPUs and {memory} in the largest",
+            *([f"GPUs: {' '.join(graphics)}"] if graphics else ["no GPUs"]),
+            time_limit,
+        ]
+    )

@@ -1,0 +1,57 @@
+"""What MIRA itself runs with: Python, Snakemake, the locale."""
+
+from __future__ import annotations
+
+import locale
+import platform
+import re
+import sys
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from mira_cli import __version__
+from mira_cli.doctor.finding import fail, ok, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mira_cli.doctor.finding import Finding
+
+
+def software() -> Iterator[Finding]:
+    """Versions, and whether text is UTF-8."""
+    yield ok("MIRA", f"{__version__}, with Python {platform.python_version()} in {sys.prefix}")
+    yield from _snakemake()
+    encoding = locale.getpreferredencoding(False)
+    if encoding.lower().replace("-", "") == "utf8":
+        yield ok("locale", "UTF-8")
+    else:
+        yield warn(
+            "locale", f"text is {encoding} here, and names of files may come out wrong", "`export LC_ALL=C.UTF-8`"
+        )
+
+
+def _snakemake() -> Iterator[Finding]:
+    """Snakemake, which must lie within the versions that MIRA is made for."""
+    wanted = next((t for t in metadata.requires("mira-mlip") or () if re.match(r"snakemake[^\w-]", t)), "snakemake")
+    command = f"`{sys.executable} -m uv pip install --python {sys.executable} '{wanted}'`"
+    try:
+        found = metadata.version("snakemake")
+    except metadata.PackageNotFoundError:
+        yield fail("Snakemake", "is not installed", command)
+        return
+    if within(found, wanted):
+        yield ok("Snakemake", found)
+    else:
+        yield warn("Snakemake", f"{found} is not what MIRA is made for: {wanted}", command)
+
+
+def within(version: str, requirement: str) -> bool:
+    """Whether a version is at least what a requirement says after `>=`, and below what it says after `<`."""
+    low, high = (re.search(rf"{sign}(\d[\d.]*)", requirement) for sign in (">=", "<"))
+    number = _number(version)
+    return (not low or number >= _number(low[1])) and (not high or number < _number(high[1]))
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

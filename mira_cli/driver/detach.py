@@ -1,0 +1,85 @@
+"""Leave a planned run to a driver: a process in the background, or a job in SLURM's queue. Both call `mira resume`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Literal
+
+from mira_cli.console import say
+from mira_cli.driver.note import VARIABLE
+from mira_cli.files import read_json, write_json
+from mira_cli.resources import Resources
+from mira_cli.slurm.ask import ask
+from mira_cli.slurm.queue import job_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from mira_cli.engine.profile import Profile
+    from mira_cli.run.directory import RunDirectory
+
+Detach = Literal["background", "slurm"]
+DRIVER = Resources(
+    threads=1, mem_mb=2_000, runtime_min=2 * 24 * 60
+)  # what a driver asks for unless the profile says so
+
+
+def start_driver(
+    run: RunDirectory, how: Detach, profile: Profile, *, retry: bool, only: Collection[str] | None
+) -> None:
+    """Start the driver of a run and say how to watch it.
+
+    Raises
+    ------
+    SlurmError
+        SLURM does not take the job.
+    """
+    command = resume_command(run, retry=retry, only=only)
+    log = run.logs / "driver.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if how == "background":
+        who = f"process {_start_process(command, run)}"
+    else:
+        who = f"SLURM job {_submit(command, run, profile)}"
+    say(f"{who} carries it on; its output: {log}")
+    say(f"watch it with `mira status {run.root} --watch`, end it with `mira cancel {run.root}`")
+
+
+def resume_command(run: RunDirectory, *, retry: bool, only: Collection[str] | None) -> list[str]:
+    """Argument list that carries a planned run on."""
+    models = [word for model in only or () for word in ("--model", model)]
+    verb = "retry" if retry else "resume"
+    return [sys.executable, "-m", "mira_cli", verb, str(run.root), *models]
+
+
+def _start_process(command: list[str], run: RunDirectory) -> int:
+    with (run.logs / "driver.log").open("a", encoding="utf-8") as log:
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=run.root,
+            env={**os.environ, VARIABLE: "background"},
+        )  # fmt: skip
+    return child.pid
+
+
+def _submit(command: list[str], run: RunDirectory, profile: Profile) -> str:
+    from mira_cli.slurm.preflight import sbatch_options
+
+    said = profile.resources.get("driver", Resources()).model_dump(exclude_none=True)
+    general = profile.resources.get("all", Resources()).model_dump(
+        include={"partition", "account", "qos"}, exclude_none=True
+    )
+    asks = Resources(**{**DRIVER.model_dump(exclude_none=True), **general, **said})
+    job = ask(
+        "sbatch", "--parsable", "--job-name", f"{job_prefix(run)}-driver", "--comment", "driver",
+        "--output", str(run.logs / "driver.log"), "--open-mode", "append", "--chdir", str(run.root),
+        "--export", f"ALL,{VARIABLE}=slurm", "--requeue", "--signal", "B:TERM@60",
+        *sbatch_options(asks, asks.threads or 1), "--wrap", f"exec {shlex.join(command)}",
+    ).strip().partition(";")[0]  # fmt: skip
+    if (read_json(run.driver) or {}).get("slurm_job_id") != job:  # unless it has started and says so itself
+        write_json(
+            run.driver, {"kind": "slurm", "slurm_job_id": job, "started": None, "ended": None, "exit_code": None}
+        )
+    return job

@@ -1,0 +1,216 @@
+"""Plan a run and carry it out, here or in a driver that this call leaves behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from mira_cli import console
+from mira_cli.config import load_config
+from mira_cli.console import count
+from mira_cli.errors import EnvironmentNotReadyError, ExitCode, InputError, Interrupted, UsageError
+from mira_cli.run.directory import RunDirectory, is_run, look_at_run, open_run
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from typing import IO
+
+    from mira_cli.config import RunConfig
+    from mira_cli.driver.detach import Detach
+    from mira_cli.planning.plan import Plan
+    from mira_cli.planning.prepare import Request
+
+
+def default_output(config: RunConfig, base: Path) -> Path:
+    """`runs/<name of the first input>`, so that the same call finds the same directory.
+
+    Raises
+    ------
+    UsageError
+        That directory is a run of other inputs.
+    """
+    first = Path(config.structures[0])
+    name = first.stem if not any(c in first.name for c in "*?[") else first.parent.name
+    root = base / "runs" / (name or "run")
+    if is_run(root) and (root / "run.yaml").is_file():
+        before = load_config(root / "run.yaml").get("structures") or []
+        if not set(before) & set(config.structures):
+            what = f"`{root}` is a run of other structures ({', '.join(before)})"
+            raise UsageError(what, hint=f"name a run directory, for example `-o {root}-2`")
+    return root
+
+
+def execute(
+    config: RunConfig,
+    base: Path,
+    *,
+    dry_run: bool = False,
+    retry: bool = False,
+    only: Collection[str] | None = None,
+    detach: Detach | None = None,
+) -> ExitCode:
+    """Plan a run and carry it out.
+
+    Parameters
+    ----------
+    base
+        The folder that `runs/` is in, where the settings name no run directory.
+    dry_run
+        Only say what would be computed.
+    retry, only
+        Compute failed structures again; compute for these models only.
+    detach
+        Plan here, then leave the rest to a driver in the background or in SLURM's queue.
+
+    Raises
+    ------
+    MiraError
+        Whatever keeps it from starting or ending; results that could be computed are written all the same.
+    """
+    from mira_cli.planning.prepare import check_request
+
+    request = check_request(config)
+    names = [model.name for model in request.models]
+    if strangers := set(only or ()) - set(names):
+        raise UsageError(f"`{min(strangers)}` is not a model of this run", hint=f"its models: {', '.join(names)}")
+    again = (only or names) if retry else ()
+    root = Path(config.output) if config.output else default_output(config, base)
+    if dry_run:
+        return _look(request, root, again, only)
+
+    from mira_cli.driver.detach import start_driver
+    from mira_cli.driver.note import driving, note_exit
+    from mira_cli.run.lock import locked
+    from mira_cli.run.registry import remember
+
+    with _new_run_removed_on_bad_input(root), locked(run := open_run(root)) as lock:
+        remember(run.root)
+        with driving(run):
+            driven = _drive(request, run, lock, again, only, detach=detach is not None)
+    if detach and not driven:
+        start_driver(run, detach, request.profile, retry=retry, only=only)
+        return ExitCode.OK
+    code = _finish(run, root)
+    note_exit(run, code)
+    return code
+
+
+def _look(request: Request, root: Path, again: Collection[str], only: Collection[str] | None) -> ExitCode:
+    from mira_cli.planning.prepare import prepare_run, tell_structures
+
+    with TemporaryDirectory() as scratch:
+        run = look_at_run(root)
+        prepared = prepare_run(request, run, images="skip", again=again, only=only, scratch=Path(scratch))
+    tell_structures(prepared.index)
+    _tell_plan(prepared.plan, root)
+    return ExitCode.OK
+
+
+def _drive(
+    request: Request,
+    run: RunDirectory,
+    lock: IO[str],
+    again: Collection[str],
+    only: Collection[str] | None,
+    *,
+    detach: bool,
+) -> bool:
+    """Compute what is missing until nothing is; False if that is left to a driver.
+
+    Jobs of an earlier call that still run are waited for, and what they leave undone is planned anew.
+    """
+    from mira_cli.driver import adopt
+    from mira_cli.driver.note import leaves_jobs, obey
+    from mira_cli.engine.execute import carry_out
+    from mira_cli.planning.prepare import SLURM, commit_plan, prepare_run, tell_structures
+
+    on_slurm = request.profile.executor == SLURM
+    try:
+        while True:
+            begin = time.monotonic()
+            adopted = adopt.adopt(run) if on_slurm else []
+            prepared = prepare_run(
+                request, run, images="build", again=again, only=only, elsewhere=adopt.elsewhere(adopted)
+            )
+            tell_structures(prepared.index)
+            _tell_plan(prepared.plan, run.root)
+            _check_space(run.root)
+            commit_plan(prepared, run, keep=[one.job for one in adopted])
+            if detach and (prepared.plan.jobs or adopted):
+                return False
+            carry_out(
+                prepared,
+                run,
+                lock,
+                planning_s=time.monotonic() - begin,
+                obey=partial(obey, run),
+                leaves_jobs=leaves_jobs,
+            )
+            if not adopted:
+                return True
+            adopt.wait_for(adopted, run)
+            again = ()  # has been done
+    except Interrupted as stop:
+        if on_slurm and not detach:
+            _clear_queue(run, stop)
+        raise
+
+
+def _clear_queue(run: RunDirectory, stop: Interrupted) -> None:
+    """Leave nothing of a stopped run in SLURM's queue, unless its driver is a job whose own time is over."""
+    from mira_cli.driver.note import leaves_jobs
+    from mira_cli.slurm.queue import job_prefix, sweep
+
+    if leaves_jobs(stop):
+        console.say("the driver has to go; its jobs stay in the queue, and the next call goes on with them")
+        return
+    me = os.environ.get("SLURM_JOB_ID")
+    swept = sweep(job_prefix(run), keep=lambda job: job.id == me)
+    if swept:
+        console.say(f"{count(swept, 'job')} cancelled")
+
+
+@contextmanager
+def _new_run_removed_on_bad_input(root: Path) -> Iterator[None]:
+    is_new = not root.exists()
+    try:
+        yield
+    except InputError:
+        if is_new:
+            shutil.rmtree(root, ignore_errors=True)
+        raise
+
+
+def _tell_plan(plan: Plan, root: Path) -> None:
+    for model in plan.models:
+        jobs = [job for job in plan.jobs if job.model == model.name]
+        kept = f", {plan.kept[model.name]:,} kept" if plan.kept[model.name] else ""
+        if jobs:
+            n = sum(job.n_structures for job in jobs)
+            what = f"{count(n, 'structure')} to compute in {count(len(jobs), 'job')}{kept}"
+            console.say(f"{model.name}: {what} ({plan.reasons[model.name]})")
+        else:
+            console.say(f"{model.name}: nothing to compute{kept}")
+    console.say(f"run directory: {root}")
+
+
+def _check_space(root: Path, needed_mb: int = 50) -> None:
+    if shutil.disk_usage(root).free < needed_mb * 1_000_000:
+        what = f"less than {needed_mb} MB are free on the disk of `{root}`"
+        raise EnvironmentNotReadyError(what, hint="free some space, then run the same command again")
+
+
+def _finish(run: RunDirectory, root: Path) -> ExitCode:
+    from mira_cli.results.terminal import print_results
+
+    all_ok = print_results(run)
+    console.say(f"results: {root / 'comparison.csv'}, energies.csv, results.extxyz, provenance.json")
+    if not all_ok:
+        console.say(f"logs of the jobs: {root / 'logs'}")
+    return ExitCode.OK if all_ok else ExitCode.FAILURES

@@ -1,0 +1,207 @@
+"""The stock SLURM executor (2.8.0), mended where it hangs, doubles or loses work.
+
+Runs inside Snakemake and imports nothing of `mira_cli`. How a job is worded and submitted is stock. Replaced are:
+
+* status: one `squeue` a poll, whatever accounting there is. A poll that fails forgets no job (stock forgets them all,
+  and waits for ever). A preempted job is over unless SLURM requeues it. A job that has left the queue unseen is judged
+  by its output.
+* submission: a refusal that time can heal (a full queue, a busy controller) is tried again instead of failing the job.
+* cancelling: what has not been submitted yet is dropped, then everything of this run's name is cancelled.
+* why a job ended is written into the rule's own log, where people and `mira` look.
+* the account and the partition are left to SLURM where none is given.
+"""
+
+import asyncio
+import re
+import subprocess
+import threading
+from pathlib import Path
+
+import snakemake_executor_plugin_slurm as stock
+from snakemake_executor_plugin_slurm import ExecutorSettings, common_settings
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+
+__all__ = ["Executor", "ExecutorSettings", "common_settings"]
+
+FAILED = {
+    "BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT",
+}  # fmt: skip
+REQUEUEABLE = {"BOOT_FAIL", "NODE_FAIL", "PREEMPTED"}  # SLURM may be about to put it back into the queue
+POLLS_UNTIL_BELIEVED = 3  # of a job that is not in the queue, or is in a state that a requeue would follow
+PASSING = re.compile(
+    r"Socket timed out|Unable to contact|Connection (refused|timed out)|temporarily|try again|MaxSubmit|SubmitJobsLimit"
+    r"|job (count|submit) limit|Slurm backup controller|Communication connection failure|Zero Bytes|queue is full"
+    r"|Resource temporarily|Slurm temporarily unable",
+    re.IGNORECASE,
+)
+PAUSES_S = (2, 5, 10, 20, 30, 60, 120, 300)
+MEMORY = re.compile(r"exceeded (job )?memory limit|oom.?kill|out of memory|Exceeded step memory", re.IGNORECASE)
+
+
+class Executor(stock.Executor):
+    """Submits jobs to SLURM and watches them."""
+
+    next_seconds_between_status_checks: float  # a property of the interface
+
+    def __post_init__(self, test_mode: bool = False) -> None:
+        """Set up what the repairs need; the interface wants `__post_init__`."""
+        self._cancelled = threading.Event()
+        self._refusals = threading.local()
+        self._absent: dict[str, int] = {}  # SLURM id -> polls in a row in which it was gone or about to be requeued
+        super().__post_init__(test_mode)
+
+    # --- submission
+
+    def run_job(self, job) -> None:
+        """Submit one job; wait out refusals that pass."""
+        for pause in (*PAUSES_S, None):
+            if self._cancelled.is_set():
+                return
+            self._refusals.last, self._refusals.catch = None, pause is not None
+            super().run_job(job)
+            if self._refusals.last is None:
+                return
+            self.logger.warning("SLURM takes no jobs now (%s); next try in %s s", self._refusals.last, pause)
+            self._cancelled.wait(pause)
+
+    def _report_job_error_threadsafe(self, job_info: SubmittedJobInfo, msg: str) -> None:
+        reason = _refusal(msg)
+        if reason and getattr(self._refusals, "catch", False) and PASSING.search(reason):
+            self._refusals.last = reason
+            return
+        if reason:
+            _note(job_info, f"slurm: refused the job: {reason}")
+        super()._report_job_error_threadsafe(job_info, f"SLURM refused the job: {reason}" if reason else msg)
+
+    def get_account_arg(self, job):
+        """The account that was asked for; without one, SLURM's own default."""
+        account = job.resources.get("slurm_account")
+        yield f" -A {stock.shlex.quote(str(account))}" if account else ""
+
+    def get_partition_arg(self, job) -> str:
+        """The partition that was asked for; without one, SLURM's own default."""
+        partition = job.resources.get("slurm_partition")
+        return f" -p {stock.shlex.quote(str(partition))}" if partition else ""
+
+    # --- watching
+
+    async def check_active_jobs(self, active_jobs):
+        """Report the jobs that are over and yield the others."""
+        first = float(self.workflow.executor_settings.init_seconds_before_status_checks)
+        states = await self._states() if active_jobs else {}
+        ended = False
+        for job_info in active_jobs:
+            state = None if states is None else self._settled(job_info, states)
+            if state is None:
+                yield job_info
+                continue
+            ended = True
+            self._absent.pop(job_info.external_jobid, None)
+            if state == "COMPLETED":
+                self._remove_log(job_info)
+                self.report_job_success(job_info)
+            else:
+                reason = f"job {job_info.external_jobid} ended: {_why(state, job_info)}"
+                _note(job_info, f"slurm: {reason}")
+                self.report_job_error(job_info, msg=f"SLURM {reason}.", aux_logs=[str(_log(job_info))])
+        last = self.next_seconds_between_status_checks
+        self.next_seconds_between_status_checks = first if ended else min(last + first / 2, 3 * first)
+
+    async def _states(self) -> dict[str, str] | None:
+        """States by id of all jobs of this run that SLURM remembers, None if it does not answer."""
+        command = ("squeue", "--me", "--noheader", "--states=all", "--format=%i|%T", "--name", self.run_uuid)
+        async with self.status_rate_limiter:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+                )
+                out, err = await asyncio.wait_for(process.communicate(), timeout=60)
+            except (OSError, TimeoutError) as error:
+                self.logger.warning("SLURM does not answer: %s", error or "no answer in a minute")
+                return None
+        if process.returncode != 0:
+            self.logger.warning("SLURM does not answer: %s", err.decode(errors="replace").strip())
+            return None
+        lines = (line.partition("|") for line in out.decode(errors="replace").splitlines())
+        return {job.strip(): state.strip() for job, _, state in lines if job.strip()}
+
+    def _settled(self, job_info: SubmittedJobInfo, states: dict[str, str]) -> str | None:
+        """The final state of a job, None while there is none."""
+        job = job_info.external_jobid
+        state = states.get(job)
+        if state == "COMPLETED" or (state in FAILED and state not in REQUEUEABLE):
+            return state
+        if state is not None and state not in REQUEUEABLE:
+            self._absent.pop(job, None)
+            return None
+        self._absent[job] = self._absent.get(job, 0) + 1
+        if self._absent[job] < POLLS_UNTIL_BELIEVED:
+            return None
+        if state is not None:
+            return state
+        # SLURM has forgotten it (MinJobAge is short, or polls failed for long): its output tells
+        return "COMPLETED" if all(Path(str(file)).exists() for file in job_info.job.output) else "UNKNOWN"
+
+    def _remove_log(self, job_info: SubmittedJobInfo) -> None:
+        if not self.workflow.executor_settings.keep_successful_logs and (log := _log(job_info)):
+            log.unlink(missing_ok=True)
+
+    # --- the end
+
+    def cancel_jobs(self, active_jobs) -> None:  # noqa: ARG002  (all of them, also those that are just being submitted)
+        """Submit nothing more, and cancel all jobs of this run's name."""
+        self._cancelled.set()
+        self._job_submission_executor.shutdown(wait=False, cancel_futures=True)
+        subprocess.run(["scancel", "--quiet", "--name", self.run_uuid], timeout=60, check=False)
+
+    async def sleep(self) -> None:
+        """Wait for the next poll, or for the end."""
+        left = float(self.next_seconds_between_status_checks)
+        while left > 0 and not self._cancelled.is_set():
+            await asyncio.sleep(min(left, 0.2))
+            left -= 0.2
+
+
+def _refusal(message: str) -> str | None:
+    """What sbatch said, out of the stock message that quotes the whole command."""
+    found = re.search(r"SLURM sbatch failed\. The error message was '(.*?)'\.\n", message, re.DOTALL)
+    if not found:
+        return None
+    said = [line.strip() for line in found[1].splitlines() if line.strip()]
+    return "; ".join(dict.fromkeys(line.removeprefix("sbatch: ").removeprefix("error: ") for line in said))
+
+
+def _why(state: str, job_info: SubmittedJobInfo) -> str:
+    """A state in words."""
+    words = {
+        "TIMEOUT": "TIMEOUT, its time limit was reached",
+        "OUT_OF_MEMORY": "OUT_OF_MEMORY, its memory limit was reached",
+        "NODE_FAIL": "NODE_FAIL, its node was lost",
+        "PREEMPTED": "PREEMPTED, it had to give way to another job",
+        "CANCELLED": "CANCELLED, by its user or an administrator",
+        "UNKNOWN": "SLURM has forgotten it, and it left no result",
+    }
+    if state == "FAILED" and (log := _log(job_info)):
+        try:
+            text = log.read_text(encoding="utf-8", errors="replace")[-20_000:]
+        except OSError:
+            text = ""
+        if MEMORY.search(text):
+            return "FAILED, its memory limit was reached"
+    return words.get(state, state)
+
+
+def _log(job_info: SubmittedJobInfo) -> Path | None:
+    log = (job_info.aux or {}).get("slurm_logfile")
+    return Path(log) if log else None
+
+
+def _note(job_info: SubmittedJobInfo, line: str) -> None:
+    """Append a line to the rule's own log; a full disk is no reason to lose sight of a job."""
+    for file in list(job_info.job.log)[:1]:
+        try:
+            Path(str(file)).parent.mkdir(parents=True, exist_ok=True)
+            with open(str(file), "a", encoding="utf-8") as stream:  # noqa: PTH123
+                stream.write(line + "\n")
+        except OSError:
+            pass

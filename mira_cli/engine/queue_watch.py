@@ -1,0 +1,62 @@
+"""What SLURM's queue holds of a run, looked at from time to time while the run is shown."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Self
+
+from mira_cli.slurm.ask import SlurmError
+from mira_cli.slurm.queue import QueuedJob, live_jobs
+
+EVERY_S = 30.0
+FIRST_S = 5.0
+
+
+class QueueWatch:
+    """Asks in a thread of its own, so that a controller that does not answer holds up nothing."""
+
+    def __init__(self, prefix: str, every_s: float = EVERY_S) -> None:
+        self.jobs: list[QueuedJob] = []
+        self.silent: str | None = None  # why SLURM does not answer
+        self._prefix, self._every_s = prefix, every_s
+        self._told: set[str] = set()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start to look."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop to look; a question that is still open ends by itself."""
+        self._over.set()
+
+    def words(self, slug: str) -> str:
+        """`2 running, 3 queued (Resources)` for one model, empty where nothing is known."""
+        mine = [job for job in self.jobs if job.slug == slug]
+        waiting = [job for job in mine if job.waits]
+        parts = [f"{len(mine) - len(waiting)} running"] if len(mine) > len(waiting) else []
+        if waiting:
+            reason = Counter(job.reason.strip("()") for job in waiting).most_common(1)[0][0]
+            parts.append(f"{len(waiting)} queued" + (f" ({reason})" if reason not in {"", "None"} else ""))
+        return ", ".join(parts)
+
+    def news(self) -> list[str]:
+        """What the user should know and has not been told: jobs that will not start by waiting."""
+        found = []
+        for job in self.jobs:
+            if job.stuck and (about := f"{job.slug} {job.reason}") not in self._told:
+                self._told.add(about)
+                found.append(f"SLURM job {job.id} of {job.slug} does not start ({job.reason.strip('()')}): {job.stuck}")
+        return found
+
+    def _watch(self) -> None:
+        pause = FIRST_S
+        while not self._over.wait(pause):
+            pause = self._every_s
+            try:
+                self.jobs, self.silent = live_jobs(self._prefix), None
+            except SlurmError as error:
+                self.silent = error.message

@@ -1,0 +1,109 @@
+"""Files that grow while they are read: lines as they are appended, and what the record lines of one job say in sum."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json
+
+from mira_cli.run.records import OK, TYPES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass
+class Lines:
+    """The JSON lines of a file, each once; what a kill has torn or a disk has damaged is left out."""
+
+    file: Path
+    offset: int = 0
+    inode: int = 0
+
+    def read(self) -> tuple[list[dict[str, Any]], bool]:
+        """New complete lines, and whether they are all there are: the file is new, another one, or was cut."""
+        try:
+            with self.file.open("rb") as stream:
+                stat = os.fstat(stream.fileno())
+                anew = stat.st_ino != self.inode or stat.st_size < self.offset
+                if anew:
+                    self.inode, self.offset = stat.st_ino, 0
+                stream.seek(self.offset)
+                new = stream.read()
+        except OSError:  # not there yet, or out of sight for now
+            return [], False
+        new = new[: new.rfind(b"\n") + 1]
+        self.offset += len(new)
+        return [content for line in new.splitlines() if isinstance(content := _parsed(line), dict)], anew
+
+
+@dataclass
+class Tail:
+    """Counts the records of one job as its worker appends them."""
+
+    file: Path
+    done: int = 0
+    failed: int = 0
+    loaded: bool = False  # the model is in memory: from here on seconds count
+    attempt: dict[str, Any] = field(default_factory=dict)  # the last one
+    computed: int = 0  # structures that the model was asked about in the last attempt
+    compute_s: float = 0.0  # and how long it took
+    lines: Lines = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin at the beginning of the file."""
+        self.lines = Lines(self.file)
+
+    def read(self) -> list[dict[str, Any]]:
+        """Take in the complete lines that are new; returns the records among them."""
+        lines, anew = self.lines.read()
+        if anew:
+            self.done = self.failed = self.computed = 0
+            self.compute_s, self.attempt = 0.0, {}
+        forces_bytes = self._forces_bytes() if lines else 0
+        records = []
+        for line in lines:
+            self.loaded = True
+            if line.get("kind") == "attempt":
+                self.attempt, self.computed, self.compute_s = line, 0, 0.0
+            elif line.get("kind") == "record" and _counts(line, forces_bytes):
+                records.append(line)
+                self._take(line)
+        return records
+
+    @property
+    def rate(self) -> float | None:
+        """Structures a second of the last attempt, without what it took to load the model."""
+        return self.computed / self.compute_s if self.compute_s > 0 else None
+
+    def _take(self, record: dict[str, Any]) -> None:
+        self.done += 1
+        self.failed += record["status"] != OK
+        if record["batch_size"] and record["wall_s"]:
+            self.computed += 1
+            self.compute_s += record["wall_s"]
+
+    def _forces_bytes(self) -> int:
+        try:
+            return (self.file.parent / "forces.f64").stat().st_size
+        except OSError:
+            return 0
+
+
+def _counts(line: dict[str, Any], forces_bytes: int) -> bool:
+    """Whether the results will take a line for a record; see `run/records.py`."""
+    if not all(isinstance(line.get(name), types) for name, types in TYPES.items()):
+        return False
+    if line["status"] != OK:
+        return True
+    row = line["forces_row"]
+    return line["energy_ev"] is not None and row is not None and 24 * (row + line["n_atoms"]) <= forces_bytes
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return from_json(line, cache_strings="keys")
+    except ValueError:
+        return None

@@ -1,0 +1,98 @@
+"""How far one model is: each wanted structure once, whatever job gave its record, read on as workers append."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mira_cli.run.records import OK
+from mira_cli.run.tail import Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    Array = np.ndarray[Any, Any]
+
+NONE, GOOD = 0, 1  # codes of `Tally.best`; others stand for the statuses of `Tally.statuses`
+
+
+class Tally:
+    """What the records of one model with one key say about the wanted structures.
+
+    Parameters
+    ----------
+    folder
+        `work/records/MODEL/KEY`.
+    wanted
+        (n,) S32, sorted: the distinct valid structures.
+    """
+
+    def __init__(self, folder: Path, wanted: Array) -> None:
+        self.folder, self.wanted = folder, wanted
+        self.tails: dict[str, Tail] = {}  # job -> its records
+        self.best = np.zeros(len(wanted), np.uint8)
+        self.statuses = [OK]  # code - 1 -> status
+        self.reasons: dict[str, str] = {}  # status -> what the first such record says
+        self._over: set[str] = set()
+
+    def read(self, over: Collection[str] = ()) -> None:
+        """Take in what is new. `over` are the jobs that append no more; they are read once."""
+        try:
+            jobs = sorted(entry.name for entry in self.folder.iterdir())
+        except OSError:
+            return
+        for job in jobs:
+            if job in self._over:
+                continue
+            tail = self.tails.setdefault(job, Tail(self.folder / job / "records.jsonl"))
+            self._take(tail.read())
+            if job in over:
+                self._over.add(job)
+
+    def counts(self) -> dict[str, int]:
+        """Structures by status; `ok` is there always."""
+        numbers = np.bincount(self.best, minlength=len(self.statuses) + 1)[1:]
+        return {status: int(n) for status, n in zip(self.statuses, numbers, strict=True) if n or status == OK}
+
+    @property
+    def devices(self) -> list[str]:
+        """Names of the devices that computed, the most used first."""
+        attempts = [tail.attempt for tail in self.tails.values()]
+        names = Counter(
+            str(a["device_name"] or a.get("device")) for a in attempts if a.get("device_name", a.get("device"))
+        )
+        return [name for name, _ in names.most_common()]
+
+    def rate(self, jobs: Collection[str]) -> float | None:
+        """Structures a second of these jobs together; one that says nothing yet counts as the others."""
+        rates = {job: tail.rate for job, tail in self.tails.items()}
+        known = [rate for rate in rates.values() if rate is not None]
+        if not known:
+            return None
+        usual = sum(known) / len(known)
+        return sum(rates.get(job) or usual for job in jobs) if jobs else usual
+
+    def _take(self, records: list[dict[str, Any]]) -> None:
+        """An `ok` record wins, else the last."""
+        if not records or not len(self.wanted):
+            return
+        hashes = np.array([record["structure"].encode() for record in records], dtype="S32")
+        codes = np.array([self._code(record) for record in records], dtype=np.uint8)
+        rows = np.minimum(np.searchsorted(self.wanted, hashes), len(self.wanted) - 1)
+        known = self.wanted[rows] == hashes
+        bad = known & (codes != GOOD)
+        bad &= self.best[rows] != GOOD
+        self.best[rows[bad]] = codes[bad]
+        self.best[rows[known & (codes == GOOD)]] = GOOD
+
+    def _code(self, record: dict[str, Any]) -> int:
+        status = record["status"]
+        if status not in self.statuses:
+            if len(self.statuses) >= 250:  # damage, not statuses
+                return len(self.statuses)
+            self.statuses.append(status)
+            self.reasons[status] = record["error"] or status
+        return self.statuses.index(status) + 1

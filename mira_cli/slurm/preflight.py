@@ -1,0 +1,277 @@
+"""Whether SLURM would ever start the jobs of a run, asked before any is submitted."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import shlex
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from mira_cli.errors import UsageError
+from mira_cli.slurm.ask import SlurmError, ask, rows
+from mira_cli.slurm.cluster import partitions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from mira_cli.resources import Resources
+    from mira_cli.slurm.cluster import Partition
+
+# options that MIRA's own words become; the executor refuses a job whose `slurm_extra` holds one of them
+OWN_OPTIONS = {
+    "--partition": "partition", "-p": "partition", "--account": "account", "-A": "account", "--qos": "qos",
+    "--constraint": "constraint", "-C": "constraint", "--gres": "gres", "--gpus": "gpu_model", "--mem": "mem_mb",
+    "--mem-per-cpu": "mem_mb", "--time": "runtime_min", "-t": "runtime_min", "--cpus-per-task": "threads",
+    "-c": "threads", "--cpus-per-gpu": "threads",
+}  # fmt: skip
+# and those that it sets itself
+RESERVED = {
+    "--job-name", "-J", "--output", "-o", "--error", "-e", "--parsable", "--export", "--comment", "--workdir", "-D",
+    "--ntasks", "-n", "--ntasks-per-gpu", "--nodes", "-N", "--clusters",
+}  # fmt: skip
+# what sbatch says -> what to do
+ADVICE = {
+    "node configuration is not available": "`sinfo -N -o '%N %P %T %c %m %G %f'` shows what each node has; ask for less",
+    "feature": "`sinfo -o '%P %f'` shows the features of the nodes; set `constraint`",
+    "partition": "`sinfo -s` shows the partitions; set `partition`",
+    "account": "`sacctmgr show assoc user=$USER format=account,partition,qos` shows yours; set `account`",
+    "qos": "`sacctmgr show assoc user=$USER format=account,partition,qos` shows yours; set `qos`",
+    "time limit": "`sinfo -o '%P %l'` shows the limits; set `runtime_min`",
+    "generic resource": "`sinfo -o '%P %G'` shows how GPUs are called; set `gres` or `gpu_model`",
+    "option": "`man sbatch` lists the options; look at `slurm_extra`",
+}
+ELSEWHERE = "`sbatch --test-only` repeats it; ask the administrators, or see `mira profiles check`"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why the jobs of some models would not start."""
+
+    models: tuple[str, ...]
+    message: str  # one sentence that names the models
+    hint: str
+
+
+def sbatch_options(resources: Resources, threads: int) -> list[str]:
+    """The options of sbatch that ask for what a job needs, as the executor words them.
+
+    Raises
+    ------
+    UsageError
+        `slurm_extra` has a quote without an end.
+    """
+    named = {
+        "partition": resources.partition,
+        "account": resources.account,
+        "qos": resources.qos,
+        "constraint": resources.constraint,
+        "time": resources.runtime_min,
+        "mem": resources.mem_mb,
+    }
+    options = [f"--{option}={value}" for option, value in named.items() if value is not None]
+    if resources.gpu and resources.gres:
+        options.append(f"--gres={resources.gres}")
+    elif resources.gpu:
+        options.append(f"--gpus={resources.gpu_model}:1" if resources.gpu_model else "--gpus=1")
+    else:
+        options.append("--ntasks=1")
+    return [*options, f"--cpus-per-task={threads}", *_words(resources.slurm_extra)]
+
+
+def _words(extra: str | None) -> list[str]:
+    try:
+        return shlex.split(extra or "")
+    except ValueError as error:
+        raise UsageError(
+            f"`slurm_extra: {extra}` cannot be read: {str(error).lower()}", hint="quote as in a shell"
+        ) from error
+
+
+def caps(resources: Resources, partitions: Sequence[Partition]) -> tuple[int | None, int | None]:
+    """Most minutes and most MB that a job's partition gives, so that a scaled retry asks for no more.
+
+    Returns
+    -------
+    tuple
+        None for what has no limit, or is not known. Of several partitions the roomiest counts.
+    """
+    chosen = _chosen(resources, partitions)
+    times = [partition.time_limit_min for partition in chosen]
+    longest = None if None in times else max((time for time in times if time), default=None)
+    return longest, max((partition.mem_mb for partition in chosen if partition.mem_mb > 1), default=None)
+
+
+def problems(requests: Mapping[str, Resources], threads: Mapping[str, int]) -> list[Problem]:
+    """Ask SLURM whether it would ever start jobs; submits nothing.
+
+    Parameters
+    ----------
+    requests
+        model -> what one of its jobs asks for.
+    threads
+        model -> CPUs of one of its jobs.
+
+    Returns
+    -------
+    list
+        One problem for each kind of job and reason; empty if all could start.
+
+    Raises
+    ------
+    SlurmError
+        There is no SLURM here, or it does not answer.
+    """
+    known, memberships = partitions(), associations()
+    asked: dict[tuple[Resources, int], list[str]] = {}
+    for model, resources in requests.items():
+        asked.setdefault((_without_packing(resources), threads[model]), []).append(model)
+    found: list[Problem] = []
+    for (resources, cpus), models in asked.items():
+        reasons = list(misfits(resources, cpus, known)) + list(not_permitted(resources, memberships))
+        if not reasons and (refused := refusal_of(resources, cpus)):
+            reasons = [refused]
+        found += [Problem(tuple(models), f"jobs of {_listed(models)} {reason}", hint) for reason, hint in reasons]
+    return found
+
+
+def misfits(resources: Resources, threads: int, known: Sequence[Partition]) -> Iterator[tuple[str, str]]:
+    """What the partition of a job can never give, as pairs of a reason and a hint; many sites' sbatch accepts it."""
+    yield from _bad_extra(resources.slurm_extra)
+    names = [partition.name for partition in known]
+    listed = f"partitions: {', '.join(names)}"
+    unknown = [name for name in _named(resources) if name not in names]
+    for name in unknown:
+        near = get_close_matches(name, names, n=1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        yield f"ask for the partition `{name}`, which the cluster does not have", f"{hint}{listed}"
+    chosen = _chosen(resources, known)
+    if not chosen:
+        if not unknown:
+            yield (
+                "name no partition, and the cluster has no default",
+                f"for example `--set resources.all.partition={names[0] if names else 'NAME'}`; {listed}",
+            )
+        return
+    where = f"the partition `{','.join(partition.name for partition in chosen)}`"
+    if not any(partition.up for partition in chosen):
+        yield f"wait for {where}, which is down", f"`sinfo -s` shows when it is up; {listed}"
+    yield from _too_much(resources, threads, chosen, known, where)
+
+
+def _too_much(
+    resources: Resources, threads: int, chosen: Sequence[Partition], known: Sequence[Partition], where: str
+) -> Iterator[tuple[str, str]]:
+    kind = "gpu" if resources.gpu else "cpu"
+    time_min, mem_mb = caps(resources, known)
+    if resources.gpu and not any(partition.gpus for partition in chosen):
+        others = [partition.name for partition in known if partition.gpus]
+        hint = f"`--set resources.gpu.partition={others[0]}`; with GPUs: {', '.join(others)}"
+        yield f"ask for a GPU, which {where} does not have", hint if others else "no partition has GPUs: `device: cpu`"
+    if time_min and resources.runtime_min and resources.runtime_min > time_min:
+        yield (
+            f"ask for {clock(resources.runtime_min)}, but {where} gives {clock(time_min)}",
+            f"`--set resources.{kind}.runtime_min={time_min}`, or another partition",
+        )
+    if mem_mb and resources.mem_mb and resources.mem_mb > mem_mb:
+        yield (
+            f"ask for {resources.mem_mb:,} MB, but the largest node of {where} has {mem_mb:,} MB",
+            f"lower `resources.{kind}.mem_mb`, or take another partition",
+        )
+    cpus = max(partition.cpus for partition in chosen)
+    if cpus and threads > cpus:
+        yield (
+            f"ask for {threads} CPUs, but the largest node of {where} has {cpus}",
+            f"`--set resources.{kind}.threads={cpus}`, or another partition",
+        )
+
+
+def _bad_extra(extra: str | None) -> Iterator[tuple[str, str]]:
+    for option in (word.partition("=")[0] for word in _words(extra) if word.startswith("-")):
+        if option in OWN_OPTIONS:
+            setting = OWN_OPTIONS[option]
+            yield f"set `{option}` in `slurm_extra`, which the executor refuses", f"set `{setting}` instead"
+        elif option in RESERVED:
+            yield f"set `{option}` in `slurm_extra`, which MIRA sets itself", "take it out of `slurm_extra`"
+
+
+def associations() -> dict[str, set[str]] | None:
+    """This user's accounts, each with its QOS; None where the cluster has no accounting, or does not tell."""
+    try:
+        return parse_associations(
+            rows("sacctmgr", "-nP", "show", "assoc", f"user={getpass.getuser()}", "format=account,qos")
+        )
+    except SlurmError:
+        return None
+
+
+def parse_associations(table: Sequence[Sequence[str]]) -> dict[str, set[str]] | None:
+    """Rows of account and QOS, joined by commas, as a mapping; None if there are none."""
+    found: dict[str, set[str]] = {}
+    for account, qos in (row[:2] for row in table if len(row) >= 2 and row[0]):
+        found.setdefault(account, set()).update(word for word in qos.split(",") if word)
+    return found or None
+
+
+def not_permitted(resources: Resources, memberships: Mapping[str, set[str]] | None) -> Iterator[tuple[str, str]]:
+    """An account or QOS that this user does not have; nothing is said where the cluster does not tell."""
+    if memberships is None:
+        return
+    account = resources.account and resources.account.lower()
+    if account and account not in memberships:
+        near = get_close_matches(account, memberships, n=1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        yield f"ask for the account `{resources.account}`, which is not yours", f"{hint}yours: {', '.join(memberships)}"
+        return
+    held = memberships[account] if account else set().union(*memberships.values())
+    if resources.qos and held and resources.qos.lower() not in {qos.lower() for qos in held}:
+        whose = f"the account `{account}`" if account else "your account"
+        yield f"ask for the QOS `{resources.qos}`, which {whose} does not have", f"it has: {', '.join(sorted(held))}"
+
+
+def refusal_of(resources: Resources, threads: int) -> tuple[str, str] | None:
+    """Why `sbatch --test-only` refuses a job, as a reason and a hint; None if it does not.
+
+    Raises
+    ------
+    SlurmError
+        The controller does not answer.
+    """
+    try:
+        ask("sbatch", "--test-only", *sbatch_options(resources, threads), "--wrap", "true")
+    except SlurmError as error:
+        said = error.message.partition("SLURM refuses `sbatch`: ")[2]
+        if not said or re.search(r"unable to contact|timed out|connection|zero bytes|socket", said, re.IGNORECASE):
+            raise
+        reason = said.rpartition("allocation failure: ")[2]
+        hint = next((advice for word, advice in ADVICE.items() if word in reason.lower()), ELSEWHERE)
+        return f"would never start, says SLURM: {reason}", hint
+    return None
+
+
+def clock(minutes: int) -> str:
+    """`1 d 12 h`, `90 min`."""
+    if minutes <= 120:
+        return f"{minutes} min"
+    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
+    return " ".join(f"{n} {unit}" for n, unit in ((days, "d"), (hours, "h"), (rest, "min")) if n)
+
+
+def _named(resources: Resources) -> list[str]:
+    return [name.strip() for name in (resources.partition or "").split(",") if name.strip()]
+
+
+def _chosen(resources: Resources, known: Sequence[Partition]) -> list[Partition]:
+    """The partitions that a job may go to: those that it names, else the default."""
+    names = _named(resources)
+    return [partition for partition in known if (partition.name in names if names else partition.default)]
+
+
+def _without_packing(resources: Resources) -> Resources:
+    """What SLURM hears of the resources, so that models that differ otherwise are asked about once."""
+    return resources.model_copy(update={"chunk_atoms": None, "batch_atoms": None, "max_jobs": None, "threads": None})
+
+
+def _listed(models: Sequence[str]) -> str:
+    return ", ".join(models) if len(models) <= 3 else f"{', '.join(models[:3])} and {len(models) - 3} more models"
