@@ -19,7 +19,7 @@ setup: .venv/.ready
 .venv/.ready: pyproject.toml uv.lock
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer was found"; echo "  hint: install one, e.g. apt-get install python3 python3-venv"; exit 4; }
 	@test -x .tools/bin/uv || { $(PYTHON) -m venv .tools && .tools/bin/pip install -qq "$$(grep -oE 'uv>=[0-9.]+' pyproject.toml)"; }
-	.tools/bin/uv sync --locked --quiet --python $(PYTHON)
+	.tools/bin/uv sync --locked --extra slurm --quiet --python $(PYTHON)
 	@touch $@
 
 demo: setup
@@ -30,6 +30,7 @@ demo: setup
 test: export MIRA_ACCEPT_LICENCES := grace
 test: setup
 	@tests/testbed/install-apptainer.sh || echo "warning: no Apptainer here, and it could not be installed: its tests will be skipped"
+	@tests/testbed/slurm-test-cluster.sh install || echo "warning: no SLURM here, and it could not be installed: its tests will be skipped"
 	.venv/bin/pytest
 
 test-fast: setup

@@ -11,7 +11,22 @@ from typing import Annotated
 import typer
 
 from mira_cli import __version__, console
-from mira_cli.commands import cancel, clean, collect, doctor, images, init, models, resume, run, weights
+from mira_cli.commands import (
+    cancel,
+    clean,
+    collect,
+    doctor,
+    images,
+    init,
+    logs,
+    models,
+    profiles,
+    resume,
+    run,
+    runs,
+    status,
+    weights,
+)
 from mira_cli.errors import ExitCode, MiraError
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
 
@@ -28,12 +43,16 @@ app.command()(run.run)
 app.command()(run.submit)
 app.command()(resume.resume)
 app.command()(resume.retry)
+app.command()(status.status)
+app.command()(logs.logs)
+app.command()(runs.runs)
 app.command()(cancel.cancel)
 app.command()(init.init)
 app.command()(collect.collect)
 app.command()(doctor.doctor)
 app.command()(clean.clean)
 app.add_typer(models.app, name="models")
+app.add_typer(profiles.app, name="profiles")
 app.add_typer(images.app, name="images")
 app.add_typer(weights.app, name="weights")
 

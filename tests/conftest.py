@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.runs import METALS, REPOSITORY, Started
+
 # A shell that starts us in the background lets us ignore Ctrl-C, and so all that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +34,32 @@ def mira() -> Callable[..., subprocess.CompletedProcess[str]]:
         return done
 
     return call
+
+
+@pytest.fixture
+def structures(tmp_path) -> Path:
+    """Seven fcc metals in a folder with a space in its name."""
+    from ase.build import bulk
+    from ase.io import write
+
+    folder = tmp_path / "the structures"
+    folder.mkdir()
+    for metal in METALS:
+        write(folder / f"{metal}.cif", bulk(metal, cubic=True))
+    return folder
+
+
+@pytest.fixture
+def started():
+    """Start `mira` in the background; whatever is left is killed afterwards."""
+    running: list[Started] = []
+
+    def start(*arguments: object, **options) -> Started:
+        running.append(Started(*arguments, **options))
+        return running[-1]
+
+    yield start
+    for one in running:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()

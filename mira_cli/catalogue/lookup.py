@@ -147,7 +147,7 @@ def _warn_of_new_weights(name: str, row: Model) -> None:
     meant = [f"{k}: {w}" for known in rows for k, w in known.model_dump(exclude_none=True).items() if w == word]
     near = meant or nearest(word, (str(getattr(known, kind)) for known in rows if getattr(known, kind)))
     console.warn(
-        f"`{name}`: no model of the catalogue has the weights `{kind}: {word}`, so whether there are such is not known",
+        f"`{name}`: no model of the catalogue has the weights `{kind}: {word}`: they may not exist",
         hint=suggestion(near[:3]).strip()
         or f"only the package of {row.family} knows; it is asked when they are loaded",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from mira_cli.catalogue.rows import Catalogue, Family
 
+MOST_COMMAS = 4  # in one path
 _SPEC = re.compile(r"(?P<family>[A-Za-z][A-Za-z0-9_]*):(?P<path>[^?]+)(?:\?(?P<query>.*))?")
 
 
@@ -67,11 +69,11 @@ def explain_path(names: Sequence[str], place: int) -> UsageError | None:
     name = names[place]
     start = max((i for i in range(place) if is_spec(names[i])), default=None)
     if start is not None:
-        for end in range(len(names), place, -1):
-            for comma in (",", ", "):
-                whole = comma.join(names[start:end])
+        for end in range(place + 1, min(len(names), start + MOST_COMMAS + 1) + 1):
+            for commas in product((",", ", "), repeat=end - start - 1):  # spaces after commas were dropped
+                whole = names[start] + "".join(map("".join, zip(commas, names[start + 1 : end], strict=True)))
                 found = _SPEC.fullmatch(whole)
-                if found and comma in found["path"] and Path(found["path"]).expanduser().exists():
+                if found and "," in found["path"] and Path(found["path"]).expanduser().exists():
                     what = f"`{whole}` was taken apart at its comma, which separates models on the command line"
                     return UsageError(what, hint=f"write it into a run.yaml, as a list: `models: ['{whole}']`")
     if os.sep not in name:

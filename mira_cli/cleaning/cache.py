@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mira_cli import paths
+from mira_cli.cleaning.runs import is_in_use
 from mira_cli.cleaning.waste import Waste, is_partial, remove, without_links
+from mira_cli.files import read_json
 from mira_cli.images import apptainer, recipe, venv
+from mira_cli.run.directory import RunDirectory
+from mira_cli.run.registry import known_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,14 +30,26 @@ _DAY_S = 86400
 
 
 def find_waste() -> list[Waste]:
-    """What can be removed from the cache; what somebody is building or running in on this machine is left out."""
+    """What can be removed from the cache; what somebody builds, or runs in as far as can be known, is left out."""
     cache = paths.cache_dir()
     found = [*_environments(), *_images(), *_unfinished(), *_small()]
     wastes = [
         Waste(waste.what, without_links(cache, waste.paths) if _is_below(waste, cache) else waste.paths, waste.lock)
         for waste in found
     ]
-    return [waste for waste in wastes if waste.paths and _is_free(waste)]
+    used = _used_by_runs() if wastes else []
+    return [
+        waste
+        for waste in wastes
+        if waste.paths and _is_free(waste) and not any(place.is_relative_to(p) for p in waste.paths for place in used)
+    ]
+
+
+def _used_by_runs() -> list[Path]:
+    """Interpreters and images of this user's runs that are under way, on whatever machine."""
+    plans = [read_json(run.plan) for run in map(RunDirectory, known_runs()) if is_in_use(run)]
+    models = [model for plan in plans if plan for model in plan["models"]]
+    return [Path(place) for model in models for place in (model["python"], model["sif"]) if place]
 
 
 def _is_below(waste: Waste, folder: Path) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli.cleaning.waste import Waste, is_partial, remove, without_links
 from mira_cli.console import count
-from mira_cli.errors import RunLockedError, UsageError
+from mira_cli.errors import MiraError, RunLockedError, UsageError
 from mira_cli.files import read_json
 from mira_cli.run.directory import RESULTS, is_run, look_at_run
 
@@ -68,17 +68,29 @@ def refuse_queued(run: RunDirectory) -> None:
     SlurmError
         SLURM does not answer.
     """
+    from mira_cli.slurm.ask import here
     from mira_cli.slurm.queue import job_prefix, live_jobs
 
     plan, driver = read_json(run.plan) or {}, read_json(run.work / "driver.json") or {}
     is_submitted = driver.get("kind") == "slurm" and driver.get("ended") is None
-    if not is_submitted and (plan.get("executor") != "mira-slurm" or is_finished(run)):
+    if not is_submitted and (plan.get("executor") != "mira-slurm" or (is_finished(run) and not here())):
         return
     if jobs := live_jobs(plan.get("job_prefix") or job_prefix(run)):
         raise RunLockedError(
             f"`{run.root}` has {count(len(jobs), 'job')} in SLURM's queue: nothing was removed",
             hint=f"wait for them, or end them with `mira cancel {run.root}`",
         )
+
+
+def is_in_use(run: RunDirectory) -> bool:
+    """Whether somebody works on a run; where SLURM cannot be asked, its unfinished runs count as such."""
+    try:
+        refuse_locked(run)
+        if not is_finished(run):
+            refuse_queued(run)
+    except MiraError:
+        return True
+    return False
 
 
 def is_finished(run: RunDirectory) -> bool:

@@ -35,7 +35,7 @@ def clean(
         typer.Option(
             "--cache",
             help="Clean the cache: images and environments of other recipes than this MIRA's, unfinished builds and "
-            "downloads. Jobs on other machines that still run in them will fail. Weights stay.",
+            "downloads. Jobs of other users that still run in them will fail. Weights stay.",
         ),
     ] = False,
     dry_run: Annotated[

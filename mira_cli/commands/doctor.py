@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from mira_cli import console
 from mira_cli.errors import EnvironmentNotReadyError
@@ -27,8 +28,6 @@ def doctor(
     ] = False,
 ) -> None:
     """Look at what a run needs on this machine: runtimes, GPUs, images, disks, SLURM."""
-    from contextlib import nullcontext
-
     from mira_cli.doctor import checks, examine
 
     wanted = checks.on_node() if node else checks.here()
@@ -43,23 +42,31 @@ def doctor(
         ]
         console.out.print(json.dumps(rows, indent=1, ensure_ascii=False), markup=False)
     else:
-        console.out.print(_table(found))
+        _print(found)
+    what = "jobs" if node else "runs"
     bad, odd = (sum(finding.status == status for _, finding in found) for status in ("fail", "warn"))
     if bad:
-        raise EnvironmentNotReadyError(f"runs cannot work here: {console.count(bad, 'check')} failed")
-    console.say(f"runs can work here: {console.count(odd, 'warning')}" if odd else "runs can work here")
+        raise EnvironmentNotReadyError(f"{what} cannot work here: {console.count(bad, 'check')} failed")
+    console.say(f"{what} can work here" + (f": {console.count(odd, 'warning')}" if odd else ""))
 
 
-def _table(found: Sequence[tuple[str, Finding]]) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
-    for wraps in (False, False, False, True):
-        table.add_column(no_wrap=not wraps, overflow="fold")
+def _print(found: Sequence[tuple[str, Finding]]) -> None:
+    """One line each in columns; on a terminal, what is longer goes on below its beginning."""
+    first = max(len(group) for group, _ in found) + 2
+    second = max(len(finding.name) for _, finding in found) + 2
+    indent = first + 6 + second
+    room = max(console.out.width - indent, 30) if console.out.is_terminal else 10_000
     before = None
     for group, finding in found:
-        colour = _COLOURS[finding.status]
-        shown = f"[bold]{group}[/]" if group != before else ""
-        table.add_row(shown, f"[{colour}]{finding.status}[/]", escape(finding.name), escape(finding.message))
-        if finding.hint:
-            table.add_row("", "", "", f"[cyan]hint:[/] {escape(finding.hint)}")
+        shown = "" if group == before else group
+        start = f"[bold]{shown:<{first}}[/][{_COLOURS[finding.status]}]{finding.status:<6}[/]"
+        lines = wrap(finding.message, room, break_on_hyphens=False) or [""]
+        console.out.print(f"{start}{escape(f'{finding.name:<{second}}{lines[0]}')}")
+        for line in lines[1:]:
+            console.out.print(f"{'':{indent}}{escape(line)}")
+        for number, line in enumerate(
+            wrap(f"hint: {finding.hint}", room, break_on_hyphens=False) if finding.hint else []
+        ):
+            said = f"[cyan]hint:[/]{escape(line[5:])}" if number == 0 else escape(line)
+            console.out.print(f"{'':{indent}}{said}")
         before = group
-    return table

@@ -9,6 +9,7 @@ from mira_cli.doctor import disk, filesystem, gpu, images, runtime, slurm, softw
 from mira_cli.doctor.finding import Check
 
 _HUNG = "a file system may hang: `df -h` shows which, or hangs too"
+_STARTS = "Apptainer or a file system hangs: `apptainer version` and `df -h` show which"
 _CARD = "`nvidia-smi` hangs: ask an administrator to reload the driver; `--device cpu` does without"
 _QUEUE = "SLURM's controller does not answer: `scontrol ping`; `--profile local` works without SLURM"
 
@@ -20,7 +21,7 @@ def here() -> list[Check]:
             "runtime",
             "runtime",
             runtime.here,
-            "`apptainer version` and `python3.13 --version` may hang too",
+            _STARTS,
             needed=True,
         ),
         Check("GPU", "GPU", gpu.gpus, _CARD),
@@ -43,7 +44,7 @@ def here() -> list[Check]:
 def on_node() -> list[Check]:
     """What matters to a job on a compute node."""
     return [
-        Check("runtime", "runtime", runtime.on_node, "`apptainer version` may hang too", needed=True),
+        Check("runtime", "runtime", runtime.on_node, _STARTS, needed=True),
         Check("GPU", "GPU", gpu.gpus, _CARD),
         Check("images", "images", images.images, _HUNG, needed=True),
         Check("disk", "temporary files", disk.temporary, _HUNG),

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mira_cli.doctor.finding import Finding
+    from mira_cli.images.recipe import Runtime
 
+RUNTIMES: tuple[Runtime, ...] = ("apptainer", "venv")
 LEAST_BYTES = 1e9
 LEAST_FILES = 50_000  # an environment has about 30,000
 ELSEWHERE = "set MIRA_CACHE to a folder with more"
@@ -33,18 +35,21 @@ def existing(folder: Path) -> Path:
 def cache() -> Iterator[Finding]:
     """MIRA's cache: images, environments and weights."""
     folder = paths.cache_dir()
-    place = existing(folder)
-    unbuilt = [
-        image for image in recipe.all_images() if not any(prepare.is_built(image, r) for r in ("apptainer", "venv"))
-    ]
+    hint = "set MIRA_CACHE to a folder that you can write to"
+    try:
+        place = existing(folder)
+        unbuilt = [image for image in recipe.all_images() if not any(prepare.is_built(image, r) for r in RUNTIMES)]
+    except OSError as error:
+        yield fail("cache", f"{folder} cannot be used: {(error.strerror or str(error)).lower()}", hint)
+        return
     if why := refused(place):
-        hint = "set MIRA_CACHE to a folder that you can write to"
         if len(unbuilt) < len(recipe.all_images()):
             yield warn(
-                "cache", f"{folder} cannot be written ({why}): what is there can be used, nothing can be added", hint
+                "cache", f"{folder} cannot be written ({why}): what is there can be used, but not added to", hint
             )
         else:
             yield fail("cache", f"{folder} cannot be written: {why}", hint)
+        return
     free, files, words = space(place)
     largest = max((image.cost["apptainer"].free_gigabytes * 1e9 for image in unbuilt), default=0.0)
     where = f"{folder}: {words}"
@@ -109,12 +114,12 @@ def temporary() -> Iterator[Finding]:
         name = variable if chosen else "temporary files"
         if why := refused(folder):
             yield warn(
-                name, f"{folder} cannot be written: {why}", f"`export {variable}=` a local folder that you can write to"
+                name, f"{folder} cannot be written: {why}", f"set {variable} to a local folder that you can write to"
             )
             continue
         free, _, words = space(folder)
         if free < LEAST_BYTES:
-            yield warn(name, f"{folder}: {words}", f"`export {variable}=` a local folder with more space")
+            yield warn(name, f"{folder}: {words}", f"set {variable} to a local folder with more space")
         else:
             yield ok(name, f"{folder}: {words}")
 

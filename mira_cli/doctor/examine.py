@@ -68,7 +68,10 @@ def _look(check: Check, writing: int) -> None:
         for finding in check.look():
             os.write(writing, json.dumps(asdict(finding)).encode() + b"\n")
     except Exception as error:  # noqa: BLE001  (whatever it is, the other checks go on)
-        words = f"the check failed: {type(error).__name__}: {' '.join(str(error).split())}"
+        if isinstance(error, OSError) and error.strerror and error.filename:
+            words = f"{error.strerror.lower()}: {error.filename}"
+        else:
+            words = f"the check failed: {type(error).__name__}: {' '.join(str(error).split())}"
         os.write(writing, json.dumps(asdict(warn(check.name, words))).encode() + b"\n")
     os.write(writing, _END)
 
@@ -87,13 +90,16 @@ def _listen(running: Sequence[_Running], deadline: float) -> None:
 
 
 def _end(one: _Running) -> None:
-    """End a check and all that it started. A process that hangs in the kernel cannot be ended: do not wait for it."""
+    """End a check and all that it started. One that hangs in the kernel stays: wait only briefly."""
     os.close(one.pipe)
-    for kill in (os.killpg, os.kill):
+    for kill in (os.killpg, os.kill):  # it leads no group if it has only just begun
         with suppress(ProcessLookupError, PermissionError):
             kill(one.pid, signal.SIGKILL)
     with suppress(ChildProcessError):
-        os.waitpid(one.pid, 0 if one.over else os.WNOHANG)
+        for _ in range(10):
+            if os.waitpid(one.pid, os.WNOHANG)[0]:
+                return
+            time.sleep(0.01)
 
 
 def _findings(one: _Running, limit_s: float) -> list[Finding]:

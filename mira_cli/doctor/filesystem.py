@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,7 @@ def _look(name: str, folder: Path, hint: str) -> Iterator[Finding]:
     place = existing(folder)
     mount = mount_of(place)
     where = f"{mount.kind} at {mount.point}"
-    if not ask.here() or mount.kind in SHARED:
+    if not ask.here() or mount.kind in SHARED or _is_the_only_node():
         yield ok(name, where)
     elif mount.kind in OF_ONE_MACHINE:
         yield warn(name, f"{where}: compute nodes cannot see it", hint)
@@ -90,6 +91,16 @@ def _look(name: str, folder: Path, hint: str) -> Iterator[Finding]:
         yield warn(f"locks in {name}", what, "ask an administrator (Lustre: mount with `-o flock`)")
     else:
         yield ok(f"locks in {name}", "work")
+
+
+def _is_the_only_node() -> bool:
+    """Whether all nodes of the cluster are this machine, as on a workstation with SLURM."""
+    try:
+        nodes = ask.rows("sinfo", "--noheader", "--Node", "--format=%n|%o", timeout_s=5)
+    except ask.SlurmError:
+        return False
+    own = {socket.gethostname(), socket.gethostname().partition(".")[0], "localhost"}
+    return bool(nodes) and all(bool(own & set(node)) or node[-1].startswith("127.") for node in nodes)
 
 
 def mount_of(folder: Path, table: str | None = None) -> Mount:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli.doctor.finding import ok, warn
 from mira_cli.images import prepare, recipe
+from mira_cli.slurm import ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,9 +42,14 @@ def gpus() -> Iterator[Finding]:
         if has_card(Path("/sys")):
             yield warn("GPU", "there is an NVIDIA card, but no nvidia-smi", "install NVIDIA's driver; jobs run on CPUs")
         else:
-            yield ok("GPU", "no GPU on this machine")
+            there = (
+                "; `mira profiles check --submit` looks at one of a node"
+                if ask.here() and "SLURM_JOB_ID" not in os.environ
+                else ""
+            )
+            yield ok("GPU", f"no GPU on this machine{there}")
         return
-    found = ask()
+    found = query()
     if isinstance(found, str):
         if has_card(Path("/sys")):
             yield warn("GPU", f"nvidia-smi: {found}", "ask an administrator to load the driver; jobs run on CPUs")
@@ -74,7 +80,7 @@ def has_card(sysfs: Path) -> bool:
     return False
 
 
-def ask() -> Gpus | str:
+def query() -> Gpus | str:
     """What there is, or why `nvidia-smi` says nothing."""
     for fields in (_FIELDS, _FIELDS[:3]):
         done = _run(f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits")

@@ -25,6 +25,7 @@ RUNTIMES: tuple[Runtime, ...] = ("apptainer", "venv")
 
 def images() -> Iterator[Finding]:
     """One line an image; what cannot be used is named with the command that mends it."""
+    older = {name for name, _ in _other_recipes()}
     for image in recipe.all_images():
         problems = {runtime: why for runtime in RUNTIMES if (why := _problem(image, runtime))}
         built = [
@@ -35,6 +36,9 @@ def images() -> Iterator[Finding]:
             yield warn(image.name, "; ".join([*built, *(f"{r}: {why}" for r, why in problems.items())]), hint)
         elif built:
             yield ok(image.name, ", ".join(built) + (f", for {image.torch_backend}" if image.torch_backend else ""))
+        elif image.name in older:
+            hint = f"`mira images build {image.name}`, ahead of a run"
+            yield warn(image.name, "its recipe has changed since it was built: the next run builds it anew", hint)
         else:
             yield ok(image.name, "not built: the first run that needs it builds it")
 

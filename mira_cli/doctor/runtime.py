@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mira_cli.doctor.finding import Finding
 
 FUSE = Path("/dev/fuse")
+_TAKES = {"apptainer": "takes Apptainer", "venv": "takes virtual environments"}
 # switches of the kernel that keep users out of namespaces: the file, what it holds then, and the command for an
 # administrator
 _SWITCHES = (
@@ -29,21 +30,21 @@ _SWITCHES = (
 def here() -> Iterator[Finding]:
     """Everything about how images run on this machine."""
     yield from _apptainer()
-    chosen, reason = prepare.choose_runtime("auto")
-    yield ok("--runtime auto", f"takes {chosen} ({reason})")
+    chosen, _ = prepare.choose_runtime("auto")
+    yield ok("--runtime auto", _TAKES[chosen])
     yield from _for_environments(needed=chosen == "venv")
 
 
 def on_node() -> Iterator[Finding]:
     """What a job needs: the runtime that the login node has built images for."""
     yield from _apptainer()
-    chosen, reason = prepare.choose_runtime("auto")
+    chosen, _ = prepare.choose_runtime("auto")
     images = recipe.all_images()
     if chosen == "venv" and _any_built("apptainer") and not any(prepare.is_built(image, "venv") for image in images):
         why = "images are built for Apptainer, which does not work on this node"
         yield fail("--runtime auto", why, "`mira images build all --runtime venv`, and runs with `--runtime venv`")
     else:
-        yield ok("--runtime auto", f"takes {chosen} ({reason})")
+        yield ok("--runtime auto", _TAKES[chosen])
 
 
 def _any_built(runtime: recipe.Runtime) -> bool:

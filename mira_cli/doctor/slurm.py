@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mira_cli import console
@@ -81,7 +82,10 @@ def controller() -> Iterator[Finding]:
     try:
         text = ask("scontrol", "show", "config", timeout_s=PATIENCE_S)
     except SlurmError as error:
-        yield warn("controller", error.message, _ASK_ADMINISTRATORS)
+        named = os.environ.get("SLURM_CONF")
+        lost = named and not Path(named).exists()
+        hint = f"`unset SLURM_CONF`, as there is no {named}" if lost else _ASK_ADMINISTRATORS
+        yield warn("controller", error.message, hint)
         return
     took_ms = (time.monotonic() - began) * 1000
     config = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in text.splitlines())}
@@ -152,15 +156,8 @@ def partitions() -> Iterator[Finding]:
 
 
 def _words(partition: Partition) -> str:
-    memory = f"{partition.mem_mb / 1000:.0f} GB"
     limit = partition.time_limit_min
     time_limit = "no time limit" if limit is None else f"{limit / 60:g} h" if limit >= 60 else f"{limit} min"
     graphics = [entry.partition("(")[0] for entry in partition.gres if entry.startswith("gpu")]
-    return ", ".join(
-        [
-            console.count(partition.nodes, "node"),
-            f"{partition.cpus} CPUs and {memory} in the largest",
-            *([f"GPUs: {' '.join(graphics)}"] if graphics else ["no GPUs"]),
-            time_limit,
-        ]
-    )
+    sizes = ", ".join([f"{partition.cpus} CPUs", f"{partition.mem_mb / 1000:.0f} GB", *graphics])
+    return f"{console.count(partition.nodes, 'node')} of {'up to ' * (partition.nodes > 1)}{sizes}; {time_limit}"

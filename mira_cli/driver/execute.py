@@ -155,6 +155,7 @@ def _drive(
             if not adopted:
                 return True
             adopt.wait_for(adopted, run)
+            run.collected.unlink(missing_ok=True)  # the tables know nothing of these yet
             again = ()  # has been done
     except Interrupted as stop:
         if on_slurm and not detach:

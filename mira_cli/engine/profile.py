@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,26 @@ def profile_folders() -> dict[str, Path]:
             if file.name in {"config.yaml", "resources.yaml"}:
                 found.setdefault(file.parent.relative_to(root).as_posix(), file.parent)
     return found
+
+
+def origins(profile: Profile) -> dict[str, Path]:
+    """Which folder each option, and each `<key>.<word>` of the resources, has its value from."""
+    found: dict[str, Path] = {}
+    for folder in profile.sources:
+        found |= dict.fromkeys(_read(folder / "config.yaml"), folder)
+        for key, words in _read(folder / "resources.yaml").items():
+            found |= {f"{key}.{word}": folder for word in words} if isinstance(words, dict) else {}
+    return found
+
+
+def summary(folder: Path) -> str:
+    """The first sentence of the comment that a profile begins with."""
+    for file in (folder / "config.yaml", folder / "resources.yaml"):
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+        said = " ".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), lines))
+        if said:
+            return said.split(". ")[0].split(": ")[0].rstrip(".")
+    return ""
 
 
 def user_profiles() -> Path:

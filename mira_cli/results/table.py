@@ -83,6 +83,7 @@ def _origin(record: Record) -> dict[str, Any]:
     attempt = record.attempt
     return {
         "device": attempt.get("device_name") or attempt.get("device"),
+        "gpu": attempt.get("gpu"),
         "weights_sha256": attempt.get("checkpoint_sha256"),
         "image_recipe": (attempt.get("image") or {}).get("recipe") or None,
         "runtime": (attempt.get("image") or {}).get("runtime"),
@@ -131,6 +132,7 @@ def _schema() -> pa.Schema:
             ("energy_correction", text),
             ("training_data", text),
             ("device", text),
+            ("gpu", text),
             ("dtype", text),
             ("wall_s", real),
             ("package", text),

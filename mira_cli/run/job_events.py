@@ -54,6 +54,7 @@ class JobEvents:
             for started in line.get("jobs") or ():
                 self._running.add(started)
                 self._failed.pop(started, None)
+                self._stopped.discard(self._names.get(started, ""))
         elif event == "job_info" and isinstance(number, int):
             job = (line.get("wildcards") or {}).get("job")
             if job:

@@ -51,12 +51,8 @@ def find_driver(run: RunDirectory, queue: Sequence[QueuedJob] | None) -> Driver 
     if not held and waiting:
         return _driver({**note, "kind": "slurm", "slurm_job_id": waiting.id, "ended": None}, alive=False, queued=True)
     if held:
-        if (
-            note.get("ended")
-            or not note
-            or (holder.get("pid"), holder.get("host")) != (note.get("pid"), note.get("host"))
-        ):
-            note = {**holder, "kind": "unknown"} if holder or not note or note.get("ended") else note
+        if note.get("ended") or (holder and any(holder.get(key) != note.get(key) for key in ("host", "pid"))):
+            note = {**holder, "kind": "unknown"}
         return _driver(note, alive=True, orphaned=_is_dead(note))
     if not note:
         return None
@@ -110,18 +106,13 @@ def _is_dead(note: dict[str, Any]) -> bool:
 
 
 def _driver(note: dict[str, Any], **known: Any) -> Driver:
-    slurm_job_id = note.get("slurm_job_id")
-    return Driver(
-        kind=str(note.get("kind", "unknown")),
-        host=note.get("host"),
-        pid=note.get("pid"),
-        slurm_job_id=None if slurm_job_id is None else str(slurm_job_id),
-        started=note.get("started"),
-        ended=note.get("ended"),
-        exit_code=note.get("exit_code"),
-        message=note.get("message"),
-        **known,
-    )
+    words = {name: _text(note.get(name)) for name in ("host", "slurm_job_id", "started", "ended", "message")}
+    numbers = {name: value if isinstance(value := note.get(name), int) else None for name in ("pid", "exit_code")}
+    return Driver(kind=_text(note.get("kind")) or "unknown", **words, **numbers, **known)  # type: ignore[arg-type]
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _object(run: RunDirectory, name: str) -> dict[str, Any]:

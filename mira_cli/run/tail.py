@@ -21,12 +21,14 @@ class Lines:
     file: Path
     offset: int = 0
     inode: int = 0
+    changed: float = 0.0  # seconds since the epoch
 
     def read(self) -> tuple[list[dict[str, Any]], bool]:
         """New complete lines, and whether they are all there are: the file is new, another one, or was cut."""
         try:
             with self.file.open("rb") as stream:
                 stat = os.fstat(stream.fileno())
+                self.changed = stat.st_mtime
                 anew = stat.st_ino != self.inode or stat.st_size < self.offset
                 if anew:
                     self.inode, self.offset = stat.st_ino, 0
@@ -94,8 +96,9 @@ class Tail:
 
 def _counts(line: dict[str, Any], forces_bytes: int) -> bool:
     """Whether the results will take a line for a record; see `run/records.py`."""
-    if not all(isinstance(line.get(name), types) for name, types in TYPES.items()):
-        return False
+    for name, types in TYPES.items():  # no generator: a run may have millions of lines
+        if not isinstance(line.get(name), types):
+            return False
     if line["status"] != OK:
         return True
     row = line["forces_row"]

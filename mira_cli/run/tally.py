@@ -58,12 +58,15 @@ class Tally:
         return {status: int(n) for status, n in zip(self.statuses, numbers, strict=True) if n or status == OK}
 
     @property
+    def changed(self) -> float:
+        """When a record was last written, in seconds since the epoch; 0 if never."""
+        return max((tail.lines.changed for tail in self.tails.values()), default=0.0)
+
+    @property
     def devices(self) -> list[str]:
         """Names of the devices that computed, the most used first."""
         attempts = [tail.attempt for tail in self.tails.values()]
-        names = Counter(
-            str(a["device_name"] or a.get("device")) for a in attempts if a.get("device_name", a.get("device"))
-        )
+        names = Counter(str(name) for a in attempts if (name := a.get("device_name") or a.get("device")))
         return [name for name, _ in names.most_common()]
 
     def rate(self, jobs: Collection[str]) -> float | None:

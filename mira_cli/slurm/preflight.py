@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 import shlex
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from mira_cli.errors import UsageError
 from mira_cli.slurm.ask import SlurmError, ask, rows
 from mira_cli.slurm.cluster import partitions
+from mira_cli.slurm.permission import associations, not_allowed, not_yours, partition_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ RESERVED = {
 }  # fmt: skip
 # what sbatch says -> what to do
 ADVICE = {
-    "node configuration is not available": "`sinfo -N -o '%N %P %T %c %m %G %f'` shows what each node has; ask for less",
+    "node configuration is not available": "`sinfo -N -o '%N %P %c %m %G %f'` shows what each node has; ask for less",
     "feature": "`sinfo -o '%P %f'` shows the features of the nodes; set `constraint`",
     "partition": "`sinfo -s` shows the partitions; set `partition`",
     "account": "`sacctmgr show assoc user=$USER format=account,partition,qos` shows yours; set `account`",
@@ -50,8 +50,15 @@ class Problem:
     """Why the jobs of some models would not start."""
 
     models: tuple[str, ...]
-    message: str  # one sentence that names the models
+    reason: str  # what follows `jobs of these models …`
     hint: str
+    lasting: bool = True  # False: only until nodes that are down or drained come back
+
+    @property
+    def message(self) -> str:
+        """One sentence that names the models."""
+        more = f" and {len(self.models) - 3} more models" if len(self.models) > 4 else ""
+        return f"jobs of {', '.join(self.models[:3] if more else self.models)}{more} {self.reason}"
 
 
 def sbatch_options(resources: Resources, threads: int) -> list[str]:
@@ -123,16 +130,18 @@ def problems(requests: Mapping[str, Resources], threads: Mapping[str, int]) -> l
     SlurmError
         There is no SLURM here, or it does not answer.
     """
-    known, memberships = partitions(), associations()
+    known, memberships, rules = partitions(), associations(), partition_rules()
     asked: dict[tuple[Resources, int], list[str]] = {}
     for model, resources in requests.items():
         asked.setdefault((_without_packing(resources), threads[model]), []).append(model)
     found: list[Problem] = []
     for (resources, cpus), models in asked.items():
-        reasons = list(misfits(resources, cpus, known)) + list(not_permitted(resources, memberships))
+        reasons = [*misfits(resources, cpus, known), *not_yours(resources, memberships)]
+        reasons += not_allowed(resources, [rules.get(partition.name, {}) for partition in _chosen(resources, known)])
+        found += [Problem(tuple(models), reason, hint) for reason, hint in reasons]
         if not reasons and (refused := refusal_of(resources, cpus)):
-            reasons = [refused]
-        found += [Problem(tuple(models), f"jobs of {_listed(models)} {reason}", hint) for reason, hint in reasons]
+            away = _away(_chosen(resources, known)) if "not available" in refused[0] else None
+            found.append(Problem(tuple(models), *(away or refused), lasting=not away))
     return found
 
 
@@ -168,7 +177,13 @@ def _too_much(
     if resources.gpu and not any(partition.gpus for partition in chosen):
         others = [partition.name for partition in known if partition.gpus]
         hint = f"`--set resources.gpu.partition={others[0]}`; with GPUs: {', '.join(others)}"
-        yield f"ask for a GPU, which {where} does not have", hint if others else "no partition has GPUs: `device: cpu`"
+        yield (
+            f"ask for a GPU, which {where} does not have",
+            hint if others else "no partition has GPUs: `--set device=cpu`",
+        )
+        return  # the limits of a partition that is not the right one tell nothing
+    if resources.gpu:
+        yield from _no_such_gpu(resources, [entry for partition in chosen for entry in partition.gres], where)
     if time_min and resources.runtime_min and resources.runtime_min > time_min:
         yield (
             f"ask for {clock(resources.runtime_min)}, but {where} gives {clock(time_min)}",
@@ -187,6 +202,18 @@ def _too_much(
         )
 
 
+def _no_such_gpu(resources: Resources, offered: Sequence[str], where: str) -> Iterator[tuple[str, str]]:
+    """A model of GPU, named by `gres` or `gpu_model`, that the partition's nodes do not have."""
+    wanted = re.match(r"gpu:([^:,\d][^:,]*)", resources.gres or "")
+    model = wanted[1] if wanted else None if resources.gres else resources.gpu_model
+    models = sorted({found[1] for entry in offered if (found := re.match(r"gpu:([^:(]+):\d+", entry))})
+    if model and model not in models:
+        near = get_close_matches(model, models, n=1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        said = f"there: {', '.join(models)}" if models else "its GPUs have no model there: `gpu_model: null`"
+        yield f"ask for a GPU of the model `{model}`, which {where} does not have", f"{hint}{said}"
+
+
 def _bad_extra(extra: str | None) -> Iterator[tuple[str, str]]:
     for option in (word.partition("=")[0] for word in _words(extra) if word.startswith("-")):
         if option in OWN_OPTIONS:
@@ -194,40 +221,6 @@ def _bad_extra(extra: str | None) -> Iterator[tuple[str, str]]:
             yield f"set `{option}` in `slurm_extra`, which the executor refuses", f"set `{setting}` instead"
         elif option in RESERVED:
             yield f"set `{option}` in `slurm_extra`, which MIRA sets itself", "take it out of `slurm_extra`"
-
-
-def associations() -> dict[str, set[str]] | None:
-    """This user's accounts, each with its QOS; None where the cluster has no accounting, or does not tell."""
-    try:
-        return parse_associations(
-            rows("sacctmgr", "-nP", "show", "assoc", f"user={getpass.getuser()}", "format=account,qos")
-        )
-    except SlurmError:
-        return None
-
-
-def parse_associations(table: Sequence[Sequence[str]]) -> dict[str, set[str]] | None:
-    """Rows of account and QOS, joined by commas, as a mapping; None if there are none."""
-    found: dict[str, set[str]] = {}
-    for account, qos in (row[:2] for row in table if len(row) >= 2 and row[0]):
-        found.setdefault(account, set()).update(word for word in qos.split(",") if word)
-    return found or None
-
-
-def not_permitted(resources: Resources, memberships: Mapping[str, set[str]] | None) -> Iterator[tuple[str, str]]:
-    """An account or QOS that this user does not have; nothing is said where the cluster does not tell."""
-    if memberships is None:
-        return
-    account = resources.account and resources.account.lower()
-    if account and account not in memberships:
-        near = get_close_matches(account, memberships, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
-        yield f"ask for the account `{resources.account}`, which is not yours", f"{hint}yours: {', '.join(memberships)}"
-        return
-    held = memberships[account] if account else set().union(*memberships.values())
-    if resources.qos and held and resources.qos.lower() not in {qos.lower() for qos in held}:
-        whose = f"the account `{account}`" if account else "your account"
-        yield f"ask for the QOS `{resources.qos}`, which {whose} does not have", f"it has: {', '.join(sorted(held))}"
 
 
 def refusal_of(resources: Resources, threads: int) -> tuple[str, str] | None:
@@ -248,6 +241,19 @@ def refusal_of(resources: Resources, threads: int) -> tuple[str, str] | None:
         hint = next((advice for word, advice in ADVICE.items() if word in reason.lower()), ELSEWHERE)
         return f"would never start, says SLURM: {reason}", hint
     return None
+
+
+def _away(chosen: Sequence[Partition]) -> tuple[str, str] | None:
+    """Nodes that are missing for now, which SLURM's refusal does not tell from those that never were."""
+    names = ",".join(partition.name for partition in chosen)
+    states = [state for (state, *_) in rows("sinfo", "--noheader", "--Node", f"--partition={names}", "--format=%T")]
+    gone = [state for state in states if re.search(r"down|drain|fail|maint|reserved|unknown|\*", state)]
+    if not gone:
+        return None
+    return (
+        f"cannot start now: {len(gone)} of the {len(states)} nodes of `{names}` are down, drained or reserved",
+        "they may start when the nodes are back; `sinfo -R` says why they are not",
+    )
 
 
 def clock(minutes: int) -> str:
@@ -271,7 +277,3 @@ def _chosen(resources: Resources, known: Sequence[Partition]) -> list[Partition]
 def _without_packing(resources: Resources) -> Resources:
     """What SLURM hears of the resources, so that models that differ otherwise are asked about once."""
     return resources.model_copy(update={"chunk_atoms": None, "batch_atoms": None, "max_jobs": None, "threads": None})
-
-
-def _listed(models: Sequence[str]) -> str:
-    return ", ".join(models) if len(models) <= 3 else f"{', '.join(models[:3])} and {len(models) - 3} more models"

@@ -1,35 +1,47 @@
 """The normalised structures of a run, on disk: geometry in packs for the workers, one index for everyone.
 
 `work/structures/00000.npz`, `00001.npz`, … hold the geometry (concatenated arrays, no pickles); `index.parquet` has a
-row for every structure of the input, in input order, the invalid ones included.
+row for every structure of the input, in input order, the invalid ones included; `parts.parquet` says which rows come
+from which part of the input. A pack never changes: what is new goes into packs of its own, and jobs that still run
+find theirs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mira_cli.files import read_json, replacing, write_json
-from mira_cli.structures.read import Structure, charge_and_spin, read_source
+from mira_cli.structures.blocks import index_schema, make_tasks, read_blocks
+from mira_cli.structures.geometry import Geometry
+from mira_cli.structures.parts import Part, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     import pyarrow as pa
 
+    from mira_cli.structures.blocks import Block
     from mira_cli.structures.find import Source
 
-PACK_ATOMS = 100_000  # bounds a worker's memory for geometry to a few MB
-FORMAT = 1  # raise when packs or index change shape: a run directory then reads its input again
+    Stamp = tuple[int | None, int | None]  # size in bytes, time of change in ns
+    Array = np.ndarray[Any, Any]
+
+PACK_ATOMS, PACK_STRUCTURES = 100_000, 10_000  # bound a worker's memory for geometry to a few MB
+SMALLER = {"natoms": np.int32, "numbers": np.int16}  # types on disk
+FORMAT = 2  # raise when packs or index change shape: a run directory then reads its input again
 
 
 @dataclass(frozen=True)
 class StructureIndex:
-    """Every structure of the input, in order; see `SCHEMA` for the columns."""
+    """Every structure of the input, in order; see `blocks.index_schema` for the columns, and `pack` and `row` in it."""
 
     folder: Path
     table: pa.Table
@@ -39,18 +51,23 @@ class StructureIndex:
         return int(self.table.num_rows)
 
     @cached_property
-    def hashes(self) -> np.ndarray[Any, Any]:
+    def hashes(self) -> Array:
         """(n,) identities as bytes; empty for invalid structures."""
-        return np.asarray(self.table["hash"].to_numpy(), dtype="S32")
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        padded = pc.utf8_rpad(self.table["hash"].combine_chunks(), 32, padding="\0")  # numpy's own way makes strings
+        whole = padded.cast(pa.binary()).cast(pa.binary(32))
+        return np.frombuffer(whole.buffers()[1], dtype="S32", count=len(whole), offset=32 * whole.offset)
 
     @cached_property
-    def n_atoms(self) -> np.ndarray[Any, Any]:
+    def n_atoms(self) -> Array:
         """(n,) atoms of each structure; 0 for invalid ones."""
         return np.asarray(self.table["n_atoms"].to_numpy())
 
     @cached_property
     def sources(self) -> Any:
-        """The files that the structures were read from, each with its name, path, size and time of change."""
+        """What stands for the files that the structures were read from, as they were then."""
         return (read_json(self.folder / "sources.json") or {}).get("sources")
 
     def column(self, name: str) -> list[Any]:
@@ -62,36 +79,36 @@ class StructureIndex:
         return pack_path(self.folder, pack)
 
 
+@dataclass
+class _Piece:
+    """A part of the input, and the rows of an index that it gave; `begin` is None until it has been read."""
+
+    part: Part
+    stamp: Stamp  # of its file
+    begin: int | None = None
+    rows: int = 0
+    known_as: str | None = None  # the name that is in the ids of the rows
+
+
 def pack_path(folder: Path, pack: int) -> Path:
     """File of one pack."""
     return folder / f"{pack:05d}.npz"
 
 
 def load_structures(folder: Path, sources: list[Source], *, scratch: Path | None = None) -> StructureIndex:
-    """The index of these sources, read again only where a file has changed since the last time.
+    """The index of these sources; only what is new or has changed since the last time is read.
 
-    With `scratch`, what must be read again is put there, and the folder stays as it is.
+    With `scratch`, what must be written is put there, and the folder stays as it is.
     """
-    import pyarrow.parquet as pq
-
-    wanted = {"format": FORMAT, "sources": [[source.name, *_stamp(source.path)] for source in sources]}
+    stamps = [_stamp(source.path) for source in sources]
+    named = [(source.name, str(source.path), *stamp) for source, stamp in zip(sources, stamps, strict=True)]
+    digest = hashlib.sha256(json.dumps(named).encode()).hexdigest()
     known = read_json(folder / "sources.json") or {}
     # the files of an earlier call are trusted only if nobody has touched them since
-    if all(known.get(key) == value for key, value in wanted.items()) and known.get("written") == _written(folder):
+    trusted = known.get("format") == FORMAT and all(_stamp(folder / n) == (*s,) for n, *s in known.get("written", []))
+    if trusted and known["sources"] == digest:
         return open_index(folder)
-    folder = scratch or folder
-    structures = (structure for source in sources for structure in read_source(source))
-    for old in (folder / "sources.json", *folder.glob("*.npz")):
-        old.unlink(missing_ok=True)
-    with replacing(folder / "index.parquet", "wb") as stream:
-        writer = None
-        for rows in write_packs(folder, structures):
-            writer = writer or pq.ParquetWriter(stream, rows.schema, compression="zstd")
-            writer.write_table(rows)
-        if writer is not None:
-            writer.close()
-    write_json(folder / "sources.json", {**wanted, "written": _written(folder)})
-    return open_index(folder)
+    return _read_what_is_new(folder, scratch or folder, sources, stamps, digest, trusted=trusted)
 
 
 def open_index(folder: Path) -> StructureIndex:
@@ -102,88 +119,166 @@ def open_index(folder: Path) -> StructureIndex:
     return StructureIndex(folder, pq.ParquetFile(folder / "index.parquet").read())
 
 
-def write_packs(folder: Path, structures: Iterable[Structure]) -> Iterator[pa.Table]:
-    """Write packs as the structures stream in; yield the index rows of each."""
-    pack, waiting, atoms_waiting = 0, [], 0
-    for structure in structures:
-        waiting.append(structure)
-        atoms_waiting += 0 if structure.atoms is None else len(structure.atoms)
-        if atoms_waiting >= PACK_ATOMS or len(waiting) >= 10_000:
-            yield _write_pack(folder, pack, waiting)
-            pack, waiting, atoms_waiting = pack + 1, [], 0
-    yield _write_pack(folder, pack, waiting)
+def _read_what_is_new(
+    known: Path, folder: Path, sources: list[Source], stamps: list[Stamp], digest: str, *, trusted: bool
+) -> StructureIndex:
+    """Take over the rows of parts that have not changed, read the others, and write the index of all to `folder`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = [open_index(known).table if trusted else _index_schema().empty_table()]
+    pieces = _pieces(sources, stamps, _known_pieces(known) if trusted else {})
+    first_row = tables[0].num_rows
+    found: Counter[Part] = Counter()
+    broken: dict[Path, int] = {}  # file -> the offset of its part with the frame that cannot be read
+    first_pack = 1 + max((int(pack.stem) for where in {known, folder} for pack in where.glob("*.npz")), default=-1)
+    new = _read_new([piece.part for piece in pieces if piece.begin is None], found, broken)
+    tables += [_write_pack(folder, pack, blocks) for pack, blocks in enumerate(_grouped(new), first_pack)]
+    for piece in pieces:
+        if piece.begin is None:
+            piece.begin, piece.rows = first_row, found[piece.part]
+            first_row += piece.rows
+    pieces = [p for p in pieces if p.part.path not in broken or p.part.offset <= broken[p.part.path]]
+    order: list[Array] = [np.arange(p.begin, p.begin + p.rows) for p in pieces if p.begin is not None]
+    taken = pa.concat_tables(tables).take(pa.array(np.concatenate([np.zeros(0, int), *order]), pa.int64()))
+    table = _renamed(taken, pieces)
+    with replacing(folder / "index.parquet", "wb") as stream:
+        pq.write_table(table, stream, compression="zstd")
+    with replacing(folder / "parts.parquet", "wb") as stream:
+        pq.write_table(_pieces_table(pieces), stream, compression="zstd")
+    packs = {pack_path(folder, pack).name for pack in np.unique(table["pack"].to_numpy()).tolist()}
+    written = [[name, *_stamp(folder / name)] for name in sorted({*packs, "index.parquet", "parts.parquet"})]
+    write_json(folder / "sources.json", {"format": FORMAT, "sources": digest, "written": written})
+    if folder == known:
+        _remove_unused(folder, packs)
+    return StructureIndex(folder, table)
 
 
-def _write_pack(folder: Path, pack: int, structures: list[Structure]) -> pa.Table:
+def _pieces(sources: list[Source], stamps: list[Stamp], known: dict[str, list[_Piece]]) -> list[_Piece]:
+    """All parts of the input in order; those that were read before have their rows."""
+    pieces: list[_Piece] = []
+    for source, stamp in zip(sources, stamps, strict=True):
+        before = known.get(str(source.path), [])
+        if before and before[0].stamp == stamp:
+            pieces += [replace(piece, part=replace(piece.part, name=source.name)) for piece in before]
+            continue
+        same = {(p.part.content, p.part.first_frame): p for p in before if p.part.content}
+        for part in cut(source):
+            piece = same.get((part.content, part.first_frame))
+            pieces.append(replace(piece, part=part, stamp=stamp) if piece else _Piece(part, stamp))
+    return pieces
+
+
+def _read_new(parts: list[Part], found: Counter[Part], broken: dict[Path, int]) -> Iterator[Block]:
+    """Blocks of the parts in order, without what comes after a frame that cannot be read; counts their rows."""
+    tasks = list(make_tasks(parts))
+    for task, block in read_blocks(tasks, len(tasks)):
+        if task[0].path in broken and task[0].length is not None:
+            continue
+        for number, rows in enumerate(np.bincount(block.part)):
+            found[task[number]] += int(rows)
+        if block.unreadable:
+            broken[task[-1].path] = task[-1].offset
+        yield block
+
+
+def _grouped(blocks: Iterable[Block]) -> Iterator[list[Block]]:
+    """Blocks that fill a pack."""
+    waiting: list[Block] = []
+    for block in blocks:
+        waiting.append(block)
+        atoms, structures = sum(len(b.reference_forces) for b in waiting), sum(len(b.part) for b in waiting)
+        if atoms >= PACK_ATOMS or structures >= PACK_STRUCTURES:
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
+
+
+def _write_pack(folder: Path, pack: int, blocks: list[Block]) -> pa.Table:
+    """Write a pack; returns its rows of the index."""
     import pyarrow as pa
 
-    valid = [s for s in structures if s.atoms is not None]
-    atoms = [s.atoms for s in valid if s.atoms is not None]
-    states = [charge_and_spin(a) for a in atoms]
-    with replacing(pack_path(folder, pack), "wb") as stream:
-        np.savez(
-            stream,
-            hash=np.array([s.hash for s in valid], dtype="S32"),
-            natoms=np.array([len(a) for a in atoms], dtype=np.int32),
-            numbers=np.concatenate([a.numbers for a in atoms] or [[]]).astype(np.int16),
-            positions=np.concatenate([a.positions for a in atoms] or [np.zeros((0, 3))]),
-            cell=np.array([np.asarray(a.cell) for a in atoms], dtype=float).reshape(-1, 3, 3),
-            pbc=np.array([a.pbc for a in atoms], dtype=bool).reshape(-1, 3),
-            charge=np.array([charge for charge, _ in states], dtype=float),
-            spin=np.array([spin for _, spin in states], dtype=float),
-            reference_forces=np.concatenate(
-                [s.reference.get("forces", np.full((len(a), 3), np.nan)) for s, a in zip(valid, atoms, strict=True)]
-                or [np.zeros((0, 3))]
-            ),
-        )
-    rows = {s.id: row for row, s in enumerate(valid)}
-    return pa.Table.from_pylist([_index_row(s, pack, rows) for s in structures], schema=_schema())
-
-
-def _index_row(structure: Structure, pack: int, rows: dict[str, int]) -> dict[str, Any]:
-    atoms, reference = structure.atoms, structure.reference
-    return {
-        "id": structure.id,
-        "hash": structure.hash,
-        "invalid": structure.invalid,
-        "formula": None if atoms is None else str(atoms.symbols.get_chemical_formula()),
-        "n_atoms": 0 if atoms is None else len(atoms),
-        "periodic_directions": None if atoms is None else int(atoms.pbc.sum()),
-        "pack": pack,
-        "row": rows.get(structure.id, -1),
-        "reference_energy_ev": reference.get("energy"),
-        "reference_forces": "forces" in reference,
-        "reference_stress_ev_per_ang3": None if "stress" not in reference else reference["stress"].tolist(),
+    rows = pa.concat_tables([block.rows for block in blocks])
+    valid = rows["invalid"].is_null().to_numpy()
+    geometries = [block.geometry for block in blocks]
+    arrays: dict[str, Any] = {
+        f.name: np.concatenate([getattr(g, f.name) for g in geometries]) for f in fields(Geometry)
     }
+    arrays |= {name: arrays[name].astype(dtype) for name, dtype in SMALLER.items()}
+    arrays["hash"] = rows["hash"].filter(pa.array(valid)).to_numpy().astype("S32")
+    arrays["reference_forces"] = np.concatenate([block.reference_forces for block in blocks])
+    with replacing(pack_path(folder, pack), "wb") as stream:
+        np.savez(stream, **arrays)
+    row = np.where(valid, np.cumsum(valid) - 1, -1)
+    columns = [*rows.columns, pa.array(np.full(len(row), pack), pa.int32()), pa.array(row, pa.int32())]
+    return pa.table(columns, schema=_index_schema())
 
 
-def _schema() -> pa.Schema:
+def _index_schema() -> pa.Schema:
     import pyarrow as pa
 
-    return pa.schema(
-        [
-            ("id", pa.string()),
-            ("hash", pa.string()),
-            ("invalid", pa.string()),  # why it cannot be computed, else null
-            ("formula", pa.string()),
-            ("n_atoms", pa.int32()),
-            ("periodic_directions", pa.int8()),
-            ("pack", pa.int32()),
-            ("row", pa.int32()),  # within the pack; -1 for invalid structures
-            ("reference_energy_ev", pa.float64()),
-            ("reference_forces", pa.bool_()),  # whether the pack holds them
-            ("reference_stress_ev_per_ang3", pa.list_(pa.float64())),
-        ]
-    )
+    # `row` is that within the pack; -1 for invalid structures
+    return index_schema().append(pa.field("pack", pa.int32())).append(pa.field("row", pa.int32()))
 
 
-def _written(folder: Path) -> list[list[Any]]:
-    return [[path.name, *_stamp(path)] for path in sorted([*folder.glob("*.npz"), *folder.glob("*.parquet")])]
+def _renamed(table: pa.Table, pieces: list[_Piece]) -> pa.Table:
+    """The index with ids that begin with the names that the files have now."""
+    import pyarrow as pa
+
+    if all(piece.known_as in {None, piece.part.name} for piece in pieces):
+        return table
+    ids, row = table["id"].to_pylist(), 0
+    for piece in pieces:
+        here = slice(row, row + piece.rows)
+        if piece.known_as is not None:
+            ids[here] = [piece.part.name + name[len(piece.known_as) :] for name in ids[here]]
+        row += piece.rows
+    return table.set_column(table.schema.get_field_index("id"), "id", pa.array(ids, pa.string()))
 
 
-def _stamp(path: Path) -> list[Any]:
+def _known_pieces(folder: Path) -> dict[str, list[_Piece]]:
+    """Path -> what was read of it before."""
+    import pyarrow.parquet as pq
+
+    rows = pq.ParquetFile(folder / "parts.parquet").read().to_pylist()
+    known: dict[str, list[_Piece]] = {}
+    begin = 0
+    for row in rows:
+        size, mtime_ns, n = row.pop("size"), row.pop("mtime_ns"), row.pop("rows")
+        part = Part(**{**row, "path": Path(row["path"])})
+        known.setdefault(row["path"], []).append(_Piece(part, (size, mtime_ns), begin, n, part.name))
+        begin += n
+    return known
+
+
+def _pieces_table(pieces: list[_Piece]) -> pa.Table:
+    import pyarrow as pa
+
+    columns = {f.name: [getattr(piece.part, f.name) for piece in pieces] for f in fields(Part)}
+    columns["path"] = [str(path) for path in columns["path"]]
+    columns |= {
+        "size": [piece.stamp[0] for piece in pieces],
+        "mtime_ns": [piece.stamp[1] for piece in pieces],
+        "rows": [piece.rows for piece in pieces],
+    }
+    whole = {name: pa.int64() for name in ("offset", "length", "first_frame", "size", "mtime_ns", "rows")}
+    return pa.table({name: pa.array(values, whole.get(name, pa.string())) for name, values in columns.items()})
+
+
+def _remove_unused(folder: Path, used: set[str]) -> None:
+    """Remove packs that neither the index nor a job needs: one may still run that was planned for other structures."""
+    unused = {pack.name for pack in folder.glob("*.npz")} - used
+    for job in (folder.parent / "jobs").glob("*/*.json") if unused else ():
+        text = job.read_text(encoding="utf-8")
+        unused = {name for name in unused if name not in text}
+    for name in unused:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _stamp(path: Path) -> Stamp:
     try:
         stat = path.stat()
     except OSError:
-        return [str(path), None, None]
-    return [str(path), stat.st_size, stat.st_mtime_ns]
+        return (None, None)
+    return (stat.st_size, stat.st_mtime_ns)

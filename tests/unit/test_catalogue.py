@@ -1,5 +1,6 @@
 """The catalogue is consistent, and a name means one model."""
 
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -153,8 +154,6 @@ def test_models_file_adds_a_model(tmp_path) -> None:
     [
         ("models: {emt: {title: t, family: ase_builtin, checkpoint: {bundled: lj}}}", "redefines `emt`"),
         ("models: {x: {title: t, family: nope, checkpoint: {bundled: lj}}}", "unknown family `nope`"),
-        ("models: {x: {title: t, family: ase_builtin, checkpoint: {bundled: lj}, dtpye: float32}}", "dtpye"),
-        ("models: {x: {title: t, family: ase_builtin, checkpoint: {}}}", "bundled"),
         ("families: {}", "must hold one mapping"),
         ("[", "cannot read the models file"),
     ],
@@ -163,3 +162,66 @@ def test_bad_models_file_is_refused(tmp_path, text: str, message: str) -> None:
     (tmp_path / "m.yaml").write_text(text)
     with pytest.raises(InputError, match=message):
         load_catalogue([tmp_path / "m.yaml"])
+
+
+GOOD = "title: t, family: ase_builtin, checkpoint: {bundled: lj}"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message", "hint"),
+    [
+        (f"x: {{{GOOD}, dtpye: float32}}", "model `x` has an unknown key `dtpye`", "did you mean `dtype`?"),
+        ("x: {titl: t, family: orb, checkpoint: {fetch: a}}", "has an unknown key `titl`", "did you mean `title`?"),
+        ("x: {title: t, family: orb, checkpoint: {fecth: a}}", "key `checkpoint.fecth`", "did you mean `fetch`?"),
+        ("x: {family: orb, checkpoint: {fetch: a}}", "model `x` lacks the key `title`", "show sevennet-0 --yaml"),
+        ("x: {title: t, family: orb, checkpoint: {}}", "has a bad `checkpoint`: a checkpoint is", "show sevennet-0"),
+        (
+            "x: {title: t, family: orb, checkpoint: a}",
+            "has a bad `checkpoint`: it must be a mapping",
+            "show sevennet-0",
+        ),
+        (f"x: {{{GOOD}, level_of_theory: R2scan}}", "bad `level_of_theory`: 'R2scan' is not one of", "`r2SCAN`"),
+        (f"x: {{{GOOD}, elements: Xx}}", "has a bad `elements`: unknown element 'Xx'", "show sevennet-0"),
+        (f"x: {{{GOOD}, options: {{a: [1]}}}}", "has a bad `options.a`: it must be one word", "show sevennet-0"),
+        (f"x: {{{GOOD}, stress: maybe}}", "has a bad `stress`: 'maybe' is not a boolean", "show sevennet-0"),
+        (f"X y: {{{GOOD}}}", "`X y` cannot be a model's name", "lower-case"),
+        ("x: null", "model `x` is no row: it must be a mapping", "show sevennet-0"),
+        ("[x]", "must map names to rows", "show sevennet-0"),
+        ("x: {title: t, family: Orb, checkpoint: {fetch: a}}", "unknown family `Orb`", "did you mean `orb`"),
+    ],
+)
+def test_mistake_in_a_models_file_is_told_in_one_sentence(tmp_path, rows, message, hint) -> None:
+    (tmp_path / "m.yaml").write_text(f"models: {{{rows}}}" if rows != "[x]" else "models: [x]")
+    with pytest.raises(InputError) as caught:
+        load_catalogue([tmp_path / "m.yaml"])
+    assert message in caught.value.message
+    assert "m.yaml" in caught.value.message
+    assert hint in caught.value.hint
+    assert "\n" not in caught.value.message
+    assert "Input should" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "hint"),
+    [
+        ("{fetch: 'mace_mp:medum'}", "did you mean `mace_mp:medium`"),
+        ("{bundled: 'mace_mp:medium'}", "did you mean `fetch: mace_mp:medium`?"),
+        ("{fetch: qqqq}", "only the package of mace knows"),
+        ("{fetch: 'mace_mp:medium'}", None),
+    ],
+)
+def test_weights_that_the_catalogue_does_not_know_are_warned_of(tmp_path, capsys, checkpoint, hint) -> None:
+    (tmp_path / "m.yaml").write_text(f"models: {{mine: {{title: t, family: mace, checkpoint: {checkpoint}}}}}")
+    assert "mine" in find_models(["mine"], load_catalogue([tmp_path / "m.yaml"]))
+    said = capsys.readouterr().err
+    assert (hint in said) if hint else said == ""
+
+
+@pytest.mark.parametrize("word", ["sevennet", "SevenNet", "SEVENNET", "seven-net"])
+def test_a_family_is_found_whatever_its_case(mira, word) -> None:
+    listed = mira("models", "list", "--family", word, "--json").stdout
+    assert {row["family"] for row in json.loads(listed)} == {"sevennet"}
+
+
+def test_an_unknown_family_is_refused_with_the_nearest(mira) -> None:
+    assert "did you mean `sevennet`" in mira("models", "--family", "sevenet", code=2).stderr

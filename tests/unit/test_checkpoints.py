@@ -177,6 +177,39 @@ def test_commas_in_a_list_and_in_json_do_not_separate() -> None:
     assert build_config({"structures": "s", "models": f"emt,{described},lj"}, []).models == ["emt", described, "lj"]
 
 
+def commas(text: str) -> UsageError:
+    """What is said of models that are joined by commas on the command line."""
+    with pytest.raises(UsageError) as caught:
+        find_models(build_config({"structures": "s", "models": text}, []).models, built_in())
+    return caught.value
+
+
+def test_a_path_with_a_comma_belongs_into_a_list(tmp_path) -> None:
+    (tmp_path / "a,b, c").mkdir()
+    file = chgnet_file(tmp_path / "a,b, c")
+    for before, option, after in (("", "", ""), ("emt,", "?head=x", ",lj")):
+        error = commas(f"{before}chgnet:{file}{option}{after}")
+        assert f"`chgnet:{file}{option}` was taken apart at its comma" in error.message
+        assert f"models: ['chgnet:{file}{option}']" in error.hint
+    assert list(find_models([f"chgnet:{file}"], built_in())) == ["chgnet:my.pth.tar"]
+
+
+def test_the_rest_of_a_path_that_is_not_there_is_told(tmp_path) -> None:
+    error = commas(f"chgnet:{tmp_path}/a,b/none")
+    assert "`b/none` is no model's name" in error.message
+    assert f"`chgnet:{tmp_path}/a` before it" in error.hint
+
+
+def test_a_typing_error_after_a_path_is_no_part_of_it(tmp_path) -> None:
+    file = torch_file(tmp_path / "mf.pth", pickle.dumps(PICKLES["sevennet"]))
+    assert "did you mean `chgnet-0.3.0`" in commas(f"sevennet:{file}?modal=a,chgnet-0.3").hint
+
+
+def test_a_path_without_its_family_is_told_which(tmp_path) -> None:
+    file = chgnet_file(tmp_path)
+    assert f"`chgnet:{file}`" in commas(str(file)).hint
+
+
 def resolved(path: str, family: str = "sevennet", sha256: str | None = None) -> ResolvedModel:
     from mira_cli.catalogue.rows import Checkpoint, Model
 

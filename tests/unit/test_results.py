@@ -11,12 +11,13 @@ from ase.build import bulk, molecule
 from ase.io import read, write
 from ase.units import GPa
 
+from mira_cli import console
 from mira_cli.catalogue.lookup import built_in
 from mira_cli.errors import UsageError
 from mira_cli.files import replacing, write_json
 from mira_cli.results.collect import collect
 from mira_cli.results.table import GPA
-from mira_cli.results.terminal import _groups
+from mira_cli.results.terminal import _energies, _groups
 from mira_cli.run.directory import open_run
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
@@ -193,3 +194,55 @@ def test_models_that_share_data_share_a_zero() -> None:
     sets = {"a": {"MPtrj"}, "b": {"OMat24"}, "c": {"MPtrj", "sAlex"}, "d": {"sAlex"}}
     groups = _groups({model: frozenset(values) for model, values in sets.items()})
     assert sorted(sorted(names) for _, names in groups) == [["a", "c", "d"], ["b"]]
+
+
+def printed(n_structures: int, n_models: int, width: int, monkeypatch, name: str = "structure") -> list[list[str]]:
+    """Lines of each table of energies; every energy is another number, and one model has failed everywhere."""
+    monkeypatch.setattr(console.out, "width", width)
+    models = [f"a-model-with-a-name-{i}" for i in range(n_models)]
+    rows = [
+        {
+            "structure_id": f"{name}#{i}",
+            "model": model,
+            "status": "ok" if model != models[-1] else "failed",
+            "energy_per_atom_ev": -(100 * i + j) / 10 if model != models[-1] else None,
+        }
+        for i in range(n_structures)
+        for j, model in enumerate(models)
+    ]
+    tables = []
+    for table in _energies(rows, models):
+        with console.out.capture() as capture:
+            console.out.print(table)
+        lines = [line for line in capture.get().splitlines() if line.strip()]
+        assert max(map(len, lines)) <= width
+        tables.append(lines)
+    cells = [word for lines in tables for line in lines for word in line.split()]
+    assert cells.count("failed") == min(n_structures, 20)
+    wanted = {f"{-(100 * i + j) / 10:.4f}" for i in range(min(n_structures, 20)) for j in range(n_models - 1)}
+    assert wanted <= set(cells)
+    return tables
+
+
+def test_few_models_are_columns(monkeypatch) -> None:
+    (table,) = printed(30, 3, 100, monkeypatch)
+    assert table[1].split()[:2] == ["structure", "a-model-with-a-name-0"]
+    assert "the first 20 of 30 structures" in table[-1]
+
+
+def test_many_models_are_rows_where_the_structures_fit(monkeypatch) -> None:
+    (table,) = printed(3, 14, 80, monkeypatch)
+    assert table[1].split() == ["model", "structure#0", "structure#1", "structure#2"]
+    assert table[-1].split()[0] == "a-model-with-a-name-13"
+
+
+def test_a_table_that_fits_in_no_way_is_cut(monkeypatch) -> None:
+    tables = printed(20, 14, 80, monkeypatch)
+    heads = [lines[1 if i == 0 else 0].split() for i, lines in enumerate(tables)]
+    assert {head[0] for head in heads} == {"structure"}
+    assert [name for head in heads for name in head[1:]] == [f"a-model-with-a-name-{i}" for i in range(14)]
+
+
+def test_long_names_of_structures_are_folded_not_cut(monkeypatch) -> None:
+    tables = printed(20, 4, 60, monkeypatch, name="folder/" * 12)
+    assert sum(line.count("/") for line in tables[0]) == 12 * 20

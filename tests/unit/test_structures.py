@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mira_cli.errors import InputError
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures, pack_path
-from mira_cli.structures.read import structure_hash
+from mira_cli.structures.geometry import structure_hash
 
 
 def names(*arguments) -> list[str]:
@@ -183,7 +183,7 @@ def test_packs_hold_the_exact_geometry(tmp_path) -> None:
 def test_unchanged_input_is_not_read_again_and_changed_input_is(tmp_path, monkeypatch) -> None:
     write(tmp_path / "x.cif", bulk("Cu"))
     before = read(tmp_path, tmp_path / "x.cif")
-    monkeypatch.setattr("mira_cli.structures.packs.read_source", None)
+    monkeypatch.setattr("mira_cli.structures.packs.read_blocks", None)
     assert read(tmp_path, tmp_path / "x.cif") == before
     monkeypatch.undo()
     write(tmp_path / "x.cif", bulk("Al"))
@@ -192,6 +192,7 @@ def test_unchanged_input_is_not_read_again_and_changed_input_is(tmp_path, monkey
 
 def test_many_structures_go_into_several_packs(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("mira_cli.structures.packs.PACK_ATOMS", 10)
+    monkeypatch.setattr("mira_cli.structures.blocks.BLOCK_ATOMS", 10)
     frames = [bulk("Cu", a=3.5 + 0.01 * i, cubic=True) for i in range(8)]
     write(tmp_path / "x.traj", frames)
     rows = list(read(tmp_path, tmp_path / "x.traj").values())

@@ -9,10 +9,12 @@ from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_s
 from ase.calculators.lj import LennardJones
 
 from worker import families
+from worker.device import PRETENDED
 from worker.errors import WorkerError
 from worker.families import ase_builtin
 from worker.job import Checkpoint, Model
 from worker.prepare import prepare
+from worker.session import framework_of
 
 LJ = {"sigma": 2.3, "epsilon": 0.4, "rc": 6.0, "smooth": True}
 
@@ -95,6 +97,20 @@ def test_what_cannot_be_loaded(name, options, message):
 def test_families_that_there_are_not(name):
     with pytest.raises(WorkerError, match="there is no model family"):
         families.find(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [("faulty", {"gpu": True}, PRETENDED), ("faulty", {"gpu": False}, None), ("faulty", {}, None), ("emt", {}, None)],
+)
+def test_only_a_faulty_model_pretends_to_use_a_gpu(name, options, expected):
+    model = Model(name, "ase_builtin", Checkpoint(name, None), options, "float64", None, stress=True)
+    assert framework_of(ase_builtin, model) == expected
+
+
+def test_other_families_have_one_framework():
+    model = Model("m", "mace", Checkpoint("m", None), {}, "float64", None, stress=True)
+    assert framework_of(families.find("mace"), model) == "torch"
 
 
 def test_a_fault_can_be_limited(tmp_path):

@@ -13,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from tests.unit.worker_jobs import WORKFLOW
-from worker import device, gpu
+from worker import device, gpu, provenance
 from worker.errors import WorkerError
 from worker.failures import Failure, kind_of
 from worker.job import Checkpoint, Job, Model
@@ -123,6 +123,30 @@ def test_a_family_without_gpu(surroundings, tmp_path):
     assert not list(tmp_path.iterdir())
     with pytest.raises(WorkerError, match="runs on the CPU only"):
         device.reserve(job("cuda", ("2",)), None)
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"), [("3", "3"), ("GPU-a, GPU-b", "GPU-a"), (" 1 ,2", "1"), ("", None), (None, None)]
+)
+def test_the_record_says_which_gpu(surroundings, visible, expected):
+    surroundings.delenv("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        surroundings.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert provenance.gpu_in_use(device.Device("cuda:0", "NVIDIA A100", None)) == expected
+    assert provenance.gpu_in_use(device.Device("cpu", "x86", None)) is None
+
+
+def test_the_record_names_the_leased_gpu(surroundings):
+    lease = device.reserve(job("auto", ("3",)), device.PRETENDED)
+    assert provenance.gpu_in_use(device.choose("auto", device.PRETENDED, threads=1)) == "3"
+    lease.release()
+
+
+@pytest.mark.parametrize(("visible", "found"), [("0", "cuda:0"), ("NoDevFiles", "cpu"), ("-1", "cpu"), ("", "cpu")])
+def test_a_pretended_gpu_is_there_where_one_is_visible(surroundings, visible, found):
+    surroundings.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert device.choose("auto", device.PRETENDED, threads=1).id == found
+    assert device.choose("cpu", device.PRETENDED, threads=1).id == "cpu"
 
 
 class FakeTensorFlow(ModuleType):

@@ -9,6 +9,11 @@ from worker import journal as journal_module
 from worker.journal import Journal, after_death
 
 
+@pytest.fixture(autouse=True)
+def no_slurm(monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+
+
 def die(folder, hashes, recorded=()):
     """A worker takes off with some structures and is gone."""
     journal = Journal(folder, recorded)
@@ -82,6 +87,36 @@ def test_a_full_disk_blames_nobody(tmp_path, monkeypatch):
     monkeypatch.setattr(journal_module, "write_json", full)
     journal.close()
     assert not (tmp_path / "inflight.json").exists()
+
+
+def test_nobody_is_blamed_where_slurm_starts_a_job_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    for _ in range(3):  # nodes that are lost one after the other
+        assert die(tmp_path, ["a"]).suspects == set()
+    assert not Journal(tmp_path, ()).condemned()
+
+
+def test_a_job_that_failed_comes_back_under_a_new_id(tmp_path, monkeypatch):
+    for job in ("12", "13"):
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+        assert not die(tmp_path, ["a"]).condemned()
+    monkeypatch.setenv("SLURM_JOB_ID", "14")
+    assert Journal(tmp_path, ()).condemned() == {"a"}
+
+
+def test_a_requeue_neither_adds_to_old_suspicion_nor_takes_from_it(tmp_path, monkeypatch):
+    die(tmp_path, ["a", "b"])
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    die(tmp_path, ["a"])
+    journal = die(tmp_path, ["a"])  # the node was lost while `a` was evaluated alone
+    assert (journal.suspects, journal.condemned()) == ({"a", "b"}, set())
+    monkeypatch.setenv("SLURM_JOB_ID", "13")  # this time, it was the worker
+    assert Journal(tmp_path, ()).condemned() == {"a"}
+
+
+def test_on_no_cluster_there_is_no_requeue(tmp_path):
+    die(tmp_path, ["a"])
+    assert Journal(tmp_path, ()).suspects == {"a"}
 
 
 def test_the_file_says_who_is_in_flight(tmp_path):

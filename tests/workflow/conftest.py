@@ -1,122 +1,15 @@
 """Real runs with real Snakemake, on models that need no image."""
 
-import csv
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ase.build import bulk
-from ase.io import write
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-METALS = ("Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")
+from tests.runs import METALS, REPOSITORY, Started, faulty, processes_of, records, rows, statuses
+
+__all__ = ["METALS", "REPOSITORY", "Started", "faulty", "processes_of", "records", "rows", "statuses"]
 
 
 def pytest_collection_modifyitems(items) -> None:
     for item in items:
         if Path(item.path).parent == Path(__file__).parent:
             item.add_marker(pytest.mark.workflow)
-
-
-@pytest.fixture
-def structures(tmp_path) -> Path:
-    """Seven fcc metals in a folder with a space in its name."""
-    folder = tmp_path / "the structures"
-    folder.mkdir()
-    for metal in METALS:
-        write(folder / f"{metal}.cif", bulk(metal, cubic=True))
-    return folder
-
-
-def faulty(path: Path, **options) -> Path:
-    """A models file with one model, `faulty`, that breaks as its options say."""
-    row = {"title": "t", "family": "ase_builtin", "checkpoint": {"bundled": "faulty"}, "options": options}
-    path.write_text(json.dumps({"models": {"faulty": row}}))
-    return path
-
-
-def rows(run: Path) -> list[dict[str, str]]:
-    with (run / "comparison.csv").open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
-def records(run: Path) -> list[dict]:
-    """Every record line of a run, the doubles too."""
-    lines = [line for file in run.glob("work/records/*/*/*/records.jsonl") for line in file.read_text().splitlines()]
-    return [record for line in lines if (record := json.loads(line))["kind"] == "record"]
-
-
-def statuses(run: Path) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for row in rows(run):
-        found.setdefault(row["model"], []).append(row["status"])
-    return found
-
-
-def processes_of(run: Path) -> list[int]:
-    """Live processes that were started for a run."""
-    mark = f"MIRA_RUN={run}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
-class Started:
-    """A `mira` in the background."""
-
-    def __init__(self, *arguments: object, before: Callable[[], object] | None = None) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "mira_cli", *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            start_new_session=True,
-            preexec_fn=before,
-        )
-
-    def wait_for_records(self, run: Path, count: int) -> None:
-        deadline = time.monotonic() + 60
-        while (
-            not run.is_dir()
-            or len(list(run.glob("work/records/*/*/*/records.jsonl"))) == 0
-            or len(records(run)) < count
-        ):
-            assert self.process.poll() is None, self.process.stderr.read()
-            assert time.monotonic() < deadline, "no records"
-            time.sleep(0.05)
-
-    def send(self, number: int = signal.SIGINT) -> None:
-        self.process.send_signal(number)
-
-    def end(self) -> tuple[int, str]:
-        _, err = self.process.communicate(timeout=120)
-        assert "Traceback" not in err, err
-        return self.process.returncode, err
-
-
-@pytest.fixture
-def started():
-    """Start `mira` in the background; whatever is left is killed afterwards."""
-    running: list[Started] = []
-
-    def start(*arguments: object, **options) -> Started:
-        running.append(Started(*arguments, **options))
-        return running[-1]
-
-    yield start
-    for one in running:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()

@@ -9,7 +9,7 @@ import pytest
 from ase.build import bulk, molecule
 from ase.io import write
 
-from .conftest import REPOSITORY, faulty, records, rows, statuses
+from tests.runs import REPOSITORY, faulty, records, rows, statuses
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.io import write
 
-from .conftest import METALS, REPOSITORY, faulty, records, rows, statuses
+from tests.runs import METALS, REPOSITORY, faulty, records, rows, statuses
 
 
 @pytest.fixture

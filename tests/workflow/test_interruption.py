@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import faulty, processes_of, records, rows, statuses
+from tests.runs import faulty, processes_of, records, rows, statuses
 
 
 @pytest.fixture

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from worker.job import Job
 
 
+# The framework of models that rehearse how GPUs are shared: every GPU that is visible is taken to be there.
+PRETENDED = "pretended"
+
+
 @dataclass(frozen=True)
 class Device:
     """A device as records name it: `id` is `cpu` or `cuda:0`."""
@@ -70,7 +74,7 @@ def choose(wanted: str, framework: str | None, threads: int) -> Device:
     WorkerError
         A GPU is asked for, and the framework sees none.
     """
-    find = {"torch": _torch_gpu, "tensorflow": _tensorflow_gpu}.get(framework or "")
+    find = {"torch": _torch_gpu, "tensorflow": _tensorflow_gpu, PRETENDED: _pretended_gpu}.get(framework or "")
     found = find(threads) if find else None
     if found is None and wanted == "cuda":
         raise WorkerError(f"device 'cuda' was asked for, but {framework} sees no GPU on {os.uname().nodename}")
@@ -127,6 +131,11 @@ def _tensorflow_gpu(threads: int) -> Device | None:
     config.experimental.set_memory_growth(gpus[0], True)
     about = config.experimental.get_device_details(gpus[0])
     return Device("cuda:0", about.get("device_name", gpus[0].name), None)  # it does not tell the UUID
+
+
+def _pretended_gpu(threads: int) -> Device | None:  # noqa: ARG001 - it computes nothing
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return None if visible in {"", "-1", "NoDevFiles"} else Device("cuda:0", "pretended GPU", None)
 
 
 def _cpu_name() -> str:

@@ -4,11 +4,15 @@ A structure that kills its worker (a segmentation fault, the kernel's out-of-mem
 every successor too. So the hashes of a batch are written down before it is evaluated. Whoever was in
 flight at a death is a suspect and is evaluated alone, after all others; who was in flight at two deaths,
 alone at the last, is not tried again. A worker that is told to stop blames nobody.
+
+Nobody is to blame either where SLURM took the worker away and starts its job again (a lost node, preemption): then
+the successor has the same job id, while a job that has failed comes back under a new one.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +30,9 @@ CONDEMNED = Outcome(
 )
 
 
-def after_death(left: dict[str, Any], recorded: Container[str]) -> tuple[set[str], dict[str, int]]:
+def after_death(
+    left: dict[str, Any], recorded: Container[str], slurm_job_id: str | None = None
+) -> tuple[set[str], dict[str, int]]:
     """Draw the conclusions from the journal of a worker that is gone.
 
     Parameters
@@ -35,13 +41,16 @@ def after_death(left: dict[str, Any], recorded: Container[str]) -> tuple[set[str
         The journal's content.
     recorded
         Hashes that have a record by now, and are beyond suspicion.
+    slurm_job_id
+        The SLURM job of the successor, None outside SLURM.
 
     Returns
     -------
     suspects, deaths
         Hashes to evaluate alone, and at how many deaths each of them was in flight.
     """
-    in_flight, deaths = left.get("in_flight", []), dict(left.get("deaths", {}))
+    requeued = slurm_job_id is not None and left.get("slurm_job_id") == slurm_job_id
+    in_flight, deaths = [] if requeued else left.get("in_flight", []), dict(left.get("deaths", {}))
     for structure in in_flight:
         # a death in company proves little: whoever was there is a suspect, but not more of one than before
         deaths[structure] = deaths.get(structure, 0) + 1 if len(in_flight) == 1 else max(deaths.get(structure, 0), 1)
@@ -56,8 +65,10 @@ class Journal:
         """Read what the last worker left, and write the conclusions down before anything else can fail."""
         self._path = folder / "inflight.json"
         self._lock = Lock()
+        self._slurm_job_id = os.environ.get("SLURM_JOB_ID")
         try:
-            self.suspects, self._deaths = after_death(json.loads(self._path.read_bytes()), recorded)
+            left = json.loads(self._path.read_bytes())
+            self.suspects, self._deaths = after_death(left, recorded, self._slurm_job_id)
         except (OSError, ValueError, TypeError, AttributeError):  # there is none, or it is damaged
             self.suspects, self._deaths = set(), {}
         self._write([])
@@ -97,6 +108,7 @@ class Journal:
                 "in_flight": in_flight,
                 "suspects": sorted(self.suspects),
                 "deaths": {h: n for h, n in self._deaths.items() if h in self.suspects},
+                "slurm_job_id": self._slurm_job_id,
             }
             write_json(self._path, content, durable=False)
         else:

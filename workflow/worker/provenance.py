@@ -31,6 +31,15 @@ def packages(distributions: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def gpu_in_use(device: Device) -> str | None:
+    """Return the number or UUID by which the driver knows the GPU of an attempt; None on a CPU, or if nobody chose one.
+
+    It is what this process leased, or what SLURM gave it: both end in `CUDA_VISIBLE_DEVICES`.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return (visible.split(",")[0].strip() or None) if device.id != "cpu" else None
+
+
 def attempt(
     job: Job,
     *,
@@ -53,6 +62,7 @@ def attempt(
         "packages": packages(distributions),
         "device": device.id,
         "device_name": device.name,
+        "gpu": gpu_in_use(device),
         "gpu_uuid": device.gpu_uuid,
         "dtype": dtype,
         "threads": threads,

@@ -108,10 +108,11 @@ def _attempt(
     if job.model.dtype not in family.DTYPES:
         can = ", ".join(family.DTYPES)
         raise WorkerError(f"{job.model.name} computes in {can}, not in {job.model.dtype}")
-    lease = device.reserve(job, family.FRAMEWORK)
+    framework = framework_of(family, job.model)
+    lease = device.reserve(job, framework)
     begin = time.perf_counter()
     import_family(family)
-    chosen = device.choose(job.device, family.FRAMEWORK, threads)
+    chosen = device.choose(job.device, framework, threads)
     if lease and chosen.id == "cpu":
         lease.release()
     imported = time.perf_counter()
@@ -143,6 +144,12 @@ def _attempt(
         stop=stop.requested,
     )
     return device.peak_gpu_mb(chosen)
+
+
+def framework_of(family: Family, model: Model) -> str | None:
+    """Return what a model computes with: the family's framework, unless the family says it model by model."""
+    of_model = getattr(family, "framework", None)
+    return of_model(model) if of_model else family.FRAMEWORK
 
 
 def import_family(family: Family) -> None:

@@ -13,6 +13,9 @@ times
     How often to fail before behaving well. Without it always.
 counter
     Absolute path of a file that counts failures, if `times` is to hold across processes.
+gpu
+    Hold a GPU as a model of a real framework would, whatever the mode, and compute on the CPU all the same. On a
+    cluster, a job gets one where `resources` say so (`resources.<model>.gpu=1`).
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.data import atomic_numbers
 
+from worker.device import PRETENDED
 from worker.errors import WorkerError
 from worker.families.base import Result, check_options, unknown_bundled
 
@@ -46,7 +50,7 @@ DTYPES = ("float64",)
 HOSTS = ()
 
 LJ_OPTIONS = ("epsilon", "sigma", "rc", "ro", "smooth")
-FAULT_OPTIONS = ("mode", "only_element", "times", "counter", "seconds", "max_atoms")
+FAULT_OPTIONS = ("mode", "only_element", "times", "counter", "seconds", "max_atoms", "gpu")
 MODES = ("evaluate", "nan", "crash", "sleep", "oom", "load")
 FAULTY_LJ = {"epsilon": 0.1, "sigma": 2.2, "rc": 6.0}
 
@@ -139,6 +143,11 @@ class Faulty(Builtin):
         if counter:
             Path(counter).write_text(str(self.failed))
         return True
+
+
+def framework(model: Model) -> str | None:
+    """Return what a model computes with; only a faulty one can pretend to use a GPU."""
+    return PRETENDED if model.checkpoint.bundled == "faulty" and model.options.get("gpu") else FRAMEWORK
 
 
 def load(model: Model, device: str, dtype: str) -> Builtin:  # noqa: ARG001 - CPU and float64 only

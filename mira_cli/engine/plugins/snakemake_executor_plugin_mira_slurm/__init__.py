@@ -43,12 +43,12 @@ class Executor(stock.Executor):
 
     next_seconds_between_status_checks: float  # a property of the interface
 
-    def __post_init__(self, test_mode: bool = False) -> None:
-        """Set up what the repairs need; the interface wants `__post_init__`."""
+    def __init__(self, workflow, logger) -> None:
+        """Set up what the repairs need before the polling thread starts, which `super().__init__` does at once."""
         self._cancelled = threading.Event()
         self._refusals = threading.local()
         self._absent: dict[str, int] = {}  # SLURM id -> polls in a row in which it was gone or about to be requeued
-        super().__post_init__(test_mode)
+        super().__init__(workflow, logger)
 
     # --- submission
 
@@ -88,24 +88,33 @@ class Executor(stock.Executor):
     async def check_active_jobs(self, active_jobs):
         """Report the jobs that are over and yield the others."""
         first = float(self.workflow.executor_settings.init_seconds_before_status_checks)
-        states = await self._states() if active_jobs else {}
+        states = await self._states() if active_jobs else None
         ended = False
         for job_info in active_jobs:
-            state = None if states is None else self._settled(job_info, states)
-            if state is None:
+            try:  # an error here would end the polling thread, and Snakemake would wait for ever
+                over = states is not None and self._report(job_info, self._settled(job_info, states))
+            except Exception:
+                self.logger.exception("cannot settle SLURM job %s yet", job_info.external_jobid)
+                over = False
+            if not over:
                 yield job_info
-                continue
-            ended = True
-            self._absent.pop(job_info.external_jobid, None)
-            if state == "COMPLETED":
-                self._remove_log(job_info)
-                self.report_job_success(job_info)
-            else:
-                reason = f"job {job_info.external_jobid} ended: {_why(state, job_info)}"
-                _note(job_info, f"slurm: {reason}")
-                self.report_job_error(job_info, msg=f"SLURM {reason}.", aux_logs=[str(_log(job_info))])
+            ended = ended or over
         last = self.next_seconds_between_status_checks
         self.next_seconds_between_status_checks = first if ended else min(last + first / 2, 3 * first)
+
+    def _report(self, job_info: SubmittedJobInfo, state: str | None) -> bool:
+        """Tell Snakemake of a job that is over; whether it is."""
+        if state is None:
+            return False
+        self._absent.pop(job_info.external_jobid, None)
+        if state == "COMPLETED":
+            self._remove_log(job_info)
+            self.report_job_success(job_info)
+        else:
+            reason = f"job {job_info.external_jobid} ended: {_why(state, job_info)}"
+            _note(job_info, f"slurm: {reason}")
+            self.report_job_error(job_info, msg=f"SLURM {reason}.", aux_logs=[str(_log(job_info))])
+        return True
 
     async def _states(self) -> dict[str, str] | None:
         """States by id of all jobs of this run that SLURM remembers, None if it does not answer."""

@@ -1,0 +1,158 @@
+"""`mira profiles`: where jobs can run, what a profile says, and whether its jobs would run."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from mira_cli import console
+from mira_cli.errors import EnvironmentNotReadyError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mira_cli.doctor.finding import Finding
+    from mira_cli.engine.profile import Profile
+
+app = typer.Typer(help="List, show and check profiles: where and how jobs run.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Name = Annotated[str, typer.Argument(help="Name of a profile, or its folder.")]
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+@app.command("list")
+def print_list(as_json: Json = False) -> None:
+    """List the profiles that have a name."""
+    from mira_cli.engine.profile import profile_folders
+
+    rows = [_facts(name, folder) for name, folder in profile_folders().items()]
+    if as_json:
+        console.out.print(json.dumps(rows, indent=1, ensure_ascii=False), markup=False)
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("profile", "executor", "for", "folder"):
+        table.add_column(column, no_wrap=column in {"profile", "executor"}, overflow="fold")
+    for row in rows:
+        place = "" if row["shipped"] else row["folder"]
+        table.add_row(escape(row["profile"]), row["executor"] or "–", escape(row["error"] or row["for"]), escape(place))
+    console.out.print(table)
+
+
+def _facts(name: str, folder: Path) -> dict[str, Any]:
+    from mira_cli.engine.profile import find_profile, shipped_profiles, summary
+
+    facts: dict[str, Any] = {
+        "profile": name, "executor": None, "for": summary(folder), "folder": str(folder),
+        "shipped": folder.is_relative_to(shipped_profiles()), "error": None,
+    }  # fmt: skip
+    try:
+        facts["executor"] = find_profile(name).executor
+    except UsageError as error:
+        facts["error"] = error.message
+    return facts
+
+
+@app.command()
+def show(name: Name, as_json: Json = False) -> None:
+    """Show what a profile says, and in which folder each word of it stands."""
+    from mira_cli.engine.profile import find_profile, origins
+
+    profile = find_profile(name)
+    come_from = origins(profile)
+    resources = {key: each.model_dump(exclude_none=True) for key, each in profile.resources.items()}
+    if as_json:
+        facts = {
+            "profile": name, "folder": str(profile.folder), "extends": profile.extends, "executor": profile.executor,
+            "settings": profile.settings, "resources": resources,
+            "from": {key: str(folder) for key, folder in come_from.items()},
+        }  # fmt: skip
+        console.out.print(json.dumps(facts, indent=1, ensure_ascii=False), markup=False)
+        return
+    words = {f"{key}.{word}": value for key, each in resources.items() for word, value in each.items()}
+    for title, values in (("options of Snakemake", profile.settings), ("what jobs ask for", words)):
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+        for column in ("key", "value", "from"):
+            table.add_column(column, no_wrap=column == "key", overflow="fold")
+        for key, value in values.items():
+            table.add_row(escape(key), escape(_text(value)), escape(str(come_from.get(key, ""))))
+        console.out.print(table)
+
+
+def _text(value: object) -> str:
+    """A value as YAML, in one line."""
+    import yaml
+
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True).split("\n...")[0].strip()
+
+
+@app.command()
+def check(
+    name: Name,
+    models: Annotated[
+        str | None, typer.Option("--models", "-m", help="Check the jobs of these models; joined by commas.")
+    ] = None,
+    submit: Annotated[
+        bool, typer.Option("--submit", help="Submit a short job for each kind, and tell what its node sees.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Check a profile: its files, and on a cluster whether its jobs would ever start."""
+    from mira_cli.engine.profile import find_profile
+
+    profile = find_profile(name)
+    found = _look(profile, _wants_gpu(models), submit=submit)
+    if as_json:
+        rows = [{"name": f.name, "status": f.status, "message": f.message, "hint": f.hint} for f in found]
+        console.out.print(json.dumps({"profile": name, "checks": rows}, indent=1, ensure_ascii=False), markup=False)
+    else:
+        _print(found)
+    if bad := sum(finding.status == "fail" for finding in found):
+        raise EnvironmentNotReadyError(f"jobs of the profile `{name}` would not run: {console.count(bad, 'problem')}")
+    console.say(f"jobs of the profile `{name}` can run")
+
+
+def _look(profile: Profile, models: dict[str, bool], *, submit: bool) -> list[Finding]:
+    from mira_cli.doctor import profile as checks
+    from mira_cli.doctor.finding import warn
+
+    found = list(checks.files(profile))
+    if profile.executor != checks.SLURM:
+        if submit or models:
+            what = f"only jobs of `{checks.SLURM}` can be tried, not those of `{profile.executor}`"
+            found.append(warn("jobs", what))
+        return found
+    asked = checks.requests(profile, models)
+    found += checks.on_slurm(profile, asked)
+    if submit and not any(finding.status == "fail" for finding in found):
+        found += checks.on_nodes(asked)
+    elif submit:
+        found.append(warn("job", "not submitted, for the reasons above"))
+    return found
+
+
+def _wants_gpu(names: str | None) -> dict[str, bool]:
+    """Models by name, and whether their jobs want a GPU."""
+    if names is None:
+        return {}
+    from mira_cli.catalogue.lookup import find_models, load_catalogue
+
+    catalogue = load_catalogue([])
+    rows = find_models([name.strip() for name in names.split(",") if name.strip()], catalogue)
+    return {name: catalogue.families[row.family].image != "host" for name, row in rows.items()}
+
+
+def _print(found: list[Finding]) -> None:
+    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    for wraps in (False, False, True):
+        table.add_column(no_wrap=not wraps, overflow="fold")
+    for finding in found:
+        colour = _COLOURS[finding.status]
+        table.add_row(f"[{colour}]{finding.status}[/]", escape(finding.name), escape(finding.message))
+        if finding.hint:
+            table.add_row("", "", f"[cyan]hint:[/] {escape(finding.hint)}")
+    console.out.print(table)

@@ -1,0 +1,1 @@
+"""Where models agree and where not: statistics over tables, and over forces one structure at a time."""

@@ -1,0 +1,214 @@
+"""Energies with different zeros made comparable, by named schemes, and how much of the data each scheme used up.
+
+Models are trained on energies with different zeros, so differences of total energies mean nothing. Every scheme takes
+from the energies per atom a shift that is linear in them; what is left can be compared. A scheme with as many shifts as
+structures leaves nothing: it is refused with a sentence, which is a value and not an exception.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.compositions import Compositions
+
+Scheme: TypeAlias = Literal["none", "composition", "per-element", "elemental", "mean-shift"]
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+EXACT = 1 - 1e-8  # leverage from which a structure's own energy sets its shift
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a scheme says nothing about these structures."""
+
+    scheme: Scheme
+    reason: str
+    rows: int
+    rank: int
+
+    @property
+    def dof(self) -> int:
+        """Rows that the shifts leave, at least 0."""
+        return max(0, self.rows - self.rank)
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """Energies or differences of energies from which a scheme's shift was taken.
+
+    `rows` different structures took part, `rank` shifts were determined from them, `dof` = `rows` - `rank` is left.
+    """
+
+    scheme: Scheme
+    rows: int
+    rank: int
+    values: Array  # (s,) eV/atom; NaN where the scheme has no shift for a structure
+    leverage: Array  # (s,) share of a structure's own energy in its shift; 1: its value is what it is by construction
+
+    @property
+    def dof(self) -> int:
+        """Rows that the shifts leave."""
+        return self.rows - self.rank
+
+    @property
+    def determined(self) -> Array:
+        """(s,) whether a value says anything."""
+        return np.isfinite(self.values) & (self.leverage < EXACT)
+
+    @property
+    def left_out(self) -> Array:
+        """(s,) eV/atom: what a difference would be if its structure had not set the shift; NaN if undetermined."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.determined, self.values / (1 - self.leverage), np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class Shifts:
+    """A scheme made ready for some structures; for every pair of models that share these, it is the same."""
+
+    scheme: Scheme
+    rows: int
+    rank: int
+    of: Callable[[Array], Array]  # (s,) differences, eV/atom -> the (s,) part of them that the scheme takes away
+    leverage: Array  # (s,)
+
+    def align(self, values: Array, *, target: Array | None = None) -> Aligned:
+        """Take the shift of `values` (or of `values - target`) from (s,) `values`, eV/atom."""
+        shift = self.of(values if target is None else values - target)
+        return Aligned(self.scheme, self.rows, self.rank, values - shift, self.leverage)
+
+
+def align(
+    values: Array, made_of: Compositions, scheme: Scheme, *, target: Array | None = None, zero_by: Array | None = None
+) -> Aligned | Refusal:
+    """Align (s,) energies per atom, NaN where there are none.
+
+    Parameters
+    ----------
+    values
+        (s,) eV/atom, of a model, or differences between two models.
+    made_of
+        Composition of the structures.
+    scheme
+        `none`; `composition`: relative to the lowest of the same composition; `per-element`: least squares for a shift
+        of each element; `elemental`: relative to the lowest structure of each pure element; `mean-shift`: the mean
+        of each composition.
+    target
+        (s,) eV/atom that the values shall meet: a reference, another model, or the committee's mean.
+    zero_by
+        (s,) energies that say which structure is lowest; default: the target, or else the values.
+
+    Returns
+    -------
+    Aligned or Refusal
+    """
+    have = np.isfinite(values) if target is None else np.isfinite(values) & np.isfinite(target)
+    order = zero_by if zero_by is not None else target if target is not None else values
+    made = shifts(made_of, scheme, have, order)
+    if isinstance(made, Refusal):
+        return made
+    return made.align(np.where(have, values, np.nan), target=target)
+
+
+def shifts(made_of: Compositions, scheme: Scheme, have: Array, order: Array) -> Shifts | Refusal:
+    """Make a scheme ready for the structures in (s,) `have`; `order` says which are lowest, where that matters."""
+    have = have & (made_of.counts.sum(axis=1) > 0)
+    places = np.flatnonzero(have)
+    first = places[np.unique(made_of.identity[places], return_index=True)[1]]  # equal structures count once
+    if not len(first):
+        return Refusal(scheme, "no structure has both energies", 0, 0)
+    if scheme == "per-element":
+        return _per_element(made_of, have, first)
+    if scheme == "mean-shift":
+        return _mean_shift(made_of, have, first)
+    if scheme == "composition":
+        return _composition(made_of, first, order)
+    if scheme == "elemental":
+        return _elemental(made_of, have, first, order)
+    return Shifts("none", len(first), 0, np.zeros_like, np.zeros(len(have)))
+
+
+def committee_mean(energies: Array) -> Array:
+    """(s,) mean over the models of (s, m) energies, only where all answered: else its zero would jump.
+
+    Models that answered nothing at all do not count.
+    """
+    members = energies[:, np.isfinite(energies).any(axis=0)]
+    return np.asarray(members.mean(axis=1)) if members.shape[1] else np.full(len(energies), np.nan)
+
+
+def _per_element(made_of: Compositions, have: Array, first: Array) -> Shifts | Refusal:
+    """Minimum-norm least squares on rows per atom, d = Σ fₑ xₑ, by singular values."""
+    fractions = made_of.fractions
+    left, singular, right = np.linalg.svd(fractions[first], full_matrices=False)
+    rank = int((singular > singular[0] * max(fractions[first].shape) * np.finfo(float).eps).sum())
+    if len(first) <= rank:
+        structures, unknowns = _count(len(first), "structure"), _count(rank, "element shift")
+        why = f"{structures} cannot set {unknowns} and leave something to compare"
+        return Refusal("per-element", why, len(first), rank)
+    into, out = left[:, :rank].T, fractions @ (right[:rank].T / singular[:rank])
+    leverage = np.where(have, (out**2).sum(axis=1), np.nan)
+    return Shifts("per-element", len(first), rank, lambda d: np.asarray(out @ (into @ d[first])), leverage)
+
+
+def _mean_shift(made_of: Compositions, have: Array, first: Array) -> Shifts | Refusal:
+    groups = made_of.groups
+    sizes = np.bincount(groups[first], minlength=groups.max() + 1)
+    rank = int((sizes > 0).sum())
+    if len(first) <= rank:
+        return Refusal("mean-shift", NO_TWO, len(first), rank)
+    share = 1 / np.maximum(sizes, 1)
+
+    def means(difference: Array) -> Array:
+        return np.asarray((np.bincount(groups[first], difference[first], minlength=len(sizes)) * share)[groups])
+
+    return Shifts("mean-shift", len(first), rank, means, np.where(have, share[groups], np.nan))
+
+
+def _composition(made_of: Compositions, first: Array, order: Array) -> Shifts | Refusal:
+    groups = made_of.groups
+    present, lowest = _lowest(groups, first, order)
+    if len(first) <= len(present):
+        return Refusal("composition", NO_TWO, len(first), len(present))
+    zero = np.zeros(groups.max() + 1, dtype=int)
+    zero[present] = lowest
+    leverage = np.isin(made_of.identity, made_of.identity[lowest]).astype(float)
+    return Shifts("composition", len(first), len(present), lambda d: np.asarray(d[zero[groups]]), leverage)
+
+
+def _elemental(made_of: Compositions, have: Array, first: Array, order: Array) -> Shifts | Refusal:
+    present, lowest = _lowest(made_of.pure, first[made_of.pure[first] >= 0], order)
+    lacking = np.ones(len(made_of.elements), dtype=bool)
+    lacking[present] = False
+    covered = have & ~(made_of.counts[:, lacking] > 0).any(axis=1)
+    rows = int(covered[first].sum())
+    if rows <= len(present):
+        occurring = (made_of.counts[have] > 0).any(axis=0)
+        names = [name for name, lacks in zip(made_of.elements, lacking & occurring, strict=True) if lacks]
+        why = (
+            f"no structure of pure {', '.join(names)}" if names else "every structure sets the zero of its own element"
+        )
+        return Refusal("elemental", why, rows, len(present))
+    out = np.where(covered[:, None], made_of.fractions[:, present], np.nan)
+    leverage = np.isin(made_of.identity, made_of.identity[lowest]).astype(float)
+    return Shifts("elemental", rows, len(present), lambda d: np.asarray(out @ d[lowest]), leverage)
+
+
+NO_TWO = "no two structures have the same composition"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _lowest(groups: Array, rows: Array, order: Array) -> tuple[Array, Array]:
+    """The groups among some rows, and the row of each that is lowest (of equals, the first)."""
+    ranked = rows[np.lexsort((rows, order[rows], groups[rows]))]
+    present, start = np.unique(groups[ranked], return_index=True)
+    return present, ranked[start]

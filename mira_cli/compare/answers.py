@@ -1,0 +1,148 @@
+"""What the statistics read of a table: the answers of models as arrays, and what must be said beside every number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mira_cli.compare.compositions import Compositions, compositions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+    from mira_cli.compare.blocks import Array
+
+VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")
+FACTS = ("level_of_theory", "dispersion", "energy_correction", "training_data", "dtype", "conservative")
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is known about a model that decides what a comparison with it means; None: not established."""
+
+    name: str
+    level_of_theory: str | None = None
+    dispersion: str | None = None
+    energy_correction: str | None = None
+    training_data: str | None = None  # names of data sets that set the energies, separated by spaces
+    dtype: str | None = None
+    conservative: bool | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Answers of m models for s structures; NaN where there is none."""
+
+    structures: tuple[str, ...]
+    formulas: tuple[str | None, ...]
+    n_atoms: Array  # (s,)
+    made_of: Compositions
+    models: tuple[ModelFacts, ...]
+    ok: Array  # (s, m)
+    energy: Array  # (s, m) eV/atom
+    stress: Array  # (s, m, 6) eV/Å³, Voigt order
+    reference_energy: Array  # (s,) eV/atom
+    reference_stress: Array  # (s, 6) eV/Å³
+
+    def __len__(self) -> int:
+        """Count of structures."""
+        return len(self.structures)
+
+
+def answers_from_table(
+    comparison: pa.Table, references: pa.Table | None = None, facts: Mapping[str, ModelFacts] | None = None
+) -> Answers:
+    """Arrays from the rows of `comparison.parquet`, whatever their order.
+
+    Parameters
+    ----------
+    comparison
+        Columns `structure_id`, `model`, `status`, `formula`, `n_atoms`, `energy_ev`, `stress_*_ev_per_ang3`,
+        `structure_hash`; of a model's facts those that are there.
+    references
+        Columns `id`, `reference_energy_ev` and `reference_stress_ev_per_ang3` (lists of six), as in the index of a
+        run's structures; default: no references.
+    facts
+        By model, where more is known than the table says.
+    """
+    ids = comparison["structure_id"].combine_chunks().dictionary_encode()
+    names = comparison["model"].combine_chunks().dictionary_encode()
+    structures, models = ids.dictionary.to_pylist(), names.dictionary.to_pylist()
+    at = ids.indices.to_numpy(zero_copy_only=False), names.indices.to_numpy(zero_copy_only=False)
+    shape = len(structures), len(models)
+
+    ok = np.zeros(shape, dtype=bool)
+    ok[at] = np.array(comparison["status"].to_pylist(), dtype=object) == "ok"
+    _, first = np.unique(at[0], return_index=True)
+    formulas = comparison["formula"].take(first).to_pylist()
+    n_atoms = np.nan_to_num(_numbers(comparison, "n_atoms")[first]).astype(int)
+    hashes = (
+        comparison["structure_hash"].take(first).to_pylist() if "structure_hash" in comparison.schema.names else None
+    )
+
+    energy = np.full(shape, np.nan)
+    energy[at] = _numbers(comparison, "energy_ev")
+    stress = np.full((*shape, 6), np.nan)
+    for i, ij in enumerate(VOIGT):
+        stress[(*at, np.full(len(at[0]), i))] = _numbers(comparison, f"stress_{ij}_ev_per_ang3")
+    energy[~ok] = np.nan
+    stress[~ok | ~np.isfinite(stress).all(axis=2)] = np.nan
+    energy[~np.isfinite(energy)] = np.nan
+    reference_energy, reference_stress = _references(structures, references)
+    atoms = np.where(n_atoms > 0, n_atoms, np.nan)
+    return Answers(
+        structures=tuple(structures),
+        formulas=tuple(formulas),
+        n_atoms=n_atoms,
+        made_of=compositions(formulas, hashes),
+        models=_facts(comparison, at[1], models, facts or {}),
+        ok=ok,
+        energy=energy / atoms[:, None],
+        stress=stress,
+        reference_energy=reference_energy / atoms,
+        reference_stress=reference_stress,
+    )
+
+
+def _numbers(table: pa.Table, name: str) -> Array:
+    """A column as float64, NaN where it is empty or missing."""
+    if name not in table.schema.names:
+        return np.full(table.num_rows, np.nan)
+    import pyarrow as pa
+
+    return np.asarray(table[name].cast(pa.float64()).to_numpy(), dtype=float)
+
+
+def _references(structures: list[str], table: pa.Table | None) -> tuple[Array, Array]:
+    """(s,) eV and (s, 6) eV/Å³ by the structures' ids; what is not finite is no reference."""
+    energy, stress = np.full(len(structures), np.nan), np.full((len(structures), 6), np.nan)
+    if table is None:
+        return energy, stress
+    place = {structure: i for i, structure in enumerate(structures)}
+    columns = [name for name in ("reference_energy_ev", "reference_stress_ev_per_ang3") if name in table.schema.names]
+    for row in table.select(["id", *columns]).to_pylist():
+        if (i := place.get(row["id"])) is None:
+            continue
+        if (value := row.get("reference_energy_ev")) is not None and np.isfinite(value):
+            energy[i] = value
+        six = row.get("reference_stress_ev_per_ang3")
+        if six is not None and len(six) == 6 and None not in six and np.isfinite(six).all():
+            stress[i] = six
+    return energy, stress
+
+
+def _facts(
+    comparison: pa.Table, model_of_row: Array, models: list[str], facts: Mapping[str, ModelFacts]
+) -> tuple[ModelFacts, ...]:
+    _, first = np.unique(model_of_row, return_index=True)
+    rows = comparison.take(first)
+    known: dict[str, list[Any]] = {name: rows[name].to_pylist() for name in FACTS if name in rows.schema.names}
+    found = []
+    for i, model in enumerate(models):
+        told = ModelFacts(model, **{name: None if column[i] == "" else column[i] for name, column in known.items()})
+        found.append(facts.get(model, told))
+    return tuple(found)

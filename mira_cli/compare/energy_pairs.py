@@ -1,0 +1,115 @@
+"""Energies of every two models, aligned with one another on the structures that both answered."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mira_cli.compare.alignment import Aligned, Refusal, Scheme, Shifts, shifts
+from mira_cli.compare.spread import DDOF
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mira_cli.compare.answers import Answers
+    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.theory import Committee
+
+MOST_REMEMBERED = 16  # sets of structures whose shifts are kept: most pairs share one
+
+
+def aligned_pairs(answers: Answers, scheme: Scheme) -> Iterator[tuple[int, int, Aligned | Refusal]]:
+    """For each two models a < b, the aligned (s,) difference E_a - E_b per atom.
+
+    The lowest structures, where a scheme needs them, are those of the mean of the two, so that the order of the models
+    does not matter.
+    """
+    by_pair = scheme in {"composition", "elemental"}
+    remembered: OrderedDict[bytes, Shifts | Refusal] = OrderedDict()
+    for a, b in combinations(range(len(answers.models)), 2):
+        ours = answers.energy[:, a], answers.energy[:, b]
+        difference = ours[0] - ours[1]
+        have = np.isfinite(difference)
+        key = have.tobytes()
+        made = None if by_pair else remembered.get(key)
+        if made is None:
+            made = shifts(answers.made_of, scheme, have, (ours[0] + ours[1]) / 2)
+            remembered[key] = made
+            if len(remembered) > MOST_REMEMBERED:
+                remembered.popitem(last=False)
+        yield a, b, made if isinstance(made, Refusal) else made.align(difference)
+
+
+def alignment_columns(result: Aligned | Refusal) -> dict[str, Any]:
+    """What was done to the energies: scheme, rows, rank, degrees of freedom, and why not."""
+    return {
+        "energy_alignment": result.scheme,
+        "energy_alignment_rows": result.rows,
+        "energy_alignment_rank": result.rank,
+        "energy_alignment_dof": result.dof,
+        "energy_refusal": result.reason if isinstance(result, Refusal) else None,
+    }
+
+
+def root_mean_square(values: Array) -> float:
+    """NaN of nothing."""
+    return float(np.sqrt(np.mean(np.square(values)))) if len(values) else float("nan")
+
+
+def mean(values: Array) -> float:
+    """NaN of nothing."""
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+@dataclass
+class EnergySpread:
+    """Spread of aligned energies in one committee, from the differences of its pairs.
+
+    The variance of k numbers is the mean of half the squared differences of their pairs (with ddof 1). So models with
+    gaps need no common fit: each pair is aligned on what both answered.
+    """
+
+    committee: Committee
+    answers: Answers
+    ddof: int = DDOF
+    squares: Array = field(init=False)  # (s,) sums over pairs
+    pairs: Array = field(init=False)  # (s,)
+    tightest: Aligned | Refusal | None = None  # of the pair with the fewest degrees of freedom
+
+    def __post_init__(self) -> None:
+        self.squares, self.pairs = np.zeros(len(self.answers)), np.zeros(len(self.answers), dtype=int)
+
+    def add(self, a: int, b: int, result: Aligned | Refusal) -> None:
+        """Count a pair, if both are members."""
+        if not {a, b} <= set(self.committee.members):
+            return
+        if isinstance(result, Aligned):
+            determined = result.determined
+            self.squares[determined] += result.values[determined] ** 2
+            self.pairs += determined
+        if self.tightest is None or _before(result, self.tightest):
+            self.tightest = result
+
+    @property
+    def members(self) -> Array:
+        """(s,) members with an energy."""
+        return np.asarray(np.isfinite(self.answers.energy[:, self.committee.members]).sum(axis=1))
+
+    @property
+    def spread(self) -> Array:
+        """(s,) eV/atom, NaN where no pair says anything."""
+        k = self.members
+        with np.errstate(divide="ignore", invalid="ignore"):
+            variance = self.squares / (2 * self.pairs) * (k - 1) / (k - self.ddof)
+        return np.where(self.pairs > 0, np.sqrt(variance), np.nan)
+
+
+def _before(new: Aligned | Refusal, old: Aligned | Refusal) -> bool:
+    """An alignment tells more than a refusal; of alignments, the one with fewer degrees of freedom is to be told."""
+    if isinstance(new, Refusal) or isinstance(old, Refusal):
+        return isinstance(new, Aligned)
+    return new.dof < old.dof

@@ -1,0 +1,174 @@
+"""How far each model is from the energies, forces and stresses that the input itself gives."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mira_cli.compare import columns
+from mira_cli.compare.alignment import Aligned, Refusal, Scheme, align
+from mira_cli.compare.bootstrap import intervals
+from mira_cli.compare.compositions import Compositions
+from mira_cli.compare.energy_pairs import alignment_columns, mean, root_mean_square
+from mira_cli.compare.force_errors import EDGES
+from mira_cli.compare.pairs import force_columns, stress_columns
+from mira_cli.compare.rank_correlation import Order
+from mira_cli.results.table import GPA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+    from mira_cli.compare.answers import Answers
+    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.force_errors import ForceErrors, Sums
+    from mira_cli.compare.force_pairs import ForceStatistics
+
+UNKNOWN_THEORY = "the reference's level of theory is not known here"
+
+
+def reference_table(
+    answers: Answers, forces: ForceStatistics, errors: ForceErrors, *, scheme: Scheme, seed: int, resamples: int
+) -> pa.Table:
+    """For each model a row `all`, and rows by element and by size of the reference's force; no row without references.
+
+    In `forces` the reference is the last column.
+    """
+    if not (
+        np.isfinite(answers.reference_energy).any()
+        or np.isfinite(answers.reference_stress).any()
+        or errors.components.any()
+    ):
+        return columns.table([], columns.REFERENCE)
+    aligned = _aligned(answers, scheme)
+    order, both = Order(answers.made_of.groups), np.column_stack([answers.energy, answers.reference_energy])
+    ends = _intervals(answers, errors, aligned, seed=seed, resamples=resamples)
+    rows = []
+    for m, facts in enumerate(answers.models):
+        rho, structures, compositions = order.correlation(both, m, both.shape[1] - 1)
+        stress = answers.stress[:, m] - answers.reference_stress
+        cautions = [UNKNOWN_THEORY, *(["forces are not a gradient"] if facts.conservative is False else [])]
+        common = {
+            "model": facts.name,
+            **columns.facts_of(facts),
+            "n_input": len(answers),
+            "n_ok": int(answers.ok[:, m].sum()),
+            "notes": "; ".join(cautions),
+        }
+        rows.append(
+            {
+                **common,
+                "subset": "all",
+                **_energy(answers, m, aligned[m]),
+                "rank_correlation": rho,
+                "n_rank_structures": structures,
+                "n_rank_compositions": compositions,
+                **force_columns(forces, m, len(answers.models)),
+                "softening": float(forces.slope[m, -1]),
+                "force_norm_bias_ev_per_ang": _ratio(errors.norm_bias[:, m].sum(), errors.components[:, m].sum() / 3),
+                **stress_columns(stress),
+                "stress_mae_gpa": stress_columns(stress)["stress_mae_ev_per_ang3"] * GPA,
+                "pressure_bias_gpa": _pressure_bias(stress),
+                **{name: float(values[m]) for name, values in ends.items()},
+            }
+        )
+        rows += [{**common, **row} for row in _subsets(errors, m)]
+    return columns.table(rows, columns.REFERENCE)
+
+
+def _aligned(answers: Answers, scheme: Scheme) -> list[Aligned | Refusal]:
+    """Residuals of each model against the reference. The same structure with two references counts as two."""
+    return [_residuals(answers, m, scheme) for m in range(len(answers.models))]
+
+
+def _residuals(answers: Answers, m: int, scheme: Scheme) -> Aligned | Refusal:
+    made_of, target = answers.made_of, answers.reference_energy
+    keys = np.column_stack([made_of.identity, np.nan_to_num(target)])
+    identity = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+    with_reference = Compositions(made_of.elements, made_of.counts, identity)
+    return align(answers.energy[:, m] - target, with_reference, scheme, zero_by=target)
+
+
+def _energy(answers: Answers, m: int, aligned: Aligned | Refusal) -> dict[str, Any]:
+    raw = answers.energy[:, m] - answers.reference_energy
+    raw = raw[np.isfinite(raw)]
+    relative = _residuals(answers, m, "mean-shift")
+    said = {
+        "n_energies": len(raw),
+        "energy_raw_mae_ev_per_atom": mean(np.abs(raw)),
+        "energy_raw_rmse_ev_per_atom": root_mean_square(raw),
+        "energy_raw_bias_ev_per_atom": mean(raw),
+        **alignment_columns(aligned),
+    }
+    for name, result in (("aligned", aligned), ("relative", relative)):
+        values = result.values[result.determined] if isinstance(result, Aligned) else np.zeros(0)
+        said |= {
+            f"n_energies_{name}": len(values),
+            f"energy_{name}_mae_ev_per_atom": mean(np.abs(values)),
+            f"energy_{name}_rmse_ev_per_atom": root_mean_square(values),
+        }
+    if isinstance(aligned, Aligned):
+        said["energy_aligned_bias_ev_per_atom"] = mean(aligned.values[aligned.determined])
+        said["energy_aligned_left_out_rmse_ev_per_atom"] = root_mean_square(aligned.left_out[aligned.determined])
+    return said
+
+
+def _intervals(
+    answers: Answers, errors: ForceErrors, aligned: list[Aligned | Refusal], *, seed: int, resamples: int
+) -> dict[str, Array]:
+    """Ends of the intervals, (m,) by column; the shifts of the energies are held fixed."""
+    energy = np.column_stack(
+        [
+            np.where(result.determined, result.values, np.nan)
+            if isinstance(result, Aligned)
+            else np.full(len(answers), np.nan)
+            for result in aligned
+        ]
+    )
+    stress = answers.stress - answers.reference_stress[:, None]
+    have = np.isfinite(stress).all(axis=2)
+    quantities = {
+        "energy_aligned_{}_ev_per_atom": (np.abs(energy), energy**2, np.isfinite(energy), 1.0),
+        "force_{}_ev_per_ang": (errors.absolute, errors.square, errors.components, 1.0),
+        "stress_{}_gpa": (np.abs(stress).sum(axis=2), (stress**2).sum(axis=2), 6 * have, GPA),
+    }
+    found = {}
+    for name, (absolute, square, weights, unit) in quantities.items():
+        for kind, sums, power in (("mae", absolute, 1), ("rmse", square, 2)):
+            low, high = intervals(sums, weights, power=power, seed=seed, resamples=resamples)
+            found[name.format(f"{kind}_low")], found[name.format(f"{kind}_high")] = low * unit, high * unit
+    return found
+
+
+def _subsets(errors: ForceErrors, m: int) -> Iterator[dict[str, Any]]:
+    from ase.data import chemical_symbols
+
+    sizes = [f"{low:g}-{high:g}" for low, high in pairwise(EDGES[:-1])] + [f"{EDGES[-2]:g}-"]
+    kinds: tuple[tuple[str, Sums, list[str]], ...] = (
+        ("element", errors.by_element, chemical_symbols),
+        ("reference_force_ev_per_ang", errors.by_size, sizes),
+    )
+    for subset, sums, names in kinds:
+        for kind in np.flatnonzero(sums.atoms[m]).tolist():
+            atoms = sums.atoms[m, kind]
+            yield {
+                "subset": subset,
+                "subset_value": names[kind],
+                "n_force_structures": int(sums.structures[m, kind]),
+                "n_force_atoms": int(atoms),
+                "force_mae_ev_per_ang": float(sums.absolute[m, kind] / (3 * atoms)),
+                "force_rmse_ev_per_ang": float(np.sqrt(sums.square[m, kind] / (3 * atoms))),
+                "force_norm_bias_ev_per_ang": float(sums.norm_bias[m, kind] / atoms),
+            }
+
+
+def _pressure_bias(stress: Array) -> float:
+    have = stress[np.isfinite(stress).all(axis=1)]
+    return mean(-have[:, :3].mean(axis=1)) * GPA
+
+
+def _ratio(total: float, count: float) -> float:
+    return float(total / count) if count else float("nan")

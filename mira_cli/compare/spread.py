@@ -1,0 +1,80 @@
+"""How far the members of a committee are apart on each atom, and which one is furthest from the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mira_cli.compare.blocks import Array, Chunk
+    from mira_cli.compare.theory import Committee
+
+DDOF = 1  # so that structures that some models did not answer can be ranked with the others
+EVEN = 1e-9  # relative difference of distances below which there is no outlier
+
+
+def force_spread(forces: Sequence[Array | None], *, ddof: int = DDOF) -> Array | None:
+    """(n,) eV/Å: √(Σₘ |Fₘ − ⟨F⟩|² / (k − ddof)) over the k models that have (n, 3) forces; None for fewer than two."""
+    members = [given for given in forces if given is not None and np.isfinite(given).all()]
+    if len(members) < 2:
+        return None
+    stacked = np.stack(members)
+    deviations = stacked - stacked.mean(axis=0)
+    return np.asarray(np.sqrt((deviations**2).sum(axis=(0, 2)) / (len(members) - ddof)))
+
+
+class ForceSpread:
+    """Per-structure spread of one committee, filled while forces stream by; (s,) arrays, NaN for fewer than two."""
+
+    def __init__(self, committee: Committee, structures: int, *, ddof: int = DDOF) -> None:
+        self.committee, self.ddof = committee, ddof
+        self.members = np.zeros(structures, dtype=int)
+        self.largest, self.mean, self.rms, self.relative, self.distance = np.full((5, structures), np.nan)
+        self.worst_atom, self.outlier = np.full((2, structures), -1)
+
+    def add(self, chunk: Chunk) -> None:
+        """Fill in some structures."""
+        chosen = list(self.committee.members)
+        valid = chunk.valid[chosen]
+        members = valid.sum(axis=0)
+        self.members[chunk.places] = members
+        if not (members > 1).any():
+            return
+        per_atom = np.repeat(members, chunk.sizes)
+        forces, weight = chunk.forces[chosen], chunk.valid_atoms[chosen]
+        mean = forces.sum(axis=0) / np.maximum(per_atom, 1)[:, None]  # absent forces are zero
+        squares = np.square(forces - mean).sum(axis=2) * weight
+        variance = squares.sum(axis=0) / np.maximum(per_atom - self.ddof, 1)
+        self._fill(chunk, members, np.sqrt(variance), np.square(mean).sum(axis=1))
+        self._find_outliers(chunk, members, valid, squares)
+
+    def _fill(self, chunk: Chunk, members: Array, spread: Array, mean_square: Array) -> None:
+        several, places = members > 1, chunk.places[members > 1]
+        largest = np.maximum.reduceat(spread, chunk.starts)
+        owner = np.repeat(np.arange(len(members)), chunk.sizes)
+        hits = np.flatnonzero(spread == largest[owner])
+        _, first = np.unique(owner[hits], return_index=True)
+        worst = hits[first] - chunk.starts
+        rms = np.sqrt(chunk.sums(spread**2) / chunk.sizes)
+        size = np.sqrt(chunk.sums(mean_square) / chunk.sizes)
+        self.largest[places] = largest[several]
+        self.worst_atom[places] = worst[several]
+        self.mean[places] = (chunk.sums(spread) / chunk.sizes)[several]
+        self.rms[places] = rms[several]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.relative[places] = np.where(size > 0, rms / size, np.nan)[several]
+
+    def _find_outliers(self, chunk: Chunk, members: Array, valid: Array, squares: Array) -> None:
+        """The member with the largest distance to the mean of the others, √(Σ|Fₘ − ⟨F⟩₋ₘ|²/n)."""
+        factor = members / np.maximum(members - 1, 1)  # to the mean without oneself
+        distance = np.where(valid, np.sqrt(chunk.sums(squares) / chunk.sizes) * factor, -1.0)
+        ordered = np.sort(distance, axis=0)
+        stands_out = (members > 2) & (ordered[-1] > 0)
+        if len(ordered) > 1:
+            stands_out &= ordered[-1] - ordered[-2] > EVEN * ordered[-1]
+        places = chunk.places[stands_out]
+        self.outlier[places] = np.array(self.committee.members)[distance.argmax(axis=0)[stands_out]]
+        self.distance[places] = ordered[-1][stands_out]

@@ -1,0 +1,128 @@
+"""All statistics of a run from one pass over its forces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mira_cli.compare.alignment import Refusal, Scheme, align, committee_mean
+from mira_cli.compare.blocks import Blocks, chunks
+from mira_cli.compare.bootstrap import RESAMPLES
+from mira_cli.compare.disagreement import disagreement_table
+from mira_cli.compare.energy_pairs import EnergySpread, aligned_pairs
+from mira_cli.compare.force_errors import ForceErrors
+from mira_cli.compare.force_pairs import SMALL_FORCE, ForcePairs
+from mira_cli.compare.pairs import PairRows
+from mira_cli.compare.reference import reference_table
+from mira_cli.compare.spread import DDOF, ForceSpread
+from mira_cli.compare.theory import committees
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mira_cli.compare.answers import Answers
+    from mira_cli.compare.blocks import Array
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What becomes `pairs.csv`, `disagreement.csv` and `reference.csv`; the last is empty without references."""
+
+    pairs: pa.Table
+    disagreement: pa.Table
+    reference: pa.Table
+
+
+def statistics(
+    answers: Answers,
+    blocks: Blocks,
+    *,
+    scheme: Scheme = "per-element",
+    small_force: float = SMALL_FORCE,
+    ddof: int = DDOF,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Statistics:
+    """Compare models with each other and with the references of the input.
+
+    Memory grows with models² + structures × models, and not with atoms.
+
+    Parameters
+    ----------
+    answers
+        Energies and stresses.
+    blocks
+        Forces, one structure at a time, of the same models; read once.
+    scheme
+        How energies are aligned.
+    small_force
+        eV/Å below which the directions of two forces are not compared.
+    ddof
+        0 or 1: what is subtracted from the number of members in spreads.
+    seed, resamples
+        Of the bootstrap intervals.
+    """
+    models, together = len(answers.models), committees(answers.models)
+    force_pairs = ForcePairs(models + 1, small=small_force)
+    errors = ForceErrors(models, len(answers))
+    force_spreads = [ForceSpread(committee, len(answers), ddof=ddof) for committee in together]
+    for chunk in chunks(blocks, models):
+        force_pairs.add(chunk)
+        errors.add(chunk)
+        for spread in force_spreads:
+            spread.add(chunk)
+
+    rows = PairRows(answers)
+    energy_spreads = [EnergySpread(committee, answers, ddof) for committee in together]
+    for a, b, aligned in aligned_pairs(answers, scheme):
+        rows.add(a, b, aligned)
+        for energies in energy_spreads:
+            energies.add(a, b, aligned)
+    forces = force_pairs.statistics()
+    return Statistics(
+        pairs=rows.table(forces),
+        disagreement=disagreement_table(answers, force_spreads, energy_spreads),
+        reference=reference_table(answers, forces, errors, scheme=scheme, seed=seed, resamples=resamples),
+    )
+
+
+def aligned_energies(answers: Answers, scheme: Scheme, *, target: Array | None = None) -> pa.Table:
+    """The energies of each model by one scheme, as columns that say what was done: long form, models in turn.
+
+    Parameters
+    ----------
+    answers
+        Energies of s structures.
+    scheme
+        See `alignment.align`.
+    target
+        (s,) eV/atom that the energies shall meet, as `answers.reference_energy`; default: for `per-element` and
+        `mean-shift` the committee's mean, for the others none.
+    """
+    import pyarrow as pa
+
+    if target is None and scheme in {"per-element", "mean-shift"}:
+        target = committee_mean(answers.energy)
+    parts: list[dict[str, Any]] = []
+    n = len(answers)
+    for m, model in enumerate(answers.models):
+        result = align(answers.energy[:, m], answers.made_of, scheme, target=target)
+        refusal = result.reason if isinstance(result, Refusal) else None
+        values = np.full(n, np.nan) if isinstance(result, Refusal) else result.values
+        determined = np.zeros(n, bool) if isinstance(result, Refusal) else result.determined
+        parts.append(
+            {
+                "structure_id": pa.array(answers.structures, pa.string()),
+                "model": pa.array([model.name] * n, pa.string()),
+                "energy_aligned_ev_per_atom": pa.array(values, from_pandas=True),
+                "determined": pa.array(determined),
+                "alignment": pa.array([scheme] * n, pa.string()),
+                "alignment_rows": pa.array([result.rows] * n, pa.int64()),
+                "alignment_rank": pa.array([result.rank] * n, pa.int64()),
+                "alignment_dof": pa.array([result.dof] * n, pa.int64()),
+                "alignment_refusal": pa.array([refusal] * n, pa.string()),
+            }
+        )
+    return pa.concat_tables([pa.table(part) for part in parts]) if parts else pa.table({})

@@ -1,0 +1,77 @@
+"""Which models may be compared as models, and which differ because their theories do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mira_cli.compare.answers import ModelFacts
+
+Relation: TypeAlias = Literal["same", "different", "unknown"]
+
+
+@dataclass(frozen=True)
+class Committee:
+    """Models whose spread is looked at together."""
+
+    name: str  # `all`, or the level of theory that they share
+    members: tuple[int, ...]  # places in `Answers.models`
+    theory: Relation
+
+
+def relation(models: Sequence[ModelFacts]) -> Relation:
+    """Whether some models were trained on one level of theory, dispersion included; `unknown` if one is not known."""
+    levels = {model.level_of_theory for model in models}
+    dispersions = {model.dispersion for model in models}
+    if len(levels - {None}) > 1 or (len(levels) == 1 and len(dispersions - {None}) > 1):
+        return "different"
+    return "unknown" if None in levels or len(dispersions) > 1 else "same"
+
+
+def committees(models: Sequence[ModelFacts]) -> list[Committee]:
+    """All models, then each group of two and more that share level of theory and dispersion, unless it is all."""
+    everyone = Committee("all", tuple(range(len(models))), relation(models))
+    groups: dict[tuple[str, str | None], list[int]] = {}
+    for i, model in enumerate(models):
+        if model.level_of_theory is not None:
+            groups.setdefault((model.level_of_theory, model.dispersion), []).append(i)
+    several = {key: members for key, members in groups.items() if 1 < len(members) < len(models)}
+    levels = [level for level, _ in several]
+    return [
+        everyone,
+        *(
+            Committee(
+                level if levels.count(level) == 1 else f"{level}, dispersion {dispersion or 'unknown'}",
+                tuple(members),
+                relation([models[i] for i in members]),
+            )
+            for (level, dispersion), members in several.items()
+        ),
+    ]
+
+
+def same_zero(a: ModelFacts, b: ModelFacts) -> bool:
+    """Whether the energies of two models are known to count from one zero: one theory, corrections and data shared."""
+    shared = set((a.training_data or "").split()) & set((b.training_data or "").split())
+    return relation([a, b]) == "same" and bool(shared) and a.energy_correction == b.energy_correction
+
+
+def cautions(a: ModelFacts, b: ModelFacts) -> list[str]:
+    """What must be said beside a comparison of two models."""
+    said = []
+    if a.level_of_theory and b.level_of_theory and a.level_of_theory != b.level_of_theory:
+        said.append(f"levels of theory differ ({a.level_of_theory}, {b.level_of_theory}): not an error of either")
+    elif a.dispersion and b.dispersion and a.dispersion != b.dispersion:
+        said.append(f"dispersion differs ({a.dispersion}, {b.dispersion}): not an error of either")
+    unknown = [model.name for model in (a, b) if not model.level_of_theory]
+    if unknown:
+        said.append(f"level of theory not known: {', '.join(unknown)}")
+    if a.energy_correction and b.energy_correction and a.energy_correction != b.energy_correction:
+        said.append(f"energy corrections differ ({a.energy_correction}, {b.energy_correction})")
+    direct = [model.name for model in (a, b) if model.conservative is False]
+    if direct:
+        said.append(f"forces are not a gradient: {', '.join(direct)}")
+    return said

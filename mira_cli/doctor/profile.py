@@ -1,0 +1,160 @@
+"""The checks of `mira profiles check`: a profile's files, what SLURM says to its jobs, and what a node sees."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.util import find_spec
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from mira_cli import console, paths
+from mira_cli.doctor import slurm
+from mira_cli.doctor.finding import Finding, fail, ok, warn
+from mira_cli.driver.detach import DRIVER
+from mira_cli.engine import dry_run
+from mira_cli.errors import EngineError
+from mira_cli.planning.machine import Machine
+from mira_cli.planning.write import mem_mb
+from mira_cli.resources import Resources, layered
+from mira_cli.slurm import preflight
+from mira_cli.slurm.ask import SlurmError
+from mira_cli.slurm.cluster import partitions
+from mira_cli.slurm.trial import run_trials
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mira_cli.engine.profile import Profile
+    from mira_cli.slurm.trial import Trial
+
+SLURM = "mira-slurm"
+THREADS = 4  # of a job on a cluster, unless somebody says so
+MAPPINGS = {  # options of a profile whose value may be a mapping; Snakemake drops others without a word
+    "set-threads", "resources", "set-scatter", "batch", "set-resource-scopes", "default-resources", "config", "groups",
+    "group-components", "consider-ancient", "set-resources", "__definitions__",
+}  # fmt: skip
+Requests = dict[str, tuple[Resources, int]]
+
+
+def files(profile: Profile) -> Iterator[Finding]:
+    """Whether Snakemake takes the options, and has the executor; the resources were checked when they were read."""
+    made_of = ", over ".join(str(folder) for folder in reversed(profile.sources))
+    yield ok("files", made_of)
+    for key, value in profile.settings.items():
+        if isinstance(value, dict) and key not in MAPPINGS:
+            yield warn(key, "Snakemake drops this option, as it takes no mapping", "write its value as text or a list")
+    plugin = f"snakemake_executor_plugin_{profile.executor.replace('-', '_')}"
+    if profile.executor == SLURM:
+        yield from (replace(f, status="fail") if f.status == "warn" else f for f in slurm.commands())
+    elif profile.cluster and find_spec(plugin) is None:
+        yield fail("executor", f"`{profile.executor}` is not installed", f"install `{plugin.replace('_', '-')}`")
+    if profile.executor == SLURM and find_spec("snakemake_executor_plugin_slurm") is None:
+        return  # Snakemake could not even start
+    try:
+        refused = dry_run.refusal(profile)
+    except EngineError as error:
+        yield fail("options", error.message, error.hint)
+        return
+    if refused:
+        reason, near = refused
+        hint = f"did you mean `{near}`?" if near else "`mira profiles show` says where each option comes from"
+        yield fail("options", reason, hint)
+    else:
+        yield ok("options", f"Snakemake takes them; executor `{profile.executor}`")
+
+
+def requests(profile: Profile, models: Mapping[str, bool]) -> Requests:
+    """What one job asks SLURM for: of each model (name -> whether its jobs want a GPU), or else of each kind."""
+    asked = {
+        name: layered([profile.resources], name, gpu=gpu)
+        for name, gpu in (models or {"gpu": True, "cpu": False}).items()
+    }
+    if not models and not asked["gpu"].gpu:
+        del asked["gpu"]
+    machine = Machine(1, cluster=True)
+    found = {
+        name: (each.model_copy(update={"mem_mb": mem_mb(each, machine)}), each.threads or THREADS)
+        for name, each in asked.items()
+    }
+    return found if models else {**found, "driver": _driver(profile)}
+
+
+def _driver(profile: Profile) -> tuple[Resources, int]:
+    general = profile.resources.get("all", Resources())
+    place = general.model_dump(include={"partition", "account", "qos"}, exclude_none=True)
+    said = profile.resources.get("driver", Resources()).model_dump(exclude_none=True)
+    asks = Resources(**{**DRIVER.model_dump(exclude_none=True), **place, **said})
+    return asks, asks.threads or 1
+
+
+def on_slurm(profile: Profile, asked: Requests) -> Iterator[Finding]:
+    """Whether SLURM answers, and would ever start such jobs."""
+    try:
+        offered = partitions()
+        yield ok("SLURM", f"answers; partitions: {', '.join(p.name for p in offered)}")
+        found = preflight.problems(
+            {name: resources for name, (resources, _) in asked.items()},
+            {name: threads for name, (_, threads) in asked.items()},
+        )
+    except SlurmError as error:
+        yield fail("SLURM", error.message, error.hint)
+        return
+    for name, (resources, threads) in asked.items():
+        problems = [problem for problem in found if name in problem.models]
+        for problem in problems:
+            if name == "driver":
+                hint = f"only `mira submit` needs it; change `driver` in `{profile.folder / 'resources.yaml'}`"
+                yield warn(name, f"jobs for it {problem.reason}", hint)
+            else:
+                say = fail if problem.lasting else warn
+                yield say(name, f"its jobs {problem.reason}", problem.hint)
+        if not problems:
+            yield ok(name, " ".join(preflight.sbatch_options(resources, threads)))
+
+
+def on_nodes(asked: Requests) -> Iterator[Finding]:
+    """What short jobs, really submitted, see on their nodes."""
+    kinds = {name: each for name, each in asked.items() if name != "driver"}
+    cache = paths.cache_dir()
+    cache.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".check-", dir=cache) as folder:
+        console.say("submitting a short job for each kind; Ctrl-C cancels them")
+        try:
+            trials = run_trials(kinds, cache / folder, tell=console.say)
+        except SlurmError as error:
+            yield fail("job", error.message, error.hint)
+            return
+    for name, trial in trials.items():
+        yield from judge(name, trial, wants_gpu=bool(kinds[name][0].gpu))
+
+
+def judge(name: str, trial: Trial, *, wants_gpu: bool) -> Iterator[Finding]:
+    """What a short job tells of its node."""
+    where = f"{name} job" + (f" on {trial.node}" if trial.node else "")
+    if trial.devices is None and trial.findings is None:
+        if trial.stuck:
+            why, hint = f"did not start: {trial.stuck}", "`mira profiles check` without `--submit` looks closer"
+        else:
+            why = f"left nothing behind (SLURM says {trial.state or 'nothing any more'})"
+            hint = f"do nodes see `{paths.cache_dir()}`? `MIRA_CACHE` names a place that they share"
+        yield fail(where, why, hint)
+        return
+    yield ok(where, f"ran, and wrote to the cache (SLURM job {trial.job_id})")
+    for each in trial.findings or []:
+        if wants_gpu and each["group"] == "GPU" and each["status"] == "ok" and not trial.gpus:
+            continue  # `no GPU on this machine`, which is not well here
+        yield Finding(each["status"], f"{where}: {each['name']}", each["message"], each["hint"])
+    if trial.findings is None:
+        what = f"MIRA does not start there: {trial.said or 'it said nothing'}"
+        yield fail(where, what, "Python and this installation must be on a file system that the nodes share")
+    if wants_gpu:
+        yield _gpu(where, trial)
+
+
+def _gpu(where: str, trial: Trial) -> Finding:
+    if trial.gpus:
+        return ok(f"{where}: GPU", f"{'; '.join(trial.gpus)} (CUDA_VISIBLE_DEVICES={trial.devices})")
+    if trial.devices:
+        what = f"SLURM gave it device {trial.devices}, but `nvidia-smi` shows none"
+        return fail(f"{where}: GPU", what, "ask the administrators about the driver of that node")
+    return fail(f"{where}: GPU", "it has none", "set `gres`, `gpu_model` or `partition` under `gpu` in the profile")

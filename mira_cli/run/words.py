@@ -1,0 +1,82 @@
+"""A run's state in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mira_cli.console import count
+
+if TYPE_CHECKING:
+    from mira_cli.run.state import ModelState, RunState
+
+
+def header(state: RunState) -> str:
+    """Which run, in what state, since when, how and by whom."""
+    driver = state.driver
+    parts = [f"{state.root}: {state.state}"]
+    if driver and driver.started and state.active:
+        parts[0] += f" since {clock(driver.started)}"
+    elif state.changed:
+        parts[0] += f", last change {clock(state.changed)}"
+    if state.profile:
+        parts.append(f"profile {state.profile}")
+    if driver and state.active:
+        parts.append(f"driver {_who(state)}")
+    return "; ".join(parts)
+
+
+def _who(state: RunState) -> str:
+    driver = state.driver
+    if driver is None:
+        return "unknown"
+    if driver.kind == "slurm" and driver.slurm_job_id:
+        return f"SLURM job {driver.slurm_job_id}" + (f" on {driver.host}" if driver.host else "")
+    where = f"process {driver.pid} on {driver.host}" if driver.pid else f"on {driver.host or 'a node'}"
+    return f"{where} (background)" if driver.kind == "background" else where
+
+
+def waiting(state: RunState) -> list[str]:
+    """Why jobs are still in the queue, each reason of a model once; those that are stuck are problems."""
+    found = []
+    for model in state.models:
+        reasons = Counter(job.reason for job in model.slurm_jobs if job.waits and not job.stuck)
+        for reason, number in reasons.most_common():
+            waits = "waits" if number == 1 else "wait"
+            found.append(f"{count(number, 'job')} of {model.name} {waits}: {reason or 'no reason given'}")
+    return found
+
+
+def gist(state: RunState) -> str:
+    """What of a state is worth telling at once; more structures are not."""
+    return repr([state.state, [p.text for p in state.problems], [(model.name, model.jobs) for model in state.models]])
+
+
+def line(state: RunState) -> str:
+    """A state in one line."""
+    models = "; ".join(_share(model) for model in state.models)
+    return state.state + (f": {models}" if models else "")
+
+
+def _share(model: ModelState) -> str:
+    jobs = {"running": model.jobs.running, "queued": model.jobs.queued, "failed": model.jobs.failed}
+    busy = ", ".join(f"{number} {what}" for what, number in jobs.items() if number)
+    not_ok = f", {model.not_ok} not ok" if model.not_ok else ""
+    return f"{model.name} {model.ok + model.not_ok}/{model.structures}{not_ok}" + (f" (jobs: {busy})" if busy else "")
+
+
+def clock(iso: str) -> str:
+    """A time on this machine's clock, with the day if it was not today."""
+    try:
+        then = datetime.fromisoformat(iso).astimezone()
+    except ValueError:
+        return iso
+    return f"{then:%H:%M:%S}" if then.date() == datetime.now().astimezone().date() else f"{then:%Y-%m-%d %H:%M}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `2 h 05 min`, `3 min 20 s` or `7 s`."""
+    minutes, s = divmod(round(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    return f"{hours} h {m:02d} min" if hours else f"{m} min {s:02d} s" if m else f"{s} s"

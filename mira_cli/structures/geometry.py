@@ -1,0 +1,94 @@
+"""Geometry of many structures as concatenated arrays, and what a structure is identified by."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Structures that have N atoms together; lengths in Å, charge in e, spin as multiplicity 2S+1, NaN if not given."""
+
+    natoms: Array  # (n,)
+    numbers: Array  # (N,)
+    positions: Array  # (N, 3)
+    cell: Array  # (n, 3, 3)
+    pbc: Array  # (n, 3)
+    charge: Array  # (n,)
+    spin: Array  # (n,)
+
+    def __len__(self) -> int:
+        """Count of structures."""
+        return len(self.natoms)
+
+    @cached_property
+    def starts(self) -> Array:
+        """(n + 1,) where each structure's atoms begin."""
+        return np.concatenate([[0], np.cumsum(self.natoms, dtype=np.int64)])
+
+    @cached_property
+    def owner(self) -> Array:
+        """(N,) the structure of each atom."""
+        return np.repeat(np.arange(len(self)), self.natoms)
+
+    def any_atom(self, mask: Array) -> Array:
+        """(n,) whether a mask (N,) holds for any atom of a structure."""
+        return np.bincount(self.owner[mask], minlength=len(self)) > 0
+
+
+def geometry_of(atoms: list[Atoms]) -> Geometry:
+    """The geometry of ASE's structures."""
+    states = np.array([charge_and_spin(a) for a in atoms]).reshape(-1, 2)
+    return Geometry(
+        natoms=np.array([len(a) for a in atoms], dtype=np.int64),
+        numbers=np.concatenate([a.numbers for a in atoms] or [[]]).astype("<i8"),
+        positions=np.concatenate([a.positions for a in atoms] or [np.zeros((0, 3))]).astype("<f8"),
+        cell=np.array([np.asarray(a.cell) for a in atoms], dtype="<f8").reshape(-1, 3, 3),
+        pbc=np.array([a.pbc for a in atoms], dtype=bool).reshape(-1, 3),
+        charge=states[:, 0],
+        spin=states[:, 1],
+    )
+
+
+def charge_and_spin(atoms: Atoms) -> tuple[float, float]:
+    """Total charge (e) and spin multiplicity 2S+1 that the input states; NaN where it does not."""
+
+    def number(key: str) -> float:
+        try:
+            return float(atoms.info[key])
+        except (KeyError, TypeError, ValueError):
+            return float("nan")
+
+    return number("charge"), number("spin")
+
+
+def identities(geometry: Geometry) -> list[str]:
+    """Identity of each structure: 32 hex digits of SHA-256 over species, positions, cell, periodicity, charge and spin.
+
+    Charge and spin count only where the input gives them, since some models' energies depend on them.
+    """
+    positions, cell = geometry.positions + 0.0, geometry.cell + 0.0  # -0.0 and 0.0 are one
+    states = np.column_stack([geometry.charge, geometry.spin])
+    stated = ~np.isnan(states).all(axis=1)
+    found: list[str] = []
+    for i, (begin, end) in enumerate(zip(geometry.starts[:-1], geometry.starts[1:], strict=True)):
+        digest = hashlib.sha256(geometry.numbers[begin:end].data)
+        for array in (positions[begin:end], cell[i], geometry.pbc[i], *([states[i]] if stated[i] else [])):
+            digest.update(array.data)
+        found.append(digest.hexdigest()[:32])
+    return found
+
+
+def structure_hash(atoms: Atoms) -> str:
+    """Identity of one structure; see `identities`."""
+    return identities(geometry_of([atoms]))[0]

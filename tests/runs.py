@@ -1,0 +1,89 @@
+"""What tests of whole runs share: runs in the background, and what is left of a run."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+METALS = ("Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")
+
+
+def faulty(path: Path, **options) -> Path:
+    """A models file with one model, `faulty`, that breaks as its options say."""
+    row = {"title": "t", "family": "ase_builtin", "checkpoint": {"bundled": "faulty"}, "options": options}
+    path.write_text(json.dumps({"models": {"faulty": row}}))
+    return path
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "comparison.csv").open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def records(run: Path) -> list[dict]:
+    """Every record line of a run, the doubles too."""
+    lines = [line for file in run.glob("work/records/*/*/*/records.jsonl") for line in file.read_text().splitlines()]
+    return [record for line in lines if (record := json.loads(line))["kind"] == "record"]
+
+
+def statuses(run: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for row in rows(run):
+        found.setdefault(row["model"], []).append(row["status"])
+    return found
+
+
+def processes_of(run: Path) -> list[int]:
+    """Live processes that were started for a run."""
+    mark = f"MIRA_RUN={run}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+class Started:
+    """A `mira` in the background."""
+
+    def __init__(
+        self, *arguments: object, before: Callable[[], object] | None = None, path: Path | None = None
+    ) -> None:
+        first = f"{path}:" if path else ""  # commands in this folder come before the system's
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mira_cli", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PATH": first + os.environ["PATH"]},
+            start_new_session=True,
+            preexec_fn=before,
+        )
+
+    def wait_for_records(self, run: Path, count: int) -> None:
+        deadline = time.monotonic() + 60
+        while (
+            not run.is_dir()
+            or len(list(run.glob("work/records/*/*/*/records.jsonl"))) == 0
+            or len(records(run)) < count
+        ):
+            assert self.process.poll() is None, self.process.stderr.read()
+            assert time.monotonic() < deadline, "no records"
+            time.sleep(0.05)
+
+    def send(self, number: int = signal.SIGINT) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> tuple[int, str]:
+        _, err = self.process.communicate(timeout=120)
+        assert "Traceback" not in err, err
+        return self.process.returncode, err

@@ -1,0 +1,115 @@
+"""Which runs are known, and which one is meant."""
+
+import json
+import os
+import shutil
+import time
+
+import pytest
+
+from mira_cli.errors import UsageError
+from mira_cli.run.choose import choose_run
+from mira_cli.run.directory import open_run
+from mira_cli.run.registry import known_runs, registry, remember, runs_below
+
+
+@pytest.fixture(autouse=True)
+def _own_registry(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def make(root, *, age_s: float = 0):
+    run = open_run(root)
+    then = time.time() - age_s
+    os.utime(run.work / "run.json", (then, then))
+    return run.root
+
+
+def test_runs_are_remembered_once(tmp_path) -> None:
+    root = make(tmp_path / "a run")
+    remember(root)
+    before = next(registry().iterdir()).stat().st_mtime_ns
+    remember(root)
+    assert known_runs() == [root]
+    assert next(registry().iterdir()).stat().st_mtime_ns == before
+
+
+def test_run_that_is_gone_is_forgotten(tmp_path) -> None:
+    root, other = make(tmp_path / "x" / "run"), make(tmp_path / "x" / "other")
+    remember(root)
+    remember(other)
+    shutil.rmtree(root)
+    assert known_runs() == [other]
+    assert len(list(registry().iterdir())) == 1
+
+
+def test_run_on_a_disk_that_is_away_comes_back(tmp_path) -> None:
+    root = make(tmp_path / "disk" / "run")
+    remember(root)
+    (tmp_path / "disk").rename(tmp_path / "unmounted")
+    assert known_runs() == []
+    (tmp_path / "unmounted").rename(tmp_path / "disk")
+    assert known_runs() == [root]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"root": 3}'])
+def test_damaged_entry_is_dropped(tmp_path, content) -> None:
+    registry().mkdir(parents=True)
+    (registry() / "0.json").write_text(content)
+    assert known_runs() == []
+    assert list(registry().iterdir()) == []
+
+
+def test_home_that_cannot_be_written_stops_nothing(tmp_path) -> None:
+    (tmp_path / "state").write_text("a file, where a folder should be")
+    root = make(tmp_path / "run")
+    remember(root)
+    assert known_runs() == []
+
+
+def test_nearest_run_is_meant(tmp_path) -> None:
+    far = make(tmp_path / "far", age_s=0)
+    remember(far)
+    old, new = make(tmp_path / "here" / "runs" / "old", age_s=500), make(tmp_path / "here" / "runs" / "new", age_s=100)
+    (tmp_path / "here" / "runs" / "no run").mkdir()
+    here = tmp_path / "here"
+    assert runs_below(here / "runs") == [new, old]
+    assert choose_run(here=here).root == new
+    assert choose_run(here=old / "work").root == old  # a folder inside a run
+    assert choose_run(here=tmp_path).root == far
+    assert choose_run(old, here=here).root == old
+    assert choose_run(tmp_path / "here" / "runs" / ".." / "runs" / "old", here=here).root.samefile(old)
+
+
+def test_name_in_runs_will_do(tmp_path, monkeypatch) -> None:
+    from pathlib import Path
+
+    root = make(tmp_path / "runs" / "metals")
+    assert choose_run(Path("metals"), here=tmp_path).root == root
+    monkeypatch.chdir(tmp_path)
+    assert choose_run(Path("runs/metals")).root == root
+
+
+def test_no_run_at_all_is_a_usage_error(tmp_path) -> None:
+    with pytest.raises(UsageError, match="no run here"):
+        choose_run(here=tmp_path)
+    with pytest.raises(UsageError, match="not a run directory"):
+        choose_run(tmp_path, here=tmp_path)
+
+
+def test_commands_say_so_with_exit_code_2(mira, tmp_path) -> None:
+    for command in ("status", "logs"):
+        done = mira(command, code=2, cwd=tmp_path)
+        assert "there is no run here" in done.stderr
+        assert done.stdout == ""
+    assert json.loads(mira("runs", "--json", cwd=tmp_path).stdout) == []
+
+
+def test_runs_shows_what_it_cannot_read(mira, tmp_path) -> None:
+    good, strange = make(tmp_path / "runs" / "good"), make(tmp_path / "runs" / "strange")
+    (strange / "work" / "run.json").write_text('{"mira_run": 99}')
+    found = {one["root"]: one for one in json.loads(mira("runs", "--json", cwd=tmp_path).stdout)}
+    assert found[str(good)]["state"] == "planned"
+    assert found[str(strange)]["state"] == "unreadable"
+    assert "another version" in found[str(strange)]["problem"]
+    assert "runs/good" in mira("runs", cwd=tmp_path).stdout
