@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from mira_cli.checkpoints.spec import absolute_spec, is_spec
 from mira_cli.errors import UsageError
-from mira_cli.resources import Megabytes, Minutes, Resources
+from mira_cli.resources import Megabytes, Minutes, Name, Resources
 
 Option = bool | int | float | str | None
 GENERAL = ("chunk_atoms", "batch_atoms", "threads", "mem_mb", "runtime_min")  # settings that hold for every job
@@ -67,7 +67,7 @@ class RunConfig(BaseModel):
     mem_mb: Megabytes | None = Field(None, description="memory of a job, more when it is tried again; default: 8000")
     runtime_min: Minutes | None = Field(None, description="time limit of a job on a cluster; default: 240")
     max_jobs: int | None = Field(None, ge=1, description="jobs at once; default: the profile's, or as many as fit")
-    gpus: int | list[str] | None = Field(
+    gpus: int | list[Name] | None = Field(
         None, description="GPUs of this machine to use, by number or by id; default: all of them"
     )
     resources: dict[str, Resources] = Field(

@@ -75,8 +75,17 @@ def layered(layers: Iterable[Mapping[str, Resources]], model: str, *, gpu: bool,
     said = _laid(layer[key] for layer in layers for key in ("all", model) if key in layer).gpu
     wants = there and (gpu if said is None else bool(said))
     kind = "gpu" if wants else "cpu"
-    found = _laid([DEFAULTS, *(layer[key] for layer in layers for key in ("all", kind, model) if key in layer)])
+    found = _laid(layer[key] for layer in layers for key in ("all", kind, model) if key in layer)
     return found.model_copy(update={"gpu": int(wants)})
+
+
+def completed(asks: Resources, max_runtime_min: int | None = None, max_mem_mb: int | None = None) -> Resources:
+    """Fill in what nobody has said with `DEFAULTS`, as far as the partition gives that much."""
+    limits = {"runtime_min": max_runtime_min, "mem_mb": max_mem_mb}
+    missing = {
+        name: value for name, value in DEFAULTS.model_dump(exclude_none=True).items() if getattr(asks, name) is None
+    }
+    return asks.model_copy(update={name: min(value, limits.get(name) or value) for name, value in missing.items()})
 
 
 def _laid(layers: Iterable[Resources]) -> Resources:

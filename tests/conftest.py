@@ -36,6 +36,12 @@ def mira() -> Callable[..., subprocess.CompletedProcess[str]]:
     return call
 
 
+@pytest.fixture(autouse=True)
+def _own_register(tmp_path_factory, monkeypatch) -> None:
+    """Runs of tests are not the user's."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+
+
 @pytest.fixture
 def structures(tmp_path) -> Path:
     """Seven fcc metals in a folder with a space in its name."""

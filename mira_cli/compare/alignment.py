@@ -143,6 +143,24 @@ def committee_mean(energies: Array) -> Array:
     return np.asarray(members.mean(axis=1)) if members.shape[1] else np.full(len(energies), np.nan)
 
 
+def element_shifts(difference: Array, made_of: Compositions) -> dict[str, float]:
+    """The shift of each element in a `per-element` fit of (s,) differences, eV an atom of that element.
+
+    Only elements whose shift these compositions determine; none where the fit would be refused.
+    """
+    have = np.isfinite(difference)
+    made = shifts(made_of, "per-element", have, difference)
+    if isinstance(made, Refusal):
+        return {}
+    rows = have & (made_of.counts.sum(axis=1) > 0)
+    fitted = made.of(difference)[rows]  # solved exactly by the shifts of smallest norm
+    inverse = np.linalg.pinv(made_of.fractions[rows])
+    known = np.abs(np.diag(inverse @ made_of.fractions[rows]) - 1) < 1 - EXACT
+    return {
+        name: float(x) for name, x, is_known in zip(made_of.elements, inverse @ fitted, known, strict=True) if is_known
+    }
+
+
 def _per_element(made_of: Compositions, have: Array, first: Array) -> Shifts | Refusal:
     """Minimum-norm least squares on rows per atom, d = Σ fₑ xₑ, by singular values."""
     fractions = made_of.fractions

@@ -116,6 +116,7 @@ REFERENCE: dict[str, Kind] = {
     **_with_interval("energy_aligned_rmse", "ev_per_atom"),
     "energy_aligned_bias_ev_per_atom": "real",
     "energy_aligned_left_out_rmse_ev_per_atom": "real",
+    "energy_element_shift_ev": "real",
     "energy_refusal": "text",
     "n_energies_relative": "count",
     "energy_relative_mae_ev_per_atom": "real",

@@ -91,7 +91,7 @@ class EnergySpread:
             determined = result.determined
             self.squares[determined] += result.values[determined] ** 2
             self.pairs += determined
-        if self.tightest is None or _before(result, self.tightest):
+        if self.tightest is None or _told_first(result) < _told_first(self.tightest):
             self.tightest = result
 
     @property
@@ -108,8 +108,8 @@ class EnergySpread:
         return np.where(self.pairs > 0, np.sqrt(variance), np.nan)
 
 
-def _before(new: Aligned | Refusal, old: Aligned | Refusal) -> bool:
-    """An alignment tells more than a refusal; of alignments, the one with fewer degrees of freedom is to be told."""
-    if isinstance(new, Refusal) or isinstance(old, Refusal):
-        return isinstance(new, Aligned)
-    return new.dof < old.dof
+def _told_first(result: Aligned | Refusal) -> tuple[Any, ...]:
+    """Of alignments that with the fewest degrees of freedom; a refusal only if nothing else, then of the most rows."""
+    if isinstance(result, Refusal):
+        return 1, -result.rows, -result.rank, result.reason
+    return 0, result.dof, result.rows

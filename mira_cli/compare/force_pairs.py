@@ -79,7 +79,7 @@ class ForcePairs:
         self.cosines.add(first, np.clip(cosines, -1, 1))
 
     def statistics(self) -> ForceStatistics:
-        """The sums as means; symmetric but for the slope. A column is not compared with itself: NaN, and counts of 0."""
+        """The sums as means; symmetric but for the slope. The diagonal is NaN, and counts there are 0."""
         atoms = _symmetric(self.atoms, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             components, structures = 3.0 * atoms, _symmetric(self.structures, 0)

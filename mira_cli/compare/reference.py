@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mira_cli.compare import columns
-from mira_cli.compare.alignment import Aligned, Refusal, Scheme, align
+from mira_cli.compare.alignment import Aligned, Refusal, Scheme, align, element_shifts
 from mira_cli.compare.bootstrap import intervals
 from mira_cli.compare.compositions import Compositions
 from mira_cli.compare.energy_pairs import alignment_columns, mean, root_mean_square
@@ -75,7 +74,8 @@ def reference_table(
                 **{name: float(values[m]) for name, values in ends.items()},
             }
         )
-        rows += [{**common, **row} for row in _subsets(errors, m)]
+        shifts = element_shifts(answers.energy[:, m] - answers.reference_energy, answers.made_of)
+        rows += [{**common, **row} for row in _subsets(errors, m, shifts)]
     return columns.table(rows, columns.REFERENCE)
 
 
@@ -143,26 +143,34 @@ def _intervals(
     return found
 
 
-def _subsets(errors: ForceErrors, m: int) -> Iterator[dict[str, Any]]:
-    from ase.data import chemical_symbols
+def _subsets(errors: ForceErrors, m: int, shifts: dict[str, float]) -> Iterator[dict[str, Any]]:
+    """Rows by element, with its share in the error of energies, and by the size of the reference's force."""
+    from ase.data import atomic_numbers, chemical_symbols
 
-    sizes = [f"{low:g}-{high:g}" for low, high in pairwise(EDGES[:-1])] + [f"{EDGES[-2]:g}-"]
-    kinds: tuple[tuple[str, Sums, list[str]], ...] = (
-        ("element", errors.by_element, chemical_symbols),
-        ("reference_force_ev_per_ang", errors.by_size, sizes),
-    )
-    for subset, sums, names in kinds:
-        for kind in np.flatnonzero(sums.atoms[m]).tolist():
-            atoms = sums.atoms[m, kind]
-            yield {
-                "subset": subset,
-                "subset_value": names[kind],
-                "n_force_structures": int(sums.structures[m, kind]),
-                "n_force_atoms": int(atoms),
-                "force_mae_ev_per_ang": float(sums.absolute[m, kind] / (3 * atoms)),
-                "force_rmse_ev_per_ang": float(np.sqrt(sums.square[m, kind] / (3 * atoms))),
-                "force_norm_bias_ev_per_ang": float(sums.norm_bias[m, kind] / atoms),
-            }
+    found = set(np.flatnonzero(errors.by_element.atoms[m]).tolist()) | {atomic_numbers[name] for name in shifts}
+    for number in sorted(found):
+        name = chemical_symbols[number]
+        yield {
+            "subset": "element",
+            "subset_value": name,
+            "energy_element_shift_ev": shifts.get(name),
+            **_forces_of(errors.by_element, m, number),
+        }
+    for place in np.flatnonzero(errors.by_size.atoms[m]).tolist():
+        low, high = EDGES[place : place + 2]
+        value = f"{low:g}-{high:g}" if np.isfinite(high) else f"{low:g}-"
+        yield {"subset": "reference_force_ev_per_ang", "subset_value": value, **_forces_of(errors.by_size, m, place)}
+
+
+def _forces_of(sums: Sums, m: int, kind: int) -> dict[str, Any]:
+    atoms = sums.atoms[m, kind]
+    return {
+        "n_force_structures": int(sums.structures[m, kind]),
+        "n_force_atoms": int(atoms),
+        "force_mae_ev_per_ang": _ratio(sums.absolute[m, kind], 3 * atoms),
+        "force_rmse_ev_per_ang": float(np.sqrt(_ratio(sums.square[m, kind], 3 * atoms))),
+        "force_norm_bias_ev_per_ang": _ratio(sums.norm_bias[m, kind], atoms),
+    }
 
 
 def _pressure_bias(stress: Array) -> float:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Relation: TypeAlias = Literal["same", "different", "unknown"]
 
+EACH_ITS_OWN = "empirical"  # not a theory that two models could share
+
 
 @dataclass(frozen=True)
 class Committee:
@@ -26,6 +28,8 @@ def relation(models: Sequence[ModelFacts]) -> Relation:
     """Whether some models were trained on one level of theory, dispersion included; `unknown` if one is not known."""
     levels = {model.level_of_theory for model in models}
     dispersions = {model.dispersion for model in models}
+    if EACH_ITS_OWN in levels and len(models) > 1:
+        return "different"
     if len(levels - {None}) > 1 or (len(levels) == 1 and len(dispersions - {None}) > 1):
         return "different"
     return "unknown" if None in levels or len(dispersions) > 1 else "same"
@@ -36,8 +40,8 @@ def committees(models: Sequence[ModelFacts]) -> list[Committee]:
     everyone = Committee("all", tuple(range(len(models))), relation(models))
     groups: dict[tuple[str, str | None], list[int]] = {}
     for i, model in enumerate(models):
-        if model.level_of_theory is not None:
-            groups.setdefault((model.level_of_theory, model.dispersion), []).append(i)
+        if model.level_of_theory not in {None, EACH_ITS_OWN}:
+            groups.setdefault((str(model.level_of_theory), model.dispersion), []).append(i)
     several = {key: members for key, members in groups.items() if 1 < len(members) < len(models)}
     levels = [level for level, _ in several]
     return [
@@ -64,6 +68,8 @@ def cautions(a: ModelFacts, b: ModelFacts) -> list[str]:
     said = []
     if a.level_of_theory and b.level_of_theory and a.level_of_theory != b.level_of_theory:
         said.append(f"levels of theory differ ({a.level_of_theory}, {b.level_of_theory}): not an error of either")
+    elif a.level_of_theory == b.level_of_theory == EACH_ITS_OWN:
+        said.append("empirical potentials share no level of theory")
     elif a.dispersion and b.dispersion and a.dispersion != b.dispersion:
         said.append(f"dispersion differs ({a.dispersion}, {b.dispersion}): not an error of either")
     unknown = [model.name for model in (a, b) if not model.level_of_theory]

@@ -12,13 +12,12 @@ from mira_cli.console import say
 from mira_cli.driver.note import VARIABLE
 from mira_cli.files import read_json, write_json
 from mira_cli.resources import Resources
-from mira_cli.slurm.ask import ask
+from mira_cli.slurm.ask import SlurmError, ask
 from mira_cli.slurm.queue import job_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping, Sequence
 
-    from mira_cli.engine.profile import Profile
     from mira_cli.run.directory import RunDirectory
 
 Detach = Literal["background", "slurm"]
@@ -28,9 +27,19 @@ DRIVER = Resources(
 
 
 def start_driver(
-    run: RunDirectory, how: Detach, profile: Profile, *, retry: bool, only: Collection[str] | None
+    run: RunDirectory,
+    how: Detach,
+    layers: Sequence[Mapping[str, Resources]],
+    *,
+    retry: bool,
+    only: Collection[str] | None,
 ) -> None:
     """Start the driver of a run and say how to watch it.
+
+    Parameters
+    ----------
+    layers
+        What the profile and the run say about resources, the weaker word first.
 
     Raises
     ------
@@ -43,7 +52,7 @@ def start_driver(
     if how == "background":
         who = f"process {_start_process(command, run)}"
     else:
-        who = f"SLURM job {_submit(command, run, profile)}"
+        who = f"SLURM job {_submit(command, run, layers)}"
     say(f"{who} carries it on; its output: {log}")
     say(f"watch it with `mira status {run.root} --watch`, end it with `mira cancel {run.root}`")
 
@@ -64,14 +73,21 @@ def _start_process(command: list[str], run: RunDirectory) -> int:
     return child.pid
 
 
-def _submit(command: list[str], run: RunDirectory, profile: Profile) -> str:
-    from mira_cli.slurm.preflight import sbatch_options
+def _submit(command: list[str], run: RunDirectory, layers: Sequence[Mapping[str, Resources]]) -> str:
+    from mira_cli.slurm.cluster import partitions
+    from mira_cli.slurm.preflight import caps, problems, sbatch_options
 
-    said = profile.resources.get("driver", Resources()).model_dump(exclude_none=True)
-    general = profile.resources.get("all", Resources()).model_dump(
-        include={"partition", "account", "qos"}, exclude_none=True
-    )
-    asks = Resources(**{**DRIVER.model_dump(exclude_none=True), **general, **said})
+    asks = DRIVER
+    for layer in layers:
+        general = layer.get("all", Resources()).model_dump(include={"partition", "account", "qos"}, exclude_none=True)
+        asks = asks.model_copy(update=general | layer.get("driver", Resources()).model_dump(exclude_none=True))
+    if longest := caps(asks, partitions())[0]:
+        asks = asks.model_copy(update={"runtime_min": min(asks.runtime_min or longest, longest)})
+    if found := [problem for problem in problems({"driver": asks}, {"driver": 1}) if problem.lasting]:
+        raise SlurmError(
+            f"the driver's own job would not start: {found[0].reason}",
+            hint=f"set `driver` in the profile's `resources.yaml`; {found[0].hint}",
+        )
     job = ask(
         "sbatch", "--parsable", "--job-name", f"{job_prefix(run)}-driver", "--comment", "driver",
         "--output", str(run.logs / "driver.log"), "--open-mode", "append", "--chdir", str(run.root),

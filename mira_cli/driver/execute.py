@@ -94,7 +94,7 @@ def execute(
         with driving(run):
             driven = _drive(request, run, lock, again, only, detach=detach is not None)
     if detach and not driven:
-        start_driver(run, detach, request.profile, retry=retry, only=only)
+        start_driver(run, detach, [request.profile.resources, *config.job_resources], retry=retry, only=only)
         return ExitCode.OK
     code = _finish(run, root)
     note_exit(run, code)
@@ -208,9 +208,15 @@ def _check_space(root: Path, needed_mb: int = 50) -> None:
 
 
 def _finish(run: RunDirectory, root: Path) -> ExitCode:
+    from mira_cli.results.devices import on_cpu_instead
     from mira_cli.results.terminal import print_results
 
     all_ok = print_results(run)
+    if slow := on_cpu_instead(run):
+        console.warn(
+            f"{', '.join(slow)} computed on the CPU although a GPU was asked for",
+            hint="`mira doctor` compares drivers and images; `--set device=cuda` makes this an error",
+        )
     console.say(f"results: {root / 'comparison.csv'}, energies.csv, results.extxyz, provenance.json")
     if not all_ok:
         console.say(f"logs of the jobs: {root / 'logs'}")

@@ -13,7 +13,7 @@ import yaml
 
 from mira_cli.catalogue.lookup import find_models, load_catalogue
 from mira_cli.console import count, lines, say, warn
-from mira_cli.engine.profile import Profile, find_profile
+from mira_cli.engine.profile import Profile, find_profile, profile_folders
 from mira_cli.errors import EnvironmentNotReadyError, InputError
 from mira_cli.files import replacing
 from mira_cli.images.prepare import choose_runtime, is_built
@@ -24,8 +24,10 @@ from mira_cli.planning.machine import Machine, this_machine
 from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan
 from mira_cli.planning.resolve import ResolvedModel, resolve_models
 from mira_cli.planning.weights import Weights, locate, probe, refuse_strangers, wanted_units, with_facts
-from mira_cli.planning.write import mem_mb, threads, write_plan
-from mira_cli.resources import layered
+from mira_cli.planning.write import mem_mb, surroundings_mb, threads, write_plan
+from mira_cli.resources import completed, layered
+from mira_cli.slurm.cluster import partitions
+from mira_cli.slurm.preflight import caps, problems
 from mira_cli.structures.find import Found, find_sources
 from mira_cli.structures.packs import StructureIndex, load_structures
 from mira_cli.weights import store
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from mira_cli.images.recipe import Runtime
     from mira_cli.resources import Resources
     from mira_cli.run.directory import RunDirectory
+    from mira_cli.slurm.cluster import Partition
 
 SLURM = "mira-slurm"
 HEADER = "# Settings of the last call; `mira run run.yaml` in this folder repeats it.\n"
@@ -132,27 +135,31 @@ def prepare_run(
     uses[HOST] = ImageUse({"name": HOST, "recipe": "", "runtime": HOST}, sys.executable)
     models, weights = _settle_weights(models, ready)
     machine = this_machine(device=config.device, cluster=request.profile.cluster, gpus=config.gpus)
-    asks = _resources(models, request, machine)
+    offered = partitions() if request.profile.executor == SLURM else []
+    asks, caps = _resources(models, request, machine, offered)
     busy = {m.name: (elsewhere or {}).get((m.name, m.key), set()) for m in models}
     plan = make_plan(
         models, index, run, config, uses, weights, machine, resources=asks, again=again, only=only, elsewhere=busy
     )
-    caps = _ask_slurm(plan, machine, refuse=images != "skip") if request.profile.executor == SLURM else {}
+    if request.profile.executor == SLURM:
+        _ask_slurm(plan, machine, refuse=images != "skip")
     return Prepared(config, request.profile, runtime, index, uses, weights, machine, plan, caps)
 
 
-def _resources(models: list[ResolvedModel], request: Request, machine: Machine) -> dict[str, Resources]:
+def _resources(
+    models: list[ResolvedModel], request: Request, machine: Machine, offered: list[Partition]
+) -> tuple[dict[str, Resources], dict[str, tuple[int | None, int | None]]]:
+    """What the jobs of each model ask for, and the most that their partition gives."""
     layers = [request.profile.resources, *request.config.job_resources]
     wants = request.config.device != "cpu"
-    return {m.name: layered(layers, m.name, gpu=wants and m.image != HOST, there=machine.has_gpus) for m in models}
+    said = {m.name: layered(layers, m.name, gpu=wants and m.image != HOST, there=machine.has_gpus) for m in models}
+    most = {name: caps(asks, offered) for name, asks in said.items()}
+    room = {name: (minutes, mb and mb - surroundings_mb(machine)) for name, (minutes, mb) in most.items()}
+    return {name: completed(asks, *room[name]) for name, asks in said.items()}, most
 
 
-def _ask_slurm(plan: Plan, machine: Machine, *, refuse: bool) -> dict[str, tuple[int | None, int | None]]:
-    """Limits of each model's partition; what SLURM would not take, or never start, is said before anything is sent."""
-    from mira_cli.slurm.cluster import partitions
-    from mira_cli.slurm.preflight import caps, problems
-
-    offered = partitions()
+def _ask_slurm(plan: Plan, machine: Machine, *, refuse: bool) -> None:
+    """Say what SLURM would not take, or never start, before anything is sent."""
     busy = {job.model for job in plan.jobs}
     asks = {
         name: each.model_copy(update={"mem_mb": mem_mb(each, machine)})
@@ -160,11 +167,12 @@ def _ask_slurm(plan: Plan, machine: Machine, *, refuse: bool) -> dict[str, tuple
         if name in busy
     }
     found = problems(asks, {name: threads(each, plan, machine) for name, each in asks.items()})
-    for problem in found if not refuse else found[1:]:
-        warn(problem.message, hint=problem.hint)
-    if found and refuse:
-        raise EnvironmentNotReadyError(found[0].message, hint=found[0].hint)
-    return {name: caps(each, offered) for name, each in plan.resources.items()}
+    final = [problem for problem in found if problem.lasting and refuse]
+    for problem in found:
+        if problem not in final[:1]:
+            warn(problem.message, hint=problem.hint)
+    if final:
+        raise EnvironmentNotReadyError(final[0].message, hint=final[0].hint)
 
 
 def _settle_weights(
@@ -257,6 +265,8 @@ def commit_plan(prepared: Prepared, run: RunDirectory, *, keep: Collection[str] 
     settings = prepared.config.model_dump(mode="json")
     settings["resources"] = {k: v.model_dump(exclude_none=True) for k, v in prepared.config.resources.items()}
     settings["output"] = "."  # so that a run can be moved
+    if prepared.profile.folder not in profile_folders().values():
+        settings["profile"] = str(prepared.profile.folder)  # so that it is found from anywhere
     _write_settings(run.settings, settings)
     if not run.config.is_file() or run.config.read_text(encoding="utf-8").startswith(HEADER):
         _write_settings(run.config, settings)  # else it is the user's own: they keep their settings here

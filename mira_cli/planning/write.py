@@ -143,7 +143,12 @@ def threads(asks: Resources, plan: Plan, machine: Machine) -> int:
 
 def mem_mb(asks: Resources, machine: Machine) -> int:
     """Memory of a model's jobs in MB, with what surrounds the worker on a cluster."""
-    return (asks.mem_mb or 0) + (SNAKEMAKE_MB if machine.cluster else 0)
+    return (asks.mem_mb or 0) + surroundings_mb(machine)
+
+
+def surroundings_mb(machine: Machine) -> int:
+    """Memory of what surrounds a worker in its job, in MB."""
+    return SNAKEMAKE_MB if machine.cluster else 0
 
 
 def _named(asks: Resources) -> dict[str, str | int]:

@@ -89,7 +89,7 @@ def _about_driver(facts: RunState, queue: Sequence[QueuedJob], where: str) -> It
         yield Problem("the `mira` that drove it was killed, its jobs go on", f"`mira resume {where}` takes over")
     elif driver and facts.active and driver.alive is None and not driver.queued:
         yield Problem(f"whether its driver on {driver.host or 'a node'} lives cannot be seen from here")
-    if not facts.active and (jobs := [job for job in queue if job.rule != "driver"]):
+    if not facts.active and (jobs := [job for job in queue if job.rule != "driver" and job.state != "COMPLETING"]):
         yield Problem(
             f"{count(len(jobs), 'job')} of it in SLURM's queue although nothing drives it",
             f"`mira resume {where}` goes on with them, `mira cancel {where}` ends them",

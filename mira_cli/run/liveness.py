@@ -34,6 +34,7 @@ class Driver:
     message: str | None
     alive: bool | None  # None: cannot be told from here
     queued: bool = False  # it waits in SLURM's queue
+    reason: str | None = None  # why it waits
     orphaned: bool = False  # it was killed, and what it started goes on
 
 
@@ -49,7 +50,8 @@ def find_driver(run: RunDirectory, queue: Sequence[QueuedJob] | None) -> Driver 
     held, holder = probe(run)
     waiting = next((job for job in queue or () if job.rule == "driver" and job.waits), None)
     if not held and waiting:
-        return _driver({**note, "kind": "slurm", "slurm_job_id": waiting.id, "ended": None}, alive=False, queued=True)
+        note = {**note, "kind": "slurm", "slurm_job_id": waiting.id, "ended": None}
+        return _driver(note, alive=False, queued=True, reason=waiting.reason.strip("()"))
     if held:
         if note.get("ended") or (holder and any(holder.get(key) != note.get(key) for key in ("host", "pid"))):
             note = {**holder, "kind": "unknown"}

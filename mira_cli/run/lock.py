@@ -43,8 +43,10 @@ def locked(run: RunDirectory) -> Iterator[IO[str]]:
                 host, pid = holder.get("host", "another host"), holder.get("pid", "unknown")
                 raise RunLockedError(
                     f"`{run.root}` is in use by another `mira` (process {pid} on {host})",
-                    hint="wait for it to finish, or stop it with Ctrl-C where it runs",
+                    hint=f"`mira status {run.root}` watches it, `mira cancel {run.root}` ends it",
                 )
+        if not _same_file(stream, run.work / "lock"):
+            raise RunLockedError(f"`{run.root}` was removed just now", hint="call the same command again")
         leftover = _read(stream)
         if leftover.get("host") == socket.gethostname():
             end_session(leftover.get("session"), run)
@@ -138,6 +140,14 @@ def _try_lock(stream: IO[str]) -> bool:
     except OSError:  # a file system without flock: better to work unlocked than not at all
         warn("this file system has no file locks: do not start two `mira` on one run directory")
     return True
+
+
+def _same_file(stream: IO[str], path: Path) -> bool:
+    """Whether the locked file is still the one that others will find."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _wait_for_lock(stream: IO[str], seconds: float = 1.0) -> bool:

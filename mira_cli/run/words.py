@@ -39,7 +39,8 @@ def _who(state: RunState) -> str:
 
 def waiting(state: RunState) -> list[str]:
     """Why jobs are still in the queue, each reason of a model once; those that are stuck are problems."""
-    found = []
+    driver = state.driver
+    found = [f"the driver waits: {driver.reason or 'no reason given'}"] if driver and driver.queued else []
     for model in state.models:
         reasons = Counter(job.reason for job in model.slurm_jobs if job.waits and not job.stuck)
         for reason, number in reasons.most_common():

@@ -46,7 +46,7 @@ def test_time_limit(cluster, fault, structures, tmp_path, profile) -> None:
     code, err = one.end()
     assert code == 0, err
     assert_sound(fault.run)
-    limits = {job["TimeLimit"] for job in map(lambda j: cluster.job(j["id"]), cluster.jobs_of(fault.run, ended=True))}
+    limits = {job["TimeLimit"] for job in (cluster.job(j["id"]) for j in cluster.jobs_of(fault.run, ended=True))}
     assert limits == {"00:01:00", "00:02:00"}
     fault.tell("time limit", "TIMEOUT, its time limit was reached", code)
 

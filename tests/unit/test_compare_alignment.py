@@ -6,7 +6,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.collections import dcdft, s22
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mira_cli.compare.alignment import SCHEMES, Aligned, Refusal, align, committee_mean
@@ -200,10 +200,11 @@ def test_aligned_columns_say_what_was_done(molecules) -> None:
 
 
 FORMULAS = st.lists(
-    st.sampled_from(["Cu", "Cu4", "CuO", "Cu2O2", "Al", "AlO", "Al2O3", "CuAl"]), min_size=1, max_size=12
+    st.sampled_from(["Cu", "Cu4", "CuO", "Cu2O2", "Al", "OAl", "Al2O3", "CuAl"]), min_size=1, max_size=12
 )
 
 
+@settings(deadline=None, max_examples=100)
 @given(FORMULAS, st.sampled_from(SCHEMES), st.integers(0, 2**32 - 1))
 def test_order_of_structures_does_not_matter(formulas, scheme, seed) -> None:
     rng = np.random.default_rng(seed)
@@ -218,6 +219,7 @@ def test_order_of_structures_does_not_matter(formulas, scheme, seed) -> None:
         assert one.values[order] == pytest.approx(two.values, abs=1e-10, nan_ok=True)
 
 
+@settings(deadline=None, max_examples=100)
 @given(FORMULAS, st.sampled_from(["per-element", "mean-shift", "composition", "elemental"]), st.integers(0, 2**32 - 1))
 def test_shifts_of_elements_change_nothing(formulas, scheme, seed) -> None:
     rng = np.random.default_rng(seed)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mira_cli.compare.spread import force_spread
 from mira_cli.compare.statistics import statistics
-from mira_cli.compare.theory import committees, relation
+from mira_cli.compare.theory import cautions, committees, relation
 from mira_cli.results.table import GPA
 from tests.unit.compare_tables import answers, blocks, chain, theory
 
@@ -150,8 +150,13 @@ def test_groups_of_one_theory() -> None:
     assert relation([theory("a", "PBE", **plain), theory("b", "PBE")]) == "unknown"
     assert relation([theory("a", "PBE"), theory("b", None), theory("c", "r2SCAN")]) == "different"
     assert [c.members for c in committees([])] == [()]
+    own = [theory("emt", "empirical"), theory("lj", "empirical"), theory("a", "PBE")]
+    assert [(c.name, c.theory) for c in committees(own)] == [("all", "different")]
+    assert relation(own[:2]) == "different"
+    assert cautions(*own[:2]) == ["empirical potentials share no level of theory"]
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32 - 1))
 def test_order_of_structures_atoms_and_models_does_not_matter(seed) -> None:
     rng = np.random.default_rng(seed)
@@ -177,7 +182,7 @@ def test_order_of_structures_atoms_and_models_does_not_matter(seed) -> None:
         for name, value in wanted.items():
             if name == "worst_atom" and value is not None:
                 assert within[ids.index(row["structure_id"])][row[name]] == value
-            elif not name.startswith("energy_alignment") and name != "rank":
+            elif name != "rank":
                 assert row[name] == (pytest.approx(value, abs=1e-9) if isinstance(value, float) else value), name
     found = [row["force_spread_max_ev_per_ang"] for row in after if row["rank"]]
     assert found == sorted(found, reverse=True)

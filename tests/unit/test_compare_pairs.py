@@ -8,7 +8,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.collections import s22
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
@@ -188,6 +188,7 @@ def test_facts_come_from_the_table_where_nothing_more_is_known() -> None:
     assert (found[1].level_of_theory, found[1].conservative, found[1].dispersion) == (None, None, None)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32 - 1))
 def test_rank_correlation_is_scipys_within_compositions(seed) -> None:
     rng = np.random.default_rng(seed)
@@ -230,6 +231,7 @@ def random_case(seed):
     return rng, structures, energies, forces
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32 - 1))
 def test_sums_are_those_of_all_atoms_at_once(seed) -> None:
     _, structures, energies, forces = random_case(seed)
@@ -262,6 +264,7 @@ def _same(one, two) -> None:
         assert two[name] == (pytest.approx(value, rel=1e-9, abs=1e-12) if isinstance(value, float) else value), name
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32 - 1))
 def test_order_of_structures_atoms_and_models_does_not_matter(seed) -> None:
     rng, structures, energies, forces = random_case(seed)

@@ -24,7 +24,7 @@ def none(models, structures):
 def test_energies_by_hand() -> None:
     structures = chain(a="Cu2", b="Cu2", c="Cu4")
     facts = [theory("m", "PBE", dispersion="none", dtype="float64", conservative=False)]
-    (row,) = reference(
+    row, copper = reference(
         structures, {"m": [10.0, 12.0, 24.0]}, none("m", structures), reference=[0.0, 0.0, 0.0], facts=facts
     )
     assert row["subset"] == "all"
@@ -44,6 +44,8 @@ def test_energies_by_hand() -> None:
         "float64",
         False,
     )
+    assert copper["energy_element_shift_ev"] == pytest.approx(17 / 3)
+    assert copper["force_mae_ev_per_ang"] is None
     assert row["notes"] == "the reference's level of theory is not known here; forces are not a gradient"
 
 
@@ -90,7 +92,7 @@ def test_stress_and_pressure() -> None:
 
 def test_parts_add_up_to_the_whole() -> None:
     rng = np.random.default_rng(5)
-    structures = chain(**{f"s{i}": f for i, f in enumerate(["CuO", "Cu2O3", "Al4", "AlO"])})
+    structures = chain(**{f"s{i}": f for i, f in enumerate(["CuO", "Cu2O3", "Al4", "OAl"])})
     true = [rng.normal(0, 2, (len(s), 3)) for s in structures.values()]
     forces = {"m": [f + rng.normal(0, 0.1, f.shape) for f in true]}
     rows = reference(structures, {"m": [0.0] * 4}, forces, true)
@@ -151,7 +153,7 @@ def test_a_structure_with_two_references_counts_twice() -> None:
 
 def test_composition_scheme_takes_the_reference_ground_state() -> None:
     structures = chain(a="Cu", b="Cu", c="Cu")
-    (row,) = reference(
+    row, _ = reference(
         structures,
         {"m": [-9.0, -9.3, -8.0]},
         none("m", structures),
@@ -194,3 +196,13 @@ def test_intervals_of_few_or_equal_structures() -> None:
     assert (low[0], high[0]) == (2, 2)
     assert np.isnan([low[1], high[1]]).all()
     assert [len(end) for end in intervals(np.zeros((0, 3)), np.zeros((0, 3)))] == [3, 3]
+
+
+def test_shifts_of_elements_are_found_again() -> None:
+    structures = chain(a="CuO", b="Cu2O", c="Cu3O2", d="AlN", e="Al2N2")
+    shifts = {"Cu": 3.0, "O": -5.0, "Al": 1.0, "N": 1.0}
+    energies = [sum(shifts[s] for s in atoms.symbols) for atoms in structures.values()]
+    rows = reference(structures, {"m": energies}, none("m", structures), reference=[0.0] * 5)
+    found = {row["subset_value"]: row["energy_element_shift_ev"] for row in rows if row["subset"] == "element"}
+    assert found == {"Cu": pytest.approx(3), "O": pytest.approx(-5)}  # Al and N always come together
+    assert rows[0]["energy_alignment_rank"] == 3

@@ -13,10 +13,10 @@ from ase.io import write
 from mira_cli.catalogue.lookup import built_in
 from mira_cli.compare.from_run import answers_of_run, blocks_of_run
 from mira_cli.compare.statistics import statistics
+from mira_cli.errors import UsageError
 from mira_cli.files import write_json
 from mira_cli.results.collect import collect, load_results
 from mira_cli.run.directory import open_run
-from mira_cli.structures import packs
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
 
@@ -39,17 +39,18 @@ def frames():
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    """A collected run of two models over several packs; one failed on the molecule; one file is empty."""
-    monkeypatch.setattr(packs, "PACK_ATOMS", 8)
+def run(tmp_path):
+    """A collected run of two models over two packs; one model failed on the molecule; one file is empty."""
     folder = tmp_path / "in"
     folder.mkdir()
-    (folder / "a empty.cif").touch()
-    write(folder / "b ü.extxyz", frames())
     run = open_run(tmp_path / "run")
+    write(folder / "c.extxyz", frames()[3:])
+    load_structures(run.structures, find_sources([str(folder)]).sources)
+    (folder / "a empty.cif").touch()
+    write(folder / "b ü.extxyz", frames()[:3])
     index = load_structures(run.structures, find_sources([str(folder)]).sources)
     hashes = index.column("hash")
-    for slug in OFFSET:
+    for slug, offset in OFFSET.items():
         job = run.records(slug, "key") / "job"
         job.mkdir(parents=True)
         forces, lines, start = [], ['{"kind": "attempt"}'], 0
@@ -59,7 +60,7 @@ def run(tmp_path, monkeypatch):
             n = len(atoms)
             record = {"kind": "record", "structure": digest, "status": "ok" if ok else "oom", "error": None}
             record |= {"stress_ev_per_ang3": None, "n_atoms": n, "wall_s": 0.1, "batch_size": 1}
-            record |= {"energy_ev": atoms.get_potential_energy() + n * OFFSET[slug] if ok else None}
+            record |= {"energy_ev": atoms.get_potential_energy() + n * offset if ok else None}
             record |= {"forces_row": start if ok else None}
             lines.append(json.dumps(record))
             if ok:
@@ -111,5 +112,14 @@ def test_statistics_of_a_run(run) -> None:
 
     rows = {row["structure_id"]: row for row in result.disagreement.to_pylist() if row["committee"] == "all"}
     assert set(rows) == set(index.column("id"))
-    assert rows["b ü.extxyz#4"]["n_members"] == 1
+    assert rows["c.extxyz#1"]["n_members"] == 1
     assert rows["a empty.cif"]["rank"] is None
+
+
+def test_a_table_of_other_structures_is_refused(run) -> None:
+    index, models = load_results(run)
+    table = pq.ParquetFile(run.root / "comparison.parquet").read()
+    with pytest.raises(UsageError, match="older than the run's plan"):
+        answers_of_run(table.slice(2), index, models)
+    with pytest.raises(UsageError, match="older than the run's plan"):
+        answers_of_run(table, index, models[::-1])

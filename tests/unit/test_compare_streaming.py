@@ -4,7 +4,7 @@ import weakref
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mira_cli.compare import blocks as blocks_module
@@ -113,6 +113,7 @@ def test_an_answer_that_is_not_ok_has_no_energy() -> None:
     assert not found.ok.any()
 
 
+@settings(deadline=None, max_examples=100)
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=60), st.sampled_from([0.0, 5.0, 50.0, 100.0]))
 def test_percentiles_are_numpys(values, q) -> None:
     tally = CosineTally(3)

@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mira_cli.catalogue.lookup import built_in, find_models
-from mira_cli.config import build_config
-from mira_cli.engine.argv import build_argv
+from mira_cli.config import RunConfig, build_config
+from mira_cli.engine.argv import build_argv, limits
 from mira_cli.engine.profile import find_profile
 from mira_cli.errors import UsageError
 from mira_cli.planning.chunks import cut_chunks, missing_rows
 from mira_cli.planning.resolve import resolve_models
+from mira_cli.planning.snakemake_entry import scaled
+from mira_cli.resources import Resources, completed, layered
 from mira_cli.run.directory import RunDirectory
 
 VERSIONS = {"host": {"ase": "3.29.0"}, "fairchem-sevennet": {"sevenn": "0.13.0"}, "matgl": {"chgnet": "0.4.2"}}
@@ -75,19 +77,54 @@ def test_settings_that_do_not_fit_are_refused(names, settings, message) -> None:
 def test_argv_is_a_list_that_survives_odd_paths(tmp_path) -> None:
     run = RunDirectory(tmp_path / "a b'c")
     profile = find_profile("local")
-    argv = build_argv(run, profile, assets=tmp_path / "x y", runtime="apptainer", gpus=2)
+    argv = build_argv(run, profile.folder, assets=tmp_path / "x y", runtime="apptainer", limits={"gpu": 2})
     assert argv[argv.index("--directory") + 1] == str(tmp_path / "a b'c")
     assert argv[argv.index("--resources") + 1] == "gpu=2"
     (apptainer,) = [a for a in argv if a.startswith("--apptainer-args=")]
     assert "--nv" in apptainer
     assert f"""'type=bind,"source={tmp_path}/x y/workflow","destination=/mira/workflow",ro'""" in apptainer
-    assert "--software-deployment-method" not in build_argv(run, profile, assets=tmp_path, runtime="venv")
+    assert "--software-deployment-method" not in build_argv(run, profile.folder, assets=tmp_path, runtime="venv")
 
 
-def test_profile_that_counts_gpus_is_not_overruled(tmp_path) -> None:
-    profile = dataclasses.replace(find_profile("local"), settings={"resources": {"gpu": 8}})
-    argv = build_argv(RunDirectory(tmp_path), profile, assets=tmp_path, runtime="venv", gpus=2)
-    assert "--resources" not in argv
+def test_limits_are_laid_over_those_of_the_profile() -> None:
+    profile = find_profile("local")
+    counts_gpus = dataclasses.replace(profile, settings={"resources": {"gpu": 8}})
+    lists_disk = dataclasses.replace(profile, settings={"resources": ["disk=5"]})
+    asks = {"a-1": ("a_1", Resources(max_jobs=3)), "b": ("b", Resources())}
+    assert limits(config(), {}, profile, 0) == {}
+    assert limits(config(), {}, profile, 2) == {"gpu": 2}
+    assert limits(config(), {}, counts_gpus, 2) == {}
+    assert limits(config(max_jobs=4), asks, counts_gpus, 2) == {"gpu": 8, "slot": 4, "slot_a_1": 3}
+    assert limits(config(), asks, lists_disk, 2) == {"disk": "5", "gpu": 2, "slot_a_1": 3}
+
+
+def config(**settings) -> RunConfig:
+    return RunConfig(structures=["s"], models=["m"], **settings)
+
+
+def test_later_words_about_resources_win() -> None:
+    site = {"all": Resources(mem_mb=1000, partition="p"), "gpu": Resources(partition="g", gres="gpu:1")}
+    call = {"all": Resources(threads=2), "m": Resources(mem_mb="4G", runtime_min="1h30m"), "n": Resources(gpu=0)}
+    on_gpu = layered([site, call], "m", gpu=True)
+    assert on_gpu == Resources(gpu=1, threads=2, mem_mb=4000, runtime_min=90, partition="g", gres="gpu:1")
+    assert layered([site, call], "n", gpu=True) == Resources(gpu=0, threads=2, mem_mb=1000, partition="p")
+    assert layered([site, call], "m", gpu=True, there=False).partition == "p"
+    assert layered([{"m": Resources(gpu=1)}], "m", gpu=False).gpu == 1
+
+
+def test_what_nobody_said_is_no_more_than_the_partition_gives() -> None:
+    assert completed(Resources(), 60, 4000) == Resources(mem_mb=4000, runtime_min=60, chunk_atoms=20_000)
+    assert completed(Resources(runtime_min=600), 60, None) == Resources(
+        mem_mb=8000, runtime_min=600, chunk_atoms=20_000
+    )
+
+
+@pytest.mark.parametrize(("attempt", "mb"), [(1, 800), (2, 1600), (3, 2000)])
+def test_a_retry_asks_for_more_but_not_for_what_there_is_not(attempt, mb) -> None:
+    model = {"mem_mb": 800, "max_mem_mb": 2000, "runtime_min": 60, "max_runtime_min": None}
+    assert scaled(model, "mem_mb", attempt) == mb
+    assert scaled(model, "runtime_min", attempt) == 60 * attempt
+    assert scaled({**model, "mem_mb": 9000}, "mem_mb", attempt) == 9000
 
 
 def test_unknown_profile_is_refused_with_the_nearest() -> None:

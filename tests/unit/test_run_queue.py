@@ -61,6 +61,7 @@ def test_driver_that_waits_is_a_queued_run(cluster) -> None:
     state = read_state(site.run.root)
     assert state.state == "queued"
     assert state.driver.slurm_job_id == "7"
+    assert waiting(state) == ["the driver waits: Priority"]
 
 
 def test_driver_that_left_the_queue_is_dead(cluster) -> None:

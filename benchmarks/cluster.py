@@ -1,0 +1,84 @@
+"""What SLURM and Snakemake add to the work: wall time against the ideal, and how late the end of a job is noticed.
+
+    python benchmarks/cluster.py --profile slurm --slots 16 [--models 8] [--chunks 4] [--seconds 20]
+
+The models only sleep, so that jobs cost a cluster nothing but their places. `--slots`: jobs that it can run at once.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from ase.build import bulk
+from ase.io import write
+
+
+def main() -> None:
+    asked = arguments()
+    with tempfile.TemporaryDirectory(dir=asked.folder) as scratch:
+        folder = Path(scratch)
+        run = folder / "run"
+        began = time.time()
+        done = subprocess.run(call(folder, run, asked), check=False, capture_output=True, text=True)
+        wall_s = time.time() - began
+        if done.returncode != 0:
+            sys.exit(done.stderr)
+        report(run, asked, began, wall_s)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--profile", default="slurm")
+    parser.add_argument("--slots", type=int, required=True)
+    parser.add_argument("--models", type=int, default=8)
+    parser.add_argument("--chunks", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--folder", type=Path, default=Path.cwd(), help="a folder that the compute nodes see")
+    return parser.parse_args()
+
+
+def call(folder: Path, run: Path, asked: argparse.Namespace) -> list[str]:
+    frames = [bulk("Cu", cubic=True) for _ in range(asked.chunks)]
+    for seed, atoms in enumerate(frames):
+        atoms.rattle(0.05, seed=seed)
+    write(folder / "frames.extxyz", frames)
+    options = {"mode": "sleep", "seconds": asked.seconds}
+    row = {"title": "sleeps", "family": "ase_builtin", "checkpoint": {"bundled": "faulty"}}
+    # one row a model: options that differ make them different models
+    models = {f"m{n}": row | {"options": {**options, "seconds": asked.seconds + n * 1e-6}} for n in range(asked.models)}
+    (folder / "models.yaml").write_text(json.dumps({"models": models}))
+    return [
+        sys.executable, "-m", "mira_cli", "run", str(folder / "frames.extxyz"), "-m", ",".join(models),
+        "--models-file", str(folder / "models.yaml"), "-o", str(run), "--profile", asked.profile,
+        "--set", "chunk_atoms=4",
+    ]  # fmt: skip
+
+
+def report(run: Path, asked: argparse.Namespace, began: float, wall_s: float) -> None:
+    events = [json.loads(line) for line in (run / "work" / "events.jsonl").read_text().splitlines()]
+    jobs = {e["jobid"]: e for e in events if e["event"] == "job_info" and "job" in (e.get("wildcards") or {})}
+    noticed = {e["job_id"]: e["t"] for e in events if e["event"] == "job_finished"}
+    late = []
+    for number, event in jobs.items():
+        slug = event["rule_name"].removeprefix("evaluate_")
+        done = run / "work" / "done" / slug / f"{event['wildcards']['job']}.json"
+        late.append(noticed[number] - done.stat().st_mtime)
+    first = min(e["t"] for e in events if e["event"] == "job_started") - began
+    n_jobs = asked.models * asked.chunks
+    ideal_s = math.ceil(n_jobs / asked.slots) * asked.seconds
+    print(f"{n_jobs} jobs of {asked.seconds:.0f} s on {asked.slots} slots, profile {asked.profile}")
+    print(f"wall time            {wall_s:7.1f} s   ideal {ideal_s:.1f} s   ratio {wall_s / ideal_s:.2f}")
+    print(f"first submission     {first:7.1f} s after the start")
+    print(f"end of job to notice {statistics.mean(late):7.1f} s on average, {max(late):.1f} s at most")
+    files = sum(1 for path in run.rglob("*") if path.is_file())
+    print(f"files in the run     {files:7d}     {files / n_jobs:.1f} a job")
+
+
+if __name__ == "__main__":
+    main()
