@@ -17,9 +17,9 @@ from mira_cli.errors import ExitCode, Interrupted, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mira_cli.run.job_logs import Log
-    from mira_cli.run.reader import RunReader
-    from mira_cli.run.state import RunState
+    from mira_cli.watching.job_logs import Log
+    from mira_cli.watching.reader import RunReader
+    from mira_cli.watching.state import RunState
 
 EVERY_S = 0.5
 STATE_EVERY_S = 2.0
@@ -39,10 +39,10 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Last lines of each log; 0: all.")] = 40,
 ) -> None:
     """Show logs: of the jobs that failed last, else of those that run, else what Snakemake said."""
-    from mira_cli.run import job_logs
-    from mira_cli.run.choose import choose_run
-    from mira_cli.run.queue_view import QueueView
-    from mira_cli.run.reader import RunReader
+    from mira_cli.watching import job_logs
+    from mira_cli.watching.choose import choose_run
+    from mira_cli.watching.queue_view import QueueView
+    from mira_cli.watching.reader import RunReader
 
     if sum([job is not None, failed, snakemake, driver]) > 1:
         raise UsageError("`--job`, `--failed`, `--snakemake` and `--driver` exclude one another")

@@ -12,7 +12,7 @@ import typer
 from mira_cli import console
 
 if TYPE_CHECKING:
-    from mira_cli.run.queue_view import QueueView
+    from mira_cli.watching.queue_view import QueueView
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class KnownRun:
 
 def runs(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List runs: those in ./runs and all that were started on this account, the last changed first."""
-    from mira_cli.run.choose import RUNS
-    from mira_cli.run.queue_view import QueueView
     from mira_cli.run.registry import known_runs, runs_below
+    from mira_cli.watching.choose import RUNS
+    from mira_cli.watching.queue_view import QueueView
 
     queue = QueueView(every_s=3600)  # one question for all
     roots = dict.fromkeys(root.absolute() for root in [*runs_below(Path.cwd() / RUNS), *known_runs()])
@@ -50,7 +50,7 @@ def runs(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
 
 def _look(root: Path, queue: QueueView) -> KnownRun:
     from mira_cli.errors import UsageError
-    from mira_cli.run.state import read_state
+    from mira_cli.watching.state import read_state
 
     try:
         state = read_state(root, queue)
@@ -66,7 +66,7 @@ def _print(found: list[KnownRun]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from mira_cli.run.words import clock
+    from mira_cli.watching.words import clock
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("run", overflow="fold")

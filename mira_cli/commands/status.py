@@ -12,15 +12,15 @@ import typer
 
 from mira_cli import console
 from mira_cli.errors import ExitCode, Interrupted
-from mira_cli.run import words
-from mira_cli.run.state import as_json as state_as_json
+from mira_cli.watching import words
+from mira_cli.watching.state import as_json as state_as_json
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-    from mira_cli.run.reader import RunReader
-    from mira_cli.run.state import RunState
+    from mira_cli.watching.reader import RunReader
+    from mira_cli.watching.state import RunState
 
 EVERY_S = 2.0
 PLAIN_EVERY_S = 30.0  # lines that only tell of more structures
@@ -38,9 +38,9 @@ def status(
 
     With --watch it ends when the run ends, with the exit code of the run.
     """
-    from mira_cli.run.choose import choose_run
-    from mira_cli.run.queue_view import QueueView
-    from mira_cli.run.reader import RunReader
+    from mira_cli.watching.choose import choose_run
+    from mira_cli.watching.queue_view import QueueView
+    from mira_cli.watching.reader import RunReader
 
     reader = RunReader(choose_run(run).root, QueueView())
     if watch:

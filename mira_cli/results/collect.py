@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -9,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 from mira_cli.catalogue.rows import Model
 from mira_cli.errors import UsageError
 from mira_cli.files import read_json, replacing, write_json
-from mira_cli.results.frames import write_frames
+from mira_cli.results.frames import make_frames, write_frames
 from mira_cli.results.provenance import provenance
-from mira_cli.results.table import comparison_table, energies_table
-from mira_cli.run.records import Record, best_records
+from mira_cli.results.table import comparison_rows, comparison_schema, energies_rows
+from mira_cli.run.answers import Answers, read_answers
 from mira_cli.structures.packs import StructureIndex, open_index
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mira_cli.run.directory import RunDirectory
 
+
+BLOCK_STRUCTURES, BLOCK_ATOMS = 5_000, 200_000
 
 # a worker that starts says why it ends
 DIED = "job died without a message (killed, out of memory, or its image did not start: see logs/snakemake.log)"
@@ -36,25 +40,56 @@ class ModelResults:
     package: str
     dtype: str
     row: Model
-    records: dict[str, Record]
+    records: Answers
     without_record: tuple[str, str]  # status and reason for structures without a record
 
 
 def collect(run: RunDirectory) -> None:
-    """Write all results of a run from its records."""
-    import pyarrow as pa
-    import pyarrow.csv
+    """Write all results of a run from its records, some structures in memory at a time."""
+    index, models = load_results(run)
+    _write_tables(run.root, index, models)
+    write_json(run.root / "provenance.json", provenance(run, index, models))
+    write_json(run.collected, {"collected": datetime.now(UTC).isoformat(), "rows": len(index) * len(models)})
+
+
+def _write_tables(root: Path, index: StructureIndex, models: list[ModelResults]) -> None:
+    import pyarrow.csv as pc
     import pyarrow.parquet as pq
 
-    index, models = load_results(run)
-    table = comparison_table(index, models)
-    with replacing(run.root / "comparison.parquet", "wb") as stream:
-        pq.write_table(table, stream, compression="zstd")
-    _write_csv(table, run.root / "comparison.csv", pa.csv)
-    _write_csv(energies_table(index, models), run.root / "energies.csv", pa.csv)
-    write_frames(index, models, run.root / "results.extxyz")
-    write_json(run.root / "provenance.json", provenance(run, index, models))
-    write_json(run.collected, {"collected": datetime.now(UTC).isoformat(), "rows": table.num_rows})
+    options = pc.WriteOptions(quoting_style="needed")
+    references = index.table["reference_energy_ev"].null_count < len(index)
+    wide = energies_rows(index.table[:0], models, [[] for _ in models], references=references).schema
+    with ExitStack() as files:
+
+        def new(name: str, mode: str = "wb") -> Any:
+            return files.enter_context(replacing(root / name, mode))
+
+        # the files get their names in the reverse order, when all are complete
+        frames = new("results.extxyz", "w")
+        energies = files.enter_context(pc.CSVWriter(new("energies.csv"), wide, write_options=options))
+        table = files.enter_context(pc.CSVWriter(new("comparison.csv"), comparison_schema(), write_options=options))
+        columns = files.enter_context(
+            pq.ParquetWriter(new("comparison.parquet"), comparison_schema(), compression="zstd")
+        )
+        for begin, end in _blocks(index.n_atoms):
+            structures = index.table[begin:end]
+            found = [model.records.read(index.hashes[begin:end]) for model in models]
+            rows = comparison_rows(structures, models, found)
+            columns.write_table(rows)
+            table.write_table(rows)
+            energies.write_table(energies_rows(structures, models, found, references=references))
+            write_frames(frames, make_frames(structures, index, models, found))
+
+
+def _blocks(n_atoms: Any) -> Iterator[tuple[int, int]]:
+    """Rows of structures that are few enough, and have few enough atoms, to be in memory at once."""
+    begin = atoms = 0
+    for i, n in enumerate(n_atoms.tolist()):
+        if i > begin and (i - begin >= BLOCK_STRUCTURES or atoms + n > BLOCK_ATOMS):
+            yield begin, i
+            begin, atoms = i, 0
+        atoms += n
+    yield begin, len(n_atoms)
 
 
 def load_results(run: RunDirectory) -> tuple[StructureIndex, list[ModelResults]]:
@@ -76,7 +111,7 @@ def load_results(run: RunDirectory) -> tuple[StructureIndex, list[ModelResults]]
     models = [
         ModelResults(
             **{**model, "row": Model.model_validate(model["row"])},
-            records=best_records(run.records(model["slug"], model["key"])),
+            records=read_answers(run.records(model["slug"], model["key"])),
             without_record=_why_missing(run, model["slug"]),
         )
         for model in wanted["models"]
@@ -100,8 +135,3 @@ def last_words(log: Path) -> str:
     """Last line of a log that says something, shortened."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     return lines[-1][:200] if lines else ""
-
-
-def _write_csv(table: Any, path: Path, csv: Any) -> None:
-    with replacing(path, "wb") as stream:
-        csv.write_csv(table, stream, csv.WriteOptions(quoting_style="needed"))

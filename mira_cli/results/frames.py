@@ -6,48 +6,52 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.files import replacing
+from mira_cli.run.records import OK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import TextIO
 
+    import pyarrow as pa
     from ase import Atoms
 
     from mira_cli.results.collect import ModelResults
+    from mira_cli.results.table import Found
+    from mira_cli.run.answers import Record
     from mira_cli.structures.packs import StructureIndex
 
 
-def write_frames(index: StructureIndex, models: list[ModelResults], path: Path) -> None:
-    """Write `info["structure_id"]`, `info["energy_<slug>"]`, `arrays["forces_<slug>"]`, `info["stress_<slug>"]`.
+def write_frames(stream: TextIO, frames: Iterable[Atoms]) -> None:
+    """Append frames to an extended xyz file. Units are eV and Å.
 
-    What the input itself gave is under `reference_energy`, `reference_forces`, `reference_stress`. The keys that ASE
-    takes for a calculator's (`energy`, `forces`, `stress`) are left alone. Invalid structures have no frame.
-    Units are eV and Å.
+    The keys that ASE takes for a calculator's (`energy`, `forces`, `stress`) are left alone.
     """
     from ase.io.extxyz import write_extxyz
 
-    with replacing(path) as stream:
-        for atoms in frames(index, models):
-            write_extxyz(stream, [atoms], write_results=False)
+    for atoms in frames:
+        write_extxyz(stream, [atoms], write_results=False)
 
 
-def frames(index: StructureIndex, models: list[ModelResults]) -> Iterator[Atoms]:
-    """The frames of `results.extxyz`, one pack in memory at a time."""
-    columns = ["id", "hash", "invalid", "pack", "row", "reference_energy_ev", "reference_stress_ev_per_ang3"]
-    current, geometry = -1, _Geometry({})
-    for row in index.table.select(columns).to_pylist():
-        if row["invalid"]:
-            continue
-        if row["pack"] != current:
-            current = row["pack"]
-            with np.load(index.pack_path(current), allow_pickle=False) as arrays:
-                geometry = _Geometry(dict(arrays))
-        atoms = geometry.atoms(row["row"])
-        atoms.info["structure_id"] = row["id"]
-        _add_reference(atoms, row)
-        for model in models:
-            _add_answer(atoms, model, row["hash"])
+def make_frames(
+    structures: pa.Table, index: StructureIndex, models: list[ModelResults], found: Sequence[Found]
+) -> Iterator[Atoms]:
+    """Frames of some rows of the index; invalid structures have none.
+
+    `info["structure_id"]`, `info["energy_<slug>"]`, `arrays["forces_<slug>"]`, `info["stress_<slug>"]` hold what the
+    models said, `reference_energy`, `reference_forces`, `reference_stress` what the input itself gave.
+    """
+    columns = ["id", "invalid", "pack", "row", "reference_energy_ev", "reference_stress_ev_per_ang3"]
+    rows = structures.select(columns).to_pylist()
+    geometry: dict[int, Atoms] = {}
+    for pack in sorted({row["pack"] for row in rows if not row["invalid"]}):  # files of a folder may alternate
+        with np.load(index.pack_path(pack), allow_pickle=False) as arrays:
+            of_pack = _Geometry(dict(arrays))
+        geometry |= {i: of_pack.atoms(r["row"]) for i, r in enumerate(rows) if r["pack"] == pack and not r["invalid"]}
+    for i, atoms in sorted(geometry.items()):
+        atoms.info["structure_id"] = rows[i]["id"]
+        _add_reference(atoms, rows[i])
+        for model, records in zip(models, found, strict=True):
+            _add_answer(atoms, model.slug, records[i])
         yield atoms
 
 
@@ -58,14 +62,13 @@ def _add_reference(atoms: Atoms, row: dict[str, Any]) -> None:
         atoms.info["reference_stress"] = np.array(row["reference_stress_ev_per_ang3"])
 
 
-def _add_answer(atoms: Atoms, model: ModelResults, digest: str) -> None:
-    record = model.records.get(digest)
-    if record is None or record.status != "ok" or (forces := record.forces()) is None:
+def _add_answer(atoms: Atoms, slug: str, record: Record | None) -> None:
+    if record is None or record.status != OK or (forces := record.forces()) is None:
         return
-    atoms.info[f"energy_{model.slug}"] = record.energy_ev
-    atoms.arrays[f"forces_{model.slug}"] = forces
+    atoms.info[f"energy_{slug}"] = record.energy_ev
+    atoms.arrays[f"forces_{slug}"] = forces
     if record.stress_ev_per_ang3 is not None:
-        atoms.info[f"stress_{model.slug}"] = np.array(record.stress_ev_per_ang3)
+        atoms.info[f"stress_{slug}"] = np.array(record.stress_ev_per_ang3)
 
 
 class _Geometry:
@@ -73,7 +76,7 @@ class _Geometry:
 
     def __init__(self, arrays: dict[str, Any]) -> None:
         self.arrays = arrays
-        self.starts = np.concatenate([[0], np.cumsum(arrays["natoms"])]) if arrays else np.zeros(1, int)
+        self.starts = np.concatenate([[0], np.cumsum(arrays["natoms"])])
 
     def atoms(self, row: int) -> Atoms:
         """Structure of one row, with its charge, spin and reference forces where the input gave them."""

@@ -28,7 +28,7 @@ def provenance(run: RunDirectory, index: StructureIndex, models: list[ModelResul
         "packages": {name: version(name) for name in ("snakemake", "ase", "numpy", "pyarrow")},
         "call": read_json(run.work / "call.json"),
         "config": yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.is_file() else None,
-        "structures": {"rows": len(index), "distinct": len(set(index.hashes[index.hashes != b""].tolist()))},
+        "structures": {"rows": len(index), "distinct": len(index.distinct)},
         "models": [_model(run, model) for model in models],
     }
 
@@ -51,10 +51,8 @@ def _model(run: RunDirectory, model: ModelResults) -> dict[str, Any]:
 
 def _attempts(model: ModelResults) -> list[dict[str, Any]]:
     """Each start of a worker whose records are used, once."""
-    attempts = {id(record.attempt): record.attempt for record in model.records.values() if record.attempt}
-    return sorted(
-        ({k: v for k, v in a.items() if k != "kind"} for a in attempts.values()), key=lambda a: str(a.get("started"))
-    )
+    attempts = ({k: v for k, v in a.items() if k != "kind"} for a in model.records.attempts())
+    return sorted(attempts, key=lambda a: str(a.get("started")))
 
 
 def _jobs(run: RunDirectory, model: ModelResults) -> list[dict[str, Any]]:

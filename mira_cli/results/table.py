@@ -6,62 +6,68 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.run.records import OK
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from mira_cli.results.collect import ModelResults
-    from mira_cli.run.records import Record
-    from mira_cli.structures.packs import StructureIndex
+    from mira_cli.run.answers import Record
+
+    Array = np.ndarray[Any, Any]
+    Found = Sequence[Record | None]  # of one model, for each structure
 
 GPA = 160.21766208  # GPa in 1 eV/Å³ (CODATA 2014, as in ase.units)
 VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")
 INVALID = "invalid_input"
 
 
-def comparison_table(index: StructureIndex, models: list[ModelResults]) -> pa.Table:
+def comparison_rows(structures: pa.Table, models: list[ModelResults], found: Sequence[Found]) -> pa.Table:
     """Long form: structures in input order, for each the models in the order they were asked for.
 
     Energies in eV, lengths in Å; stress has ASE's sign (tension positive) and is empty unless the structure is periodic
     in three directions; pressure is −trace/3. `fmax` is the largest norm of a force, `net_force` the norm of their sum.
+
+    Parameters
+    ----------
+    structures
+        Rows of the index.
+    found
+        For each model what it found for each structure.
     """
     import pyarrow as pa
 
-    schema = _schema()
-    columns: dict[str, list[Any]] = {name: [] for name in schema.names}
-    structures = index.table.select(["id", "hash", "invalid", "formula", "n_atoms"]).to_pylist()
-    for structure in structures:
-        for model in models:
-            row = _row(structure, model, model.records.get(structure["hash"]))
-            for name, column in columns.items():
-                column.append(row.get(name))
-    return pa.table(columns, schema=schema)
+    tables = [_of_model(structures, model, records) for model, records in zip(models, found, strict=True)]
+    order = np.arange(len(models) * len(structures)).reshape(len(models), -1).T.ravel()
+    return pa.concat_tables([comparison_schema().empty_table(), *tables]).take(pa.array(order, pa.int64()))
 
 
-def energies_table(index: StructureIndex, models: list[ModelResults]) -> pa.Table:
+def energies_rows(
+    structures: pa.Table, models: list[ModelResults], found: Sequence[Found], *, references: bool
+) -> pa.Table:
     """Wide form for people: one row a structure, one column a model; empty where there is no energy."""
     import pyarrow as pa
 
-    table: dict[str, Any] = {
-        "structure_id": index.table["id"],
-        "formula": index.table["formula"],
-        "n_atoms": index.table["n_atoms"],
-    }
-    if index.table["reference_energy_ev"].null_count < len(index):
-        table["reference_energy_ev"] = index.table["reference_energy_ev"]
-    for model in models:
-        found = [model.records.get(digest) for digest in index.column("hash")]
-        table[f"energy_ev_{model.slug}"] = pa.array(
-            [r.energy_ev if r and r.status == "ok" else None for r in found], pa.float64()
-        )
+    names = {"structure_id": "id", "formula": "formula", "n_atoms": "n_atoms"}
+    if references:
+        names["reference_energy_ev"] = "reference_energy_ev"
+    table: dict[str, Any] = {ours: structures[theirs] for ours, theirs in names.items()}
+    for model, records in zip(models, found, strict=True):
+        energies = [r.energy_ev if r and r.status == OK else None for r in records]
+        table[f"energy_ev_{model.slug}"] = pa.array(energies, pa.float64())
     return pa.table(table)
 
 
-def _row(structure: dict[str, Any], model: ModelResults, record: Record | None) -> dict[str, Any]:
-    row = {
-        "structure_id": structure["id"],
+def _of_model(structures: pa.Table, model: ModelResults, found: Found) -> pa.Table:
+    import pyarrow as pa
+
+    invalid = structures["invalid"].to_pylist()
+    records = [None if why else record for why, record in zip(invalid, found, strict=True)]
+    status, reason = model.without_record
+    constants = {
         "model": model.name,
-        "formula": structure["formula"],
-        "n_atoms": structure["n_atoms"],
         "family": model.row.family,
         "level_of_theory": model.row.level_of_theory,
         "energy_correction": model.row.energy_correction,
@@ -69,46 +75,92 @@ def _row(structure: dict[str, Any], model: ModelResults, record: Record | None) 
         "package": model.package,
         "dtype": model.dtype,
         "image": model.image,
-        "structure_hash": structure["hash"],
     }
-    if structure["invalid"]:
-        return {**row, "status": INVALID, "error": structure["invalid"]}
-    if record is None:
-        status, reason = model.without_record
-        return {**row, "status": status, "error": reason}
-    return {**row, "status": record.status, "error": record.error, **_origin(record), **_numbers(record)}
+    columns: dict[str, Any] = {
+        "structure_id": structures["id"],
+        "formula": structures["formula"],
+        "n_atoms": structures["n_atoms"],
+        "structure_hash": structures["hash"],
+        "status": [INVALID if why else r.status if r else status for why, r in zip(invalid, records, strict=True)],
+        "error": [why or (r.error if r else reason) for why, r in zip(invalid, records, strict=True)],
+        "wall_s": [r.wall_s if r else None for r in records],
+        **{name: [value] * len(records) for name, value in constants.items()},
+        **_origins(records),
+        **_numbers(records),
+    }
+    return pa.table({name: columns[name] for name in comparison_schema().names}, schema=comparison_schema())
 
 
-def _origin(record: Record) -> dict[str, Any]:
-    attempt = record.attempt
+def _origins(records: Found) -> dict[str, list[Any]]:
+    """What computed the records."""
+    known: dict[int, dict[str, Any]] = {
+        id(None): dict.fromkeys(("device", "gpu", "weights_sha256", "image_recipe", "runtime"))
+    }
+    for record in records:
+        if record and id(record.attempt) not in known:
+            attempt, image = record.attempt, record.attempt.get("image") or {}
+            known[id(attempt)] = {
+                "device": attempt.get("device_name") or attempt.get("device"),
+                "gpu": attempt.get("gpu"),
+                "weights_sha256": attempt.get("checkpoint_sha256"),
+                "image_recipe": image.get("recipe") or None,
+                "runtime": image.get("runtime"),
+            }
+    origins = [known[id(record and record.attempt)] for record in records]
+    return {name: [origin[name] for origin in origins] for name in known[id(None)]}
+
+
+def _numbers(records: Found) -> dict[str, pa.Array]:
+    """Columns of numbers: empty where a record is not `ok`."""
+    import pyarrow as pa
+
+    good = [(i, r, f) for i, r in enumerate(records) if r and r.status == OK and (f := r.forces()) is not None]
+    rows = np.array([i for i, _, _ in good], dtype=int)
+    energy = np.array([r.energy_ev for _, r, _ in good], dtype=float)
+    numbers = {
+        "energy_ev": energy,
+        "energy_per_atom_ev": energy / np.array([r.n_atoms for _, r, _ in good], dtype=int),
+        **_forces([forces for _, _, forces in good]),
+    }
+    columns = {name: _spread(values, rows, len(records)) for name, values in numbers.items()}
+    stressed = [(i, r.stress_ev_per_ang3) for i, r, _ in good if r.stress_ev_per_ang3 is not None]
+    rows = np.array([i for i, _ in stressed], dtype=int)
+    stress = np.array([values for _, values in stressed], dtype=float).reshape(-1, len(VOIGT))
+    for k, ij in enumerate(VOIGT):
+        columns[f"stress_{ij}_ev_per_ang3"] = _spread(stress[:, k], rows, len(records))
+    pressure = -(stress[:, 0] + stress[:, 1] + stress[:, 2]) / 3 * GPA
+    columns["pressure_gpa"] = _spread(pressure, rows, len(records))
+    return {name: pa.array(values, mask=mask) for name, (values, mask) in columns.items()}
+
+
+def _forces(forces: list[Array]) -> dict[str, Array]:
+    """Largest and root mean square norm of each structure's forces, and the norm of their sum; eV/Å."""
+    largest, mean_square, net = (np.zeros(len(forces)) for _ in range(3))
+    norms = np.linalg.norm(np.concatenate([np.zeros((0, 3)), *forces]), axis=1)
+    begin = 0
+    for i, own in enumerate(forces):
+        of_own = norms[begin : begin + len(own)]
+        largest[i] = of_own.max()
+        mean_square[i] = (of_own**2).mean()
+        total = own.sum(axis=0)
+        net[i] = np.sqrt(total.dot(total))
+        begin += len(own)
     return {
-        "device": attempt.get("device_name") or attempt.get("device"),
-        "gpu": attempt.get("gpu"),
-        "weights_sha256": attempt.get("checkpoint_sha256"),
-        "image_recipe": (attempt.get("image") or {}).get("recipe") or None,
-        "runtime": (attempt.get("image") or {}).get("runtime"),
-        "wall_s": record.wall_s,
+        "fmax_ev_per_ang": largest,
+        "frms_ev_per_ang": np.sqrt(mean_square),
+        "net_force_ev_per_ang": net,
     }
 
 
-def _numbers(record: Record) -> dict[str, Any]:
-    if record.status != "ok" or record.energy_ev is None or (forces := record.forces()) is None:
-        return {}
-    norms = np.linalg.norm(forces, axis=1)
-    numbers: dict[str, Any] = {
-        "energy_ev": record.energy_ev,
-        "energy_per_atom_ev": record.energy_ev / record.n_atoms,
-        "fmax_ev_per_ang": float(norms.max()),
-        "frms_ev_per_ang": float(np.sqrt((norms**2).mean())),
-        "net_force_ev_per_ang": float(np.linalg.norm(forces.sum(axis=0))),
-    }
-    if record.stress_ev_per_ang3 is not None:
-        numbers |= {f"stress_{ij}_ev_per_ang3": s for ij, s in zip(VOIGT, record.stress_ev_per_ang3, strict=True)}
-        numbers["pressure_gpa"] = -sum(record.stress_ev_per_ang3[:3]) / 3 * GPA
-    return numbers
+def _spread(values: Array, rows: Array, n: int) -> tuple[Array, Array]:
+    """Values at some of n rows, and the mask of the others."""
+    spread, mask = np.zeros(n), np.ones(n, dtype=bool)
+    spread[rows], mask[rows] = values, False
+    return spread, mask
 
 
-def _schema() -> pa.Schema:
+def comparison_schema() -> pa.Schema:
+    """Columns of the long form."""
     import pyarrow as pa
 
     text, real = pa.string(), pa.float64()

@@ -2,19 +2,27 @@
 
 A worker appends to `work/records/MODEL/KEY/JOB/records.jsonl`, with `attempt` lines that say who computed what follows,
 and to `forces.f64` (little-endian float64, three to an atom). A torn last line is what a kill leaves; it is left out.
+
+There may be millions. So one pass finds where each record is, and `run/answers.py` reads them for some structures at a
+time. What was found is kept in `work/records/MODEL/KEY/located.npz` for files that do not change any more; that can be
+deleted at any time.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic_core import from_json
+
+from mira_cli.files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    Array = np.ndarray[Any, Any]
 
 OK = "ok"
 NUMBER = (int, float, type(None))
@@ -29,83 +37,113 @@ TYPES: dict[str, type | tuple[type, ...]] = {  # what a record line must hold; a
     "wall_s": NUMBER,
     "batch_size": (int, type(None)),
 }
+ROW_BYTES = 24  # of forces.f64
+LOCATION = np.dtype(  # where a record is: byte offsets of its line and of the attempt before it (-1: none)
+    [("structure", "S32"), ("ok", "?"), ("file", "<i4"), ("offset", "<i8"), ("attempt", "<i8")]
+)
+LOCATED = "located.npz"
 
 
-@dataclass(frozen=True)
-class Record:
-    """One model's answer for one structure."""
+def locate(folder: Path, *, remember: bool = False) -> tuple[Array, list[Path]]:
+    """All records below a model's folder in the order in which they were written (`LOCATION`), and their files.
 
-    structure: str  # hash
-    status: str
-    error: str | None
-    energy_ev: float | None
-    stress_ev_per_ang3: list[float] | None  # Voigt order xx yy zz yz xz xy, ASE's sign
-    n_atoms: int
-    forces_row: int | None
-    wall_s: float | None
-    batch_size: int | None
-    folder: Path
-    attempt: dict[str, Any]
+    Parameters
+    ----------
+    remember
+        Write down what was found, so that the next call reads new files only.
+    """
+    files = sorted(folder.glob("*/records.jsonl"))
+    stamps = [_stamp(file) for file in files]
+    known, places = _remembered(folder)
+    at = {json.dumps(stamp): number for number, stamp in enumerate(known)}
+    begins = np.searchsorted(places["file"], np.arange(len(known) + 1))
+    found: list[Array] = [np.zeros(0, LOCATION)]
+    for number, (file, stamp) in enumerate(zip(files, stamps, strict=True)):
+        before = at.get(json.dumps(stamp))
+        if before is None:
+            found.append(_scan(file, number))
+        else:
+            found.append(places[begins[before] : begins[before + 1]])
+            found[-1]["file"] = number
+    places = np.concatenate(found)
+    if remember and stamps != known:
+        with replacing(folder / LOCATED, "wb") as stream:
+            np.savez(stream, places=places, stamps=np.frombuffer(json.dumps(stamps).encode(), np.uint8))
+    return places, files
 
-    def forces(self) -> np.ndarray[Any, Any] | None:
-        """(n_atoms, 3) eV/Å, or None where there are none."""
-        if self.forces_row is None:
-            return None
-        flat = np.fromfile(self.folder / "forces.f64", dtype="<f8", count=3 * self.n_atoms, offset=24 * self.forces_row)
-        return flat.reshape(-1, 3) if flat.size == 3 * self.n_atoms else None
 
-
-def read_records(folder: Path) -> Iterator[Record]:
-    """Every record below a model's folder; damaged lines, and records whose forces are not there, are left out."""
-    for file in sorted(folder.glob("*/records.jsonl")):
-        yield from _read_file(file)
+def finished_hashes(folder: Path, *, retry: bool = False) -> Array:
+    """(n,) S32: structures that have a record; with `retry`, those whose record is `ok`. One may be there twice."""
+    places, _ = locate(folder)
+    return np.asarray(places["structure"][places["ok"]] if retry else places["structure"])
 
 
 def finished(folder: Path, *, retry: bool = False) -> set[str]:
     """Hashes of the structures that have a record; with `retry`, of those whose record is `ok`."""
-    return {record.structure for record in read_records(folder) if record.status == OK or not retry}
+    return {structure.decode() for structure in finished_hashes(folder, retry=retry).tolist()}
 
 
-def best_records(folder: Path) -> dict[str, Record]:
-    """One record for each structure: the last `ok` one, else the last."""
-    best: dict[str, Record] = {}
-    for record in read_records(folder):
-        if record.status == OK or record.structure not in best or best[record.structure].status != OK:
-            best[record.structure] = record
-    return best
-
-
-def _read_file(file: Path) -> Iterator[Record]:
-    attempt: dict[str, Any] = {}
+def _remembered(folder: Path) -> tuple[list[Any], Array]:
+    """Stamps of the files, and their records in that order."""
     try:
-        forces_bytes = (file.parent / "forces.f64").stat().st_size
-    except FileNotFoundError:
-        forces_bytes = 0
+        with (folder / LOCATED).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            places, stamps = arrays["places"], json.loads(arrays["stamps"].tobytes())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # there is none, or it is damaged
+        return [], np.zeros(0, LOCATION)
+    return (stamps, places) if places.dtype == LOCATION else ([], np.zeros(0, LOCATION))
+
+
+def _stamp(file: Path) -> list[Any]:
+    """What says that a file and its forces are as they were: name of the job, sizes in bytes, time of change in ns."""
+    forces = file.with_name("forces.f64")
+    stat = file.stat()
+    return [file.parent.name, stat.st_size, stat.st_mtime_ns, forces.stat().st_size if forces.is_file() else 0]
+
+
+def _scan(file: Path, number: int) -> Array:
+    """Where the records of a file are; damaged lines, and records whose forces are not there, are left out."""
+    forces_rows = count_rows(file.parent)
+    attempt, offset = -1, 0
+    found: list[tuple[bytes, bool, int, int, int]] = []
     with file.open("rb") as stream:
         for line in stream:
-            data = _parse(line)
-            if data is None:
-                continue
-            if data.get("kind") == "attempt":
-                attempt = data
-            elif data.get("kind") == "record" and (record := _record(data, file.parent, attempt, forces_bytes)):
-                yield record
+            data = parse(line)
+            if data is not None:
+                if data.get("kind") == "attempt":
+                    attempt = offset
+                elif is_record(data, forces_rows):
+                    found.append((data["structure"].encode(), data["status"] == OK, number, offset, attempt))
+            offset += len(line)
+    return np.array(found, dtype=LOCATION)
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
+def parse(line: bytes) -> dict[str, Any] | None:
+    """The content of a line, None if it is torn or damaged."""
     if not line.endswith(b"\n"):
         return None
     try:
-        data = json.loads(line)
+        data = from_json(line, cache_strings="keys")
     except ValueError:
         return None
     return data if isinstance(data, dict) else None
 
 
-def _record(data: dict[str, Any], folder: Path, attempt: dict[str, Any], forces_bytes: int) -> Record | None:
-    values = {name: data.get(name) for name in TYPES}
-    if not all(isinstance(values[name], types) for name, types in TYPES.items()):
-        return None
-    record = Record(**values, folder=folder, attempt=attempt)  # type: ignore[arg-type]  # TYPES has just been checked
-    has_forces = record.forces_row is not None and 24 * (record.forces_row + record.n_atoms) <= forces_bytes
-    return record if record.status != OK or (record.energy_ev is not None and has_forces) else None
+def is_record(data: dict[str, Any], forces_rows: int) -> bool:
+    """Whether a line is a record that can be believed."""
+    if data.get("kind") != "record":
+        return False
+    for name, types in TYPES.items():  # no generator: there may be millions of lines
+        if not isinstance(data.get(name), types):
+            return False
+    if data["status"] != OK:
+        return True
+    row = data["forces_row"]
+    return data["energy_ev"] is not None and row is not None and row + data["n_atoms"] <= forces_rows
+
+
+def count_rows(folder: Path) -> int:
+    """Rows of the forces that belong to a file of records."""
+    try:
+        return (folder / "forces.f64").stat().st_size // ROW_BYTES
+    except FileNotFoundError:
+        return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 
@@ -49,8 +50,8 @@ def ask(*command: str, timeout_s: float = PATIENCE_S, stdin: str | None = None) 
 
 def refusal(stderr: str, command: str) -> str:
     """The reasons in what a command said on stderr, without its decoration, in one line."""
-    said = [line.strip().removeprefix(f"{command}: ").removeprefix("error: ") for line in stderr.splitlines()]
-    told = [line for line in said if line and not line.startswith(f"{command} ")]
+    said = [re.sub(rf"^({command}: )?(\S* ?error: )?", "", line.strip()) for line in stderr.splitlines()]
+    told = [line for line in said if line]
     return "; ".join(dict.fromkeys(told)) or "without a reason"
 
 

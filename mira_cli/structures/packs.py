@@ -61,6 +61,12 @@ class StructureIndex:
         return np.frombuffer(whole.buffers()[1], dtype="S32", count=len(whole), offset=32 * whole.offset)
 
     @cached_property
+    def distinct(self) -> Array:
+        """(m,) rows of the valid structures, in order, without those that equal an earlier one."""
+        hashes, first = np.unique(self.hashes, return_index=True)
+        return np.sort(first[hashes != b""])
+
+    @cached_property
     def n_atoms(self) -> Array:
         """(n,) atoms of each structure; 0 for invalid ones."""
         return np.asarray(self.table["n_atoms"].to_numpy())

@@ -89,7 +89,7 @@ class Fault:
     def tell(self, fault: str, said: str, code: int) -> None:
         """Add a line to the table that the suite prints at its end."""
         doubles = len(records(self.run)) - len({(r["structure"], r["energy_ev"]) for r in records(self.run)})
-        self.table.append([fault, said, f"{self.seconds:.0f}", str(code), str(doubles)])
+        self.table.append([fault, said, f"{self.seconds:.0f}" if self.seconds else "–", str(code), str(doubles)])
 
 
 def slow_call(folder: Path, structures: Path, profile: Path, *, seconds: float = 1.0) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import METALS, processes_of, records, rows, statuses
+from tests.runs import METALS, faulty, processes_of, records, rows, statuses
 
 from .conftest import TABLE, write_profile
 from .sound import Fault, assert_nothing_twice, assert_sound, records_of, said, slow_call
@@ -56,9 +56,9 @@ def _log(run: Path) -> str:
     return log.read_text() if log.is_file() else ""
 
 
-def test_memory_limit(cluster, fault) -> None:
-    # what surrounds a worker has its own share; this leaves next to nothing for the worker itself
-    one = fault.one = fault.started(*fault.call, "--set", "mem_mb=100")
+def test_memory_limit(cluster, fault, tmp_path) -> None:
+    faulty(tmp_path / "models.yaml", mode="memory", mb=700, only_element="Cu")
+    one = fault.one = fault.started(*fault.call, "--set", "mem_mb=400")
     cluster.wait_for(lambda: "ended" in _log(fault.run), 60)
     fault.strike(lambda: None)
     code, err = one.end()
@@ -66,7 +66,7 @@ def test_memory_limit(cluster, fault) -> None:
     assert "memory limit was reached" in said(fault.run)
     assert_sound(fault.run)
     asked = {cluster.job(job["id"])["MinMemoryNode"] for job in cluster.jobs_of(fault.run, ended=True)}
-    assert asked >= {"400M", "800M"}
+    assert asked >= {"700M", "1400M"}
     fault.tell("memory limit", "its memory limit was reached", code)
 
 
@@ -149,7 +149,7 @@ def test_controller_away_at_the_start(cluster, fault, mira) -> None:
     ("asked", "words"),
     [
         ("partition=nope", "nope"),
-        ("mem_mb=900000", "memory"),
+        ("mem_mb=900000", "MB"),
         ("runtime_min=9000", "time"),
         ("constraint=nowhere", "nowhere"),
         ("threads=500", "CPU"),
@@ -317,5 +317,6 @@ def test_a_model_that_always_fails_beside_one_that_works(cluster, fault) -> None
     assert statuses(fault.run) == {"faulty": ["failed"] * 7, "emt": ["ok"] * 7}
     assert {row["error"] for row in rows(fault.run) if row["model"] == "faulty"} != {""}
     assert_nothing_twice(fault.run)
+    assert "fails to load on purpose" in rows(fault.run)[0]["error"]
     reason = next(row["error"] for row in rows(fault.run) if row["model"] == "faulty")
     fault.tell("a model that always fails", reason, code)

@@ -58,6 +58,30 @@ def test_spread_of_atoms_needs_two() -> None:
     assert force_spread([one, one, None]).tolist() == [0, 0]
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1))
+def test_absent_members_do_not_count(seed) -> None:
+    rng = np.random.default_rng(seed)
+    structures = chain(a="Cu2", b="Cu", c="Cu3")
+    gone = rng.random((4, 3)) < 0.4
+    given = [[rng.normal(size=(n, 3)) if not gone[m, i] else None for i, n in enumerate((2, 1, 3))] for m in range(4)]
+    forces = dict(zip("abcd", given, strict=True))
+    for row in disagreement(structures, {m: [0.0] * 3 for m in forces}, forces):
+        here = [forces[m][list(structures).index(row["structure_id"])] for m in forces]
+        spread = force_spread(here)
+        members = [f for f in here if f is not None]
+        assert row["n_members"] == len(members)
+        if spread is None:
+            assert row["force_spread_mean_ev_per_ang"] is None
+        else:
+            assert row["force_spread_mean_ev_per_ang"] == pytest.approx(spread.mean())
+            assert row["force_spread_max_ev_per_ang"] == pytest.approx(spread.max())
+        if len(members) > 2:
+            others = [np.mean([g for g in members if g is not f], axis=0) for f in members]
+            far = [np.sqrt(((f - o) ** 2).sum(axis=1).mean()) for f, o in zip(members, others, strict=True)]
+            assert row["outlier_distance_ev_per_ang"] == pytest.approx(max(far))
+
+
 def test_the_outlier_is_furthest_from_the_others() -> None:
     structures = chain(x="Cu", y="Cu", z="Cu")
     forces = {

@@ -14,6 +14,7 @@ from scipy.stats import spearmanr
 
 from mira_cli.compare.blocks import Block
 from mira_cli.compare.columns import PAIRS
+from mira_cli.compare.energy_pairs import aligned_pairs
 from mira_cli.compare.pairs import matrix, softening_matrix
 from mira_cli.compare.rank_correlation import Order
 from mira_cli.compare.statistics import statistics
@@ -71,6 +72,26 @@ def test_a_force_of_nothing_has_no_direction() -> None:
     assert row["force_cosine_mean"] is None
     assert row["softening_b_on_a"] is None
     assert row["softening_a_on_b"] == 0
+
+
+def test_one_small_force_still_has_a_direction() -> None:
+    forces = {"a": [[[0.001, 0, 0]]], "b": [[[0, 1, 0]]]}
+    (row,) = pairs(chain(x="Cu"), {"a": [0.0], "b": [0.0]}, forces).to_pylist()
+    assert (row["n_small_force_atoms"], row["force_cosine_mean"]) == (0, 0)
+
+
+def test_lowest_structures_are_those_of_each_pair() -> None:
+    """Three models that find three different ground states; what is said of two is the same in either order."""
+    structures = chain(x="Cu", y="Cu", z="Cu")
+    energies = {"a": [0.0, 1.0, 5.0], "b": [1.0, 0.0, 9.0], "c": [9.0, 9.5, 0.0]}
+    found = {}
+    for names in ("abc", "cba"):
+        given = answers(structures, {name: energies[name] for name in names})
+        for i, j, result in aligned_pairs(given, "composition"):
+            found[names[i] + names[j]] = np.abs(result.values)
+    assert found["ab"] == pytest.approx(found["ba"])
+    assert found["ab"] == pytest.approx([0, 2, 3])  # the mean of a and b is lowest at x (the first of two equals)
+    assert found["ac"] == pytest.approx([14, 13.5, 0]) == found["ca"]
 
 
 def test_real_models_make_symmetric_matrices() -> None:
@@ -254,6 +275,22 @@ def test_sums_are_those_of_all_atoms_at_once(seed) -> None:
             each = [np.sqrt(((x - y) ** 2).mean()) for x, y in both]
             assert row["force_rmse_structure_mean_ev_per_ang"] == pytest.approx(np.mean(each))
             assert row["softening_a_on_b"] == pytest.approx((a * b).sum() / (b**2).sum())
+        assert row["rank_correlation"] == _spearman(structures, energies[row["model_a"]], energies[row["model_b"]])
+
+
+def _spearman(structures, first, second):
+    """Within compositions, as scipy has it."""
+    found, sizes = [], []
+    for reduced in ({"Cu2"}, {"CuO", "Cu4O4"}, {"Al3O"}, {"Al"}):
+        rows = [
+            (a / len(atoms), b / len(atoms))
+            for atoms, a, b in zip(structures.values(), first, second, strict=True)
+            if a is not None and b is not None and atoms.get_chemical_formula() in reduced
+        ]
+        if len(rows) > 2:
+            found.append(spearmanr(*zip(*rows, strict=True)).statistic)
+            sizes.append(len(rows))
+    return pytest.approx(np.average(found, weights=sizes)) if found else None
 
 
 def _same(one, two) -> None:

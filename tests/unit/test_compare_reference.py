@@ -126,7 +126,11 @@ def test_references_in_part_of_the_frames_and_not_finite() -> None:
     )
     assert (rows[0]["n_energies"], rows[0]["n_force_structures"], rows[0]["n_stresses"]) == (2, 1, 1)
     assert rows[0]["energy_raw_mae_ev_per_atom"] == pytest.approx(2)
-    assert rows[0]["force_mae_ev_per_ang"] == pytest.approx(1)
+    for row in (rows[0], *(row for row in rows if row["subset"] != "all")):
+        assert row["force_mae_ev_per_ang"] == pytest.approx(1)
+        assert row["force_rmse_ev_per_ang"] == pytest.approx(1)
+        assert row["force_norm_bias_ev_per_ang"] == pytest.approx(np.sqrt(3))
+        assert (row["n_force_structures"], row["n_force_atoms"]) == (1, 1)
 
 
 def test_no_references_no_rows() -> None:

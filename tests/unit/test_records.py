@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from mira_cli.run.records import best_records, finished, read_records
+from mira_cli.run.answers import read_answers
+from mira_cli.run.records import finished, locate
 
 
 def line(structure: str, status: str = "ok", row: int | None = 0, n_atoms: int = 2, energy: float | None = -1.0) -> str:
@@ -40,7 +41,7 @@ def test_every_truncation_of_a_file_reads_as_a_prefix(tmp_path) -> None:
     for cut in range(len(text) + 1):
         folder = tmp_path / str(cut)
         job(folder, "j", text[:cut], atoms=4)
-        found = [record.structure for record in read_records(folder)]
+        found = [place["structure"].decode() for place in locate(folder)[0]]
         assert found == ["a", "b", "c"][: len(found)]
         assert len(found) == max(0, text[:cut].count("\n") - 1)
 
@@ -64,7 +65,7 @@ def test_ok_without_energy_is_no_record(tmp_path) -> None:
 def test_ok_wins_over_failed_in_any_order(tmp_path) -> None:
     job(tmp_path, "1", line("a") + line("b", "failed", None), atoms=2)
     job(tmp_path, "2", line("a", "failed", None) + line("b"), atoms=2)
-    assert {s: r.status for s, r in best_records(tmp_path).items()} == {"a": "ok", "b": "ok"}
+    assert [read_answers(tmp_path).get(s).status for s in ("a", "b")] == ["ok", "ok"]
 
 
 def test_retry_wants_all_but_ok(tmp_path) -> None:
@@ -75,10 +76,12 @@ def test_retry_wants_all_but_ok(tmp_path) -> None:
 
 def test_forces_are_those_of_the_record(tmp_path) -> None:
     job(tmp_path, "1", line("a") + line("b", row=2, n_atoms=1), atoms=3)
-    assert best_records(tmp_path)["b"].forces().tolist() == [[6.0, 7.0, 8.0]]
+    assert read_answers(tmp_path).get("b").forces().tolist() == [[6.0, 7.0, 8.0]]
 
 
 def test_attempt_belongs_to_the_records_after_it(tmp_path) -> None:
     attempts = [json.dumps({"kind": "attempt", "host": host}) + "\n" for host in ("one", "two")]
     job(tmp_path, "1", attempts[0] + line("a") + attempts[1] + line("b"), atoms=2)
-    assert {s: r.attempt["host"] for s, r in best_records(tmp_path).items()} == {"a": "one", "b": "two"}
+    answers = read_answers(tmp_path)
+    assert {s: answers.get(s).attempt["host"] for s in ("a", "b")} == {"a": "one", "b": "two"}
+    assert [attempt["host"] for attempt in answers.attempts()] == ["one", "two"]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from mira_cli.errors import InputError
 from mira_cli.structures.find import find_sources
-from mira_cli.structures.packs import load_structures, pack_path
 from mira_cli.structures.geometry import structure_hash
+from mira_cli.structures.packs import load_structures, pack_path
 
 
 def names(*arguments) -> list[str]:

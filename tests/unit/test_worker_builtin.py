@@ -122,4 +122,4 @@ def test_a_fault_can_be_limited(tmp_path):
     assert len(load("faulty", mode="evaluate", times=2, counter=str(counter)).evaluate(batch)) == 2
     picky = load("faulty", mode="nan", only_element="Au")
     assert [np.isnan(r.energy_ev) for r in picky.evaluate(batch)] == [False, True]
-    assert set(ase_builtin.MODES) == {"evaluate", "nan", "crash", "sleep", "oom", "load"}
+    assert set(ase_builtin.MODES) == {"evaluate", "nan", "crash", "sleep", "oom", "memory", "load"}

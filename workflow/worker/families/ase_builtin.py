@@ -6,7 +6,7 @@ choice, so that every failure of a real model can be rehearsed through the whole
 mode
     `evaluate` raises for a batch that holds a culprit; `nan` answers NaN for a culprit; `crash` kills the
     process; `sleep` waits for `seconds`; `oom` is out of memory if a batch that holds a culprit has more than
-    `max_atoms` atoms (0 if not given); `load` fails to load.
+    `max_atoms` atoms (0 if not given); `memory` really takes `mb` megabytes; `load` fails to load.
 only_element
     Symbol of the element that makes a structure a culprit. Without it every structure is one.
 times
@@ -50,8 +50,8 @@ DTYPES = ("float64",)
 HOSTS = ()
 
 LJ_OPTIONS = ("epsilon", "sigma", "rc", "ro", "smooth")
-FAULT_OPTIONS = ("mode", "only_element", "times", "counter", "seconds", "max_atoms", "gpu")
-MODES = ("evaluate", "nan", "crash", "sleep", "oom", "load")
+FAULT_OPTIONS = ("mode", "only_element", "times", "counter", "seconds", "max_atoms", "mb", "gpu")
+MODES = ("evaluate", "nan", "crash", "sleep", "oom", "memory", "load")
 FAULTY_LJ = {"epsilon": 0.1, "sigma": 2.2, "rc": 6.0}
 
 
@@ -107,6 +107,9 @@ class Faulty(Builtin):
             raise MemoryError("out of memory on purpose")
         if mode == "crash":
             os.kill(os.getpid(), signal.SIGKILL)
+        if mode == "memory":
+            held = np.ones(int(self.options.get("mb", 1000)) * 131_072)  # a megabyte of float64
+            time.sleep(3.0 * held[0])  # whoever watches looks now and then
         if mode == "sleep":
             time.sleep(self.options.get("seconds", 3600.0))
         results = super().evaluate(batch)

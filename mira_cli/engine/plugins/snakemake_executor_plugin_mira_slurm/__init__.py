@@ -112,7 +112,7 @@ class Executor(stock.Executor):
             self.report_job_success(job_info)
         else:
             reason = f"job {job_info.external_jobid} ended: {_why(state, job_info)}"
-            _note(job_info, f"slurm: {reason}")
+            _note(job_info, f"slurm: {reason}", unless_it_speaks=reason.endswith("ended: FAILED"))
             self.report_job_error(job_info, msg=f"SLURM {reason}.", aux_logs=[str(_log(job_info))])
         return True
 
@@ -205,12 +205,17 @@ def _log(job_info: SubmittedJobInfo) -> Path | None:
     return Path(log) if log else None
 
 
-def _note(job_info: SubmittedJobInfo, line: str) -> None:
-    """Append a line to the rule's own log; a full disk is no reason to lose sight of a job."""
-    for file in list(job_info.job.log)[:1]:
+def _note(job_info: SubmittedJobInfo, line: str, *, unless_it_speaks: bool = False) -> None:
+    """Append a line to the rule's own log; a full disk is no reason to lose sight of a job.
+
+    With `unless_it_speaks`, only where the job itself has said nothing, which says more than SLURM knows.
+    """
+    for file in (Path(str(name)) for name in list(job_info.job.log)[:1]):
         try:
-            Path(str(file)).parent.mkdir(parents=True, exist_ok=True)
-            with open(str(file), "a", encoding="utf-8") as stream:  # noqa: PTH123
+            if unless_it_speaks and file.is_file() and file.stat().st_size > 0:
+                continue
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("a", encoding="utf-8") as stream:
                 stream.write(line + "\n")
         except OSError:
             pass

@@ -6,12 +6,12 @@ import os
 import pytest
 
 from mira_cli.errors import UsageError
-from mira_cli.run.queue_view import QueueView
-from mira_cli.run.reader import RunReader
-from mira_cli.run.state import as_json, read_state
-from mira_cli.run.words import gist, header, line
+from mira_cli.watching.queue_view import QueueView
+from mira_cli.watching.reader import RunReader
+from mira_cli.watching.state import as_json, read_state
+from mira_cli.watching.words import gist, header, line
 
-from .run_site import Site, held
+from .watching_site import Site, held
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ def test_run_out_of_permission_is_refused_in_a_sentence(site, monkeypatch) -> No
     def refuse(_root):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("mira_cli.run.evidence.is_run", refuse)
+    monkeypatch.setattr("mira_cli.watching.evidence.is_run", refuse)
     with pytest.raises(UsageError, match="permission denied"):
         read_state(site.run.root)
 

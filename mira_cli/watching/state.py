@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mira_cli.run.liveness import Driver
-    from mira_cli.run.queue_view import QueueView
+    from mira_cli.watching.liveness import Driver
+    from mira_cli.watching.queue_view import QueueView
 
 State = Literal["running", "queued", "finished", "failed", "stopped", "planned"]
 
@@ -112,8 +112,8 @@ def read_state(root: Path, queue: QueueView | None = None) -> RunState:
     UsageError
         There is no run, it cannot be read, or it was made by another MIRA.
     """
-    from mira_cli.run.queue_view import QueueView
-    from mira_cli.run.reader import RunReader
+    from mira_cli.watching.queue_view import QueueView
+    from mira_cli.watching.reader import RunReader
 
     return RunReader(root, queue or QueueView()).read()
 

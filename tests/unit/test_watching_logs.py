@@ -5,10 +5,10 @@ import os
 import pytest
 
 from mira_cli.errors import UsageError
-from mira_cli.run.job_logs import failed_logs, job_logs, telling_logs
-from mira_cli.run.state import read_state
+from mira_cli.watching.job_logs import failed_logs, job_logs, telling_logs
+from mira_cli.watching.state import read_state
 
-from .run_site import Site, held
+from .watching_site import Site, held
 
 
 @pytest.fixture

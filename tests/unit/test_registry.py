@@ -8,9 +8,9 @@ import time
 import pytest
 
 from mira_cli.errors import UsageError
-from mira_cli.run.choose import choose_run
 from mira_cli.run.directory import open_run
 from mira_cli.run.registry import known_runs, registry, remember, runs_below
+from mira_cli.watching.choose import choose_run
 
 
 @pytest.fixture(autouse=True)

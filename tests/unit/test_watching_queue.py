@@ -2,12 +2,12 @@
 
 import pytest
 
-from mira_cli.run.queue_view import QueueView
-from mira_cli.run.reader import RunReader
-from mira_cli.run.state import read_state
-from mira_cli.run.words import waiting
+from mira_cli.watching.queue_view import QueueView
+from mira_cli.watching.reader import RunReader
+from mira_cli.watching.state import read_state
+from mira_cli.watching.words import waiting
 
-from .run_site import Site, fake_squeue
+from .watching_site import Site, fake_squeue
 
 
 def only(state):

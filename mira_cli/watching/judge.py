@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mira_cli.console import count
-from mira_cli.run.evidence import is_collected, read_object
-from mira_cli.run.state import Problem
+from mira_cli.watching.evidence import is_collected, read_object
+from mira_cli.watching.state import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mira_cli.run.directory import RunDirectory
-    from mira_cli.run.state import ModelState, RunState, State
     from mira_cli.slurm.queue import QueuedJob
+    from mira_cli.watching.state import ModelState, RunState, State
 
 
 def judge(

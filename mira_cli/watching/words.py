@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mira_cli.console import count
 
 if TYPE_CHECKING:
-    from mira_cli.run.state import ModelState, RunState
+    from mira_cli.watching.state import ModelState, RunState
 
 
 def header(state: RunState) -> str:

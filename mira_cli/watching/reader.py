@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.run.evidence import finished_jobs, is_collected, last_change, profile, read_object, readable_run
-from mira_cli.run.job_events import JobEvents
-from mira_cli.run.judge import judge
-from mira_cli.run.liveness import find_driver
-from mira_cli.run.state import JobCounts, ModelState, RunState, SlurmJob
-from mira_cli.run.tally import Tally
 from mira_cli.slurm.queue import job_prefix
+from mira_cli.watching.evidence import finished_jobs, is_collected, last_change, profile, read_object, readable_run
+from mira_cli.watching.job_events import JobEvents
+from mira_cli.watching.judge import judge
+from mira_cli.watching.liveness import find_driver
+from mira_cli.watching.state import JobCounts, ModelState, RunState, SlurmJob
+from mira_cli.watching.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from mira_cli.run.queue_view import QueueView
     from mira_cli.slurm.queue import QueuedJob
+    from mira_cli.watching.queue_view import QueueView
 
 FRESH_S = 300.0  # a driver that cannot be seen from here counts as alive if the run has changed in this time
 

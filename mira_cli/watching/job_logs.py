@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mira_cli.run.directory import RunDirectory
-    from mira_cli.run.state import ModelState, RunState
+    from mira_cli.watching.state import ModelState, RunState
 
 MOST = 3  # logs that are shown unasked
 

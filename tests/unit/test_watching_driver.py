@@ -7,12 +7,12 @@ import time
 import pytest
 
 from mira_cli.errors import RunLockedError
-from mira_cli.run.liveness import find_driver, probe
 from mira_cli.run.lock import locked, started
-from mira_cli.run.state import read_state
-from mira_cli.run.words import header, line
+from mira_cli.watching.liveness import find_driver, probe
+from mira_cli.watching.state import read_state
+from mira_cli.watching.words import header, line
 
-from .run_site import HOLD, Site, held
+from .watching_site import HOLD, Site, held
 
 
 @pytest.fixture
@@ -150,6 +150,6 @@ def test_lock_that_cannot_be_tried_says_nothing(site, monkeypatch) -> None:
     def refuse(*_):
         raise OSError(95, "not supported")
 
-    monkeypatch.setattr("mira_cli.run.liveness.fcntl.flock", refuse)
+    monkeypatch.setattr("mira_cli.watching.liveness.fcntl.flock", refuse)
     assert probe(site.run) == (None, {})
     assert find_driver(site.run, None) is None

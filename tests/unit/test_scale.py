@@ -1,0 +1,266 @@
+"""Large input costs no more than what is new in it, and comes out the same however it is cut."""
+
+import json
+import shutil
+from itertools import pairwise
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from ase.build import bulk
+from ase.io import read, write
+
+from mira_cli.results import collect as collecting
+from mira_cli.run import records
+from mira_cli.run.answers import read_answers
+from mira_cli.run.records import finished, locate
+from mira_cli.structures import blocks, packs, parts
+from mira_cli.structures.find import find_sources
+from mira_cli.structures.packs import load_structures
+from tests.unit.test_records import job, line
+from tests.unit.test_results import run as made_run
+
+run = made_run  # the fixture
+
+
+def crystals(n: int, first: int = 0) -> list:
+    return [bulk("Cu", a=3.5 + 0.001 * i, cubic=True) for i in range(first, first + n)]
+
+
+def load(folder, *arguments) -> list[dict]:
+    return load_structures(folder, find_sources(map(str, arguments)).sources).table.to_pylist()
+
+
+def contents(rows: list[dict]) -> list[dict]:
+    return [{name: value for name, value in row.items() if name not in {"pack", "row"}} for row in rows]
+
+
+@pytest.fixture
+def was_read(monkeypatch) -> list[tuple[str, int]]:
+    """Files and offsets of what is read, as it is read."""
+    seen: list[tuple[str, int]] = []
+
+    def watched(tasks, count):
+        tasks = list(tasks)
+        seen.extend((part.path.name, part.offset) for task in tasks for part in task)
+        return blocks.read_blocks(tasks, count)
+
+    monkeypatch.setattr(packs, "read_blocks", watched)
+    return seen
+
+
+@pytest.fixture
+def short_parts(monkeypatch) -> None:
+    monkeypatch.setattr(parts, "PART_BYTES", 800)
+
+
+ENDINGS = {
+    "whole": "",
+    "truncated": "5\nbroken\nCu 0 0\n",
+    "no count": "what?\n",
+    "empty line": "\n2\n\nCu 0 0 0\nCu 1 1 1\n",
+    "vectors": "1\n\nCu 0 0 0\nVEC1 3 0 0\nVEC2 0 3 0\nVEC3 0 0 3\n1\n\nAl 0 0 0\n",
+    "not text": "1\n\nCu 0 0 \udcff\n",
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_cut_file_reads_as_a_whole_one(tmp_path, monkeypatch, ending) -> None:
+    write(tmp_path / "x.extxyz", crystals(12))
+    with (tmp_path / "x.extxyz").open("a", errors="surrogateescape") as stream:
+        stream.write(ENDINGS[ending])
+    whole = load(tmp_path / "whole", tmp_path / "x.extxyz")
+    monkeypatch.setattr(parts, "PART_BYTES", 800)
+    (source,) = find_sources([str(tmp_path / "x.extxyz")]).sources
+    pieces = parts.cut(source)
+    assert len(pieces) > 3
+    assert all(before.offset + before.length == after.offset for before, after in pairwise(pieces))
+    cut = contents(load(tmp_path / "cut", tmp_path / "x.extxyz"))
+    if ending in {"no count", "not text"}:  # ASE gives up on the whole file; the frames before are kept
+        assert [row["invalid"] is None for row in cut] == [True] * 12 + [False]
+        assert cut[-1]["invalid"] == whole[0]["invalid"]
+    else:
+        assert cut == contents(whole)
+
+
+def test_appended_frames_are_all_that_is_read(tmp_path, was_read, short_parts) -> None:
+    write(tmp_path / "x.extxyz", crystals(20))
+    before = load(tmp_path / "packs", tmp_path / "x.extxyz")
+    read_before = was_read.copy()
+    was_read.clear()
+    write(tmp_path / "x.extxyz", crystals(3, first=20), append=True)
+    after = load(tmp_path / "packs", tmp_path / "x.extxyz")
+    assert len(was_read) < len(read_before) / 2
+    assert min(offset for _, offset in was_read) == read_before[-1][1]
+    assert contents(after) == contents(load(tmp_path / "anew", tmp_path / "x.extxyz"))
+    assert contents(after[:20]) == contents(before)
+
+
+def test_changed_frame_costs_its_part(tmp_path, was_read, short_parts) -> None:
+    write(tmp_path / "x.extxyz", crystals(20))
+    load(tmp_path / "packs", tmp_path / "x.extxyz")
+    frames = crystals(20)
+    frames[9].positions[0, 0] += 0.1
+    write(tmp_path / "x.extxyz", frames)
+    was_read.clear()
+    after = load(tmp_path / "packs", tmp_path / "x.extxyz")
+    assert len(was_read) == 1
+    assert contents(after) == contents(load(tmp_path / "anew", tmp_path / "x.extxyz"))
+
+
+def test_a_frame_that_breaks_ends_the_file_though_the_rest_was_read_before(tmp_path, short_parts) -> None:
+    write(tmp_path / "x.extxyz", crystals(20))
+    load(tmp_path / "packs", tmp_path / "x.extxyz")
+    text = (tmp_path / "x.extxyz").read_text()
+    lines = text.splitlines(keepends=True)
+    lines[6 * 9 + 2] = lines[6 * 9 + 2].replace(".", "x")
+    (tmp_path / "x.extxyz").write_text("".join(lines))
+    rows = load(tmp_path / "packs", tmp_path / "x.extxyz")
+    assert [row["invalid"] is None for row in rows] == [True] * 9 + [False]
+    (tmp_path / "x.extxyz").write_text(text)
+    assert [row["invalid"] for row in load(tmp_path / "packs", tmp_path / "x.extxyz")] == [None] * 20
+
+
+def test_new_file_among_others_is_all_that_is_read(tmp_path, was_read) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in (0, 1, 3):
+        write(folder / f"{i}.cif", crystals(1, first=i))
+    old = load(tmp_path / "packs", folder)
+    was_read.clear()
+    write(folder / "2.cif", crystals(1, first=2))
+    rows = load(tmp_path / "packs", folder)
+    assert was_read == [("2.cif", 0)]
+    assert [row["id"] for row in rows] == [f"{i}.cif#0" for i in range(4)]
+    assert [rows[i] for i in (0, 1, 3)] == old
+    assert contents(rows) == contents(load(tmp_path / "anew", folder))
+    was_read.clear()
+    (folder / "1.cif").unlink()
+    assert [row["id"] for row in load(tmp_path / "packs", folder)] == ["0.cif#0", "2.cif#0", "3.cif#0"]
+    assert was_read == []
+
+
+def test_packs_of_jobs_that_run_stay_and_others_go(tmp_path) -> None:
+    folder, there = tmp_path / "structures", tmp_path / "in"
+    there.mkdir()
+    for i in range(3):
+        write(there / f"{i}.extxyz", crystals(4, first=4 * i))
+        load(folder, there)
+    assert len(list(folder.glob("*.npz"))) == 3
+    content = (folder / "00001.npz").read_bytes()
+    (tmp_path / "jobs" / "m").mkdir(parents=True)
+    (tmp_path / "jobs" / "m" / "j.json").write_text('{"structures": [{"file": "work/structures/00001.npz"}]}')
+    kept = load(folder, there / "0.extxyz")
+    assert sorted(pack.name for pack in folder.glob("*.npz")) == ["00000.npz", "00001.npz"]
+    again = load(folder, there)
+    assert (folder / "00001.npz").read_bytes() == content
+    assert contents(again) == contents(load(tmp_path / "anew", there))
+    assert again[:4] == kept
+
+
+def test_ids_follow_the_names_of_files(tmp_path, was_read) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "x.extxyz", crystals(2, first=ord(name)))
+    assert [row["id"] for row in load(tmp_path / "packs", tmp_path / "a")] == ["x.extxyz#0", "x.extxyz#1"]
+    was_read.clear()
+    rows = load(tmp_path / "packs", tmp_path / "a", tmp_path / "b")
+    assert [row["id"] for row in rows] == [f"{n}/x.extxyz#{i}" for n in "ab" for i in (0, 1)]
+    assert len(was_read) == 1
+    assert [row["id"] for row in load(tmp_path / "packs", tmp_path / "b")] == ["x.extxyz#0", "x.extxyz#1"]
+
+
+def test_damaged_pack_is_made_again(tmp_path) -> None:
+    write(tmp_path / "x.traj", crystals(3))
+    before = load(tmp_path / "packs", tmp_path / "x.traj")
+    (tmp_path / "packs" / "00000.npz").write_bytes(b"")
+    after = load(tmp_path / "packs", tmp_path / "x.traj")
+    assert contents(after) == contents(before)
+    assert {path.name for path in (tmp_path / "packs").glob("*.npz")} == {"00001.npz"}
+
+
+def test_run_directory_can_move(tmp_path, was_read) -> None:
+    write(tmp_path / "x.traj", crystals(3))
+    before = load(tmp_path / "packs", tmp_path / "x.traj")
+    (tmp_path / "packs").rename(tmp_path / "elsewhere")
+    was_read.clear()
+    assert load(tmp_path / "elsewhere", tmp_path / "x.traj") == before
+    assert was_read == []
+
+
+def test_several_processes_read_as_one_does(tmp_path, monkeypatch, short_parts) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(3):
+        write(folder / f"{i}.cif", crystals(1, first=i))
+    write(folder / "x.extxyz", crystals(20))
+    with (folder / "x.extxyz").open("a") as stream:
+        stream.write("5\nbroken\nCu 0 0\n")
+    write(folder / "y.extxyz", crystals(8, first=5))
+    alone = load(tmp_path / "alone", folder)
+    monkeypatch.setattr(blocks, "FEW_TASKS", 1)
+    assert len(blocks.os.sched_getaffinity(0)) > 1
+    assert load(tmp_path / "together", folder) == alone
+
+
+def test_records_of_files_that_stay_are_not_read_again(tmp_path, monkeypatch) -> None:
+    job(tmp_path, "1", line("a") + line("b", "failed", None), atoms=2)
+    job(tmp_path, "3", line("b"), atoms=2)
+    first = read_answers(tmp_path)
+    assert (first.get("b").status, len(first.best)) == ("ok", 2)
+    scanned = []
+    scan = records._scan
+    monkeypatch.setattr(records, "_scan", lambda file, n: scanned.append(file.parent.name) or scan(file, n))
+    job(tmp_path, "2", line("c"), atoms=2)
+    with (tmp_path / "3" / "records.jsonl").open("a") as stream:
+        stream.write(line("d", "failed", None))
+    assert finished(tmp_path) == {"a", "b", "c", "d"}
+    assert finished(tmp_path, retry=True) == {"a", "b", "c"}
+    assert set(scanned) == {"2", "3"}
+    assert {s: read_answers(tmp_path).get(s).folder.name for s in "abcd"} == {"a": "1", "b": "3", "c": "2", "d": "3"}
+    scanned.clear()
+    np.zeros(3).tofile(tmp_path / "1" / "forces.f64")  # the forces of a record are lost
+    assert finished(tmp_path, retry=True) == {"b", "c"}
+    assert scanned == ["1"]
+    shutil.rmtree(tmp_path / "1")
+    assert finished(tmp_path) == {"b", "c", "d"}
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"x" * 100])
+def test_damaged_memory_of_records_is_forgotten(tmp_path, content) -> None:
+    job(tmp_path, "1", line("a"), atoms=2)
+    locate(tmp_path, remember=True)
+    (tmp_path / records.LOCATED).write_bytes(content)
+    assert finished(tmp_path) == {"a"}
+    assert read_answers(tmp_path).get("a").forces().tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert len(records._remembered(tmp_path)[1]) == 1
+
+
+def test_answers_of_nothing(tmp_path) -> None:
+    answers = read_answers(tmp_path)
+    assert answers.get("a") is None
+    assert answers.attempts() == []
+
+
+def test_results_do_not_depend_on_the_blocks(run, monkeypatch) -> None:
+    names = ["comparison.csv", "energies.csv", "results.extxyz"]
+    before = [(run.root / name).read_bytes() for name in names]
+    table = pq.read_table(run.root / "comparison.parquet")
+    for structures, atoms in ((1, 100), (100, 1), (2, 100)):
+        monkeypatch.setattr(collecting, "BLOCK_STRUCTURES", structures)
+        monkeypatch.setattr(collecting, "BLOCK_ATOMS", atoms)
+        collecting.collect(run)
+        assert [(run.root / name).read_bytes() for name in names] == before
+        assert pq.read_table(run.root / "comparison.parquet").equals(table)
+
+
+def test_frames_of_packs_that_alternate_are_in_order(run, tmp_path) -> None:
+    folder = tmp_path / "in"
+    write(folder / "a.extxyz", crystals(2))
+    index = load_structures(run.structures, find_sources([str(folder)]).sources)
+    assert len(set(index.column("pack"))) == 2
+    wanted = json.loads(run.wanted.read_text())
+    run.wanted.write_text(json.dumps({**wanted, "structures": index.sources}))
+    collecting.collect(run)
+    valid = [i for i, why in zip(index.column("id"), index.column("invalid"), strict=True) if not why]
+    assert [atoms.info["structure_id"] for atoms in read(run.root / "results.extxyz", index=":")] == valid
