@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).resolve().parents[1]
-SPECIES = np.array("Al Cu Ni Au Ag Pd Pt O N C".split())
+SPECIES = np.array(["Al", "Cu", "Ni", "Au", "Ag", "Pd", "Pt", "O", "N", "C"])
 FAMILY = "ase_builtin"
 
 
@@ -34,8 +34,7 @@ def main() -> None:
     parser.add_argument("-m", "--models", type=int, default=8)
     parser.add_argument("--files", type=int, default=1, help="into how many files the structures go")
     parser.add_argument("--against", type=Path, help="another checkout")
-    parser.add_argument("--folder", type=Path, help="where to work, and to leave what was made [default: a temporary one]")
-    parser.add_argument("--steps", default="", help="only these, by number and comma")
+    parser.add_argument("--folder", type=Path, help="where to leave what was made [default: nowhere]")
     parser.add_argument("--json", action="store_true", help="print JSON lines")
     args = parser.parse_args()
     folder = args.folder or Path(tempfile.mkdtemp(prefix="mira-bench-"))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 Array = np.ndarray[Any, Any]
 
 
-def missing_rows(hashes: Array, finished: set[str]) -> Array:
+def missing_rows(hashes: Array, finished: Collection[str]) -> Array:
     """Index rows to compute: valid, first of their content, without a record.
 
     Parameters
@@ -21,10 +24,24 @@ def missing_rows(hashes: Array, finished: set[str]) -> Array:
     """
     _, first = np.unique(hashes, return_index=True)
     rows: Array = np.sort(first)
-    rows = rows[hashes[rows] != b""]
-    done = np.fromiter((h.encode() for h in finished), dtype="S32", count=len(finished))
-    missing: Array = rows[~np.isin(hashes[rows], done)]
-    return missing
+    return without(rows[hashes[rows] != b""], hashes, np.array(sorted(finished), dtype="S32"))
+
+
+def without(rows: Array, hashes: Array, known: Array) -> Array:
+    """Those of some index rows whose structures are not among the known ones.
+
+    Parameters
+    ----------
+    rows
+        (m,) index rows.
+    hashes
+        (n,) S32 of all rows.
+    known
+        (k,) S32, in any order.
+    """
+    if not len(known):
+        return rows
+    return rows[~np.isin(hashes[rows], known)]
 
 
 def cut_chunks(rows: Array, n_atoms: Array, chunk_atoms: int, *, at_least: int = 1) -> list[Array]:

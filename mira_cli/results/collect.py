@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mira_cli.catalogue.rows import Model
 from mira_cli.errors import UsageError
 from mira_cli.files import read_json, replacing, write_json
-from mira_cli.results.frames import make_frames, write_frames
+from mira_cli.results.frames import frames
 from mira_cli.results.provenance import provenance
 from mira_cli.results.table import comparison_rows, comparison_schema, energies_rows
 from mira_cli.run.answers import Answers, read_answers
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from mira_cli.run.directory import RunDirectory
 
 
-BLOCK_STRUCTURES, BLOCK_ATOMS = 5_000, 200_000
+BLOCK_STRUCTURES, BLOCK_ATOMS = 1_000, 200_000
 
 # a worker that starts says why it ends
 DIED = "job died without a message (killed, out of memory, or its image did not start: see logs/snakemake.log)"
@@ -65,7 +67,7 @@ def _write_tables(root: Path, index: StructureIndex, models: list[ModelResults])
             return files.enter_context(replacing(root / name, mode))
 
         # the files get their names in the reverse order, when all are complete
-        frames = new("results.extxyz", "w")
+        text = new("results.extxyz", "w")
         energies = files.enter_context(pc.CSVWriter(new("energies.csv"), wide, write_options=options))
         table = files.enter_context(pc.CSVWriter(new("comparison.csv"), comparison_schema(), write_options=options))
         columns = files.enter_context(
@@ -78,7 +80,7 @@ def _write_tables(root: Path, index: StructureIndex, models: list[ModelResults])
             columns.write_table(rows)
             table.write_table(rows)
             energies.write_table(energies_rows(structures, models, found, references=references))
-            write_frames(frames, make_frames(structures, index, models, found))
+            text.writelines(frames(structures, index, models, found))
 
 
 def _blocks(n_atoms: Any) -> Iterator[tuple[int, int]]:
@@ -108,10 +110,11 @@ def load_results(run: RunDirectory) -> tuple[StructureIndex, list[ModelResults]]
         raise UsageError(
             f"the structures of `{run.root}` are not those of its plan", hint="call `mira run` on it again"
         )
+    hashes = np.sort(index.hashes[index.distinct])
     models = [
         ModelResults(
             **{**model, "row": Model.model_validate(model["row"])},
-            records=read_answers(run.records(model["slug"], model["key"])),
+            records=read_answers(run.records(model["slug"], model["key"]), hashes),
             without_record=_why_missing(run, model["slug"]),
         )
         for model in wanted["models"]

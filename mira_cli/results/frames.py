@@ -1,4 +1,7 @@
-"""`results.extxyz`: one frame a structure, in input order, every model's answer under keys of its own."""
+"""`results.extxyz`: one frame a structure, in input order, every model's answer under keys of its own.
+
+The text is what ASE would write, put together here since ASE takes several times as long for frames of many columns.
+"""
 
 from __future__ import annotations
 
@@ -10,89 +13,80 @@ from mira_cli.run.records import OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from typing import TextIO
 
     import pyarrow as pa
-    from ase import Atoms
 
     from mira_cli.results.collect import ModelResults
     from mira_cli.results.table import Found
     from mira_cli.run.answers import Record
     from mira_cli.structures.packs import StructureIndex
 
-
-def write_frames(stream: TextIO, frames: Iterable[Atoms]) -> None:
-    """Append frames to an extended xyz file. Units are eV and Å.
-
-    The keys that ASE takes for a calculator's (`energy`, `forces`, `stress`) are left alone.
-    """
-    from ase.io.extxyz import write_extxyz
-
-    for atoms in frames:
-        write_extxyz(stream, [atoms], write_results=False)
+    Array = np.ndarray[Any, Any]
 
 
-def make_frames(
-    structures: pa.Table, index: StructureIndex, models: list[ModelResults], found: Sequence[Found]
-) -> Iterator[Atoms]:
-    """Frames of some rows of the index; invalid structures have none.
+def frames(
+    structures: pa.Table, index: StructureIndex, models: Sequence[ModelResults], found: Sequence[Found]
+) -> Iterator[str]:
+    """Frames of some rows of the index; invalid structures have none. Units are eV and Å.
 
-    `info["structure_id"]`, `info["energy_<slug>"]`, `arrays["forces_<slug>"]`, `info["stress_<slug>"]` hold what the
-    models said, `reference_energy`, `reference_forces`, `reference_stress` what the input itself gave.
+    `structure_id`, `energy_<slug>`, `forces_<slug>`, `stress_<slug>` hold what the models said, `reference_energy`,
+    `reference_forces`, `reference_stress` what the input itself gave. The keys that ASE takes for a calculator's
+    (`energy`, `forces`, `stress`) are left alone.
     """
     columns = ["id", "invalid", "pack", "row", "reference_energy_ev", "reference_stress_ev_per_ang3"]
     rows = structures.select(columns).to_pylist()
-    geometry: dict[int, Atoms] = {}
-    for pack in sorted({row["pack"] for row in rows if not row["invalid"]}):  # files of a folder may alternate
+    geometry: dict[int, dict[str, Any]] = {}
+    for pack in sorted({row["pack"] for row in rows if not row["invalid"]}):  # the files of a folder may alternate
+        here = [i for i, row in enumerate(rows) if row["pack"] == pack and not row["invalid"]]
         with np.load(index.pack_path(pack), allow_pickle=False) as arrays:
-            of_pack = _Geometry(dict(arrays))
-        geometry |= {i: of_pack.atoms(r["row"]) for i, r in enumerate(rows) if r["pack"] == pack and not r["invalid"]}
-    for i, atoms in sorted(geometry.items()):
-        atoms.info["structure_id"] = rows[i]["id"]
-        _add_reference(atoms, rows[i])
-        for model, records in zip(models, found, strict=True):
-            _add_answer(atoms, model.slug, records[i])
-        yield atoms
+            geometry |= zip(here, _structures(dict(arrays), [rows[i]["row"] for i in here]), strict=True)
+    for i, structure in sorted(geometry.items()):
+        yield _frame(structure, rows[i], [(m.slug, records[i]) for m, records in zip(models, found, strict=True)])
 
 
-def _add_reference(atoms: Atoms, row: dict[str, Any]) -> None:
-    if row["reference_energy_ev"] is not None:
-        atoms.info["reference_energy"] = row["reference_energy_ev"]
-    if row["reference_stress_ev_per_ang3"] is not None:
-        atoms.info["reference_stress"] = np.array(row["reference_stress_ev_per_ang3"])
+def _structures(pack: dict[str, Array], rows: Iterable[int]) -> Iterator[dict[str, Any]]:
+    """What a pack holds of some structures; copies, so that the pack need not stay in memory."""
+    ends = np.cumsum(pack["natoms"])
+    for row in rows:
+        atoms = slice(ends[row] - pack["natoms"][row], ends[row])
+        per_atom = {name: pack[name][atoms].copy() for name in ("numbers", "positions", "reference_forces")}
+        yield per_atom | {name: pack[name][row].tolist() for name in ("cell", "pbc", "charge", "spin")}
 
 
-def _add_answer(atoms: Atoms, slug: str, record: Record | None) -> None:
-    if record is None or record.status != OK or (forces := record.forces()) is None:
-        return
-    atoms.info[f"energy_{slug}"] = record.energy_ev
-    atoms.arrays[f"forces_{slug}"] = forces
-    if record.stress_ev_per_ang3 is not None:
-        atoms.info[f"stress_{slug}"] = np.array(record.stress_ev_per_ang3)
+def _frame(structure: dict[str, Any], row: dict[str, Any], answers: list[tuple[str, Record | None]]) -> str:
+    from ase.data import chemical_symbols
+    from ase.io.extxyz import key_val_dict_to_str
+
+    info = {key: structure[key] for key in ("charge", "spin") if np.isfinite(structure[key])}
+    name = str(key_val_dict_to_str({"structure_id": row["id"]}))  # type: ignore[no-untyped-call]  # quoted where needed
+    words = [*map(_word, info.items()), name]
+    names, arrays = [], [structure["positions"]]
+    for key in ("energy", "stress"):
+        value = row["reference_energy_ev" if key == "energy" else "reference_stress_ev_per_ang3"]
+        if value is not None:
+            words.append(_word((f"reference_{key}", value)))
+    if np.isfinite(structure["reference_forces"]).all():
+        names, arrays = ["reference_forces"], [*arrays, structure["reference_forces"]]
+    for slug, record in answers:
+        if record is None or record.status != OK or (forces := record.forces()) is None:
+            continue
+        words.append(_word((f"energy_{slug}", record.energy_ev)))
+        names.append(f"forces_{slug}")
+        arrays.append(forces)
+        if record.stress_ev_per_ang3 is not None:
+            words.append(_word((f"stress_{slug}", [float(value) for value in record.stress_ev_per_ang3])))
+    cell = [value for vector in structure["cell"] for value in vector]
+    lattice = f'Lattice="{" ".join(map(str, cell))}" ' if any(cell) else ""
+    properties = "".join(f":{name}:R:3" for name in names)
+    pbc = " ".join("T" if periodic else "F" for periodic in structure["pbc"])
+    line = f"%-2s{' %16.8f' * 3 * len(arrays)}\n"
+    symbols = (chemical_symbols[number] for number in structure["numbers"].tolist())
+    lines = [line % (symbol, *numbers) for symbol, numbers in zip(symbols, np.hstack(arrays).tolist(), strict=True)]
+    head = f'{lattice}Properties=species:S:1:pos:R:3{properties} {" ".join(words)} pbc="{pbc}"'
+    return f"{len(lines)}\n{head}\n{''.join(lines)}"
 
 
-class _Geometry:
-    """One pack as `Atoms`."""
-
-    def __init__(self, arrays: dict[str, Any]) -> None:
-        self.arrays = arrays
-        self.starts = np.concatenate([[0], np.cumsum(arrays["natoms"])])
-
-    def atoms(self, row: int) -> Atoms:
-        """Structure of one row, with its charge, spin and reference forces where the input gave them."""
-        from ase import Atoms
-
-        here = slice(self.starts[row], self.starts[row + 1])
-        atoms = Atoms(
-            numbers=self.arrays["numbers"][here],
-            positions=self.arrays["positions"][here],
-            cell=self.arrays["cell"][row],
-            pbc=self.arrays["pbc"][row],
-        )
-        atoms.info.update(
-            {key: float(self.arrays[key][row]) for key in ("charge", "spin") if np.isfinite(self.arrays[key][row])}
-        )
-        forces = self.arrays["reference_forces"][here]
-        if np.isfinite(forces).all():
-            atoms.arrays["reference_forces"] = forces
-        return atoms
+def _word(item: tuple[str, Any]) -> str:
+    """`key=number` or `key="numbers"`."""
+    key, value = item
+    return f'{key}="{" ".join(map(str, value))}"' if isinstance(value, list) else f"{key}={value}"

@@ -135,20 +135,22 @@ def _numbers(records: Found) -> dict[str, pa.Array]:
 
 def _forces(forces: list[Array]) -> dict[str, Array]:
     """Largest and root mean square norm of each structure's forces, and the norm of their sum; eV/Å."""
-    largest, mean_square, net = (np.zeros(len(forces)) for _ in range(3))
-    norms = np.linalg.norm(np.concatenate([np.zeros((0, 3)), *forces]), axis=1)
-    begin = 0
-    for i, own in enumerate(forces):
-        of_own = norms[begin : begin + len(own)]
-        largest[i] = of_own.max()
-        mean_square[i] = (of_own**2).mean()
-        total = own.sum(axis=0)
-        net[i] = np.sqrt(total.dot(total))
-        begin += len(own)
+    together = np.concatenate([np.zeros((0, 3)), *forces])
+    norms = np.linalg.norm(together, axis=1)
+    squares = norms**2
+    ends = np.cumsum([len(own) for own in forces], dtype=int)
+    starts = ends - [len(own) for own in forces]
+    largest = np.maximum.reduceat(norms, starts) if len(forces) else norms
+    mean_square, net = np.zeros(len(forces)), np.zeros(len(forces))
+    # not `reduceat`: it adds up in another order than for a structure alone
+    for i, (begin, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+        mean_square[i] = np.add.reduce(squares[begin:end]) / (end - begin)
+        total = np.add.reduce(together[begin:end], axis=0)
+        net[i] = total.dot(total)
     return {
         "fmax_ev_per_ang": largest,
         "frms_ev_per_ang": np.sqrt(mean_square),
-        "net_force_ev_per_ang": net,
+        "net_force_ev_per_ang": np.sqrt(net),
     }
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.run.records import ROW_BYTES, TYPES, count_rows, is_record, locate, parse
+from mira_cli.run.records import LOCATION, ROW_BYTES, TYPES, count_rows, is_record, locate, parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +16,10 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
+PLACE = np.dtype([(name, LOCATION[name]) for name in ("file", "offset", "attempt")])
+
+
+@dataclass(slots=True)
 class Record:
     """One model's answer for one structure."""
 
@@ -44,21 +46,15 @@ class Record:
 
 @dataclass(frozen=True)
 class Answers:
-    """The best record of each structure of one model: the last `ok` one, else the last.
+    """Where the best record of each structure of one model is: the last `ok` one, else the last.
 
-    `places` (`LOCATION`) are all records in the order in which they were written, `files` what they point into.
+    `hashes` (n,) S32 are sorted; `best` (n,) `PLACE` belongs to them, with file -1 where there is no record.
     """
 
-    places: Array
+    hashes: Array
+    best: Array
     files: Sequence[Path]
     _attempts: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict, repr=False)
-
-    @cached_property
-    def best(self) -> Array:
-        """Places of the best records, by structure."""
-        ordered = self.places[np.lexsort((self.places["ok"], self.places["structure"]))]
-        is_last = ordered["structure"][1:] != ordered["structure"][:-1]
-        return np.asarray(ordered[np.append(is_last, True)[: len(ordered)]])
 
     def get(self, structure: str) -> Record | None:
         """The record of one structure, by its hash."""
@@ -67,10 +63,9 @@ class Answers:
     def read(self, hashes: Array) -> list[Record | None]:
         """Records of some structures (n,) S32 together with their forces; None where there is none."""
         found: list[Record | None] = [None] * len(hashes)
-        if not len(self.best):
-            return found
-        at = np.minimum(np.searchsorted(self.best["structure"], hashes), len(self.best) - 1)
-        known = np.flatnonzero((self.best["structure"][at] == hashes) & (hashes != b""))
+        at, is_known = _find(self.hashes, hashes)
+        known = np.flatnonzero(is_known)
+        known = known[self.best["file"][at[known]] >= 0]
         places = self.best[at[known]]
         for number in np.unique(places["file"]).tolist():
             here = np.flatnonzero(places["file"] == number)
@@ -80,7 +75,8 @@ class Answers:
 
     def attempts(self) -> list[dict[str, Any]]:
         """Each start of a worker whose records are the best, once."""
-        starts = np.column_stack([self.best["file"], self.best["attempt"]])
+        there = self.best[self.best["file"] >= 0]
+        starts = np.column_stack([there["file"], there["attempt"]])
         starts = starts[np.lexsort(starts.T)]
         is_new = np.append(True, (starts[1:] != starts[:-1]).any(axis=1))[: len(starts)]
         return [attempt for start in starts[is_new].tolist() if (attempt := self._attempt(*start))]
@@ -95,7 +91,7 @@ class Answers:
         found: list[dict[str, Any] | None] = []
         for offset in (places["offset"] - begin).tolist():
             data = parse(lines[offset : lines.find(b"\n", offset) + 1])
-            found.append(data if data and is_record(data, forces_rows) else None)
+            found.append(data if data and is_record(data, forces_rows) else None)  # it may have changed since
         with_forces = [data for data in found if data and data["forces_row"] is not None]
         first = min((data["forces_row"] for data in with_forces), default=0)
         end = max((data["forces_row"] + data["n_atoms"] for data in with_forces), default=0)
@@ -124,9 +120,34 @@ class Answers:
         return self._attempts[number, offset]
 
 
-def read_answers(folder: Path) -> Answers:
-    """The answers below a model's folder; where they are is written down there for the next call."""
-    return Answers(*locate(folder, remember=True))
+def read_answers(folder: Path, hashes: Array | None = None) -> Answers:
+    """The answers below a model's folder; where they are is written down there for the next call.
+
+    Parameters
+    ----------
+    hashes
+        Structures (n,) S32 to look for, sorted; many models can share them in memory. All that are there if None.
+    """
+    places, files = locate(folder, remember=True)
+    hashes = np.unique(places["structure"]) if hashes is None else hashes
+    at, known = _find(hashes, places["structure"])
+    last = np.full(len(hashes), -1)
+    for chosen in (known & ~places["ok"], known & places["ok"]):  # of several, the last one stays
+        last[at[chosen]] = np.flatnonzero(chosen)
+    best = np.zeros(len(hashes), PLACE)
+    best["file"] = -1
+    there = last >= 0
+    for name in PLACE.names or ():
+        best[name][there] = places[name][last[there]]
+    return Answers(hashes, best, files)
+
+
+def _find(hashes: Array, wanted: Array) -> tuple[Array, Array]:
+    """Where the wanted (m,) are among sorted hashes, and whether they are there at all."""
+    if not len(hashes):
+        return np.zeros(len(wanted), int), np.zeros(len(wanted), bool)
+    at = np.minimum(np.searchsorted(hashes, wanted), len(hashes) - 1)
+    return at, hashes[at] == wanted
 
 
 def _read_forces(folder: Path, begin: int, end: int) -> Array:

@@ -1,28 +1,19 @@
-"""Parts of the input become blocks of checked structures, in this process or in several."""
+"""Parts of the input become blocks of checked structures."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections import deque
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.errors import InputError
 from mira_cli.structures.check import why_invalid
 from mira_cli.structures.geometry import Geometry, geometry_of, identities
 from mira_cli.structures.read import Frame, read_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
     from ase import Atoms
@@ -33,10 +24,6 @@ if TYPE_CHECKING:
 
 BLOCK_STRUCTURES, BLOCK_ATOMS = 1_000, 100_000
 REFERENCE_SHAPES: dict[str, tuple[int, ...]] = {"energy": (), "forces": (-1, 3), "stress": (6,)}
-TASK_FILES = 100  # whole files that one process reads at once
-LONG_BYTES = 50_000_000  # a file from here on that cannot be cut is read where it need not be in memory at once
-FEW_TASKS = 8  # not worth starting processes, which takes a second
-MOST_PROCESSES = 8
 
 
 @dataclass(frozen=True)
@@ -71,36 +58,6 @@ def index_schema() -> pa.Schema:
             ("reference_stress_ev_per_ang3", pa.list_(pa.float64())),
         ]
     )
-
-
-def read_blocks(tasks: Iterable[list[Part]], count: int) -> Iterator[tuple[list[Part], Block]]:
-    """Read tasks in order, in several processes where there are many of them.
-
-    Raises
-    ------
-    InputError
-        A process that reads was killed.
-    """
-    processes = min(len(os.sched_getaffinity(0)), MOST_PROCESSES, count // FEW_TASKS)
-    with _readers(processes) as read:
-        for task, blocks in _in_order(tasks, read, ahead=2 * processes):
-            for block in blocks:
-                yield task, block
-
-
-def make_tasks(parts: Iterable[Part]) -> Iterator[list[Part]]:
-    """Cut files by parts, and whole ones by the dozen."""
-    files: list[Part] = []
-    for part in parts:
-        if files and (part.length is not None or len(files) == TASK_FILES):
-            yield files
-            files = []
-        files.append(part)
-        if part.length is not None:
-            yield files
-            files = []
-    if files:
-        yield files
 
 
 def read_task(task: list[Part]) -> Iterator[Block]:
@@ -184,68 +141,3 @@ def _reference(atoms: Atoms) -> dict[str, Any]:
         if array.shape == wanted and np.isfinite(array).all():
             found[key] = array if shape else float(array)
     return found
-
-
-Reader = "Callable[[list[Part]], Callable[[], Iterable[Block]]]"  # a task -> what waits for its blocks
-
-
-@contextmanager
-def _readers(processes: int) -> Iterator[Callable[[list[Part]], Callable[[], Iterable[Block]]]]:
-    """What reads a task: other processes if there are to be some, else this one when it is asked for the blocks."""
-    if processes < 2:
-        yield lambda task: lambda: read_task(task)
-        return
-    # not forked: this process has threads, and holds the run's lock
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_follow_parent)
-
-    def start(task: list[Part]) -> Callable[[], Iterable[Block]]:
-        if task[0].length is None and any(_size(part) > LONG_BYTES for part in task):
-            return lambda: read_task(task)
-        return pool.submit(_read_all, task).result
-
-    try:
-        yield start
-    except BrokenProcessPool as error:
-        raise InputError("a process that read structures was killed", hint="is there enough memory?") from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _in_order(
-    tasks: Iterable[list[Part]], start: Callable[[list[Part]], Callable[[], Iterable[Block]]], *, ahead: int
-) -> Iterator[tuple[list[Part], Iterable[Block]]]:
-    """Blocks of tasks, a few of which are read ahead."""
-    waiting: deque[tuple[list[Part], Callable[[], Iterable[Block]]]] = deque()
-    for task in tasks:
-        waiting.append((task, start(task)))
-        if len(waiting) > ahead:
-            done, blocks = waiting.popleft()
-            yield done, blocks()
-    while waiting:
-        done, blocks = waiting.popleft()
-        yield done, blocks()
-
-
-def _read_all(task: list[Part]) -> list[Block]:
-    return list(read_task(task))
-
-
-def _follow_parent() -> None:
-    """Ctrl-C is the parent's to act upon; its death, however it comes, is ours."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def wait() -> None:
-        if parent is not None:
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def _size(part: Part) -> int:
-    try:
-        return part.path.stat().st_size
-    except OSError:
-        return 0

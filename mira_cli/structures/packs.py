@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.files import read_json, replacing, write_json
-from mira_cli.structures.blocks import index_schema, make_tasks, read_blocks
+from mira_cli.structures.blocks import index_schema
 from mira_cli.structures.geometry import Geometry
 from mira_cli.structures.parts import Part, cut
+from mira_cli.structures.readers import make_tasks, read_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -72,6 +73,11 @@ class StructureIndex:
         return np.asarray(self.table["n_atoms"].to_numpy())
 
     @cached_property
+    def places(self) -> Array:
+        """(n, 2) the pack of each structure, and its row there; -1 for invalid ones."""
+        return np.column_stack([self.table["pack"].to_numpy(), self.table["row"].to_numpy()])
+
+    @cached_property
     def sources(self) -> Any:
         """What stands for the files that the structures were read from, as they were then."""
         return (read_json(self.folder / "sources.json") or {}).get("sources")
@@ -79,6 +85,11 @@ class StructureIndex:
     def column(self, name: str) -> list[Any]:
         """One column as a list."""
         return list(self.table[name].to_pylist())
+
+    def invalid(self) -> list[tuple[str, str]]:
+        """Structures that cannot be computed: id and reason."""
+        found = self.table.select(["id", "invalid"]).filter(self.table["invalid"].is_valid())
+        return list(zip(found["id"].to_pylist(), found["invalid"].to_pylist(), strict=True))
 
     def pack_path(self, pack: int) -> Path:
         """File of one pack."""
@@ -177,8 +188,7 @@ def _pieces(sources: list[Source], stamps: list[Stamp], known: dict[str, list[_P
 
 def _read_new(parts: list[Part], found: Counter[Part], broken: dict[Path, int]) -> Iterator[Block]:
     """Blocks of the parts in order, without what comes after a frame that cannot be read; counts their rows."""
-    tasks = list(make_tasks(parts))
-    for task, block in read_blocks(tasks, len(tasks)):
+    for task, block in read_blocks(list(make_tasks(parts))):
         if task[0].path in broken and task[0].length is not None:
             continue
         for number, rows in enumerate(np.bincount(block.part)):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from mira_cli.images import apptainer
-from tests.runs import METALS, records, rows, statuses
+from tests.runs import METALS, faulty, records, rows, statuses
 
 from .conftest import write_profile
 from .sound import assert_sound, records_of, slow_call, table_of
@@ -50,22 +50,35 @@ def containers(mira):
 
 @pytest.mark.apptainer
 @pytest.mark.families
-@pytest.mark.parametrize("form", ["gpus", "gres", "model"])
-def test_gpu_jobs_in_containers(cluster, mira, structures, tmp_path, containers, form) -> None:
-    asks = {"gpus": {}, "gres": {"gres": "gpu:fake:1"}, "model": {"gpu_model": "fake"}}[form]
-    profile = write_profile(tmp_path / "gpu", resources={"gpu": {"partition": "gpu", "mem_mb": 3000, **asks}})
+def test_gpu_jobs_in_containers(cluster, mira, structures, tmp_path, containers) -> None:
+    profile = write_profile(tmp_path / "gpu", resources={"gpu": {"partition": "gpu", "mem_mb": 3000}})
     run = tmp_path / "run"
-    mira("run", structures, "-m", "sevennet-0", "-o", run, "--profile", profile, "--runtime", "apptainer")
+    done = mira("run", structures, "-m", "sevennet-0", "-o", run, "--profile", profile, "--runtime", "apptainer")
     (job,) = cluster.jobs_of(run, ended=True)
     assert job["partition"] == "gpu"
-    about = cluster.job(job["id"])
-    assert "gpu" in about.get("TresPerNode", "") + about.get("TresPerJob", "")
     attempt = json.loads(next(run.glob("work/records/*/*/*/records.jsonl")).read_text().splitlines()[0])
     assert attempt["slurm_job_id"] == job["id"]
     assert attempt["image"]["runtime"] == "apptainer"
     assert attempt["network"] == "isolated"
-    assert attempt["gpu"] in {"0", "1"}  # as SLURM gave it
     assert statuses(run) == {"sevennet-0": ["ok"] * 7}
+    # the cluster's GPUs are not real, and MIRA says so
+    assert "computed on the CPU although a GPU was asked for" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("asks", "granted"),
+    [({}, "gres:gpu:1"), ({"gres": "gpu:fake:1"}, "gres:gpu:fake:1"), ({"gpu_model": "fake"}, "gres:gpu:fake:1")],
+)
+def test_every_way_to_ask_for_a_gpu(cluster, mira, structures, tmp_path, asks, granted) -> None:
+    profile = write_profile(tmp_path / "gpu", resources={"gpu": {"partition": "gpu", **asks}, "faulty": {"gpu": 1}})
+    models_file = faulty(tmp_path / "models.yaml", mode="sleep", seconds=0.0, gpu=True)
+    run = tmp_path / "run"
+    mira("run", structures, "-m", "faulty", "--models-file", models_file, "-o", run, "--profile", profile)
+    (job,) = cluster.jobs_of(run, ended=True)
+    about = cluster.job(job["id"])
+    assert granted in {about.get("TresPerNode"), about.get("TresPerJob")}
+    attempt = json.loads(next(run.glob("work/records/*/*/*/records.jsonl")).read_text().splitlines()[0])
+    assert attempt["gpu"] in {"0", "1"}  # as SLURM gave it
 
 
 def test_cpu_only_models_ask_for_no_gpu(cluster, mira, structures, tmp_path) -> None:

@@ -1,20 +1,25 @@
 """Large input costs no more than what is new in it, and comes out the same however it is cut."""
 
+import io
 import json
+import os
 import shutil
 from itertools import pairwise
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from ase.build import bulk
+from ase.build import bulk, molecule
+from ase.calculators.emt import EMT
 from ase.io import read, write
+from ase.io.extxyz import write_extxyz
 
+from mira_cli.errors import InputError
 from mira_cli.results import collect as collecting
 from mira_cli.run import records
 from mira_cli.run.answers import read_answers
 from mira_cli.run.records import finished, locate
-from mira_cli.structures import blocks, packs, parts
+from mira_cli.structures import packs, parts, readers
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
 from tests.unit.test_records import job, line
@@ -40,10 +45,9 @@ def was_read(monkeypatch) -> list[tuple[str, int]]:
     """Files and offsets of what is read, as it is read."""
     seen: list[tuple[str, int]] = []
 
-    def watched(tasks, count):
-        tasks = list(tasks)
+    def watched(tasks):
         seen.extend((part.path.name, part.offset) for task in tasks for part in task)
-        return blocks.read_blocks(tasks, count)
+        return readers.read_blocks(tasks)
 
     monkeypatch.setattr(packs, "read_blocks", watched)
     return seen
@@ -198,16 +202,26 @@ def test_several_processes_read_as_one_does(tmp_path, monkeypatch, short_parts) 
         stream.write("5\nbroken\nCu 0 0\n")
     write(folder / "y.extxyz", crystals(8, first=5))
     alone = load(tmp_path / "alone", folder)
-    monkeypatch.setattr(blocks, "FEW_TASKS", 1)
-    assert len(blocks.os.sched_getaffinity(0)) > 1
+    monkeypatch.setattr(readers, "FEW_TASKS", 1)
+    assert len(os.sched_getaffinity(0)) > 1
     assert load(tmp_path / "together", folder) == alone
+
+
+def test_a_reader_that_is_killed_is_told(tmp_path, monkeypatch, short_parts) -> None:
+    write(tmp_path / "x.extxyz", crystals(20))
+    monkeypatch.setattr(readers, "FEW_TASKS", 1)
+    monkeypatch.setattr(readers.sys, "executable", "/bin/false")
+    with pytest.raises(InputError, match="was killed"):
+        load(tmp_path / "packs", tmp_path / "x.extxyz")
+    monkeypatch.undo()
+    assert len(load(tmp_path / "packs", tmp_path / "x.extxyz")) == 20
 
 
 def test_records_of_files_that_stay_are_not_read_again(tmp_path, monkeypatch) -> None:
     job(tmp_path, "1", line("a") + line("b", "failed", None), atoms=2)
     job(tmp_path, "3", line("b"), atoms=2)
     first = read_answers(tmp_path)
-    assert (first.get("b").status, len(first.best)) == ("ok", 2)
+    assert (first.get("b").status, first.hashes.tolist()) == ("ok", [b"a", b"b"])
     scanned = []
     scan = records._scan
     monkeypatch.setattr(records, "_scan", lambda file, n: scanned.append(file.parent.name) or scan(file, n))
@@ -264,3 +278,27 @@ def test_frames_of_packs_that_alternate_are_in_order(run, tmp_path) -> None:
     collecting.collect(run)
     valid = [i for i, why in zip(index.column("id"), index.column("invalid"), strict=True) if not why]
     assert [atoms.info["structure_id"] for atoms in read(run.root / "results.extxyz", index=":")] == valid
+
+
+def test_frames_are_what_ase_writes(run, tmp_path) -> None:
+    odd = crystals(1)[0]
+    odd.calc = EMT()
+    odd.get_forces()
+    odd.get_stress()
+    water = molecule("H2O")
+    water.info.update(charge=-1, spin=2)
+    slab = crystals(1, first=7)[0]
+    slab.pbc[2] = False
+    write(tmp_path / "in" / "b c.extxyz", [odd, water, slab])
+    index = load_structures(run.structures, find_sources([str(tmp_path / "in")]).sources)
+    wanted = json.loads(run.wanted.read_text())
+    run.wanted.write_text(json.dumps({**wanted, "structures": index.sources}))
+    collecting.collect(run)
+    again = io.StringIO()
+    write_extxyz(again, read(run.root / "results.extxyz", index=":"), write_results=False)
+    text = (run.root / "results.extxyz").read_text(encoding="utf-8")
+    assert again.getvalue() == text
+    assert all(
+        word in text for word in ("reference_forces:R:3", "reference_stress=", "charge=-1.0 spin=2.0", '"T T F"')
+    )
+    assert "forces_sevennet_0:R:3:forces_emt:R:3" in text

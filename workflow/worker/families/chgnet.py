@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ase.stress import full_3x3_to_voigt_6_stress
-from ase.units import GPa
 
 from worker.errors import WorkerError, sentence
 from worker.families.base import (
@@ -16,6 +15,7 @@ from worker.families.base import (
     check_options,
     existing,
     sha256,
+    to_float64,
     unknown_bundled,
 )
 
@@ -78,14 +78,48 @@ class CHGNet:
         would have another energy among crystals than alone.
         """
         graphs = [self._graph(atoms) for atoms in batch]
-        answers: dict[int, dict[str, Any]] = {}
+        results: dict[int, Result] = {}
         for angles in (True, False):
             chosen = [i for i, graph in enumerate(graphs) if bool(len(graph.bond_graph)) is angles]
             if chosen:
-                found = self.network.predict_graph([graphs[i] for i in chosen], task="efs", batch_size=len(chosen))
-                # a list of one comes back as its only element
-                answers.update(zip(chosen, [found] if len(chosen) == 1 else found, strict=True))
-        return [self._result(answers[i], len(atoms)) for i, atoms in enumerate(batch)]
+                results.update(zip(chosen, self._pass([graphs[i] for i in chosen]), strict=True))
+        return [results[i] for i in range(len(batch))]
+
+    def _pass(self, graphs: list[Any]) -> list[Result]:
+        """Evaluate graphs in one forward and one backward pass.
+
+        The network's own `forward` goes back twice, for forces and for stresses, and keeps what a third
+        derivative would need. That costs more than all the rest, and most of the memory.
+        """
+        import torch
+        from chgnet.model.model import BatchedGraph
+
+        network = self.network
+        device = next(network.parameters()).device
+        joined = BatchedGraph.from_graphs(
+            [graph.to(device) for graph in graphs],
+            bond_basis_expansion=network.bond_basis_expansion,
+            angle_basis_expansion=network.angle_basis_expansion,
+            compute_stress=True,
+        )
+        found = network._compute(joined)  # noqa: SLF001 - `forward` without derivatives
+        sizes = found["atoms_per_graph"].to(found["e"].dtype)
+        energies = found["e"] * sizes if network.is_intensive else found["e"]
+        slopes = torch.autograd.grad(energies.sum(), [*joined.atom_positions, *joined.strains])
+        with torch.no_grad():
+            shifts = network.composition_model(graphs) if network.composition_model else 0.0
+            totals = to_float64(found["e"] + shifts)
+        n_graphs = len(graphs)
+        return [
+            Result(
+                float(total) * (len(forces) if network.is_intensive else 1),
+                -to_float64(forces),
+                full_3x3_to_voigt_6_stress(to_float64(strain / volume)),
+            )
+            for total, forces, strain, volume in zip(
+                totals, slopes[:n_graphs], slopes[n_graphs:], joined.volumes, strict=True
+            )
+        ]
 
     def _graph(self, atoms: Atoms) -> Any:
         from pymatgen.core import Structure
@@ -94,10 +128,6 @@ class CHGNet:
             atoms.cell.array, [int(z) for z in atoms.numbers], atoms.positions, coords_are_cartesian=True
         )
         return self.network.graph_converter(structure)
-
-    def _result(self, answer: dict[str, Any], n_atoms: int) -> Result:
-        energy = float(answer["e"]) * (n_atoms if self.network.is_intensive else 1)
-        return Result(energy, answer["f"], full_3x3_to_voigt_6_stress(answer["s"]) * GPa)
 
 
 def load(model: Model, device: str, dtype: str) -> CHGNet:  # noqa: ARG001 - DTYPES has one entry
