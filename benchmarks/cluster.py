@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 
 from ase.build import bulk
@@ -68,7 +69,8 @@ def report(run: Path, asked: argparse.Namespace, began: float, wall_s: float) ->
     for number, event in jobs.items():
         slug = event["rule_name"].removeprefix("evaluate_")
         done = run / "work" / "done" / slug / f"{event['wildcards']['job']}.json"
-        late.append(noticed[number] - done.stat().st_mtime)
+        ended = datetime.fromisoformat(json.loads(done.read_text())["finished"]).timestamp()
+        late.append(noticed[number] - ended)
     first = min(e["t"] for e in events if e["event"] == "job_started") - began
     n_jobs = asked.models * asked.chunks
     ideal_s = math.ceil(n_jobs / asked.slots) * asked.seconds

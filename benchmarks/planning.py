@@ -1,7 +1,7 @@
 """What the host side costs as input grows: reading, planning, planning again, adding, collecting. No model is run.
 
     .venv/bin/python benchmarks/planning.py                        # 100,000 structures in one file × 8 models
-    .venv/bin/python benchmarks/planning.py -n 1000000 --models 8  # how it grows
+    .venv/bin/python benchmarks/planning.py -n 1000000 -m 1 --made-up  # how it grows: an index without input
     .venv/bin/python benchmarks/planning.py --files 1000           # the same structures in 1,000 files
     .venv/bin/python benchmarks/planning.py --against ../other     # also with the code of another checkout
 
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("-n", "--structures", type=int, default=100_000)
     parser.add_argument("-m", "--models", type=int, default=8)
     parser.add_argument("--files", type=int, default=1, help="into how many files the structures go")
+    parser.add_argument("--made-up", action="store_true", help="structures that were not read from files")
     parser.add_argument("--against", type=Path, help="another checkout")
     parser.add_argument("--folder", type=Path, help="where to leave what was made [default: nowhere]")
     parser.add_argument("--json", action="store_true", help="print JSON lines")
@@ -63,9 +64,10 @@ def measure(checkout: Path, folder: Path, args: argparse.Namespace) -> list[dict
     names = [f"lj-{i}" for i in range(args.models)]
     folder.mkdir(parents=True)
     models.write_text(json.dumps({"models": {name: _model(i) for i, name in enumerate(names)}}))
-    write_structures(source, args.structures, args.files)
+    write_structures(source, 1 if args.made_up else args.structures, args.files)
     me = Path(__file__).resolve()
-    plan = [str(me.with_name("planning_step.py")), "plan", source, run, models, ",".join(names)]
+    made_up = args.structures if args.made_up else 0
+    plan = [me.with_name("planning_step.py"), source, run, models, ",".join(names), made_up]
     mira = ["-m", "mira_cli", "run", source, "-m", ",".join(names), "--models-file", models, "-o", run]
     records = args.structures * args.models
     rows = []
@@ -80,6 +82,8 @@ def measure(checkout: Path, folder: Path, args: argparse.Namespace) -> list[dict
     step("collect", ["-m", "mira_cli", "collect", run], records, "records")
     step("plan, nothing new", plan)
     step("mira run, nothing to do", mira)
+    if args.made_up:
+        return rows
     write_structures(source, 100, 1, first=args.structures, name="a100")
     step("plan, one more file of 100", plan)
     with (source / "000000.extxyz").open("a") as stream:
@@ -93,7 +97,9 @@ def timed(command: list[str], checkout: Path) -> tuple[float, float, float]:
     """Run to the end; wall and CPU seconds, and the largest memory of any of its processes in MB."""
     begin = time.monotonic()
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=checkout, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     assert process.stderr is not None
     words = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)

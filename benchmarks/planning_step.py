@@ -1,22 +1,62 @@
-"""One step of `planning.py`: make and write the plan of a run."""
+"""One step of `planning.py`: make and write the plan of a run, for real input or for made-up structures."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+import numpy as np
+
 
 def main() -> None:
-    _, _, source, root, models, names = sys.argv
+    _, source, root, models, names, made_up = sys.argv
     from mira_cli.config import build_config
     from mira_cli.planning.prepare import check_request, commit_plan, prepare_run
     from mira_cli.run.directory import open_run
+    from mira_cli.structures import packs
 
+    if int(made_up):
+        packs.read_blocks = lambda tasks: ((tasks[0], block) for block in blocks(int(made_up)))
     settings = {"structures": [source], "models": names.split(","), "models_files": [models], "device": "cpu"}
     run = open_run(Path(root))
     prepared = prepare_run(check_request(build_config(settings, [])), run, images="build")
     commit_plan(prepared, run)
 
 
-if __name__ == "__main__":  # readers are processes that import this file
+def blocks(n: int):
+    """Blocks as if so many crystals had been read."""
+    import pyarrow as pa
+
+    from mira_cli.structures.blocks import Block, index_schema
+    from mira_cli.structures.geometry import Geometry
+
+    rng = np.random.default_rng(0)
+    for begin in range(0, n, 1000):
+        natoms = rng.integers(2, 17, 1000)
+        total = int(natoms.sum())
+        geometry = Geometry(
+            natoms=natoms,
+            numbers=rng.integers(1, 90, total),
+            positions=rng.random((total, 3)),
+            cell=rng.random((1000, 3, 3)),
+            pbc=np.ones((1000, 3), dtype=bool),
+            charge=np.full(1000, np.nan),
+            spin=np.full(1000, np.nan),
+        )
+        rows = {
+            "id": [f"made-up#{i}" for i in range(begin, begin + 1000)],
+            "hash": [rng.bytes(16).hex() for _ in range(1000)],
+            "invalid": [None] * 1000,
+            "formula": ["X"] * 1000,
+            "n_atoms": natoms,
+            "periodic_directions": [3] * 1000,
+            "reference_energy_ev": [None] * 1000,
+            "reference_forces": [False] * 1000,
+            "reference_stress_ev_per_ang3": [None] * 1000,
+        }
+        table = pa.table(rows, schema=index_schema())
+        yield Block(table, np.zeros(1000, int), geometry, np.full((total, 3), np.nan), unreadable=False)
+
+
+if __name__ == "__main__":
     main()

@@ -48,7 +48,7 @@ class ModelResults:
 
 def collect(run: RunDirectory) -> None:
     """Write all results of a run from its records, some structures in memory at a time."""
-    index, models = load_results(run)
+    index, models = load_results(run, remember=True)
     _write_tables(run.root, index, models)
     write_json(run.root / "provenance.json", provenance(run, index, models))
     write_json(run.collected, {"collected": datetime.now(UTC).isoformat(), "rows": len(index) * len(models)})
@@ -94,8 +94,10 @@ def _blocks(n_atoms: Any) -> Iterator[tuple[int, int]]:
     yield begin, len(n_atoms)
 
 
-def load_results(run: RunDirectory) -> tuple[StructureIndex, list[ModelResults]]:
+def load_results(run: RunDirectory, *, remember: bool = False) -> tuple[StructureIndex, list[ModelResults]]:
     """The structures and the records that the results are made of.
+
+    With `remember`, where the records are is written down for the next call.
 
     Raises
     ------
@@ -114,7 +116,7 @@ def load_results(run: RunDirectory) -> tuple[StructureIndex, list[ModelResults]]
     models = [
         ModelResults(
             **{**model, "row": Model.model_validate(model["row"])},
-            records=read_answers(run.records(model["slug"], model["key"]), hashes),
+            records=read_answers(run.records(model["slug"], model["key"]), hashes, remember=remember),
             without_record=_why_missing(run, model["slug"]),
         )
         for model in wanted["models"]

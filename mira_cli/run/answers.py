@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
+FIELDS = itemgetter(*TYPES)  # those of `Record`, in its order
 PLACE = np.dtype([(name, LOCATION[name]) for name in ("file", "offset", "attempt")])
 
 
@@ -101,13 +103,11 @@ class Answers:
             if data is None:
                 records.append(None)
                 continue
-            values = {name: data[name] for name in TYPES}
             row, n = data["forces_row"], data["n_atoms"]
             own = None if row is None else forces[row - first : row - first + n]
             own = own if own is not None and len(own) == n else None
-            records.append(
-                Record(**values, folder=file.parent, attempt=self._attempt(number, attempt), read_forces=own)
-            )
+            answer = (*FIELDS(data), file.parent, self._attempt(number, attempt), own)
+            records.append(Record(*answer))
         return records
 
     def _attempt(self, number: int, offset: int) -> dict[str, Any]:
@@ -120,15 +120,17 @@ class Answers:
         return self._attempts[number, offset]
 
 
-def read_answers(folder: Path, hashes: Array | None = None) -> Answers:
-    """The answers below a model's folder; where they are is written down there for the next call.
+def read_answers(folder: Path, hashes: Array | None = None, *, remember: bool = False) -> Answers:
+    """The answers below a model's folder.
 
     Parameters
     ----------
     hashes
         Structures (n,) S32 to look for, sorted; many models can share them in memory. All that are there if None.
+    remember
+        Write down where they are, so that the next call reads new files only.
     """
-    places, files = locate(folder, remember=True)
+    places, files = locate(folder, remember=remember)
     hashes = np.unique(places["structure"]) if hashes is None else hashes
     at, known = _find(hashes, places["structure"])
     last = np.full(len(hashes), -1)

@@ -9,10 +9,13 @@ import subprocess
 from mira_cli.errors import EnvironmentNotReadyError
 
 PATIENCE_S = 30.0
+SILENT = re.compile(r"unable to contact|connection refused|timed out|connect failure|zero bytes", re.IGNORECASE)
 
 
 class SlurmError(EnvironmentNotReadyError):
-    """SLURM is not here, does not answer, or refuses."""
+    """SLURM is not here, does not answer, or refuses; `refused` is the reason that it gave, if it did."""
+
+    refused: str | None = None
 
 
 def here() -> bool:
@@ -42,9 +45,11 @@ def ask(*command: str, timeout_s: float = PATIENCE_S, stdin: str | None = None) 
             hint="`mira doctor` looks closer",
         ) from error
     if done.returncode != 0:
-        raise SlurmError(
-            f"SLURM refuses `{command[0]}`: {refusal(done.stderr, command[0])}", hint="`mira doctor` looks closer"
-        )
+        reason = refusal(done.stderr, command[0])
+        verb = "does not answer" if SILENT.search(reason) else "refuses"
+        error = SlurmError(f"SLURM {verb} (`{command[0]}`: {reason})", hint="`mira doctor` looks closer")
+        error.refused = None if SILENT.search(reason) else reason
+        raise error
     return done.stdout
 
 

@@ -234,10 +234,9 @@ def refusal_of(resources: Resources, threads: int) -> tuple[str, str] | None:
     try:
         ask("sbatch", "--test-only", *sbatch_options(resources, threads), "--wrap", "true")
     except SlurmError as error:
-        said = error.message.partition("SLURM refuses `sbatch`: ")[2]
-        if not said or re.search(r"unable to contact|timed out|connection|zero bytes|socket", said, re.IGNORECASE):
+        if not error.refused:
             raise
-        reason = said.rpartition("allocation failure: ")[2]
+        reason = error.refused.rpartition("allocation failure: ")[2]
         hint = next((advice for word, advice in ADVICE.items() if word in reason.lower()), ELSEWHERE)
         return f"would never start, says SLURM: {reason}", hint
     return None

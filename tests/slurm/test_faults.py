@@ -151,7 +151,7 @@ def test_controller_away_at_the_start(cluster, fault, mira) -> None:
         ("partition=nope", "nope"),
         ("mem_mb=900000", "MB"),
         ("runtime_min=9000", "time"),
-        ("constraint=nowhere", "nowhere"),
+        ("constraint=nowhere", "feature"),
         ("threads=500", "CPU"),
     ],
 )

@@ -220,7 +220,7 @@ def test_a_reader_that_is_killed_is_told(tmp_path, monkeypatch, short_parts) -> 
 def test_records_of_files_that_stay_are_not_read_again(tmp_path, monkeypatch) -> None:
     job(tmp_path, "1", line("a") + line("b", "failed", None), atoms=2)
     job(tmp_path, "3", line("b"), atoms=2)
-    first = read_answers(tmp_path)
+    first = read_answers(tmp_path, remember=True)
     assert (first.get("b").status, first.hashes.tolist()) == ("ok", [b"a", b"b"])
     scanned = []
     scan = records._scan
@@ -231,7 +231,8 @@ def test_records_of_files_that_stay_are_not_read_again(tmp_path, monkeypatch) ->
     assert finished(tmp_path) == {"a", "b", "c", "d"}
     assert finished(tmp_path, retry=True) == {"a", "b", "c"}
     assert set(scanned) == {"2", "3"}
-    assert {s: read_answers(tmp_path).get(s).folder.name for s in "abcd"} == {"a": "1", "b": "3", "c": "2", "d": "3"}
+    answers = read_answers(tmp_path, remember=True)
+    assert {s: answers.get(s).folder.name for s in "abcd"} == {"a": "1", "b": "3", "c": "2", "d": "3"}
     scanned.clear()
     np.zeros(3).tofile(tmp_path / "1" / "forces.f64")  # the forces of a record are lost
     assert finished(tmp_path, retry=True) == {"b", "c"}
@@ -246,7 +247,7 @@ def test_damaged_memory_of_records_is_forgotten(tmp_path, content) -> None:
     locate(tmp_path, remember=True)
     (tmp_path / records.LOCATED).write_bytes(content)
     assert finished(tmp_path) == {"a"}
-    assert read_answers(tmp_path).get("a").forces().tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert read_answers(tmp_path, remember=True).get("a").forces().tolist() == [[0, 1, 2], [3, 4, 5]]
     assert len(records._remembered(tmp_path)[1]) == 1
 
 
@@ -302,3 +303,12 @@ def test_frames_are_what_ase_writes(run, tmp_path) -> None:
         word in text for word in ("reference_forces:R:3", "reference_stress=", "charge=-1.0 spin=2.0", '"T T F"')
     )
     assert "forces_sevennet_0:R:3:forces_emt:R:3" in text
+
+
+def test_looking_at_results_writes_nothing(run) -> None:
+    located = list(run.root.glob(f"work/records/*/*/{records.LOCATED}"))
+    assert len(located) == 2
+    located[0].unlink()
+    before = {path: path.stat().st_mtime_ns for path in run.root.rglob("*")}
+    collecting.load_results(run)
+    assert {path: path.stat().st_mtime_ns for path in run.root.rglob("*")} == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import sys
 from dataclasses import dataclass
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 # The framework of models that rehearse how GPUs are shared: every GPU that is visible is taken to be there.
 PRETENDED = "pretended"
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
+_KEEP_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,10 @@ def choose(wanted: str, framework: str | None, threads: int) -> Device:
     found = find(threads) if find else None
     if found is None and wanted == "cuda":
         raise WorkerError(f"device 'cuda' was asked for, but {framework} sees no GPU on {os.uname().nodename}")
-    return found if found and wanted != "cpu" else Device("cpu", _cpu_name(), None)
+    if found and wanted != "cpu":
+        return found
+    _keep_memory()
+    return Device("cpu", _cpu_name(), None)
 
 
 def peak_gpu_mb(device: Device) -> float | None:
@@ -100,6 +108,17 @@ def free_gpu_mb() -> float:
 
     limits = [found.memory_limit for found in device_lib.list_local_devices() if found.device_type == "GPU"]
     return max(limits, default=0) / 1e6
+
+
+def _keep_memory() -> None:
+    """Let the C library keep what is freed, for the next batch.
+
+    By itself glibc gives large arrays back to the system at once, which then clears every page again.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+            mallopt(parameter, _KEEP_BYTES)
 
 
 def _torch_gpu(threads: int) -> Device | None:

@@ -62,7 +62,7 @@ class CHGNet:
 
     def batch_atoms(self, device: str) -> int:
         """Say how many atoms a batch should hold to begin with."""
-        return atoms_that_fit(device, on_cpu=32, gpu_mb_per_atom=20.0)
+        return atoms_that_fit(device, on_cpu=64, gpu_mb_per_atom=20.0)
 
     def calculator(self) -> Calculator:
         """Return the package's own calculator."""
@@ -149,7 +149,7 @@ def load(model: Model, device: str, dtype: str) -> CHGNet:  # noqa: ARG001 - DTY
         bias = any(name.endswith("mlp_out.layers.1.bias") for name in saved["state_dict"])
         network = Network(**{"mlp_out_bias": bias} | saved["model_args"])
         network.load_state_dict(saved["state_dict"])
-        network = network.to(device).eval()
+        network = network.to(device).eval().requires_grad_(False)
     except Exception as error:
         raise WorkerError(f"{model.name}: {file} is not a CHGNet checkpoint ({sentence(error)})") from error
     network.graph_converter.set_isolated_atom_response("ignore")

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +150,26 @@ def load(model: Model, device: str, dtype: str) -> Mace:
     heads = [str(head) for head in getattr(network, "heads", None) or ["Default"]]
     # given the network, as a path would be taken for a pattern and `[1]` in a name for a set of letters
     single = MACECalculator(models=[network], device=device, default_dtype=dtype, head=_head(model, heads))
+    network.requires_grad_(False)
+    if device == "cpu":
+        _convolve_in_portions(network, dtype)
     return Mace(single, sha256(file), dtype)
+
+
+def _convolve_in_portions(network: Any, dtype: str) -> None:
+    """Let a network compute its convolutions in the way that is fast on CPUs, where that gives the same numbers."""
+    import torch
+
+    from worker.families.convolution import convolution_of
+
+    def forward(convolution: Any, nodes: Any, filters: Any, weights: Any, ends: Any) -> Any:
+        return convolution(nodes, filters, weights, ends[0], ends[1])
+
+    for layer in network.interactions:
+        convolution = convolution_of(getattr(layer, "conv_tp", None), getattr(torch, dtype))
+        if convolution and not hasattr(layer, "conv_fusion"):
+            # the switch of MACE's own accelerators: the product is then asked for the sum over the edges as well
+            layer.conv_fusion, layer.conv_tp.forward = True, partial(forward, convolution)
 
 
 def _unpickled(model: Model, file: Path, device: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ class SevenNet:
 
     def batch_atoms(self, device: str) -> int:
         """Say how many atoms a batch should hold to begin with."""
-        return atoms_that_fit(device, on_cpu=32, gpu_mb_per_atom=12.0)
+        return atoms_that_fit(device, on_cpu=96, gpu_mb_per_atom=12.0)
 
     def calculator(self) -> Calculator:
         """Return the package's own calculator."""
@@ -133,7 +134,31 @@ def load(model: Model, device: str, dtype: str) -> SevenNet:  # noqa: ARG001 - D
         raise WorkerError(f"{model.name}: {file} is not a SevenNet checkpoint ({sentence(error)})") from error
     if modal and single.modal is None:  # the package only warns
         raise WorkerError(f"{model.name}: this checkpoint has no modals, and {modal!r} was asked for")
+    single.model.requires_grad_(False)
+    if device == "cpu":
+        _convolve_in_portions(single.model)
     return SevenNet(single, sha256(file))
+
+
+def _convolve_in_portions(network: Any) -> None:
+    """Let a network compute its convolutions in the way that is fast on CPUs, where that gives the same numbers."""
+    import torch
+    from sevenn import _keys as key
+
+    from worker.families.convolution import convolution_of
+
+    def forward(layer: Any, convolution: Any, data: Any) -> Any:
+        target, source = data[key.EDGE_IDX]
+        weights = layer.weight_nn(data[layer.key_weight_input])
+        sums = convolution(data[layer.key_x], data[layer.key_filter], weights, source, target)
+        data[layer.key_x] = sums.div(layer.denominator)
+        return data
+
+    for layer in network.modules():
+        if type(layer).__name__ == "IrrepsConvolution" and not layer.is_parallel:
+            convolution = convolution_of(layer.convolution, torch.float32)
+            if convolution:
+                layer.forward = partial(forward, layer, convolution)
 
 
 def _require_harmless(file: Path) -> None:

@@ -1,0 +1,92 @@
+"""`mira table`: the comparison in the terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mira_cli import console
+from mira_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MOST_ROWS = 50
+SHOWN = {  # columns of a table on the terminal, unless others are named
+    "comparison": [
+        "structure_id", "model", "status", "energy_per_atom_ev", "fmax_ev_per_ang", "pressure_gpa",
+        "level_of_theory", "error",
+    ],
+    "pairs": [
+        "model_a", "model_b", "theory", "n_both", "force_mae_ev_per_ang", "force_rmse_ev_per_ang", "force_cosine_mean",
+        "energy_alignment", "energy_alignment_dof", "energy_aligned_rmse_ev_per_atom", "stress_rmse_gpa",
+    ],
+    "disagreement": [
+        "committee", "theory", "rank", "structure_id", "n_members", "force_spread_max_ev_per_ang",
+        "force_spread_mean_ev_per_ang", "worst_atom", "energy_spread_ev_per_atom", "stress_spread_gpa", "outlier_model",
+    ],
+    "reference": [
+        "model", "subset", "subset_value", "n_energies", "energy_raw_mae_ev_per_atom", "energy_alignment",
+        "energy_aligned_mae_ev_per_atom", "n_force_atoms", "force_mae_ev_per_ang", "force_cosine_mean", "stress_mae_gpa",
+    ],
+    "energies_aligned": [
+        "structure_id", "model", "aligned_with", "energy_aligned_ev_per_atom", "energy_alignment",
+        "energy_alignment_dof", "determined",
+    ],
+}  # fmt: skip
+
+
+def table(
+    run: Annotated[
+        Path | None, typer.Argument(help="Run directory [default: the nearest, else the newest].", metavar="RUN")
+    ] = None,
+    of: Annotated[
+        Literal["summary", "comparison", "pairs", "disagreement", "reference", "energies_aligned"] | None,
+        typer.Option("--table", "-t", help="Which table [default: summary; comparison, where rows are asked for]."),
+    ] = None,
+    model: Annotated[list[str] | None, typer.Option("--model", "-m", help="Only rows about this model.")] = None,
+    status: Annotated[list[str] | None, typer.Option(help="Only rows with this status, such as failed.")] = None,
+    sort: Annotated[str | None, typer.Option(help="Sort by this column; the beginning of its name will do.")] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", "-r", help="The largest first.")] = False,
+    columns: Annotated[
+        list[str] | None, typer.Option("--columns", "-c", help="Only these columns, separated by commas; `all`.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=0, help="Most rows to show; 0: all [default: 50 of a table].")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """Show how the models of a run compare; columns are explained in docs/results.md and docs/comparison.md."""
+    from mira_cli.results import rows, summary
+    from mira_cli.results.reading import read_table
+    from mira_cli.watching.choose import choose_run
+    from mira_cli.watching.evidence import is_collected
+
+    if as_json and as_csv:
+        raise UsageError("`--json` and `--csv` exclude one another")
+    asks_for_rows = bool(model or status or sort or columns or as_csv or reverse or limit is not None)
+    name = of or ("comparison" if asks_for_rows else "summary")
+    if name == "summary" and asks_for_rows:
+        raise UsageError("the summary has no rows to choose from", hint="name a table: `mira table -t pairs …`")
+    directory = choose_run(run)
+    if name == "summary":
+        found = summary.summary(directory)
+        if as_json:
+            typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        else:
+            summary.print_summary(found)
+    else:
+        whole = rows.only(read_table(directory, name), models=model or [], statuses=status or [])
+        if sort or reverse:
+            whole = rows.ordered(whole, rows.column_named(whole, sort or whole.column_names[0]), reverse=reverse)
+        wanted = rows.needed(columns or [], whole)
+        _print(whole, wanted, name, limit, as_json=as_json, as_csv=as_csv)
+    if not is_collected(directory):
+        console.warn(
+            "the run has been planned anew since these results", hint=f"`mira collect {directory.root}` makes them anew"
+        )

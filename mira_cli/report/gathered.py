@@ -1,0 +1,145 @@
+"""What a report is made of: the results of a run, their statistics, and the atoms of chosen structures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mira_cli.compare.from_run import answers_of_run, blocks_of_run
+from mira_cli.compare.statistics import Statistics, statistics
+from mira_cli.errors import UsageError
+from mira_cli.results.collect import ModelResults, load_results
+from mira_cli.results.provenance import provenance
+from mira_cli.run.records import OK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+    from mira_cli.compare.answers import Answers
+    from mira_cli.compare.blocks import Array
+    from mira_cli.run.directory import RunDirectory
+    from mira_cli.structures.packs import StructureIndex
+
+SIGNIFICANT = 4  # digits of numbers that are drawn; the tables of the run have all of them
+READ_AT_ONCE = 200  # structures
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """All that the sections of a report read."""
+
+    run: RunDirectory
+    index: StructureIndex
+    models: list[ModelResults]
+    table: pa.Table  # comparison.parquet: structures in input order, and for each the models in turn
+    answers: Answers
+    statistics: Statistics
+    provenance: dict[str, Any]
+
+    @property
+    def names(self) -> list[str]:
+        """The models' names."""
+        return [model.name for model in self.models]
+
+    def column(self, name: str) -> Array:
+        """(s, m) numbers of one column of the table, NaN where it is empty."""
+        import pyarrow as pa
+
+        flat = np.asarray(self.table[name].cast(pa.float64()).to_numpy(), dtype=float)
+        return flat.reshape(len(self.answers), len(self.models))
+
+    def texts(self, name: str) -> list[Any]:
+        """One column of the table, flat."""
+        return list(self.table[name].to_pylist())
+
+
+@dataclass(frozen=True, eq=False)
+class Atoms:
+    """The atoms of one structure and the forces on them."""
+
+    place: int  # row of the index
+    numbers: Array  # (n,)
+    positions: Array  # (n, 3) Å
+    cell: Array  # (3, 3) Å
+    pbc: Array  # (3,)
+    forces: list[Array | None]  # by model, (n, 3) eV/Å
+    reference: Array | None  # (n, 3) eV/Å
+
+
+def gather(run: RunDirectory, computed: Statistics | None = None) -> Gathered:
+    """Read a collected run; its statistics are computed unless they are given.
+
+    Raises
+    ------
+    UsageError
+        The run has no results, or they are older than its plan.
+    """
+    import pyarrow.parquet as pq
+
+    file = run.root / "comparison.parquet"
+    if not file.is_file():
+        raise UsageError(f"`{run.root}` has no results yet", hint="`mira run` computes them, `mira collect` writes them")
+    index, models = load_results(run)
+    table = pq.ParquetFile(file).read()
+    answers = answers_of_run(table, index, models)
+    if computed is None:
+        computed = statistics(answers, blocks_of_run(index, models))
+    return Gathered(run, index, models, table, answers, computed, provenance(run, index, models))
+
+
+def read_atoms(gathered: Gathered, places: Array) -> Iterator[Atoms]:
+    """Atoms of some structures (rows of the index), in the order of the rows, a few in memory at a time; invalid ones
+    are left out.
+    """
+    index = gathered.index
+    valid = np.sort(places[index.places[places, 0] >= 0]) if len(places) else places
+    for begin in range(0, len(valid), READ_AT_ONCE):
+        yield from _read(gathered, valid[begin : begin + READ_AT_ONCE])
+
+
+def _read(gathered: Gathered, places: Array) -> Iterator[Atoms]:
+    index = gathered.index
+    found = [model.records.read(index.hashes[places]) for model in gathered.models]
+    packs, rows = index.places[places].T
+    geometry: dict[int, tuple[Any, ...]] = {}
+    for pack in np.unique(packs).tolist():
+        with np.load(index.pack_path(pack), allow_pickle=False) as arrays:
+            own = {name: arrays[name] for name in ("natoms", "numbers", "positions", "cell", "pbc", "reference_forces")}
+        ends = np.cumsum(own["natoms"])
+        for i in np.flatnonzero(packs == pack).tolist():
+            atoms = slice(ends[rows[i]] - own["natoms"][rows[i]], ends[rows[i]])
+            per_atom = (own[name][atoms] for name in ("numbers", "positions", "reference_forces"))
+            geometry[i] = (*per_atom, own["cell"][rows[i]], own["pbc"][rows[i]])
+    for i, place in enumerate(places.tolist()):
+        numbers, positions, reference, cell, pbc = geometry[i]
+        records = [of_model[i] for of_model in found]
+        forces = [record.forces() if record is not None and record.status == OK else None for record in records]
+        known = reference if np.isfinite(reference).all() else None
+        yield Atoms(place, numbers, positions, np.reshape(cell, (3, 3)), pbc, forces, known)
+
+
+def short(values: Any, digits: int = SIGNIFICANT) -> list[float | None]:
+    """Numbers as JSON has them, rounded to some significant digits; None for what is not finite."""
+    text = f"{{:.{digits}g}}".format
+    return [_whole(float(text(v))) if np.isfinite(v) else None for v in np.asarray(values, dtype=float).ravel().tolist()]
+
+
+def rounded(values: Any, decimals: int) -> list[float | None]:
+    """Numbers as JSON has them, rounded to some decimals; None for what is not finite."""
+    return [_whole(round(v, decimals)) if np.isfinite(v) else None for v in np.asarray(values, float).ravel().tolist()]
+
+
+def _whole(value: float) -> float:
+    return int(value) if value == int(value) and abs(value) < 1e15 else value
+
+
+def rows_of(table: pa.Table, digits: int = 6) -> list[dict[str, Any]]:
+    """Rows of a table with what is there, and numbers rounded."""
+    return [
+        {name: short([value], digits)[0] if isinstance(value, float) else value for name, value in row.items()}
+        for row in ({name: value for name, value in row.items() if value is not None} for row in table.to_pylist())
+    ]

@@ -1,0 +1,76 @@
+"""The tables of a run, read back with the types that they were written with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from mira_cli.errors import UsageError
+from mira_cli.files import read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from mira_cli.run.directory import RunDirectory
+
+Name: TypeAlias = Literal["comparison", "pairs", "disagreement", "reference", "energies_aligned"]
+ABSENT = {
+    "reference": "the structures of `{}` come with no energies, forces or stresses to compare with",
+    "energies_aligned": "`{}` has nothing to align energies with: one model, and no reference energies",
+}
+
+
+def read_table(run: RunDirectory, name: Name, columns: Sequence[str] | None = None) -> pa.Table:
+    """One table of a run.
+
+    Raises
+    ------
+    UsageError
+        It was not written.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        if name == "comparison":
+            file = pq.ParquetFile(run.root / "comparison.parquet")
+            return file.read([c for c in columns or file.schema_arrow.names if c in file.schema_arrow.names])
+        table = read_csv(run.root / f"{name}.csv")
+    except FileNotFoundError as error:
+        raise _absent(run, name) from error
+    return table.select([c for c in columns or table.column_names if c in table.column_names])
+
+
+def read_csv(file: Path) -> pa.Table:
+    """A table that `comparison_files.write_csv` wrote; an empty cell is null."""
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    from mira_cli.compare import columns
+
+    kinds = {"pairs": columns.PAIRS, "disagreement": columns.DISAGREEMENT, "reference": columns.REFERENCE}
+    schema = columns.table([], kinds.get(file.stem, {})).schema
+    names = dict.fromkeys(("structure_id", "model", "aligned_with", "energy_alignment", "energy_refusal"), pa.string())
+    return pc.read_csv(
+        file,
+        parse_options=pc.ParseOptions(newlines_in_values=True),
+        convert_options=pc.ConvertOptions(
+            column_types={**names, **{field.name: field.type for field in schema}},
+            null_values=[""],
+            strings_can_be_null=True,
+        ),
+    )
+
+
+def _absent(run: RunDirectory, name: Name) -> UsageError:
+    collected = read_json(run.collected)
+    if collected is None or not (run.root / "comparison.parquet").is_file():
+        return UsageError(
+            f"`{run.root}` has no results yet", hint=f"`mira collect {run.root}` makes them of what is there"
+        )
+    if problem := collected.get("not_compared"):
+        return UsageError(str(problem), hint=f"`mira collect {run.root}` tries again")
+    if name in ABSENT and (run.root / "pairs.csv").is_file():
+        return UsageError(ABSENT[name].format(run.root), hint="docs/comparison.md says what is compared")
+    return UsageError(f"`{run.root}` has no `{name}.csv`", hint=f"`mira collect {run.root}` makes it")

@@ -1,0 +1,146 @@
+"""Which structures are worth labelling next: those that the models of a run disagree about most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from mira_cli.errors import InputError, UsageError
+from mira_cli.results.committee import EVERYONE, committees_of, spread_key
+from mira_cli.results.frames import geometry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pyarrow as pa
+    from ase import Atoms
+
+    from mira_cli.results.collect import ModelResults
+    from mira_cli.structures.packs import StructureIndex
+
+By: TypeAlias = Literal["force-spread", "energy-spread", "outlier"]
+SCORES: dict[str, str] = {
+    "force-spread": "force_spread_max_ev_per_ang",
+    "energy-spread": "energy_spread_ev_per_atom",
+    "outlier": "outlier_distance_ev_per_ang",
+}
+TOLD = (*SCORES.values(), "force_spread_mean_ev_per_ang", "worst_atom", "outlier_model", "n_members", "committee")
+POOL, FEWEST = 10, 100  # a diverse choice of n looks at the first 10 n of the ranking, and at 100 at least
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One structure: its row of the index, and its row of `disagreement.csv`."""
+
+    place: int
+    row: dict[str, Any]
+
+
+def choose_committee(disagreement: pa.Table, *, named: str | None, same_theory: bool) -> str:
+    """The committee whose spread is meant.
+
+    Raises
+    ------
+    UsageError
+        There is none of that name, none of one theory, or several of those.
+    """
+    theory = dict(zip(disagreement["committee"].to_pylist(), disagreement["theory"].to_pylist(), strict=True))
+    if named is not None:
+        if named not in theory:
+            raise UsageError(
+                f"there is no committee `{named}` in this run",
+                hint=f"there are {', '.join(f'`{name}`' for name in theory)}",
+            )
+        return named
+    if not same_theory:
+        return EVERYONE
+    shared = [name for name, relation in theory.items() if relation == "same"]
+    if not shared:
+        raise UsageError(
+            "no two models of this run are known to share a level of theory",
+            hint="leave out `--same-theory`; `mira models` shows levels of theory",
+        )
+    if len(shared) > 1:
+        several = ", ".join(f"`{name}`" for name in shared)
+        raise UsageError(f"these models share several levels of theory: {several}", hint="name one with `--committee`")
+    return shared[0]
+
+
+def ranked(disagreement: pa.Table, index: StructureIndex, *, committee: str, by: str) -> list[Pick]:
+    """Structures with a score above 0, the highest first; of structures that are the same only one.
+
+    Raises
+    ------
+    UsageError
+        The committee says nothing: it has too few members, or its energies could not be aligned.
+    InputError
+        The table is of other structures than the run has now.
+    """
+    column = SCORES[by]
+    rows = [row for row in disagreement.to_pylist() if row["committee"] == committee]
+    scored = [row for row in rows if row[column] is not None]
+    if not scored:
+        raise UsageError(_why_none(rows, by), hint="`mira table` shows what the models answered")
+    place = {name: i for i, name in enumerate(index.column("id"))}
+    picks: dict[bytes, Pick] = {}
+    for row in sorted(scored, key=lambda row: -row[column]):  # equal ones stay in the order of their forces' spread
+        at = place.get(row["structure_id"])
+        if at is None:
+            raise InputError("`disagreement.csv` is older than the run's plan", hint="`mira collect` makes it anew")
+        if row[column] > 0:
+            picks.setdefault(index.hashes[at], Pick(at, row))
+    return list(picks.values())
+
+
+def diverse(picks: Sequence[Pick], index: StructureIndex, n: int) -> list[Pick]:
+    """The first of a ranking, and n - 1 near its top that are unlike one another, by `structures.fingerprint`."""
+    from mira_cli.structures.fingerprint import farthest_first, fingerprints
+
+    pool = picks[: max(POOL * n, FEWEST)]
+    return [pool[i] for i in farthest_first(fingerprints(structures_of(pool, index)), n)]
+
+
+def structures_of(picks: Sequence[Pick], index: StructureIndex) -> list[Atoms]:
+    """The structures as they were given, without references."""
+    import numpy as np
+    from ase import Atoms
+
+    table = index.table.take([pick.place for pick in picks])
+    found = []
+    for _, one in geometry(table, index):
+        state = {key: one[key] for key in ("charge", "spin") if np.isfinite(one[key])}
+        found.append(Atoms(one["numbers"], one["positions"], cell=one["cell"], pbc=one["pbc"], info=state))
+    return found
+
+
+def labelled(picks: Sequence[Pick], index: StructureIndex, models: Sequence[ModelResults], by: str) -> list[Atoms]:
+    """The structures with their rank, their scores, and the spread of the committee on each atom (eV/Å)."""
+    from mira_cli.compare.spread import force_spread
+
+    members = {committee.name: committee.members for committee in committees_of(models)}
+    images = structures_of(picks, index)
+    for rank, (pick, atoms) in enumerate(zip(picks, images, strict=True), 1):
+        committee = pick.row["committee"]
+        atoms.info |= {"structure_id": pick.row["structure_id"], "select_rank": rank, "select_by": by}
+        atoms.info |= {key: pick.row[key] for key in TOLD if pick.row[key] is not None}
+        records = [models[m].records.read(index.hashes[pick.place : pick.place + 1])[0] for m in members[committee]]
+        spread = force_spread([record.forces() if record and record.status == "ok" else None for record in records])
+        if spread is not None:
+            atoms.arrays[spread_key(committee)] = spread
+    return images
+
+
+def _why_none(rows: Sequence[Mapping[str, Any]], by: str) -> str:
+    if max((row["n_models"] for row in rows), default=0) < 2:
+        return "this run has one model, and a committee needs two"
+    most = max(row["n_energies" if by == "energy-spread" else "n_members"] for row in rows)
+    if most < 2:
+        return "no structure was answered by two of these models"
+    if by == "outlier":
+        return (
+            "an outlier needs three models that answered the same structure"
+            if most < 3
+            else "in no structure is one model further from the others than the rest"
+        )
+    reasons = {row["energy_refusal"] for row in rows} - {None}
+    return f"energies of these models cannot be compared: {reasons.pop() if reasons else 'none could be aligned'}"
