@@ -15,6 +15,7 @@ import asyncio
 import re
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import snakemake_executor_plugin_slurm as stock
@@ -28,6 +29,8 @@ FAILED = {
 }  # fmt: skip
 REQUEUEABLE = {"BOOT_FAIL", "NODE_FAIL", "PREEMPTED"}  # SLURM may be about to put it back into the queue
 POLLS_UNTIL_BELIEVED = 3  # of a job that is not in the queue, or is in a state that a requeue would follow
+RESULTS_EVERY_S = 5.0  # looks at the outputs of running jobs, between polls
+EARLY_POLLS = 3  # that one job's output may bring forward; it can hang in COMPLETING for long
 PASSING = re.compile(
     r"Socket timed out|Unable to contact|Connection (refused|timed out)|temporarily|try again|MaxSubmit|SubmitJobsLimit"
     r"|job (count|submit) limit|Slurm backup controller|Communication connection failure|Zero Bytes|queue is full"
@@ -48,6 +51,7 @@ class Executor(stock.Executor):
         self._cancelled = threading.Event()
         self._refusals = threading.local()
         self._absent: dict[str, int] = {}  # SLURM id -> polls in a row in which it was gone or about to be requeued
+        self._early: dict[str, int] = {}  # SLURM id -> polls that its output has brought forward
         super().__init__(workflow, logger)
 
     # --- submission
@@ -164,11 +168,25 @@ class Executor(stock.Executor):
         subprocess.run(["scancel", "--quiet", "--name", self.run_uuid], timeout=60, check=False)
 
     async def sleep(self) -> None:
-        """Wait for the next poll, or for the end."""
-        left = float(self.next_seconds_between_status_checks)
-        while left > 0 and not self._cancelled.is_set():
-            await asyncio.sleep(min(left, 0.2))
-            left -= 0.2
+        """Wait for the next poll: it comes early when a job has left its result, and at once when all is cancelled."""
+        until = time.monotonic() + float(self.next_seconds_between_status_checks)
+        look = time.monotonic() + RESULTS_EVERY_S
+        while time.monotonic() < until and not self._cancelled.is_set():
+            await asyncio.sleep(0.2)
+            if time.monotonic() >= look:
+                look += RESULTS_EVERY_S
+                if self._result_is_there():
+                    return
+
+    def _result_is_there(self) -> bool:
+        """Whether a job has written its output, so that SLURM will soon say that it is over."""
+        found = False
+        for job_info in list(self.active_jobs):
+            asked = self._early.get(job_info.external_jobid, 0)
+            if asked < EARLY_POLLS and all(Path(str(file)).exists() for file in job_info.job.output):
+                self._early[job_info.external_jobid] = asked + 1
+                found = True
+        return found
 
 
 def _refusal(message: str) -> str | None:
