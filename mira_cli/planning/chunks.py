@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
 Array = np.ndarray[Any, Any]
-
-
-def missing_rows(hashes: Array, finished: Collection[str]) -> Array:
-    """Index rows to compute: valid, first of their content, without a record.
-
-    Parameters
-    ----------
-    hashes
-        (n,) S32, empty for invalid structures.
-    finished
-        Hashes with a record.
-    """
-    _, first = np.unique(hashes, return_index=True)
-    rows: Array = np.sort(first)
-    return without(rows[hashes[rows] != b""], hashes, np.array(sorted(finished), dtype="S32"))
 
 
 def without(rows: Array, hashes: Array, known: Array) -> Array:

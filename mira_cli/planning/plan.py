@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mira_cli.files import read_json
-from mira_cli.planning.chunks import cut_chunks, missing_rows
+from mira_cli.planning.chunks import cut_chunks, without
 from mira_cli.planning.resolve import digest
 from mira_cli.planning.weights import worker_model
-from mira_cli.run.records import finished
+from mira_cli.run.records import finished_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -89,15 +91,15 @@ def make_plan(
     reasons: dict[str, str] = {}
     for model in models:
         retry = model.name in again
-        done = finished(run.records(model.slug, model.key), retry=retry)
-        busy = (elsewhere or {}).get(model.name, set())
-        rows = missing_rows(index.hashes, done | busy)
-        unique = len(missing_rows(index.hashes, set()))
-        kept[model.name] = unique - len(missing_rows(index.hashes, done))
+        done = finished_hashes(run.records(model.slug, model.key), retry=retry)
+        missing = without(index.distinct, index.hashes, done)
+        kept[model.name] = len(index.distinct) - len(missing)
         if only is not None and model.name not in only:
             continue
+        busy = np.array(sorted((elsewhere or {}).get(model.name, ())), dtype="S32")
+        rows = without(missing, index.hashes, busy)
         if len(rows):
-            reasons[model.name] = _why(model, run, anything=bool(done), sources=index.sources, retry=retry)
+            reasons[model.name] = _why(model, run, anything=len(done) > 0, sources=index.sources, retry=retry)
         spread = -(-machine.slots // len(models))  # with few models, a chunk for every worker that could run
         asks = resources[model.name]
         for chunk in cut_chunks(rows, index.n_atoms, asks.chunk_atoms or 1, at_least=spread):
@@ -143,9 +145,7 @@ def _job_spec(
     asks: Resources,
 ) -> dict[str, Any]:
     packs: dict[int, list[int]] = {}
-    for pack, pack_row in zip(
-        index.table["pack"].take(rows).to_pylist(), index.table["row"].take(rows).to_pylist(), strict=True
-    ):
+    for pack, pack_row in index.places[rows].tolist():
         packs.setdefault(pack, []).append(pack_row)
     return {
         "schema": SCHEMA,

@@ -234,7 +234,7 @@ def read_input(request: Request, run: RunDirectory, scratch: Path | None) -> Str
         say(f"{count(len(found.passed_over), 'file')} passed over, by suffix no structures: {found.passed_over[0].name}"
             + (" and others" if len(found.passed_over) > 1 else ""))  # fmt: skip
     index = load_structures(run.structures, found.sources, scratch=scratch)
-    invalid = [f"{i}: {why}" for i, why in zip(index.column("id"), index.column("invalid"), strict=True) if why]
+    invalid = [f"{name}: {why}" for name, why in index.invalid()]
     if len(invalid) == len(index):
         first = f" ({invalid[0]})" if invalid else ""
         raise InputError(
@@ -280,7 +280,6 @@ def _write_settings(file: Path, settings: dict[str, Any]) -> None:
 
 def tell_structures(index: StructureIndex) -> None:
     """One line on what was read."""
-    usable = index.hashes[index.hashes != b""]
-    distinct = len(set(usable.tolist()))
-    twins = f", {len(usable) - distinct} of them duplicates" if len(usable) > distinct else ""
-    say(f"{count(len(usable), 'structure')}{twins}, {count(int(index.n_atoms.sum()), 'atom')}")
+    usable, distinct = int((index.hashes != b"").sum()), len(index.distinct)
+    twins = f", {usable - distinct} of them duplicates" if usable > distinct else ""
+    say(f"{count(usable, 'structure')}{twins}, {count(int(index.n_atoms.sum()), 'atom')}")

@@ -19,39 +19,33 @@ if TYPE_CHECKING:
     from mira_cli.run.directory import RunDirectory
 
 MOST_ROWS = 20
+COLUMNS = (
+    "structure_id", "model", "status", "error", "energy_per_atom_ev", "level_of_theory", "energy_correction",
+    "training_data", "wall_s", "device",
+)  # fmt: skip
 GAP = 3  # columns of the terminal between those of a table
 
 
 def print_results(run: RunDirectory) -> bool:
     """Print counts and energies of a collected run on stdout; True if every row is `ok`."""
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    table = pq.ParquetFile(run.root / "comparison.parquet").read()
-    rows = table.select(
-        [
-            "structure_id",
-            "model",
-            "status",
-            "error",
-            "energy_per_atom_ev",
-            "level_of_theory",
-            "energy_correction",
-            "training_data",
-        ]
-    ).to_pylist()
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    for energies in _energies(rows, models):
+    table = pq.ParquetFile(run.root / "comparison.parquet").read(columns=list(COLUMNS))
+    models = table["model"].unique().to_pylist()
+    shown = table.slice(0, MOST_ROWS * len(models)).to_pylist()  # a structure's rows follow one another
+    for energies in _energies(shown, models, len(table) // max(1, len(models))):
         console.out.print(energies)
-    console.out.print(_counts(rows, models, table))
-    _tell_failures(rows)
-    _tell_references(rows, models)
-    return all(row["status"] == "ok" for row in rows)
+    by_model = {model: table.filter(pc.equal(table["model"], model)) for model in models}
+    console.out.print(_counts(by_model))
+    _tell_failures(table)
+    _tell_references({model: mine.slice(0, 1).to_pylist()[0] for model, mine in by_model.items()})
+    return bool(pc.all(pc.equal(table["status"], "ok")).as_py())
 
 
-def _energies(rows: list[dict[str, Any]], models: list[str]) -> list[Table]:
+def _energies(rows: list[dict[str, Any]], models: list[str], n_structures: int) -> list[Table]:
     """Tables of energies: a column a model, or where these do not fit a row a model, or else several tables."""
-    structures = list(dict.fromkeys(row["structure_id"] for row in rows))
-    shown = structures[:MOST_ROWS]
+    shown = list(dict.fromkeys(row["structure_id"] for row in rows))
     cells = {(row["structure_id"], row["model"]): _cell(row) for row in rows}
     upright = {model: [cells.get((structure, model), Text()) for structure in shown] for model in models}
     across = {structure: [cells.get((structure, model), Text()) for model in models] for structure in shown}
@@ -67,8 +61,8 @@ def _energies(rows: list[dict[str, Any]], models: list[str]) -> list[Table]:
         for place, name in enumerate(down):
             table.add_row(escape(name), *(columns[column][place] for column in block))
     tables[0].title = "energy per atom, eV"
-    if len(structures) > MOST_ROWS:
-        tables[-1].caption = f"the first {MOST_ROWS} of {len(structures)} structures"
+    if n_structures > len(shown):
+        tables[-1].caption = f"the first {len(shown)} of {n_structures:,} structures"
     return tables
 
 
@@ -92,39 +86,37 @@ def _cell(row: dict[str, Any]) -> Text:
     return Text(row["status"], style="red") if energy is None else Text(f"{energy:.4f}")
 
 
-def _counts(rows: list[dict[str, Any]], models: list[str], comparison: pa.Table) -> Table:
+def _counts(by_model: dict[str, pa.Table]) -> Table:
+    import pyarrow.compute as pc
+
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("model")
     table.add_column("level of theory")
     for header in ("ok", "not ok", "s/structure"):
         table.add_column(header, justify="right")
     table.add_column("device")
-    extra = comparison.select(["model", "wall_s", "device"]).to_pylist()
-    for model in models:
-        mine = [row for row in rows if row["model"] == model]
-        ok = sum(row["status"] == "ok" for row in mine)
-        times = [row["wall_s"] for row in extra if row["model"] == model and row["wall_s"] is not None]
-        devices = dict.fromkeys(row["device"] for row in extra if row["model"] == model and row["device"])
+    for model, mine in by_model.items():
+        ok = pc.sum(pc.equal(mine["status"], "ok")).as_py() or 0
+        mean_s = pc.mean(mine["wall_s"]).as_py()
         table.add_row(
             model,
-            mine[0]["level_of_theory"] or "",
-            str(ok),
-            f"[red]{len(mine) - ok}[/]" if ok < len(mine) else "0",
-            f"{sum(times) / len(times):.3f}" if times else "",
-            ", ".join(devices),
+            mine["level_of_theory"][0].as_py() or "",
+            f"{ok:,}",
+            f"[red]{len(mine) - ok:,}[/]" if ok < len(mine) else "0",
+            "" if mean_s is None else f"{mean_s:.3f}",
+            ", ".join(mine["device"].drop_null().unique().to_pylist()),
         )
     return table
 
 
-def _tell_references(rows: list[dict[str, Any]], models: list[str]) -> None:
+def _tell_references(about: dict[str, dict[str, Any]]) -> None:
     """Warn where energies of these models have different zeros, so that nobody subtracts them."""
     for column, what, have in (
         ("level_of_theory", "were trained on different levels of theory", "have"),
         ("energy_correction", "were trained on energies with different corrections", "have"),
         ("training_data", "were trained on different data", "may have"),
     ):
-        known = {model: next(row[column] for row in rows if row["model"] == model) for model in models}
-        groups = _groups({model: frozenset(value.split()) for model, value in known.items() if value})
+        groups = _groups({model: frozenset(row[column].split()) for model, row in about.items() if row[column]})
         if len(groups) > 1:
             told = "; ".join(f"{' '.join(sorted(values))}: {', '.join(names)}" for values, names in groups)
             console.warn(
@@ -145,19 +137,22 @@ def _groups(known: dict[str, frozenset[str]]) -> list[tuple[frozenset[str], list
     return groups
 
 
-def _tell_failures(rows: list[dict[str, Any]]) -> None:
+def _tell_failures(table: pa.Table) -> None:
     """Say what has no result, each reason once."""
-    grouped: dict[str, list[str]] = {}
-    for row in rows:
-        if row["status"] == INVALID:
-            grouped.setdefault(row["error"], []).append(row["structure_id"])
-        elif row["status"] != "ok":
-            grouped.setdefault(f"{row['model']}: {row['error'] or row['status']}", []).append(row["structure_id"])
-    if grouped:
-        console.warn(f"{sum(row['status'] != 'ok' for row in rows)} of {len(rows)} rows have no result")
-        console.lines((f"{reason} ({_some(ids)})" for reason, ids in grouped.items()), limit=10)
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    bad = table.filter(pc.not_equal(table["status"], "ok"))
+    if not len(bad):
+        return
+    invalid = pc.equal(bad["status"], INVALID)  # for all models alike
+    reason = pc.coalesce(bad["error"], bad["status"])
+    told = pc.if_else(invalid, reason, pc.binary_join_element_wise(bad["model"], reason, ": "))
+    grouped = pa.TableGroupBy(pa.table({"told": told, "id": bad["structure_id"]}), "told", use_threads=False)
+    reasons = grouped.aggregate([("id", "first"), ("id", "count_distinct")]).to_pylist()
+    console.warn(f"{len(bad):,} of {len(table):,} rows have no result")
+    console.lines((f"{row['told']} ({_some(row['id_first'], row['id_count_distinct'])})" for row in reasons), limit=10)
 
 
-def _some(ids: list[str]) -> str:
-    distinct = list(dict.fromkeys(ids))
-    return distinct[0] if len(distinct) == 1 else f"{distinct[0]} and {len(distinct) - 1} more"
+def _some(first: str, distinct: int) -> str:
+    return first if distinct == 1 else f"{first} and {distinct - 1:,} more"

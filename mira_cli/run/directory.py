@@ -27,6 +27,7 @@ from mira_cli.files import read_json, write_json
 
 FORMAT = 1
 RESULTS = ("comparison.csv", "comparison.parquet", "energies.csv", "results.extxyz", "provenance.json")
+COMPARISONS = ("pairs.csv", "disagreement.csv", "reference.csv", "energies_aligned.csv")  # where there is one
 
 
 @dataclass(frozen=True)

@@ -78,11 +78,6 @@ def finished_hashes(folder: Path, *, retry: bool = False) -> Array:
     return np.asarray(places["structure"][places["ok"]] if retry else places["structure"])
 
 
-def finished(folder: Path, *, retry: bool = False) -> set[str]:
-    """Hashes of the structures that have a record; with `retry`, of those whose record is `ok`."""
-    return {structure.decode() for structure in finished_hashes(folder, retry=retry).tolist()}
-
-
 def _remembered(folder: Path) -> tuple[list[Any], Array]:
     """Stamps of the files, and their records in that order."""
     try:

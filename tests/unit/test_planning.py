@@ -12,7 +12,7 @@ from mira_cli.config import RunConfig, build_config
 from mira_cli.engine.argv import build_argv, limits
 from mira_cli.engine.profile import find_profile
 from mira_cli.errors import UsageError
-from mira_cli.planning.chunks import cut_chunks, missing_rows
+from mira_cli.planning.chunks import cut_chunks, without
 from mira_cli.planning.resolve import resolve_models
 from mira_cli.planning.snakemake_entry import scaled
 from mira_cli.resources import Resources, completed, layered
@@ -44,11 +44,11 @@ def test_nothing_missing_is_no_chunk() -> None:
     assert cut_chunks(np.array([], dtype=int), np.array([3]), 10, at_least=4) == []
 
 
-def test_duplicates_and_invalid_are_not_computed() -> None:
+def test_what_is_known_is_not_computed() -> None:
     hashes = np.array([b"a", b"", b"b", b"a", b"c", b""], dtype="S32")
-    assert missing_rows(hashes, set()).tolist() == [0, 2, 4]
-    assert missing_rows(hashes, {"b"}).tolist() == [0, 4]
-    assert missing_rows(hashes, {"a", "b", "c", "zzz"}).tolist() == []
+    distinct = np.array([0, 2, 4])
+    for known, left in ((), [0, 2, 4]), ((b"b",), [0, 4]), ((b"zzz", b"c", b"a", b"b", b"a"), []):
+        assert without(distinct, hashes, np.array(known, dtype="S32")).tolist() == left
 
 
 def test_key_follows_what_changes_numbers_and_nothing_else() -> None:

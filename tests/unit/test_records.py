@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from mira_cli.run.answers import read_answers
-from mira_cli.run.records import finished, locate
+from mira_cli.run.records import finished_hashes, locate
+
+
+def done(folder, **options) -> set[str]:
+    return {structure.decode() for structure in finished_hashes(folder, **options).tolist()}
 
 
 def line(structure: str, status: str = "ok", row: int | None = 0, n_atoms: int = 2, energy: float | None = -1.0) -> str:
@@ -49,17 +53,17 @@ def test_every_truncation_of_a_file_reads_as_a_prefix(tmp_path) -> None:
 @pytest.mark.parametrize("junk", ["not json\n", "[]\n", "{}\n", '{"kind": "record"}\n', "\x00\x00\n", BAD_TYPES])
 def test_damaged_lines_are_left_out(tmp_path, junk) -> None:
     job(tmp_path, "j", line("a") + junk + line("b", row=2), atoms=4)
-    assert finished(tmp_path) == {"a", "b"}
+    assert done(tmp_path) == {"a", "b"}
 
 
 def test_ok_without_its_forces_is_no_record(tmp_path) -> None:
     job(tmp_path, "j", line("a") + line("b", row=2), atoms=3)
-    assert finished(tmp_path) == {"a"}
+    assert done(tmp_path) == {"a"}
 
 
 def test_ok_without_energy_is_no_record(tmp_path) -> None:
     job(tmp_path, "j", line("a", energy=None), atoms=2)
-    assert finished(tmp_path) == set()
+    assert done(tmp_path) == set()
 
 
 def test_ok_wins_over_failed_in_any_order(tmp_path) -> None:
@@ -70,8 +74,8 @@ def test_ok_wins_over_failed_in_any_order(tmp_path) -> None:
 
 def test_retry_wants_all_but_ok(tmp_path) -> None:
     job(tmp_path, "1", line("a") + line("b", "oom", None), atoms=2)
-    assert finished(tmp_path) == {"a", "b"}
-    assert finished(tmp_path, retry=True) == {"a"}
+    assert done(tmp_path) == {"a", "b"}
+    assert done(tmp_path, retry=True) == {"a"}
 
 
 def test_forces_are_those_of_the_record(tmp_path) -> None:

@@ -211,7 +211,7 @@ def printed(n_structures: int, n_models: int, width: int, monkeypatch, name: str
         for j, model in enumerate(models)
     ]
     tables = []
-    for table in _energies(rows, models):
+    for table in _energies(rows[: 20 * n_models], models, n_structures):
         with console.out.capture() as capture:
             console.out.print(table)
         lines = [line for line in capture.get().splitlines() if line.strip()]

@@ -18,7 +18,7 @@ from mira_cli.errors import InputError
 from mira_cli.results import collect as collecting
 from mira_cli.run import records
 from mira_cli.run.answers import read_answers
-from mira_cli.run.records import finished, locate
+from mira_cli.run.records import finished_hashes, locate
 from mira_cli.structures import packs, parts, readers
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
@@ -26,6 +26,10 @@ from tests.unit.test_records import job, line
 from tests.unit.test_results import run as made_run
 
 run = made_run  # the fixture
+
+
+def done(folder, **options) -> set[str]:
+    return {structure.decode() for structure in finished_hashes(folder, **options).tolist()}
 
 
 def crystals(n: int, first: int = 0) -> list:
@@ -45,9 +49,9 @@ def was_read(monkeypatch) -> list[tuple[str, int]]:
     """Files and offsets of what is read, as it is read."""
     seen: list[tuple[str, int]] = []
 
-    def watched(tasks):
+    def watched(tasks, keys):
         seen.extend((part.path.name, part.offset) for task in tasks for part in task)
-        return readers.read_blocks(tasks)
+        return readers.read_blocks(tasks, keys)
 
     monkeypatch.setattr(packs, "read_blocks", watched)
     return seen
@@ -228,17 +232,17 @@ def test_records_of_files_that_stay_are_not_read_again(tmp_path, monkeypatch) ->
     job(tmp_path, "2", line("c"), atoms=2)
     with (tmp_path / "3" / "records.jsonl").open("a") as stream:
         stream.write(line("d", "failed", None))
-    assert finished(tmp_path) == {"a", "b", "c", "d"}
-    assert finished(tmp_path, retry=True) == {"a", "b", "c"}
+    assert done(tmp_path) == {"a", "b", "c", "d"}
+    assert done(tmp_path, retry=True) == {"a", "b", "c"}
     assert set(scanned) == {"2", "3"}
     answers = read_answers(tmp_path, remember=True)
     assert {s: answers.get(s).folder.name for s in "abcd"} == {"a": "1", "b": "3", "c": "2", "d": "3"}
     scanned.clear()
     np.zeros(3).tofile(tmp_path / "1" / "forces.f64")  # the forces of a record are lost
-    assert finished(tmp_path, retry=True) == {"b", "c"}
+    assert done(tmp_path, retry=True) == {"b", "c"}
     assert scanned == ["1"]
     shutil.rmtree(tmp_path / "1")
-    assert finished(tmp_path) == {"b", "c", "d"}
+    assert done(tmp_path) == {"b", "c", "d"}
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"x" * 100])
@@ -246,7 +250,7 @@ def test_damaged_memory_of_records_is_forgotten(tmp_path, content) -> None:
     job(tmp_path, "1", line("a"), atoms=2)
     locate(tmp_path, remember=True)
     (tmp_path / records.LOCATED).write_bytes(content)
-    assert finished(tmp_path) == {"a"}
+    assert done(tmp_path) == {"a"}
     assert read_answers(tmp_path, remember=True).get("a").forces().tolist() == [[0, 1, 2], [3, 4, 5]]
     assert len(records._remembered(tmp_path)[1]) == 1
 
