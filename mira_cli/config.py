@@ -54,6 +54,7 @@ class RunConfig(BaseModel):
     strict: bool = Field(
         False, description="refuse to start when an input cannot be read, instead of going on without it"
     )
+    reuse: bool = Field(True, description="take over what neighbouring runs (in the same folder) have computed")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one")
     dtype: Literal["default", "float32", "float64"] = Field("default", description="default is each model's own")
     models_files: list[str] = Field([], description="YAML files with models of your own")

@@ -49,6 +49,10 @@ def run(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Compute structures again that failed.")] = False,
     max_jobs: Annotated[int | None, typer.Option(help="Jobs at once.", min=1)] = None,
     gpus: Annotated[str | None, typer.Option(help="GPUs of this machine to use: how many, or which (`0,2`).")] = None,
+    reuse: Annotated[
+        bool | None,
+        typer.Option("--reuse/--no-reuse", help="Take over what runs in the same folder have computed [default: yes]."),
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Plan here, then carry on in the background; `mira status` watches it.")
     ] = False,
@@ -80,7 +84,7 @@ def _start(given: dict[str, Any], detach: Detach | None) -> None:
     """Carry out what the options of `run` say."""
     from mira_cli.driver.execute import execute
 
-    names = ("output", "runtime", "profile", "task", "models", "max_jobs")
+    names = ("output", "runtime", "profile", "task", "models", "max_jobs", "reuse")
     settings: dict[str, Any] = {name: given[name] for name in names if given[name] is not None}
     if given["gpus"] is not None:
         settings["gpus"] = _gpus(given["gpus"])

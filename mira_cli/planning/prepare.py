@@ -20,12 +20,15 @@ from mira_cli.images.prepare import choose_runtime, is_built
 from mira_cli.images.prepare import prepare as prepare_images
 from mira_cli.images.recipe import find as find_images
 from mira_cli.images.recipe import pinned_versions
+from mira_cli.planning.chunks import without
 from mira_cli.planning.machine import Machine, this_machine
 from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan
 from mira_cli.planning.resolve import ResolvedModel, resolve_models
 from mira_cli.planning.weights import Weights, locate, probe, refuse_strangers, wanted_units, with_facts
 from mira_cli.planning.write import mem_mb, surroundings_mb, threads, write_plan
 from mira_cli.resources import completed, layered
+from mira_cli.run.records import finished_hashes
+from mira_cli.run.reuse import neighbours_with, take_over
 from mira_cli.slurm.cluster import partitions
 from mira_cli.slurm.preflight import caps, problems
 from mira_cli.structures.find import Found, find_sources
@@ -137,6 +140,9 @@ def prepare_run(
     machine = this_machine(device=config.device, cluster=request.profile.cluster, gpus=config.gpus)
     offered = partitions() if request.profile.executor == SLURM else []
     asks, caps = _resources(models, request, machine, offered)
+    if config.reuse:
+        for model in models:
+            _reuse(model, index, run, retry=model.name in again, copy=images != "skip")
     busy = {m.name: (elsewhere or {}).get((m.name, m.key), set()) for m in models}
     plan = make_plan(
         models, index, run, config, uses, weights, machine, resources=asks, again=again, only=only, elsewhere=busy
@@ -156,6 +162,20 @@ def _resources(
     most = {name: caps(asks, offered) for name, asks in said.items()}
     room = {name: (minutes, mb and mb - surroundings_mb(machine)) for name, (minutes, mb) in most.items()}
     return {name: completed(asks, *room[name]) for name, asks in said.items()}, most
+
+
+def _reuse(model: ResolvedModel, index: StructureIndex, run: RunDirectory, *, retry: bool, copy: bool) -> None:
+    """Take over what neighbouring runs have computed with the same model, or only say so."""
+    if not run.root.parent.is_dir():
+        return
+    done = finished_hashes(run.records(model.slug, model.key), retry=retry)
+    missing = index.hashes[without(index.distinct, index.hashes, done)]
+    for neighbour in neighbours_with(run, model.slug, model.key, missing):
+        n = take_over(run, model.slug, model.key, neighbour) if copy else len(neighbour.hashes)
+        if n and copy:
+            run.collected.unlink(missing_ok=True)  # the tables know nothing of these yet
+        what = "taken over from" if copy else "will be taken over from"
+        say(f"{model.name}: {count(n, 'structure')} {what} `{neighbour.root}`")
 
 
 def _ask_slurm(plan: Plan, machine: Machine, *, refuse: bool) -> None:

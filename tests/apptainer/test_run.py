@@ -25,7 +25,8 @@ def runs(tmp_path_factory, mira) -> dict[str, Path]:
     frames = [rattled, left_handed, slab, molecule("H2O"), bulk("Po", "sc", a=3.35)]
     write(folder / "frames.traj", frames)
     for runtime in ("venv", "apptainer"):
-        mira("run", folder / "frames.traj", "-m", MODELS, "-o", folder / runtime, "--runtime", runtime, code=1)
+        how = ("--runtime", runtime, "--no-reuse")
+        mira("run", folder / "frames.traj", "-m", MODELS, "-o", folder / runtime, *how, code=1)
     return {runtime: folder / runtime for runtime in ("venv", "apptainer")}
 
 

@@ -1,0 +1,110 @@
+"""Records of neighbouring runs: what one run of a project has computed, another takes over.
+
+A project is the folder that runs lie in. Records are the same work if they lie under the same key, which covers
+whatever changes a number. They are copied, so that a run stays whole when its neighbour is removed. Runs of other
+users are left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mira_cli.run.answers import read_answers
+from mira_cli.run.directory import RunDirectory, is_run
+from mira_cli.run.records import OK, TYPES, locate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mira_cli.run.answers import Record
+
+    Array = np.ndarray[Any, Any]
+
+AT_ONCE = 1000  # structures in memory with their forces
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A run that has answers which another one lacks."""
+
+    root: Path
+    hashes: Array  # (n,) S32, sorted
+
+
+def neighbours_with(run: RunDirectory, slug: str, key: str, missing: Array) -> list[Neighbour]:
+    """Runs beside this one that have `ok` records of a model, each with the structures to take from it.
+
+    Parameters
+    ----------
+    missing
+        (n,) S32 hashes without a record in this run.
+    """
+    found: list[Neighbour] = []
+    left = np.unique(missing)
+    for root in sorted(_own_runs(run.root.parent) - {run.root}):
+        folder = RunDirectory(root).records(slug, key)
+        if not len(left) or not folder.is_dir():
+            continue
+        places, _ = locate(folder)
+        there = np.intersect1d(left, places["structure"][places["ok"]])
+        if len(there):
+            found.append(Neighbour(root, there))
+            left = np.setdiff1d(left, there)
+    return found
+
+
+def _own_runs(folder: Path) -> set[Path]:
+    try:
+        return {path for path in folder.iterdir() if is_run(path) and path.stat().st_uid == os.getuid()}
+    except OSError:  # a folder that may be entered, but not listed
+        return set()
+
+
+def take_over(run: RunDirectory, slug: str, key: str, neighbour: Neighbour) -> int:
+    """Copy records from a neighbour; they appear all at once, or not at all.
+
+    Returns
+    -------
+    int
+        How many were copied: fewer than asked for where some are damaged.
+    """
+    name = hashlib.sha256(str(neighbour.root).encode() + neighbour.hashes.tobytes()).hexdigest()[:16]
+    final = run.records(slug, key) / name
+    partial = run.work / f".{name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    copied = 0
+    attempt: dict[str, Any] | None = None
+    with (partial / "records.jsonl").open("w", encoding="utf-8") as log, (partial / "forces.f64").open("wb") as forces:
+        row = 0
+        for record in _records(neighbour, slug, key):
+            own = record.forces()
+            if record.status != OK or own is None:
+                continue
+            if record.attempt != attempt:
+                attempt = record.attempt
+                log.write(json.dumps({**attempt, "kind": "attempt", "reused_from": str(neighbour.root)}) + "\n")
+            forces.write(np.ascontiguousarray(own, dtype="<f8").tobytes())
+            fields = {name: getattr(record, name) for name in TYPES} | {"forces_row": row}
+            log.write(json.dumps({"kind": "record", **fields}) + "\n")
+            row += record.n_atoms
+            copied += 1
+    if copied and not final.exists():
+        final.parent.mkdir(parents=True, exist_ok=True)
+        partial.rename(final)
+    shutil.rmtree(partial, ignore_errors=True)
+    return copied
+
+
+def _records(neighbour: Neighbour, slug: str, key: str) -> Iterator[Record]:
+    answers = read_answers(RunDirectory(neighbour.root).records(slug, key), neighbour.hashes)
+    for begin in range(0, len(neighbour.hashes), AT_ONCE):
+        yield from (r for r in answers.read(neighbour.hashes[begin : begin + AT_ONCE]) if r)
