@@ -81,7 +81,10 @@ class Cluster:
         }  # fmt: skip
         everything = ("--states=all",) if ended else ()
         out = self.ask("squeue", "--noheader", f"--format={'|'.join(fields.values())}", *everything, *options)
-        return [dict(zip(fields, line.split("|", len(fields) - 1), strict=True)) for line in out.splitlines()]
+        lines = (line.split("|", len(fields) - 1) for line in out.splitlines())
+        return [
+            dict(zip(fields, line, strict=True)) for line in lines if len(line) == len(fields)
+        ]  # a name can hold \n
 
     def jobs_of(self, run: Path, *, ended: bool = False) -> list[dict[str, str]]:
         """The jobs of a run, its driver included."""

@@ -92,7 +92,7 @@ class Fault:
         self.table.append([fault, said, f"{self.seconds:.0f}" if self.seconds else "–", str(code), str(doubles)])
 
 
-def slow_call(folder: Path, structures: Path, profile: Path, *, seconds: float = 1.0) -> tuple[object, ...]:
+def slow_call(folder: Path, structures: Path, profile: Path, *, seconds: float = 2.0) -> tuple[object, ...]:
     """A call whose model `faulty` takes some time for each structure, one structure a batch, in two jobs."""
     models_file = faulty(folder / "models.yaml", mode="sleep", seconds=seconds)
     settings = ("--set", "batch_atoms=4", "--set", "chunk_atoms=16")
