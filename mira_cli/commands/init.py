@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from mira_cli import console
-from mira_cli.config import example_config
 from mira_cli.errors import UsageError
 
 
@@ -17,6 +16,8 @@ def init(
     show: Annotated[bool, typer.Option("--print", help="Print it instead of writing a file.")] = False,
 ) -> None:
     """Write a commented `run.yaml` with every setting."""
+    from mira_cli.config import example_config
+
     if show:
         console.out.print(example_config(), markup=False, end="")
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -11,18 +11,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from mira_cli import console
-from mira_cli.catalogue.elements import format_elements
-from mira_cli.catalogue.lookup import find_models, load_catalogue
-from mira_cli.catalogue.mistakes import nearest, suggestion
 from mira_cli.commands.check import check
 from mira_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mira_cli.catalogue.rows import Catalogue, Model
 
 app = typer.Typer(help="List the models, or show one.", no_args_is_help=False)
 ModelsFile = Annotated[list[Path] | None, typer.Option("--models-file", help="YAML file with models of your own.")]
 app.command()(check)
+RUNTIMES: tuple[Literal["apptainer", "venv"], ...] = ("apptainer", "venv")
 Family = Annotated[str | None, typer.Option("--family", help="Only models of this family.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -39,20 +39,23 @@ def models(
 @app.command("list")
 def print_list(family: Family = None, models_file: ModelsFile = None, as_json: Json = False) -> None:
     """List the models."""
+    from mira_cli.catalogue.lookup import load_catalogue
+
     catalogue = load_catalogue(models_file or [])
     wanted = _family(family, catalogue) if family is not None else None
     listed = {name: model for name, model in catalogue.models.items() if wanted in {None, model.family}}
+    images = {family.image: image_facts(family.image) for family in catalogue.families.values()}
     if as_json:
         import json
 
-        rows = [describe(name, model, catalogue) for name, model in listed.items()]
+        rows = [describe(name, model, catalogue, images) for name, model in listed.items()]
         console.out.print(json.dumps(rows, indent=1, ensure_ascii=False), markup=False)
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("model", "theory", "forces", "weights", "licence", "image", "built as"):
         table.add_column(column, no_wrap=column == "model", overflow="fold")
     for name, model in listed.items():
-        facts = describe(name, model, catalogue)
+        facts = describe(name, model, catalogue, images)
         table.add_row(
             name,
             model.level_of_theory or "",
@@ -67,6 +70,8 @@ def print_list(family: Family = None, models_file: ModelsFile = None, as_json: J
 
 def _family(word: str, catalogue: Catalogue) -> str:
     """The family that a word means, whatever its case and dashes."""
+    from mira_cli.catalogue.mistakes import nearest, suggestion
+
     known = {_letters(family): family for family in catalogue.families}
     if _letters(word) in known:
         return known[_letters(word)]
@@ -88,6 +93,9 @@ def show(
     ] = False,
 ) -> None:
     """Show everything that is known about a model."""
+    from mira_cli.catalogue.elements import format_elements
+    from mira_cli.catalogue.lookup import find_models, load_catalogue
+
     catalogue = load_catalogue(models_file or [])
     ((name, model),) = find_models([name], catalogue).items()
     if as_yaml:
@@ -99,7 +107,8 @@ def show(
         text = yaml.safe_dump({"models": {name: row}}, sort_keys=False, allow_unicode=True)
         console.out.print(text, markup=False, end="")
         return
-    facts = describe(name, model, catalogue)
+    image = catalogue.families[model.family].image
+    facts = describe(name, model, catalogue, {image: image_facts(image)})
     if as_json:
         import json
 
@@ -112,17 +121,19 @@ def show(
     console.out.print(table)
 
 
-def describe(name: str, model: Model, catalogue: Catalogue) -> dict[str, Any]:
-    """Facts of one row, with the state of its image and its weights on this machine."""
-    from mira_cli.images.recipe import find, pinned_versions
+def describe(
+    name: str, model: Model, catalogue: Catalogue, images: Mapping[str, tuple[dict[str, str], str]]
+) -> dict[str, Any]:
+    """Facts of one row, with the state of its image (see `image_facts`) and its weights on this machine."""
+    from mira_cli.catalogue.elements import format_elements
 
     family = catalogue.families[model.family]
-    image = None if family.image == "host" else find([family.image])[0]
+    versions, built = images[family.image]
     return {
         "model": name,
         "title": model.title,
         "family": model.family,
-        "package": f"{family.package} {pinned_versions(image)[family.package]}" if image else family.package,
+        "package": f"{family.package} {versions.get(family.package, '')}".rstrip(),
         "options": [f"{key}={value}" for key, value in model.options.items()],
         "dtype": model.dtype or family.dtypes[0],
         "training_data": model.training_data,
@@ -138,17 +149,20 @@ def describe(name: str, model: Model, catalogue: Catalogue) -> dict[str, Any]:
         "citation": model.citation,
         "aliases": model.aliases,
         "image": family.image,
-        "built": _built(image),
+        "built": built,
         "weights": weights_state(model),
     }
 
 
-def _built(image: Any) -> str:
+def image_facts(name: str) -> tuple[dict[str, str], str]:
+    """Versions of an image's packages, and as what it is built on this machine."""
     from mira_cli.images.prepare import is_built
+    from mira_cli.images.recipe import find, pinned_versions
 
-    if image is None:
-        return "–"
-    return ", ".join(runtime for runtime in ("apptainer", "venv") if is_built(image, runtime)) or "no"
+    if name == "host":
+        return {}, "–"
+    image = find([name])[0]
+    return pinned_versions(image), ", ".join(r for r in RUNTIMES if is_built(image, r)) or "no"
 
 
 def weights_state(model: Model) -> str:

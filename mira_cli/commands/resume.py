@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mira_cli.config import build_config, load_config
 from mira_cli.errors import UsageError
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
 from mira_cli.run.directory import RunDirectory, is_run
@@ -75,6 +74,8 @@ def settings_of(root: Path, assignments: list[str]) -> RunConfig:
     UsageError
         It is not a run, or has not come as far as having settings.
     """
+    from mira_cli.config import build_config, load_config
+
     run = RunDirectory(root.absolute())
     if not is_run(run.root):
         raise UsageError(f"`{root}` is not a run directory", hint="`mira runs` lists yours")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mira_cli.config import absolute_paths, build_config, load_config
 from mira_cli.errors import UsageError
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
 
@@ -82,6 +81,7 @@ submit.__annotations__ = {name: hint for name, hint in run.__annotations__.items
 
 def _start(given: dict[str, Any], detach: Detach | None) -> None:
     """Carry out what the options of `run` say."""
+    from mira_cli.config import absolute_paths, build_config
     from mira_cli.driver.execute import execute
 
     names = ("output", "runtime", "profile", "task", "models", "max_jobs", "reuse")
@@ -113,6 +113,8 @@ def _gpus(text: str) -> int | list[str]:
 
 def _inputs(arguments: list[str]) -> tuple[dict[str, Any], Path]:
     """Settings of a `run.yaml`, or the arguments as structures; and the folder that `runs/` is in."""
+    from mira_cli.config import load_config
+
     sheets = [a for a in arguments if a.lower().endswith((".yaml", ".yml"))]
     if sheets and len(arguments) > 1:
         raise UsageError(
