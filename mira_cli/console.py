@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,11 @@ def fail(error: MiraError) -> None:
     if error.log:
         err.print(f"  [cyan]log:[/] {escape(str(error.log))}")
     err.quiet = quiet
+
+
+def quoted(path: object) -> str:
+    """A path as a word of a shell, for commands that are printed."""
+    return shlex.quote(str(path))
 
 
 def count(number: int, noun: str) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mira_cli.console import count, say
-from mira_cli.errors import EngineError, UsageError
+from mira_cli.console import count, quoted, say
+from mira_cli.errors import EngineError, RunLockedError
 from mira_cli.files import read_json, write_json
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
-from mira_cli.run.directory import RunDirectory, is_run
 
 if TYPE_CHECKING:
+    from mira_cli.run.directory import RunDirectory
     from mira_cli.slurm.queue import QueuedJob
 
 PATIENCE_S = 60.0
@@ -25,45 +27,72 @@ def cancel(
     quiet: Quiet = False,  # noqa: ARG001
 ) -> None:
     """End a run: its jobs leave the queue, its driver ends, what was computed is kept and written into the tables."""
-    from mira_cli.results.collect import collect
-    from mira_cli.run.lock import is_locked, locked
+    from mira_cli.engine.execute import is_collected
+    from mira_cli.run.lock import is_locked
+    from mira_cli.watching.choose import choose_run
 
-    if not is_run(run):
-        raise UsageError(f"`{run}` is not a run directory", hint="`mira runs` lists yours")
-    directory = RunDirectory(run.absolute())
+    directory = choose_run(run)
     driven = is_locked(directory)
+    ended_well = (read_json(directory.driver) or {}).get("exit_code") in {0, 1}
+    if not driven and ended_well and is_collected(directory):  # SLURM need not be asked
+        say(f"`{directory.root}` is over: nothing to cancel")
+        return
     if driven:
         write_json(directory.cancel, {})
-        _wait_until(lambda: not is_locked(directory))
+        _wait(directory)
     swept = _clear_queue(directory)
     directory.cancel.unlink(missing_ok=True)
-    if is_locked(directory):
-        driver = read_json(directory.driver) or {}
-        raise EngineError(
-            f"the driver of `{run}` (process {driver.get('pid')} on {driver.get('host')}) does not end",
-            hint=f"end it there: `kill {driver.get('pid')}`, then call this again",
-        )
+    if driven and is_locked(directory):
+        raise _stuck(directory)
+    name = quoted(directory.root)
+    if not driven and not swept:
+        say(f"nothing of `{directory.root}` was running")
+        return
     if directory.wanted.is_file():
-        with locked(directory):
-            collect(directory)
-    what = "cancelled" if driven or swept else "nothing was running"
+        _collect(directory)
     jobs = f", {count(swept, 'job')} taken out of the queue" if swept else ""
-    say(f"{what}{jobs}; `mira resume {run}` goes on from what is there")
+    on = f"; `mira resume {name}` goes on from what is there" if directory.settings.is_file() else ""
+    say(f"cancelled{jobs}{on}")
 
 
-def _wait_until(over: object) -> None:
-    assert callable(over)
+def _wait(run: RunDirectory) -> None:
+    from mira_cli.run.lock import is_locked
+
     deadline = time.monotonic() + PATIENCE_S
-    while not over() and time.monotonic() < deadline:
+    while is_locked(run) and time.monotonic() < deadline:
         time.sleep(0.2)
 
 
+def _stuck(run: RunDirectory) -> EngineError:
+    """What to say of a driver that does not end; its number only where it can be ended from here."""
+    from mira_cli.run.lock import holder, started
+
+    who = holder(run)
+    pid, host = who.get("pid"), who.get("host")
+    here = host == socket.gethostname() and pid and started(pid) == who.get("pid_started")
+    hint = f"`kill {pid}` ends it, then call this again" if here else "end it there, then call this again"
+    return EngineError(f"the driver of `{run.root}` (process {pid} on {host}) does not end", hint=hint)
+
+
+def _collect(run: RunDirectory) -> None:
+    from mira_cli.results.collect import collect
+    from mira_cli.run.lock import locked
+
+    with suppress(RunLockedError), locked(run):  # another `mira` writes them
+        collect(run)
+
+
 def _clear_queue(run: RunDirectory) -> int:
-    """Cancel what the run has in SLURM's queue: its driver first, which would send more."""
-    from mira_cli.slurm.ask import here
+    """Cancel what the run has in SLURM's queue: its driver first, which would send more.
+
+    Raises
+    ------
+    SlurmError
+        SLURM cannot be asked: then nobody knows whether something is there.
+    """
     from mira_cli.slurm.queue import job_prefix, sweep
 
-    if not here() or (read_json(run.plan) or {}).get("executor", "local") == "local":
+    if (read_json(run.plan) or {}).get("executor", "local") != "mira-slurm":
         return 0
     prefix = job_prefix(run)
 

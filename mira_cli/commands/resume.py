@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mira_cli.errors import UsageError
+from mira_cli.errors import MiraError, UsageError
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
-from mira_cli.run.directory import RunDirectory, is_run
 
 if TYPE_CHECKING:
     from mira_cli.config import RunConfig
     from mira_cli.driver.detach import Detach
+    from mira_cli.run.directory import RunDirectory
 
 Run = Annotated[Path, typer.Argument(help="Run directory.", metavar="RUN", show_default=False)]
 Models = Annotated[
-    list[str] | None, typer.Option("--model", "-m", help="Only this model; the others stay as they are. Repeatable.")
+    list[str] | None, typer.Option("--model", "-m", help="Only these models; the others stay as they are.")
 ]
 Assignments = Annotated[
     list[str] | None,
@@ -54,6 +54,8 @@ def retry(
 
 
 def _how(background: bool, submit: bool) -> Detach | None:
+    if background and submit:
+        raise UsageError("`--detach` and `--submit` are two ways to leave a run alone", hint="choose one of them")
     return "slurm" if submit else "background" if background else None
 
 
@@ -61,25 +63,40 @@ def _go_on(
     root: Path, models: list[str] | None, assignments: list[str] | None, *, retry: bool, detach: Detach | None
 ) -> None:
     from mira_cli.driver.execute import execute
+    from mira_cli.driver.note import kind, note_failure
+    from mira_cli.watching.choose import choose_run
 
-    config = settings_of(root, assignments or [])
-    raise typer.Exit(execute(config, Path(), retry=retry, only=models or None, detach=detach))
+    run = choose_run(root)
+    is_driver = kind() != "foreground"
+    only = [name.strip() for word in models or () for name in word.split(",") if name.strip()]
+    try:
+        config = settings_of(run, assignments or [])
+        code = execute(config, Path(), retry=retry, only=only or None, detach=detach, as_read=is_driver)
+    except MiraError as error:
+        if is_driver:
+            note_failure(run, error)
+        raise
+    raise typer.Exit(code)
 
 
-def settings_of(root: Path, assignments: list[str]) -> RunConfig:
-    """The settings of a run's last call.
+def settings_of(run: RunDirectory, assignments: list[str]) -> RunConfig:
+    """The settings of a run's last call, with changes.
 
     Raises
     ------
     UsageError
-        It is not a run, or has not come as far as having settings.
+        It has not come as far as having settings, they are damaged, or a change would make it another run.
     """
     from mira_cli.config import build_config, load_config
 
-    run = RunDirectory(root.absolute())
-    if not is_run(run.root):
-        raise UsageError(f"`{root}` is not a run directory", hint="`mira runs` lists yours")
+    if any(assignment.startswith("output=") for assignment in assignments):
+        raise UsageError("a run goes on where it is", hint="`mira run … -o DIRECTORY` makes another run")
     file = run.settings if run.settings.is_file() else run.config
+    again = "repeat the `mira run` that made it"
     if not file.is_file():
-        raise UsageError(f"`{root}` was interrupted before it was planned", hint="repeat the `mira run` that made it")
-    return build_config({**load_config(file), "output": str(run.root)}, assignments)
+        raise UsageError(f"`{run.root}` has not been planned", hint=again)
+    try:
+        settings = load_config(file)
+    except UsageError as error:
+        raise UsageError(error.message, hint=again) from error
+    return build_config({**settings, "output": str(run.root)}, assignments)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mira_cli.console import count, say
+from mira_cli.console import count, quoted, say
 from mira_cli.driver.note import obey
 from mira_cli.errors import RunLockedError
 from mira_cli.files import read_json
@@ -50,7 +50,7 @@ def adopt(run: RunDirectory) -> list[Adopted]:
     if drivers := [job for job in live if job.rule == "driver"]:
         raise RunLockedError(
             f"SLURM job {drivers[0].id} ({drivers[0].state.lower()}) drives `{run.root}` already",
-            hint=f"`mira status {run.root}` watches it, `mira cancel {run.root}` ends it",
+            hint=f"`mira status {quoted(run.root)}` watches it, `mira cancel {quoted(run.root)}` ends it",
         )
     waiting = [job for job in live if job.waits]
     running = [(job, _adopted(job, run)) for job in live if not job.waits]

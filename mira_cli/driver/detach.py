@@ -8,11 +8,11 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Literal
 
-from mira_cli.console import say
+from mira_cli.console import quoted, say
 from mira_cli.driver.note import VARIABLE
 from mira_cli.files import read_json, write_json
 from mira_cli.resources import Resources
-from mira_cli.slurm.ask import SlurmError, ask
+from mira_cli.slurm.ask import SlurmError, ask, job_id
 from mira_cli.slurm.queue import job_prefix
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def start_driver(
     else:
         who = f"SLURM job {_submit(command, run, layers)}"
     say(f"{who} carries it on; its output: {log}")
-    say(f"watch it with `mira status {run.root} --watch`, end it with `mira cancel {run.root}`")
+    say(f"watch it with `mira status {quoted(run.root)} --watch`, end it with `mira cancel {quoted(run.root)}`")
 
 
 def resume_command(run: RunDirectory, *, retry: bool, only: Collection[str] | None) -> list[str]:
@@ -88,12 +88,12 @@ def _submit(command: list[str], run: RunDirectory, layers: Sequence[Mapping[str,
             f"the driver's own job would not start: {found[0].reason}",
             hint=f"set `driver` in the profile's `resources.yaml`; {found[0].hint}",
         )
-    job = ask(
+    job = job_id(ask(
         "sbatch", "--parsable", "--job-name", f"{job_prefix(run)}-driver", "--comment", "driver",
         "--output", str(run.logs / "driver.log"), "--open-mode", "append", "--chdir", str(run.root),
         "--export", f"ALL,{VARIABLE}=slurm", "--requeue", "--signal", "B:TERM@60",
         *sbatch_options(asks, asks.threads or 1), "--wrap", f"exec {shlex.join(command)}",
-    ).strip().partition(";")[0]  # fmt: skip
+    ))  # fmt: skip
     if (read_json(run.driver) or {}).get("slurm_job_id") != job:  # unless it has started and says so itself
         write_json(
             run.driver, {"kind": "slurm", "slurm_job_id": job, "started": None, "ended": None, "exit_code": None}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mira_cli import console
 from mira_cli.config import load_config
 from mira_cli.console import count
-from mira_cli.errors import EnvironmentNotReadyError, ExitCode, InputError, Interrupted, UsageError
+from mira_cli.errors import EnvironmentNotReadyError, ExitCode, Interrupted, MiraError, UsageError
 from mira_cli.run.directory import RunDirectory, is_run, look_at_run, open_run
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def execute(
     retry: bool = False,
     only: Collection[str] | None = None,
     detach: Detach | None = None,
+    as_read: bool = False,
 ) -> ExitCode:
     """Plan a run and carry it out.
 
@@ -67,18 +68,23 @@ def execute(
         Compute failed structures again; compute for these models only.
     detach
         Plan here, then leave the rest to a driver in the background or in SLURM's queue.
+    as_read
+        Take the structures as the run has read them before: a driver carries out what was planned for it.
 
     Raises
     ------
     MiraError
         Whatever keeps it from starting or ending; results that could be computed are written all the same.
     """
+    from mira_cli.catalogue.mistakes import nearest, suggestion
     from mira_cli.planning.prepare import check_request
 
-    request = check_request(config)
+    request = check_request(config, as_read=as_read)
     names = [model.name for model in request.models]
     if strangers := set(only or ()) - set(names):
-        raise UsageError(f"`{min(strangers)}` is not a model of this run", hint=f"its models: {', '.join(names)}")
+        meant = suggestion(nearest(min(strangers), names))
+        hint = f"{meant}its models: {', '.join(names)}"
+        raise UsageError(f"`{min(strangers)}` is not a model of this run", hint=hint)
     again = (only or names) if retry else ()
     root = Path(config.output) if config.output else default_output(config, base)
     if dry_run:
@@ -89,7 +95,7 @@ def execute(
     from mira_cli.run.lock import locked
     from mira_cli.run.registry import remember
 
-    with _new_run_removed_on_bad_input(root), locked(run := open_run(root)) as lock:
+    with _new_run_removed_unless_planned(root), locked(run := open_run(root)) as lock:
         remember(run.root)
         with driving(run):
             driven = _drive(request, run, lock, again, only, detach=detach is not None)
@@ -178,12 +184,13 @@ def _clear_queue(run: RunDirectory, stop: Interrupted) -> None:
 
 
 @contextmanager
-def _new_run_removed_on_bad_input(root: Path) -> Iterator[None]:
+def _new_run_removed_unless_planned(root: Path) -> Iterator[None]:
+    """Leave nothing of a new run that was refused before there was a plan to go on with."""
     is_new = not root.exists()
     try:
         yield
-    except InputError:
-        if is_new:
+    except MiraError:
+        if is_new and not RunDirectory(root).plan.exists():
             shutil.rmtree(root, ignore_errors=True)
         raise
 

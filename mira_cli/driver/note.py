@@ -6,7 +6,7 @@ import os
 import socket
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mira_cli.errors import ExitCode, Interrupted, MiraError
 from mira_cli.files import read_json, write_json
@@ -31,17 +31,7 @@ def kind() -> Kind:
 def driving(run: RunDirectory) -> Iterator[None]:
     """Write down who drives the run, and how that ended."""
     run.cancel.unlink(missing_ok=True)
-    me = {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "pid_started": started(os.getpid()),
-        "kind": kind(),
-        "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
-        "started": datetime.now(UTC).isoformat(),
-        "ended": None,
-        "exit_code": None,
-        "message": None,
-    }
+    me = _me()
     write_json(run.driver, me)
     code, message = int(ExitCode.OK), None
     try:
@@ -57,6 +47,26 @@ def driving(run: RunDirectory) -> Iterator[None]:
         raise
     finally:
         write_json(run.driver, {**me, "ended": datetime.now(UTC).isoformat(), "exit_code": code, "message": message})
+
+
+def _me() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "pid_started": started(os.getpid()),
+        "kind": kind(),
+        "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
+        "started": datetime.now(UTC).isoformat(),
+        "ended": None,
+        "exit_code": None,
+        "message": None,
+    }
+
+
+def note_failure(run: RunDirectory, error: MiraError) -> None:
+    """Write down why a detached driver could not even begin: nobody reads what it prints."""
+    ended = {"ended": datetime.now(UTC).isoformat(), "exit_code": int(error.code), "message": error.message}
+    write_json(run.driver, _me() | ended)
 
 
 def note_exit(run: RunDirectory, code: int) -> None:

@@ -32,7 +32,7 @@ from mira_cli.run.reuse import neighbours_with, take_over
 from mira_cli.slurm.cluster import partitions
 from mira_cli.slurm.preflight import caps, problems
 from mira_cli.structures.find import Found, find_sources
-from mira_cli.structures.packs import StructureIndex, load_structures
+from mira_cli.structures.packs import StructureIndex, load_structures, open_index
 from mira_cli.weights import store
 from mira_cli.weights.fetch import ensure, permission
 
@@ -59,7 +59,7 @@ class Request:
     catalogue: Catalogue
     models: list[ResolvedModel]
     profile: Profile
-    found: Found
+    found: Found | None  # None: the structures that the run has read before
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,11 @@ class Prepared:
     caps: dict[str, tuple[int | None, int | None]]  # model -> most minutes and MB that its partition gives
 
 
-def check_request(config: RunConfig) -> Request:
-    """Check names before any slow work: models, their options, the profile, the paths of the structures."""
+def check_request(config: RunConfig, *, as_read: bool = False) -> Request:
+    """Check names before any slow work: models, their options, the profile, the paths of the structures.
+
+    With `as_read`, the structures are those that the run has read before, whatever has become of their files.
+    """
     catalogue = load_catalogue(Path(file) for file in config.models_files)
     rows = find_models(config.models, catalogue)
     images = {catalogue.families[row.family].image for row in rows.values()}
@@ -86,7 +89,8 @@ def check_request(config: RunConfig) -> Request:
     versions[HOST] = {"ase": version("ase")}
     models = resolve_models(rows, catalogue, config, versions)
     refuse_strangers(models, catalogue, trusted=config.trust_checkpoints)
-    return Request(config, catalogue, models, find_profile(config.profile), find_sources(config.structures))
+    found = None if as_read else find_sources(config.structures)
+    return Request(config, catalogue, models, find_profile(config.profile), found)
 
 
 def prepare_run(
@@ -250,6 +254,8 @@ def read_input(request: Request, run: RunDirectory, scratch: Path | None) -> Str
         Nothing can be computed; or, with `strict`, something cannot.
     """
     config, found = request.config, request.found
+    if found is None:
+        return open_index(run.structures)
     if found.passed_over:
         say(f"{count(len(found.passed_over), 'file')} passed over, by suffix no structures: {found.passed_over[0].name}"
             + (" and others" if len(found.passed_over) > 1 else ""))  # fmt: skip

@@ -17,6 +17,9 @@ RUN/work/done/MODEL/       one small file for each finished job
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,6 +135,20 @@ def look_at_run(root: Path) -> RunDirectory:
     return run
 
 
+def new_job_prefix(root: Path) -> str:
+    """A name for the SLURM jobs of a run, from what its directory is called and where it is."""
+    words = re.sub(r"[^A-Za-z0-9]+", "-", root.name).strip("-")[:24] or "run"
+    return f"mira-{words}-{hashlib.sha256(os.path.realpath(root).encode(errors='replace')).hexdigest()[:8]}"
+
+
+def inode(root: Path) -> int | None:
+    """Number of a directory on its file system: the same on all hosts, another for a copy."""
+    try:
+        return root.stat().st_ino
+    except OSError:
+        return None
+
+
 def open_run(root: Path) -> RunDirectory:
     """Open a run directory, or make one where there is nothing.
 
@@ -145,9 +162,11 @@ def open_run(root: Path) -> RunDirectory:
     try:
         run = look_at_run(root)
         run.work.mkdir(parents=True, exist_ok=True)
-        if not is_run(run.root):
-            created = datetime.now(UTC).isoformat()
-            write_json(run.work / "run.json", {"mira_run": FORMAT, "created": created, "mira": __version__})
+        known = read_json(run.work / "run.json") or {}
+        if not is_run(run.root) or known.get("inode") != inode(run.root):  # new, or a copy
+            born = {"mira_run": FORMAT, "created": datetime.now(UTC).isoformat(), "mira": __version__, **known}
+            name = {"job_prefix": new_job_prefix(run.root), "inode": inode(run.root)}
+            write_json(run.work / "run.json", born | name)
         (run.work / ".writable").touch()
     except OSError as error:
         raise EnvironmentNotReadyError(

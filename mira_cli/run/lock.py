@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from mira_cli.console import warn
+from mira_cli.console import quoted, warn
 from mira_cli.errors import RunLockedError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def locked(run: RunDirectory) -> Iterator[IO[str]]:
                 host, pid = holder.get("host", "another host"), holder.get("pid", "unknown")
                 raise RunLockedError(
                     f"`{run.root}` is in use by another `mira` (process {pid} on {host})",
-                    hint=f"`mira status {run.root}` watches it, `mira cancel {run.root}` ends it",
+                    hint=f"`mira status {quoted(run.root)}` watches it, `mira cancel {quoted(run.root)}` ends it",
                 )
         if not _same_file(stream, run.work / "lock"):
             raise RunLockedError(f"`{run.root}` was removed just now", hint="call the same command again")
@@ -55,6 +55,15 @@ def locked(run: RunDirectory) -> Iterator[IO[str]]:
             yield stream
         finally:
             stream.truncate(0)
+
+
+def holder(run: RunDirectory) -> dict[str, Any]:
+    """Who holds the lock, as far as it is written down: `host`, `pid`, `pid_started`, `session`."""
+    try:
+        with (run.work / "lock").open() as stream:
+            return _read(stream)
+    except OSError:
+        return {}
 
 
 def is_locked(run: RunDirectory) -> bool:
@@ -119,7 +128,7 @@ def session_members(session: int, run: RunDirectory) -> list[int]:
 
 def run_mark(run: RunDirectory) -> str:
     """The environment entry that every process of a run carries."""
-    return f"MIRA_RUN={run.root}"
+    return f"MIRA_RUN={os.path.realpath(run.root)}"
 
 
 def _is_orphaned(holder: dict[str, Any]) -> bool:

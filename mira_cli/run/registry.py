@@ -19,7 +19,7 @@ def registry() -> Path:
 
 def remember(root: Path) -> None:
     """Note that there is a run; a home that cannot be written is no reason not to compute."""
-    root = root.absolute()
+    root = root.resolve()  # however it is reached, it is one run
     entry = registry() / f"{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.json"
     with suppress(OSError, UnicodeEncodeError):  # a path need not be text
         if read_json(entry) != {"root": str(root)}:

@@ -47,10 +47,25 @@ def ask(*command: str, timeout_s: float = PATIENCE_S, stdin: str | None = None) 
     if done.returncode != 0:
         reason = refusal(done.stderr, command[0])
         verb = "does not answer" if SILENT.search(reason) else "refuses"
-        error = SlurmError(f"SLURM {verb} (`{command[0]}`: {reason})", hint="`mira doctor` looks closer")
-        error.refused = None if SILENT.search(reason) else reason
-        raise error
+        answer = SlurmError(f"SLURM {verb} (`{command[0]}`: {reason})", hint="`mira doctor` looks closer")
+        answer.refused = None if SILENT.search(reason) else reason
+        raise answer
     return done.stdout
+
+
+def job_id(output: str) -> str:
+    """The number of a job in what `sbatch --parsable` printed; sites may print more around it.
+
+    Raises
+    ------
+    SlurmError
+        There is none.
+    """
+    numbers = [line.strip() for line in output.splitlines() if re.fullmatch(r"\d+(;.*)?", line.strip())]
+    if not numbers:
+        said = " ".join(output.split())[:200] or "nothing"
+        raise SlurmError(f"`sbatch` did not say the number of a job, but `{said}`", hint="`mira doctor` looks closer")
+    return numbers[-1].partition(";")[0]
 
 
 def refusal(stderr: str, command: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mira_cli.files import read_json
+from mira_cli.run.directory import inode, new_job_prefix
 from mira_cli.slurm.ask import SlurmError, ask, rows
 
 if TYPE_CHECKING:
@@ -79,9 +79,15 @@ class QueuedJob:
 
 
 def job_prefix(run: RunDirectory) -> str:
-    """What the names of all SLURM jobs of a run begin with; at most 50 letters, digits and dashes."""
-    words = re.sub(r"[^A-Za-z0-9]+", "-", run.root.name).strip("-")[:24] or "run"
-    return f"mira-{words}-{hashlib.sha256(str(run.root).encode()).hexdigest()[:8]}"
+    """What the names of all SLURM jobs of a run begin with; at most 50 letters, digits and dashes.
+
+    It is kept in `work/run.json`, so that a run has one name however it is reached or wherever it is moved. A copy of
+    a run has another inode, and so a name of its own.
+    """
+    known = read_json(run.work / "run.json")
+    if isinstance(known, dict) and known.get("job_prefix") and known.get("inode") == inode(run.root):
+        return str(known["job_prefix"])
+    return new_job_prefix(run.root)
 
 
 def live_jobs(prefix: str) -> list[QueuedJob]:

@@ -83,9 +83,7 @@ class Cluster:
         out = self.ask("squeue", "--noheader", f"--format={'|'.join(fields.values())}", *everything, *options)
         # a name can hold a line break; such a job is not one of ours
         lines = (line.split("|", len(fields) - 1) for line in out.splitlines())
-        return [
-            dict(zip(fields, line, strict=True)) for line in lines if len(line) == len(fields)
-        ]
+        return [dict(zip(fields, line, strict=True)) for line in lines if len(line) == len(fields)]
 
     def jobs_of(self, run: Path, *, ended: bool = False) -> list[dict[str, str]]:
         """The jobs of a run, its driver included."""

@@ -222,3 +222,40 @@ def test_eight_models_by_four_chunks(cluster, mira, structures, tmp_path, profil
     assert {row["status"] for row in table_of(run / "comparison.csv")} == {"ok"}
     assert len(records(run)) == 56
     assert not any(Path(run, ".snakemake", "slurm_logs").rglob("*.log"))
+
+
+def test_run_is_one_run_however_it_is_reached(cluster, mira, structures, tmp_path, profile) -> None:
+    mira("submit", *slow_call(tmp_path, structures, profile, seconds=20.0)[1:])
+    run, link = tmp_path / "run", tmp_path / "a link"
+    link.symlink_to(run)
+    cluster.wait_for(lambda: [job for job in cluster.jobs_of(run) if job["comment"] != "driver"])
+    (driver,) = [job["id"] for job in cluster.jobs_of(run) if job["comment"] == "driver"]
+    cluster.ask("scancel", "--batch", "--signal=TERM", driver)
+    cluster.wait_for(lambda: cluster.job(driver)["JobState"] not in {"RUNNING", "COMPLETING"}, 30)
+    assert cluster.jobs_of(run)
+    mira("cancel", link)
+    cluster.wait_for(lambda: not cluster.jobs_of(run), 20)
+
+
+def test_driver_needs_the_input_no_more(cluster, mira, structures, tmp_path, profile) -> None:
+    call = slow_call(tmp_path, structures, profile, seconds=0.1)
+    mira("submit", *call[1:])
+    structures.rename(tmp_path / "moved")
+    run = tmp_path / "run"
+    cluster.wait_for(lambda: (run / "comparison.csv").is_file() and not cluster.jobs_of(run), 90)
+    assert_sound(run)
+
+
+def test_driver_that_cannot_begin_says_why(cluster, mira, structures, tmp_path, profile) -> None:
+    for node in ("cpu1", "cpu2"):
+        cluster.scontrol("update", f"NodeName={node}", "State=DRAIN", "Reason=test")
+    mira("submit", *slow_call(tmp_path, structures, profile)[1:])
+    run = tmp_path / "run"
+    (tmp_path / "models.yaml").unlink()
+    for node in ("cpu1", "cpu2"):
+        cluster.scontrol("update", f"NodeName={node}", "State=RESUME")
+    cluster.wait_for(lambda: not cluster.jobs_of(run), 60)
+    note = json.loads((run / "work" / "driver.json").read_text())
+    assert note["exit_code"] == 3
+    assert "models.yaml" in note["message"]
+    assert "models.yaml" in mira("status", run).stdout

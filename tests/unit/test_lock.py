@@ -102,3 +102,20 @@ def test_directory_with_something_else_is_refused(tmp_path) -> None:
     with pytest.raises(UsageError, match="is a file"):
         open_run(tmp_path / "thesis.tex")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["thesis.tex"]
+
+
+def test_a_moved_run_keeps_its_name_in_the_queue_and_a_copy_has_its_own(tmp_path) -> None:
+    import shutil
+
+    from mira_cli.run.directory import RunDirectory, open_run
+    from mira_cli.slurm.queue import job_prefix
+
+    name = job_prefix(open_run(tmp_path / "one"))
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    assert job_prefix(RunDirectory(tmp_path / "link")) == name
+    shutil.copytree(tmp_path / "one", tmp_path / "copy")
+    (tmp_path / "one").rename(tmp_path / "moved")
+    assert job_prefix(open_run(tmp_path / "moved")) == name
+    assert job_prefix(RunDirectory(tmp_path / "copy")) != name
+    copied = job_prefix(open_run(tmp_path / "copy"))
+    assert copied == job_prefix(open_run(tmp_path / "copy")) != name
