@@ -1,5 +1,6 @@
 # make demo   set up what is missing, then compare three models on the examples
 # make test   set up what is missing, then run all tests
+# make bench  speed against what a user would do instead; writes benchmarks/RESULTS.md
 # make lint   formatting, lint, types, workflow lint
 #
 # The set-up needs Python ≥ 3.11 and a package index, nothing else. Environments and images go to $(MIRA_CACHE)
@@ -12,7 +13,7 @@ PYTHON = $(shell tests/testbed/find-python.sh)
 # bytecode: without it every start of `mira` and of Snakemake compiles its imports again
 export UV_COMPILE_BYTECODE = 1
 
-.PHONY: setup demo test test-fast lint fix clean
+.PHONY: setup demo bench test test-fast lint fix clean
 
 setup: .venv/.ready
 
@@ -32,6 +33,11 @@ test: setup
 	@tests/testbed/install-apptainer.sh || echo "warning: no Apptainer here, and it could not be installed: its tests will be skipped"
 	@tests/testbed/slurm-test-cluster.sh install || echo "warning: no SLURM here, and it could not be installed: its tests will be skipped"
 	.venv/bin/pytest
+
+bench: setup
+	$(MIRA) images build fairchem-sevennet matgl
+	.venv/bin/python benchmarks/evaluation.py
+	.venv/bin/python benchmarks/planning.py
 
 test-fast: setup
 	.venv/bin/pytest tests/unit

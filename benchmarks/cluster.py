@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ase.build import bulk
 from ase.io import write
+from results import write_section
 
 
 def main() -> None:
@@ -74,12 +75,23 @@ def report(run: Path, asked: argparse.Namespace, began: float, wall_s: float) ->
     first = min(e["t"] for e in events if e["event"] == "job_started") - began
     n_jobs = asked.models * asked.chunks
     ideal_s = math.ceil(n_jobs / asked.slots) * asked.seconds
-    print(f"{n_jobs} jobs of {asked.seconds:.0f} s on {asked.slots} slots, profile {asked.profile}")
-    print(f"wall time            {wall_s:7.1f} s   ideal {ideal_s:.1f} s   ratio {wall_s / ideal_s:.2f}")
-    print(f"first submission     {first:7.1f} s after the start")
-    print(f"end of job to notice {statistics.mean(late):7.1f} s on average, {max(late):.1f} s at most")
     files = sum(1 for path in run.rglob("*") if path.is_file())
-    print(f"files in the run     {files:7d}     {files / n_jobs:.1f} a job")
+    lines = [
+        f"{n_jobs} jobs of {asked.seconds:.0f} s on {asked.slots} slots",
+        "",
+        "| | |",
+        "|---|---:|",
+        f"| wall time | {wall_s:.1f} s |",
+        f"| ideal | {ideal_s:.1f} s |",
+        f"| ratio | {wall_s / ideal_s:.2f} |",
+        f"| first submission after the start | {first:.1f} s |",
+        f"| end of a job to notice, on average | {statistics.mean(late):.1f} s |",
+        f"| end of a job to notice, at most | {max(late):.1f} s |",
+        f"| files in the run | {files} ({files / n_jobs:.1f} a job) |",
+    ]
+    text = "\n".join(lines)
+    print(text)
+    write_section("cluster", "A run on SLURM against the ideal", text)
 
 
 if __name__ == "__main__":

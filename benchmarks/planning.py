@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from results import write_section
 
 HERE = Path(__file__).resolve().parents[1]
 SPECIES = np.array(["Al", "Cu", "Ni", "Au", "Ag", "Pd", "Pt", "O", "N", "C"])
@@ -48,14 +49,19 @@ def main() -> None:
     if args.json:
         print("\n".join(map(json.dumps, rows)))
         return
-    print(f"{args.structures:,} structures in {args.files:,} file(s) × {args.models} models\n")
-    print("| checkout | step | wall s | CPU s | peak MB | per s |\n|---|---|---:|---:|---:|---:|")
+    what = "made-up structures" if args.made_up else f"structures in {args.files:,} file(s)"
+    lines = [f"{args.structures:,} {what} × {args.models} models", ""]
+    lines += ["| checkout | step | wall s | CPU s | peak MB | per s |", "|---|---|---:|---:|---:|---:|"]
     for row in rows:
         rate = f"{row['items'] / row['wall_s']:,.0f} {row['unit']}" if row["items"] else ""
-        print(
+        lines.append(
             f"| {row['checkout']} | {row['step']} | {row['wall_s']:.1f} | {row['cpu_s']:.1f} | {row['peak_mb']:.0f} "
             f"| {rate} |"
         )
+    text = "\n".join(lines)
+    print(text)
+    key = f"planning-{args.structures}-{args.models}-{args.files}{'-made-up' if args.made_up else ''}"
+    write_section(key, f"Planning and collecting, {args.structures:,} × {args.models}", text)
 
 
 def measure(checkout: Path, folder: Path, args: argparse.Namespace) -> list[dict]:

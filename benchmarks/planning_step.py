@@ -16,7 +16,7 @@ def main() -> None:
     from mira_cli.structures import packs
 
     if int(made_up):
-        packs.read_blocks = lambda tasks: ((tasks[0], block) for block in blocks(int(made_up)))
+        packs.read_blocks = lambda tasks, _keys: ((tasks[0], block) for block in blocks(int(made_up)))
     settings = {"structures": [source], "models": names.split(","), "models_files": [models], "device": "cpu"}
     run = open_run(Path(root))
     prepared = prepare_run(check_request(build_config(settings, [])), run, images="build")

@@ -6,6 +6,8 @@ import os
 import sys
 import traceback
 import warnings
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,10 +23,13 @@ from mira_cli.commands import (
     logs,
     models,
     profiles,
+    report,
     resume,
     run,
     runs,
+    select,
     status,
+    table,
     weights,
 )
 from mira_cli.errors import ExitCode, MiraError
@@ -49,6 +54,9 @@ app.command()(runs.runs)
 app.command()(cancel.cancel)
 app.command()(init.init)
 app.command()(collect.collect)
+app.command()(table.table)
+app.command()(select.select)
+app.command()(report.report)
 app.command()(doctor.doctor)
 app.command()(clean.clean)
 app.add_typer(models.app, name="models")
@@ -105,9 +113,33 @@ def _trace() -> None:
 
 
 def _from_os_error(error: OSError) -> MiraError:
-    """A full or read-only disk, met anywhere, in one sentence."""
+    """A full or read-only disk, or what is another user's, met anywhere, in one sentence."""
     where = f" `{error.filename}`" if error.filename else ""
     what = (error.strerror or str(error)).lower()
-    return MiraError(
-        f"the system refused{where}: {what}", hint="free space or permissions there, then run the same command again"
-    )
+    hint = "free space or permissions there, then run the same command again"
+    if isinstance(error, PermissionError):
+        hint = "`ls -l` shows who may do what there"
+        if owner := _other_owner(error.filename):
+            hint = f"it belongs to `{owner}`; only its owner can change it"
+    return MiraError(f"the system refused{where}: {what}", hint=hint)
+
+
+def _other_owner(name: object) -> str | None:
+    """Who owns a path, or the folder that it is in, if that is another user."""
+    if not isinstance(name, str):
+        return None
+    for place in (Path(name), Path(name).parent):
+        with suppress(OSError):
+            uid = place.stat().st_uid
+            if uid != os.geteuid():
+                return _user_name(uid)
+    return None
+
+
+def _user_name(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # of another machine, or of a container
+        return f"user {uid}"

@@ -11,7 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from mira_cli.checkpoints.spec import absolute_spec, is_spec
 from mira_cli.errors import UsageError
-from mira_cli.resources import Megabytes, Minutes, Name, Resources
+from mira_cli.resources import SHARED, Megabytes, Minutes, Name, Resources, did_you_mean, mistake
+from mira_cli.settings_yaml import load, reason
 
 Option = bool | int | float | str | None
 GENERAL = ("chunk_atoms", "batch_atoms", "threads", "mem_mb", "runtime_min")  # settings that hold for every job
@@ -71,6 +72,11 @@ class RunConfig(BaseModel):
     gpus: int | list[Name] | None = Field(
         None, description="GPUs of this machine to use, by number or by id; default: all of them"
     )
+    ref_energy_key: str | None = Field(
+        None, description="key of reference energies in the input, `none` for no references; default: the usual ones"
+    )
+    ref_forces_key: str | None = Field(None, description="the same for forces (in the columns of atoms)")
+    ref_stress_key: str | None = Field(None, description="the same for stresses, or virials if the key says so")
     resources: dict[str, Resources] = Field(
         {},
         description="what jobs ask for, `all`, `gpu`, `cpu` or single models: "
@@ -93,11 +99,9 @@ def load_config(file: Path) -> dict[str, Any]:
         The file is not a YAML mapping.
     """
     try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        data = load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(
-            f"cannot read `{file}`: {' '.join(str(error).split())}", hint="`mira init` writes an example"
-        ) from error
+        raise UsageError(f"cannot read `{file}`: {reason(error)}", hint="`mira init` writes an example") from error
     if not isinstance(data, dict):
         raise UsageError(f"`{file}` is not a mapping of settings", hint="`mira init` writes an example")
     return absolute_paths(data, file.resolve().parent)
@@ -128,9 +132,36 @@ def build_config(settings: dict[str, Any], assignments: list[str]) -> RunConfig:
     for assignment in assignments:
         _assign(merged, assignment)
     try:
-        return RunConfig.model_validate(merged)
+        config = RunConfig.model_validate(merged)
     except ValidationError as error:
         raise _explain(error) from error
+    return _with_known_resources(config) if set(config.resources) - set(SHARED) else config
+
+
+def _with_known_resources(config: RunConfig) -> RunConfig:
+    """The same, with models under `resources` called as the catalogue calls them; those not in the run are refused."""
+    from mira_cli.catalogue.lookup import all_names, load_catalogue
+    from mira_cli.checkpoints.spec import read_spec
+
+    catalogue = load_catalogue(Path(file) for file in config.models_files)
+    names = all_names(catalogue)
+
+    def full(name: str) -> str:
+        return read_spec(name, catalogue)[0] if is_spec(name) else names.get(name.lower(), name)
+
+    models = [full(name) for name in config.models]
+    resources: dict[str, Resources] = {}
+    for key, asks in config.resources.items():
+        name = key if key in {*SHARED, *models} else full(key)
+        if name not in {*SHARED, *models}:
+            raise UsageError(
+                f"`resources` names `{key}`, which is neither a kind of job nor among the run's models",
+                hint=f"{did_you_mean(key, [*SHARED, *models])}known here: {', '.join([*SHARED, *models])}",
+            )
+        if name in resources:
+            raise UsageError(f"`resources` names `{name}` twice, by two of its names", hint="put them into one")
+        resources[name] = asks
+    return config.model_copy(update={"resources": resources})
 
 
 def _assign(settings: dict[str, Any], assignment: str) -> None:
@@ -138,36 +169,42 @@ def _assign(settings: dict[str, Any], assignment: str) -> None:
     if not equals or not key:
         raise UsageError(f"`--set {assignment}` is not of the form key=value", hint="for example `--set device=cpu`")
     try:
-        value = yaml.safe_load(text)
+        value = load(text)
     except yaml.YAMLError:
         value = text
     group, _, rest = key.partition(".")
     if group in {"options", "resources"} and "." in rest:  # model names hold dots: options.<model>.<option>
         model, _, option = rest.rpartition(".")
-        options = settings[group] = {**(settings.get(group) or {})}
-        options[model] = {**(options.get(model) or {}), option: value}
+        options = settings[group] = _mapping(settings.get(group), group)
+        options[model] = _mapping(options.get(model), f"{group}.{model}") | {option: value}
     else:
         settings[key] = value
 
 
-def _explain(error: ValidationError) -> UsageError:
-    from difflib import get_close_matches
+def _mapping(value: Any, key: str) -> dict[str, Any]:
+    if value is not None and not isinstance(value, dict):
+        raise UsageError(f"setting `{key}` must hold settings, not {value!r}", hint="`mira init --print` shows all")
+    return {**(value or {})}
 
+
+def _explain(error: ValidationError) -> UsageError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden" and len(first["loc"]) > 1:
+        hint = did_you_mean(str(first["loc"][-1]), Resources.model_fields)
+        return UsageError(f"unknown setting `{key}`", hint=f"{hint}keys: {', '.join(Resources.model_fields)}")
     if first["type"] == "extra_forbidden":
-        near = get_close_matches(key, RunConfig.model_fields, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
+        hint = did_you_mean(key.partition(".")[0], RunConfig.model_fields)
+        if key.partition(".")[0] in {"options", "resources"}:
+            hint = f"`{key}` lacks a part, as in `--set resources.gpu.partition=NAME`; "
         return UsageError(f"unknown setting `{key}`", hint=f"{hint}`mira init --print` shows all settings")
     if first["type"] == "missing" or first["type"] == "too_short":
         what = {"structures": "no structures were named", "models": "no model was named"}.get(
             key, f"`{key}` is missing"
         )
         return UsageError(what, hint="for example `mira run structures/ --models sevennet-0,chgnet-0.3.0`")
-    message = first["msg"][0].lower() + first["msg"][1:]
-    return UsageError(
-        f"setting `{key}`: {message}, not {first['input']!r}", hint="`mira init --print` shows all settings"
-    )
+    message, hint = mistake(first)
+    return UsageError(f"setting `{key}` {message}", hint=hint or "`mira init --print` shows all settings")
 
 
 def example_config() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -10,17 +11,32 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pydantic_core import ErrorDetails
+
+SHARED = ("all", "gpu", "cpu", "driver")  # what resources are said for, beside single models
+CLUSTER_THREADS = 4  # of a job on a cluster, unless somebody says so
+SURROUNDINGS_MB = 300  # the two Snakemakes around a worker in a SLURM job; they count against its memory
+FORMS = {  # how a value is written
+    "runtime_min": "`90` (minutes), `1h30m`, `2d` or `1-12:00:00`",
+    "mem_mb": "`8000` (megabytes) or `8G`",
+}
+
 
 def _minutes(value: Any) -> Any:
-    """`90`, `"90"`, `"1h30m"`, `"2d"` and `"1-12:00:00"` are minutes."""
+    """`90`, `"90"`, `"1h30m"`, `"2d"`, `"2:30:00"` and `"1-12:00:00"` are minutes.
+
+    `12:00` is left alone: it is 12 hours to some, and 12 minutes to SLURM.
+    """
     if not isinstance(value, str):
         return value
     text = value.strip().lower()
     if re.fullmatch(r"(\d+d)?(\d+h)?(\d+m(in)?)?", text) and text:
         d, h, m = (int(found[1]) if (found := re.search(rf"(\d+){unit}", text)) else 0 for unit in "dhm")
         return (d * 24 + h) * 60 + m
-    if match := re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d)(?::\d\d)?", text):
-        return (int(match[1] or 0) * 24 + int(match[2])) * 60 + int(match[3])
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)", text) or re.fullmatch(r"(\d+)-(\d+)(?::(\d\d))?", text)
+    if match:
+        days, hours, minutes, seconds = (int(part or 0) for part in (*match.groups(), 0)[:4])
+        return (days * 24 + hours) * 60 + minutes + (seconds > 0)
     return value
 
 
@@ -93,3 +109,36 @@ def _laid(layers: Iterable[Resources]) -> Resources:
     for layer in layers:
         merged |= layer.model_dump(exclude_unset=True, exclude_none=True)
     return Resources(**merged)
+
+
+def mistake(error: ErrorDetails) -> tuple[str, str]:
+    """What is wrong with a setting, as the end of a sentence that begins with its name, and how it is written."""
+    where = [str(part) for part in error["loc"]]
+    allowed, given = error.get("ctx", {}), error["input"]
+    form = FORMS.get(where[-1], "") if where else ""
+    kind = error["type"]
+    if kind in {"model_type", "dict_type"}:
+        return f"must hold settings, not {given!r}", "for example `cpu: {partition: cpu, threads: 8}`"
+    if form and kind.startswith("int_"):
+        return f"cannot be {given!r}", f"write {form}"
+    if kind in {"int_parsing", "int_type", "int_from_float"}:
+        needed = "must be a whole number"
+    elif kind == "greater_than_equal":
+        needed = f"must be at least {allowed['ge']}"
+    elif kind == "less_than_equal":
+        needed = f"must be at most {allowed['le']}"
+    elif kind in {"string_type", "bool_parsing", "bool_type", "list_type", "literal_error"}:
+        needed = {
+            "string_type": "must be text",
+            "list_type": "must be a list",
+            "literal_error": f"must be {allowed.get('expected')}",
+        }.get(kind, "must be `true` or `false`")
+    else:
+        needed = error["msg"].replace("Input should be", "must be").replace("Value error, ", "")
+    return f"{needed}, not {given!r}", f"write {form}" if form else ""
+
+
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """`did you mean …? `, with the nearest of the words that are known; empty if none is near."""
+    near = get_close_matches(word, list(known), n=1, cutoff=cutoff)
+    return f"did you mean `{near[0]}`? " if near else ""

@@ -23,7 +23,7 @@ MODEL = {
 }
 PLAN = {
     "python": sys.executable,
-    "models": [{**MODEL, "jobs": ["0a"], "threads": 1, "mem_mb": 100, "runtime_min": 1, "gpu": 0}],
+    "models": [{**MODEL, "jobs": ["0a"], "threads": 1, "mem_mb": 100, "runtime_min": 1, "resources": {"gpu": 0}}],
 }
 
 

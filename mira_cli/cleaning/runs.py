@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mira_cli.cleaning.waste import Waste, is_partial, remove, without_links
-from mira_cli.console import count
+from mira_cli.console import count, quoted
 from mira_cli.errors import MiraError, RunLockedError, UsageError
 from mira_cli.files import read_json
-from mira_cli.run.directory import RESULTS, is_run, look_at_run
+from mira_cli.run.directory import COMPARISONS, RESULTS, is_run, look_at_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mira_cli.run.directory import RunDirectory
 
-OURS = {*RESULTS, "run.yaml", "logs", "work", ".snakemake", "report.html"}
+OURS = {*RESULTS, *COMPARISONS, "run.yaml", "logs", "work", ".snakemake", "report.html"}
 
 
 def open_finished(root: Path) -> RunDirectory:
@@ -78,7 +78,7 @@ def refuse_queued(run: RunDirectory) -> None:
     if jobs := live_jobs(plan.get("job_prefix") or job_prefix(run)):
         raise RunLockedError(
             f"`{run.root}` has {count(len(jobs), 'job')} in SLURM's queue: nothing was removed",
-            hint=f"wait for them, or end them with `mira cancel {run.root}`",
+            hint=f"wait for them, or end them with `mira cancel {quoted(run.root)}`",
         )
 
 

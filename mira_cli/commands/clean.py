@@ -49,12 +49,14 @@ def clean(
     """
     from mira_cli.cleaning import runs as run_waste
     from mira_cli.cleaning.cache import find_waste
+    from mira_cli.watching.choose import choose_run
 
     if not runs and not cache:
         raise UsageError("nothing was named to clean", hint="`mira clean RUN`, or `mira clean --cache`")
     if whole and old_records:
         raise UsageError("`--all` removes all records", hint="leave out `--old-records`")
-    roots = dict.fromkeys(root.resolve() if ".." in root.parts else root.absolute() for root in runs or [])
+    named = [choose_run(root).root for root in runs or []]
+    roots = dict.fromkeys(root.resolve() if ".." in root.parts else root for root in named)
     opened = [run_waste.open_finished(root) for root in roots]
     if whole:
         _refuse_strangers(opened)

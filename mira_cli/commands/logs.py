@@ -46,6 +46,9 @@ def logs(
 
     if sum([job is not None, failed, snakemake, driver]) > 1:
         raise UsageError("`--job`, `--failed`, `--snakemake` and `--driver` exclude one another")
+    if model is not None and (snakemake or driver):
+        said = "--snakemake" if snakemake else "--driver"
+        raise UsageError(f"`--model` chooses among logs of jobs: `{said}` shows another", hint="leave out one of them")
     reader = RunReader(choose_run(run).root, QueueView())
 
     def select(state: RunState) -> list[Log]:

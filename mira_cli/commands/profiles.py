@@ -105,34 +105,52 @@ def check(
     from mira_cli.engine.profile import find_profile
 
     profile = find_profile(name)
-    found = _look(profile, _wants_gpu(models), submit=submit)
+    found, fine = _look(profile, _wants_gpu(models), submit=submit)
     if as_json:
         rows = [{"name": f.name, "status": f.status, "message": f.message, "hint": f.hint} for f in found]
         console.out.print(json.dumps({"profile": name, "checks": rows}, indent=1, ensure_ascii=False), markup=False)
     else:
         _print(found)
     if bad := sum(finding.status == "fail" for finding in found):
-        raise EnvironmentNotReadyError(f"jobs of the profile `{name}` would not run: {console.count(bad, 'problem')}")
+        which = f"; {' and '.join(fine)} jobs can" if fine else ""
+        raise EnvironmentNotReadyError(
+            f"{'some ' if fine else ''}jobs of the profile `{name}` would not run: "
+            f"{console.count(bad, 'problem')}{which}"
+        )
     console.say(f"jobs of the profile `{name}` can run")
 
 
-def _look(profile: Profile, models: dict[str, bool], *, submit: bool) -> list[Finding]:
+def _look(profile: Profile, models: dict[str, bool], *, submit: bool) -> tuple[list[Finding], list[str]]:
+    """What was found, and the kinds of jobs that can run on a cluster whatever is wrong with the others."""
     from mira_cli.doctor import profile as checks
-    from mira_cli.doctor.finding import warn
+    from mira_cli.doctor.finding import fail, ok, warn
+    from mira_cli.slurm.ask import SlurmError
+    from mira_cli.slurm.cluster import partitions
 
     found = list(checks.files(profile))
     if profile.executor != checks.SLURM:
         if submit or models:
             what = f"only jobs of `{checks.SLURM}` can be tried, not those of `{profile.executor}`"
             found.append(warn("jobs", what))
-        return found
-    asked = checks.requests(profile, models)
+        return found, []
+    try:
+        offered = partitions()
+    except SlurmError as error:
+        return [*found, fail("SLURM", error.message, error.hint)], []
+    found.append(ok("SLURM", f"answers; partitions: {', '.join(partition.name for partition in offered)}"))
+    asked = checks.requests(profile, models, offered)
     found += checks.on_slurm(profile, asked)
-    if submit and not any(finding.status == "fail" for finding in found):
-        found += checks.on_nodes(asked)
-    elif submit:
-        found.append(warn("job", "not submitted, for the reasons above"))
-    return found
+    bad = {finding.name for finding in found if finding.status == "fail"}
+    fine = {name: asks for name, asks in asked.items() if name not in bad and name != "driver"}
+    if bad - set(asked):
+        fine = {}
+    if submit and fine:
+        tried = list(checks.on_nodes(fine))
+        bad |= {kind for finding in tried if finding.status == "fail" for kind in [finding.name.partition(" job")[0]]}
+        found += tried
+    if submit and (left := [name for name in asked if name not in fine and name != "driver"]):
+        found.append(warn("job", f"not submitted for {', '.join(left)}, for the reasons above"))
+    return found, [name for name in fine if name not in bad and "job" not in bad]
 
 
 def _wants_gpu(names: str | None) -> dict[str, bool]:

@@ -52,6 +52,11 @@ def run(
         bool | None,
         typer.Option("--reuse/--no-reuse", help="Take over what runs in the same folder have computed [default: yes]."),
     ] = None,
+    ref_energy_key: Annotated[
+        str | None, typer.Option(help="Key of reference energies in the input; `none`: take none.", metavar="KEY")
+    ] = None,
+    ref_forces_key: Annotated[str | None, typer.Option(help="The same for forces.", metavar="KEY")] = None,
+    ref_stress_key: Annotated[str | None, typer.Option(help="The same for stresses or virials.", metavar="KEY")] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Plan here, then carry on in the background; `mira status` watches it.")
     ] = False,
@@ -83,8 +88,12 @@ def _start(given: dict[str, Any], detach: Detach | None) -> None:
     """Carry out what the options of `run` say."""
     from mira_cli.config import absolute_paths, build_config
     from mira_cli.driver.execute import execute
+    from mira_cli.engine.profile import find_profile
 
-    names = ("output", "runtime", "profile", "task", "models", "max_jobs", "reuse")
+    names = (
+        "output", "runtime", "profile", "task", "models", "max_jobs", "reuse",
+        "ref_energy_key", "ref_forces_key", "ref_stress_key",
+    )  # fmt: skip
     settings: dict[str, Any] = {name: given[name] for name in names if given[name] is not None}
     if given["gpus"] is not None:
         settings["gpus"] = _gpus(given["gpus"])
@@ -100,15 +109,31 @@ def _start(given: dict[str, Any], detach: Detach | None) -> None:
     if detach == "slurm":
         settings.setdefault("profile", "slurm")
     config = build_config(settings, given["assignments"] or [])
+    if detach == "slurm" and not find_profile(config.profile).cluster:
+        raise UsageError(
+            f"with the profile `{config.profile}` its jobs would not leave the driver's own job",
+            hint="`mira submit … --profile slurm`, or a profile made from it",
+        )
     retry = given["retry_failed"]
     raise typer.Exit(execute(config, base, dry_run=given["dry_run"], retry=retry, detach=detach))
 
 
 def _gpus(text: str) -> int | list[str]:
-    """`2` is how many; `0,1` and `2,` are which."""
-    if text.strip().isdigit():
+    """`2` is how many; `0,1` and `2,` are which.
+
+    Raises
+    ------
+    UsageError
+        It is neither.
+    """
+    if text.strip().isdecimal():
         return int(text)
-    return [gpu.strip() for gpu in text.split(",") if gpu.strip()]
+    ids = [gpu.strip() for gpu in text.split(",") if gpu.strip()]
+    if not ids or not all(gpu.isdecimal() or gpu.startswith(("GPU-", "MIG-")) for gpu in ids):
+        raise UsageError(
+            f"`--gpus {text}` says neither how many GPUs to use nor which", hint="for example `--gpus 2`, `--gpus 0,2`"
+        )
+    return ids
 
 
 def _inputs(arguments: list[str]) -> tuple[dict[str, Any], Path]:

@@ -25,6 +25,7 @@ class KnownRun:
     structures: int
     done: int  # pairs of structure and model with a record
     total: int
+    not_ok: int  # of them those without a result, and the invalid structures of the input
     changed: str | None
     problem: str | None = None  # why it cannot be read
 
@@ -55,10 +56,10 @@ def _look(root: Path, queue: QueueView) -> KnownRun:
     try:
         state = read_state(root, queue)
     except UsageError as error:
-        return KnownRun(str(root), "unreadable", [], 0, 0, 0, None, error.message)
+        return KnownRun(str(root), "unreadable", [], 0, 0, 0, 0, None, error.message)
     names = [model.name for model in state.models]
     structures = max((model.structures for model in state.models), default=0)
-    return KnownRun(state.root, state.state, names, structures, state.done, state.total, state.changed)
+    return KnownRun(state.root, state.state, names, structures, state.done, state.total, state.not_ok, state.changed)
 
 
 def _print(found: list[KnownRun]) -> None:
@@ -72,7 +73,7 @@ def _print(found: list[KnownRun]) -> None:
     table.add_column("run", overflow="fold")
     table.add_column("state")
     table.add_column("models", overflow="fold")
-    for header in ("structures", "done", "last change"):
+    for header in ("structures", "done", "not ok", "last change"):
         table.add_column(header, justify="right")
     here = Path.cwd()
     for one in found:
@@ -85,6 +86,7 @@ def _print(found: list[KnownRun]) -> None:
             escape(one.problem or models),
             f"{one.structures:,}",
             f"{one.done:,}/{one.total:,}",
+            f"{one.not_ok:,}",
             clock(one.changed) if one.changed else "",
         )
     console.out.print(table)

@@ -14,7 +14,10 @@ from mira_cli.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ase import Atoms
+
     from mira_cli.results.selection import Pick
+    from mira_cli.structures.packs import StructureIndex
 
 MOST_ROWS = 20
 
@@ -26,7 +29,7 @@ def select(
     top: Annotated[int, typer.Option("--top", "-n", min=1, help="How many structures.")] = 10,
     by: Annotated[
         Literal["force-spread", "energy-spread", "outlier"],
-        typer.Option(help="What makes a structure worth it: spread of forces, of aligned energies, or one odd model."),
+        typer.Option(help="Rank by the spread of forces, of aligned energies, or by how far one model is off."),
     ] = "force-spread",
     diverse: Annotated[
         bool, typer.Option("--diverse", help="Of the top of the ranking, structures that are unlike one another.")
@@ -35,31 +38,105 @@ def select(
         bool, typer.Option("--same-theory", help="Only models that share a level of theory.")
     ] = False,
     committee: Annotated[
-        str | None, typer.Option(help="Only the models of this committee of `disagreement.csv`, such as PBE.")
+        str | None, typer.Option(help="Only the models of one `committee` in disagreement.csv, such as PBE.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write them to this extxyz file.", metavar="FILE")
+        Path | None, typer.Option("--output", "-o", help="Write the structures to this extxyz file.", metavar="FILE")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Choose the structures that the models of a run disagree about most: those worth a reference calculation."""
+    """Choose the structures that the models disagree about most: those worth a reference calculation."""
     from mira_cli.results import selection
     from mira_cli.results.collect import load_results
-    from mira_cli.results.tables import read_result
+    from mira_cli.results.reading import read_table
     from mira_cli.watching.choose import choose_run
 
-    _refuse_output(output, force=force)
+    _check_output(output, force=force)
+    if committee and same_theory:
+        raise UsageError("`--committee` and `--same-theory` exclude one another")
     directory = choose_run(run)
-    disagreement = read_result(directory, "disagreement")
+    disagreement = read_table(directory, "disagreement")
     chosen = selection.choose_committee(disagreement, named=committee, same_theory=same_theory)
     index, models = load_results(directory)
     ranking = selection.ranked(disagreement, index, committee=chosen, by=by)
     picks = selection.diverse(ranking, index, top) if diverse else ranking[:top]
-    _tell(picks, ranking, index_references(index, picks), top)
-    if as_json:
-        typer.echo(json.dumps([{"rank": i, "by": by, **pick.row} for i, pick in enumerate(picks, 1)], indent=1))
-    else:
-        _print(picks)
     if output is not None:
         _write(output, selection.labelled(picks, index, models, by))
+    if as_json:
+        typer.echo(
+            json.dumps([{"select_rank": i, **p.row} for i, p in enumerate(picks, 1)], indent=1, ensure_ascii=False)
+        )
+    else:
+        _print(picks, selection.SCORES[by])
+    _tell(picks, index, asked=top, output=output)
+
+
+def _check_output(output: Path | None, *, force: bool) -> None:
+    """Refuse a file that cannot hold the choice, before any work."""
+    if output is None:
+        return
+    if output.suffix.lower() not in {".extxyz", ".xyz"}:
+        raise UsageError(
+            f"`{output}` is not named as an extxyz file", hint=f"for example `-o {output.with_suffix('.extxyz').name}`"
+        )
+    if output.exists() and not force:
+        raise UsageError(f"`{output}` is there already", hint="name another, or write over it with `--force`")
+
+
+def _write(output: Path, images: Sequence[Atoms]) -> None:
+    from ase.io.extxyz import write_extxyz
+
+    from mira_cli.files import replacing
+
+    with replacing(output) as stream:
+        write_extxyz(stream, images, write_results=False)
+
+
+def _print(picks: Sequence[Pick], score: str) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("rank", justify="right")
+    table.add_column("structure", overflow="fold")
+    table.add_column("formula", overflow="fold")
+    table.add_column(score, justify="right")
+    table.add_column("models", justify="right")
+    table.add_column("furthest off", overflow="fold")
+    for rank, pick in enumerate(picks[:MOST_ROWS], 1):
+        row = pick.row
+        table.add_row(
+            str(rank),
+            escape(row["structure_id"]),
+            row["formula"] or "",
+            f"{row[score]:.4g}",
+            f"{row['n_members']} of {row['n_models']}",
+            escape(row["outlier_model"] or ""),
+        )
+    console.out.print(table)
+    if len(picks) > MOST_ROWS:
+        console.say(f"the first {MOST_ROWS} of {len(picks):,}; `--json` prints all")
+
+
+def _tell(picks: Sequence[Pick], index: StructureIndex, *, asked: int, output: Path | None) -> None:
+    """Say what the choice means, and what it lacks."""
+    if output is not None:
+        console.say(f"{console.count(len(picks), 'structure')} in {output}")
+    if len(picks) < asked:
+        console.warn(f"no more than {console.count(len(picks), 'structure')} have a score: {asked:,} were asked for")
+    if any(pick.row["theory"] != "same" for pick in picks):
+        console.warn(
+            "not all of these models are known to share a level of theory: their spread is no error bar",
+            hint="`--same-theory` asks only those that do",
+        )
+    known = index.table.take([pick.place for pick in picks])
+    labels = sum(
+        energy is not None or forces
+        for energy, forces in zip(
+            known["reference_energy_ev"].to_pylist(), known["reference_forces"].to_pylist(), strict=True
+        )
+    )
+    if labels:
+        console.say(f"{labels:,} of them come with a reference energy or forces already")

@@ -100,7 +100,7 @@ def _goes_on(state: RunState) -> bool:
 def _exit_code(state: RunState) -> int:
     if state.state == "stopped":
         return (state.driver.exit_code if state.driver else None) or int(ExitCode.FAILURES)
-    return int(ExitCode.FAILURES if state.state == "failed" else ExitCode.OK)
+    return int(ExitCode.FAILURES if state.state == "failed" or state.not_ok else ExitCode.OK)
 
 
 def _page(state: RunState) -> Group:

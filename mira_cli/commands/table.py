@@ -31,7 +31,8 @@ SHOWN = {  # columns of a table on the terminal, unless others are named
     ],
     "reference": [
         "model", "subset", "subset_value", "n_energies", "energy_raw_mae_ev_per_atom", "energy_alignment",
-        "energy_aligned_mae_ev_per_atom", "n_force_atoms", "force_mae_ev_per_ang", "force_cosine_mean", "stress_mae_gpa",
+        "energy_aligned_mae_ev_per_atom", "n_force_atoms", "force_mae_ev_per_ang", "force_cosine_mean",
+        "stress_mae_gpa",
     ],
     "energies_aligned": [
         "structure_id", "model", "aligned_with", "energy_aligned_ev_per_atom", "energy_alignment",
@@ -53,7 +54,7 @@ def table(
     sort: Annotated[str | None, typer.Option(help="Sort by this column; the beginning of its name will do.")] = None,
     reverse: Annotated[bool, typer.Option("--reverse", "-r", help="The largest first.")] = False,
     columns: Annotated[
-        list[str] | None, typer.Option("--columns", "-c", help="Only these columns, separated by commas; `all`.")
+        list[str] | None, typer.Option("--columns", "-c", help="Only these columns, separated by commas, or `all`.")
     ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", "-n", min=0, help="Most rows to show; 0: all [default: 50 of a table].")
@@ -90,3 +91,40 @@ def table(
         console.warn(
             "the run has been planned anew since these results", hint=f"`mira collect {directory.root}` makes them anew"
         )
+
+
+def _print(whole: pa.Table, wanted: list[str], name: str, limit: int | None, *, as_json: bool, as_csv: bool) -> None:
+    """Print some rows and columns of a table; files get all that were not excluded."""
+    chosen = whole.select(wanted) if wanted else whole
+    if as_csv:
+        import pyarrow.csv as pc
+
+        options = pc.WriteOptions(quoting_style="needed")
+        pc.write_csv(chosen.slice(0, limit or None), sys.stdout.buffer, write_options=options)
+        sys.stdout.flush()
+    elif as_json:
+        typer.echo(json.dumps(chosen.slice(0, limit or None).to_pylist(), indent=1, ensure_ascii=False))
+    else:
+        most = MOST_ROWS if limit is None else limit or len(chosen)
+        shown = chosen if wanted else chosen.select([column for column in SHOWN[name] if column in chosen.column_names])
+        _print_rows(shown.slice(0, most), len(chosen))
+
+
+def _print_rows(shown: pa.Table, total: int) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    from mira_cli.results.rows import plain
+
+    printed = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in shown.schema:
+        is_text = str(column.type) in {"string", "bool"}
+        printed.add_column(escape(column.name), justify="left" if is_text else "right", overflow="fold")
+    for row in shown.to_pylist():
+        printed.add_row(*(escape(plain(value)) for value in row.values()))
+    console.out.print(printed)
+    if len(shown) < total:
+        console.say(f"the first {len(shown):,} of {total:,} rows; `--limit 0` shows all")
+    elif not total:
+        console.say("no rows")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,17 +9,16 @@ import numpy as np
 from mira_cli.compare.answers import Answers, ModelFacts, answers_from_table
 from mira_cli.compare.blocks import Block
 from mira_cli.errors import UsageError
+from mira_cli.results.frames import geometry
+from mira_cli.run.records import OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
-    from mira_cli.compare.blocks import Array
     from mira_cli.results.collect import ModelResults
     from mira_cli.structures.packs import StructureIndex
-
-PACKS = 8  # open at once: the order of the input may go back and forth between packs
 
 
 def answers_of_run(comparison: pa.Table, index: StructureIndex, models: Sequence[ModelResults]) -> Answers:
@@ -51,24 +49,20 @@ def answers_of_run(comparison: pa.Table, index: StructureIndex, models: Sequence
 
 
 def blocks_of_run(index: StructureIndex, models: Sequence[ModelResults]) -> Iterator[Block]:
-    """The forces of a run, in input order, a few packs in memory at a time; invalid structures have no block.
+    """The forces of a run, in input order, a batch of structures in memory at a time; invalid ones have no block.
 
     A structure's place is its row of the index, which is its place in `answers_of_run`.
     """
-    pack_of = lru_cache(maxsize=PACKS)(partial(_open_pack, index))
-    for place, row in enumerate(index.table.select(["hash", "invalid", "pack", "row"]).to_pylist()):
-        if row["invalid"]:
-            continue
-        ends, numbers, reference = pack_of(row["pack"])
-        end = ends[row["row"]]
-        here = slice(ends[row["row"] - 1] if row["row"] else 0, end)
-        records = [model.records.get(row["hash"]) for model in models]
-        forces = [record.forces() if record is not None and record.status == "ok" else None for record in records]
-        known = reference[here]
-        yield Block(place, numbers[here], forces, known if np.isfinite(known).all() else None)
+    from mira_cli.results.collect import batches
 
-
-def _open_pack(index: StructureIndex, pack: int) -> tuple[Array, Array, Array]:
-    """Where each structure's atoms end, and the numbers and reference forces of all atoms."""
-    with np.load(index.pack_path(pack), allow_pickle=False) as arrays:
-        return np.cumsum(arrays["natoms"]), arrays["numbers"], arrays["reference_forces"]
+    for begin, end in batches(index, models):
+        found = [model.records.read(index.hashes[begin:end]) for model in models]
+        for i, structure in geometry(index.table[begin:end], index):
+            records = [of_model[i] for of_model in found]
+            known = structure["reference_forces"]
+            yield Block(
+                place=begin + i,
+                numbers=structure["numbers"],
+                forces=[record.forces() if record and record.status == OK else None for record in records],
+                reference=known if np.isfinite(known).all() else None,
+            )

@@ -10,36 +10,36 @@ from typing import TYPE_CHECKING
 from mira_cli import console, paths
 from mira_cli.doctor import slurm
 from mira_cli.doctor.finding import Finding, fail, ok, warn
-from mira_cli.driver.detach import DRIVER
 from mira_cli.engine import dry_run
+from mira_cli.engine.profile import shipped_profiles
 from mira_cli.errors import EngineError
-from mira_cli.planning.machine import Machine
-from mira_cli.planning.write import mem_mb
-from mira_cli.resources import Resources, layered
-from mira_cli.slurm import preflight
+from mira_cli.resources import SHARED, did_you_mean
+from mira_cli.slurm import asks, preflight
 from mira_cli.slurm.ask import SlurmError
-from mira_cli.slurm.cluster import partitions
 from mira_cli.slurm.trial import run_trials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mira_cli.engine.profile import Profile
+    from mira_cli.resources import Resources
+    from mira_cli.slurm.cluster import Partition
     from mira_cli.slurm.trial import Trial
 
+    Requests = dict[str, tuple[Resources, int]]
+
 SLURM = "mira-slurm"
-THREADS = 4  # of a job on a cluster, unless somebody says so
 MAPPINGS = {  # options of a profile whose value may be a mapping; Snakemake drops others without a word
     "set-threads", "resources", "set-scatter", "batch", "set-resource-scopes", "default-resources", "config", "groups",
     "group-components", "consider-ancient", "set-resources", "__definitions__",
 }  # fmt: skip
-Requests = dict[str, tuple[Resources, int]]
 
 
 def files(profile: Profile) -> Iterator[Finding]:
     """Whether Snakemake takes the options, and has the executor; the resources were checked when they were read."""
     made_of = ", over ".join(str(folder) for folder in reversed(profile.sources))
     yield ok("files", made_of)
+    yield from _unknown_models(profile)
     for key, value in profile.settings.items():
         if isinstance(value, dict) and key not in MAPPINGS:
             yield warn(key, "Snakemake drops this option, as it takes no mapping", "write its value as text or a list")
@@ -63,38 +63,45 @@ def files(profile: Profile) -> Iterator[Finding]:
         yield ok("options", f"Snakemake takes them; executor `{profile.executor}`")
 
 
-def requests(profile: Profile, models: Mapping[str, bool]) -> Requests:
+def _unknown_models(profile: Profile) -> Iterator[Finding]:
+    """Keys of the resources that no model of the catalogue is called by."""
+    from mira_cli.catalogue.lookup import all_names, load_catalogue
+    from mira_cli.checkpoints.spec import is_spec
+
+    names = all_names(load_catalogue([]))
+    for key in profile.resources:
+        if key in SHARED or is_spec(key) or names.get(key) == key:
+            continue
+        meant = names.get(key.lower())
+        hint = f"write `{meant}`" if meant else did_you_mean(key, [*SHARED, *names]).strip()
+        message = "another name of a model, which does not count here" if meant else "no model of the catalogue"
+        yield warn(key, f"is {message}", hint or "right only if a models file of yours has it")
+
+
+def requests(profile: Profile, models: Mapping[str, bool], offered: Sequence[Partition]) -> Requests:
     """What one job asks SLURM for: of each model (name -> whether its jobs want a GPU), or else of each kind."""
-    asked = {
-        name: layered([profile.resources], name, gpu=gpu)
-        for name, gpu in (models or {"gpu": True, "cpu": False}).items()
-    }
+    asked, _ = asks.jobs(models or {"gpu": True, "cpu": False}, [profile.resources], offered)
     if not models and not asked["gpu"].gpu:
         del asked["gpu"]
-    machine = Machine(1, cluster=True)
-    found = {
-        name: (each.model_copy(update={"mem_mb": mem_mb(each, machine)}), each.threads or THREADS)
-        for name, each in asked.items()
-    }
-    return found if models else {**found, "driver": _driver(profile)}
-
-
-def _driver(profile: Profile) -> tuple[Resources, int]:
-    general = profile.resources.get("all", Resources())
-    place = general.model_dump(include={"partition", "account", "qos"}, exclude_none=True)
-    said = profile.resources.get("driver", Resources()).model_dump(exclude_none=True)
-    asks = Resources(**{**DRIVER.model_dump(exclude_none=True), **place, **said})
-    return asks, asks.threads or 1
+    found = {name: asks.submitted(each) for name, each in asked.items()}
+    return found if models else {**found, "driver": asks.driver([profile.resources], offered)}
 
 
 def on_slurm(profile: Profile, asked: Requests) -> Iterator[Finding]:
-    """Whether SLURM answers, and would ever start such jobs."""
+    """Whether SLURM would ever start such jobs."""
+    file = f"`{profile.folder / 'resources.yaml'}`"
+    if profile.folder.is_relative_to(shipped_profiles()):
+        file = f"the `resources.yaml` of a profile of your own, with `extends: {profile.name}`"
+
+    def in_file(kind: str, word: str, value: object) -> str:
+        quoted = f'"{value}"' if ":" in str(value) else value
+        return f"`{kind}: {{{word}: {quoted}}}` in {file}"
+
     try:
-        offered = partitions()
-        yield ok("SLURM", f"answers; partitions: {', '.join(p.name for p in offered)}")
         found = preflight.problems(
             {name: resources for name, (resources, _) in asked.items()},
             {name: threads for name, (_, threads) in asked.items()},
+            in_file,
         )
     except SlurmError as error:
         yield fail("SLURM", error.message, error.hint)
@@ -103,7 +110,7 @@ def on_slurm(profile: Profile, asked: Requests) -> Iterator[Finding]:
         problems = [problem for problem in found if name in problem.models]
         for problem in problems:
             if name == "driver":
-                hint = f"only `mira submit` needs it; change `driver` in `{profile.folder / 'resources.yaml'}`"
+                hint = f"only `mira submit` needs it; change `driver` in {file}"
                 yield warn(name, f"jobs for it {problem.reason}", hint)
             else:
                 say = fail if problem.lasting else warn

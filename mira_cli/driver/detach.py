@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING, Literal
 from mira_cli.console import quoted, say
 from mira_cli.driver.note import VARIABLE
 from mira_cli.files import read_json, write_json
-from mira_cli.resources import Resources
 from mira_cli.slurm.ask import SlurmError, ask, job_id
 from mira_cli.slurm.queue import job_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from mira_cli.resources import Resources
     from mira_cli.run.directory import RunDirectory
 
 Detach = Literal["background", "slurm"]
-DRIVER = Resources(
-    threads=1, mem_mb=2_000, runtime_min=2 * 24 * 60
-)  # what a driver asks for unless the profile says so
 
 
 def start_driver(
@@ -74,16 +71,12 @@ def _start_process(command: list[str], run: RunDirectory) -> int:
 
 
 def _submit(command: list[str], run: RunDirectory, layers: Sequence[Mapping[str, Resources]]) -> str:
+    from mira_cli.slurm.asks import driver
     from mira_cli.slurm.cluster import partitions
-    from mira_cli.slurm.preflight import caps, problems, sbatch_options
+    from mira_cli.slurm.preflight import problems, sbatch_options
 
-    asks = DRIVER
-    for layer in layers:
-        general = layer.get("all", Resources()).model_dump(include={"partition", "account", "qos"}, exclude_none=True)
-        asks = asks.model_copy(update=general | layer.get("driver", Resources()).model_dump(exclude_none=True))
-    if longest := caps(asks, partitions())[0]:
-        asks = asks.model_copy(update={"runtime_min": min(asks.runtime_min or longest, longest)})
-    if found := [problem for problem in problems({"driver": asks}, {"driver": 1}) if problem.lasting]:
+    asks, cpus = driver(layers, partitions())
+    if found := [problem for problem in problems({"driver": asks}, {"driver": cpus}) if problem.lasting]:
         raise SlurmError(
             f"the driver's own job would not start: {found[0].reason}",
             hint=f"set `driver` in the profile's `resources.yaml`; {found[0].hint}",
@@ -92,7 +85,7 @@ def _submit(command: list[str], run: RunDirectory, layers: Sequence[Mapping[str,
         "sbatch", "--parsable", "--job-name", f"{job_prefix(run)}-driver", "--comment", "driver",
         "--output", str(run.logs / "driver.log"), "--open-mode", "append", "--chdir", str(run.root),
         "--export", f"ALL,{VARIABLE}=slurm", "--requeue", "--signal", "B:TERM@60",
-        *sbatch_options(asks, asks.threads or 1), "--wrap", f"exec {shlex.join(command)}",
+        *sbatch_options(asks, cpus), "--wrap", f"exec {shlex.join(command)}",
     ))  # fmt: skip
     if (read_json(run.driver) or {}).get("slurm_job_id") != job:  # unless it has started and says so itself
         write_json(

@@ -91,7 +91,7 @@ def execute(
         return _look(request, root, again, only)
 
     from mira_cli.driver.detach import start_driver
-    from mira_cli.driver.note import driving, note_exit
+    from mira_cli.driver.note import driving, note_exit, note_failure
     from mira_cli.run.lock import locked
     from mira_cli.run.registry import remember
 
@@ -100,7 +100,12 @@ def execute(
         with driving(run):
             driven = _drive(request, run, lock, again, only, detach=detach is not None)
     if detach and not driven:
-        start_driver(run, detach, [request.profile.resources, *config.job_resources], retry=retry, only=only)
+        layers = [request.profile.resources, *config.job_resources]
+        try:
+            start_driver(run, detach, layers, retry=retry, only=only)
+        except MiraError as error:
+            note_failure(run, error)
+            raise
         return ExitCode.OK
     code = _finish(run, root)
     note_exit(run, code)
@@ -215,16 +220,21 @@ def _check_space(root: Path, needed_mb: int = 50) -> None:
 
 
 def _finish(run: RunDirectory, root: Path) -> ExitCode:
+    from mira_cli.files import read_json
     from mira_cli.results.devices import on_cpu_instead
     from mira_cli.results.terminal import print_results
 
     all_ok = print_results(run)
+    if problem := (read_json(run.collected) or {}).get("not_compared"):
+        console.warn(problem, hint=f"the other results are complete; `mira collect {root}` compares again")
     if slow := on_cpu_instead(run):
         console.warn(
             f"{', '.join(slow)} computed on the CPU although a GPU was asked for",
             hint="`mira doctor` compares drivers and images; `--set device=cuda` makes this an error",
         )
-    console.say(f"results: {root / 'comparison.csv'}, energies.csv, results.extxyz, provenance.json")
+    report = f"{root / 'report.html'}, " if (root / "report.html").is_file() else ""
+    console.say(f"results: {report}{root / 'comparison.csv'} and others")
+    console.say(f"how the models differ: `mira table {console.quoted(root)}`")
     if not all_ok:
         console.say(f"logs of the jobs: {root / 'logs'}")
     return ExitCode.OK if all_ok else ExitCode.FAILURES

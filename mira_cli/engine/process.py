@@ -8,6 +8,7 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from mira_cli.errors import Interrupted
@@ -16,7 +17,6 @@ from mira_cli.run.lock import end_session, note, run_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from mira_cli.run.directory import RunDirectory
 
@@ -52,7 +52,7 @@ def run_snakemake(
     run.events.unlink(missing_ok=True)
     name, _, value = run_mark(run).partition("=")
     inherited = {variable: word for variable, word in os.environ.items() if variable not in TOKENS}
-    environment = {**inherited, name: value, "PYTHONPATH": str(plugins), "APPTAINER_QUIET": "1"}
+    environment = {**inherited, **_cache(run), name: value, "PYTHONPATH": str(plugins), "APPTAINER_QUIET": "1"}
     stopped: Interrupted | None = None
     with log.open("a", encoding="utf-8") as stream:
         stream.write(f"\n# {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
@@ -77,6 +77,16 @@ def run_snakemake(
     with suppress(Interrupted):
         on_tick()
     return Outcome(child.wait(), stopped, log)
+
+
+def _cache(run: RunDirectory) -> dict[str, str]:
+    """A folder of the run for Snakemake's cache, where the user's own cannot be written: it would not start."""
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "snakemake"  # noqa: PTH111
+    with suppress(OSError):
+        usual.mkdir(parents=True, exist_ok=True)
+        if os.access(usual, os.W_OK | os.X_OK):
+            return {}
+    return {"XDG_CACHE_HOME": str(run.work / "cache")}
 
 
 def _stop(child: subprocess.Popen[bytes], patience_s: float) -> None:

@@ -16,10 +16,12 @@ from pydantic import ValidationError
 from mira_cli import paths
 from mira_cli.errors import UsageError
 from mira_cli.files import replacing
-from mira_cli.resources import Resources
+from mira_cli.resources import SHARED, Resources, did_you_mean, mistake
+from mira_cli.settings_yaml import load, reason
 
 LOCAL = {"local", "dryrun", "touch"}  # executors that leave no machine
-GENERAL = ("all", "gpu", "cpu", "driver")  # keys of `resources.yaml` that are no model's name
+FILES = ("config.yaml", "resources.yaml")
+MISNAMED = ("config.yml", "resources.yml")
 HEADER = "# Made of the profiles below; a change here is lost at the next start.\n"
 
 
@@ -69,15 +71,19 @@ def find_profile(name: str) -> Profile:
     UsageError
         There is none, or one of its files is not right.
     """
-    return _load(name, _locate(name, Path(), ()), ())
+    profile = _load(name, _locate(name, Path(), ()), ())
+    if profile.executor == "slurm":  # MIRA would neither check its jobs, nor find them again to cancel them
+        file = origins(profile)["executor"] / "config.yaml"
+        raise UsageError(f"MIRA does not work with the executor `slurm` of `{file}`", hint="did you mean `mira-slurm`?")
+    return profile
 
 
 def profile_folders() -> dict[str, Path]:
     """Every profile that has a name, with its folder; of several with one name the one that counts."""
     found: dict[str, Path] = {}
     for root in _roots():
-        for file in sorted([*root.glob("*/*.yaml"), *root.glob("sites/*/*.yaml")]):
-            if file.name in {"config.yaml", "resources.yaml"}:
+        for file in sorted([*root.glob("*/*.y*ml"), *root.glob("sites/*/*.y*ml")]):
+            if file.name in FILES + MISNAMED:
                 found.setdefault(file.parent.relative_to(root).as_posix(), file.parent)
     return found
 
@@ -94,7 +100,7 @@ def origins(profile: Profile) -> dict[str, Path]:
 
 def summary(folder: Path) -> str:
     """The first sentence of the comment that a profile begins with."""
-    for file in (folder / "config.yaml", folder / "resources.yaml"):
+    for file in (folder / name for name in FILES):
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
         said = " ".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), lines))
         if said:
@@ -117,7 +123,7 @@ def _roots() -> tuple[Path, ...]:
 
 
 def _is_profile(folder: Path) -> bool:
-    return any((folder / file).is_file() for file in ("config.yaml", "resources.yaml"))
+    return any((folder / file).is_file() for file in FILES + MISNAMED)
 
 
 def _locate(name: str, base: Path, above: tuple[Path, ...]) -> Path:
@@ -143,6 +149,9 @@ def _locate(name: str, base: Path, above: tuple[Path, ...]) -> Path:
 
 
 def _load(name: str, folder: Path, above: tuple[Path, ...]) -> Profile:
+    for file in (folder / misnamed for misnamed in MISNAMED):
+        if file.is_file():
+            raise UsageError(f"`{file}` would not be read", hint=f"rename it to `{file.stem}.yaml`")
     own = _read(folder / "config.yaml")
     settings = {key: _absolute(value, folder) for key, value in own.items()}
     raw = _read(folder / "resources.yaml")
@@ -171,9 +180,9 @@ def _read(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        data = load(file.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"cannot read the profile's `{file}`: {' '.join(str(error).split())}") from error
+        raise UsageError(f"cannot read the profile's `{file}`: {reason(error)}") from error
     if not isinstance(data, dict):
         raise UsageError(f"the profile's `{file}` is not a mapping", hint="`profiles/README.md` says what goes there")
     return {str(key): value for key, value in data.items()}
@@ -210,8 +219,9 @@ def _checked(raw: dict[str, Any], file: Path) -> dict[str, Resources]:
                 f"`{key}` in `{file}` belongs under `all`, `gpu`, `cpu`, `driver` or a model",
                 hint=f"`all: {{{key}: {value}}}`",
             )
-        if key not in GENERAL and (near := get_close_matches(key, GENERAL, n=1, cutoff=0.75)):
-            raise UsageError(f"unknown key `{key}` in `{file}`", hint=f"did you mean `{near[0]}`?")
+        allowed = SHARED if isinstance(value, dict) else (*SHARED, "extends")
+        if key not in SHARED and (hint := did_you_mean(key, allowed, cutoff=0.75)):
+            raise UsageError(f"unknown key `{key}` in `{file}`", hint=hint.strip())
         try:
             found[key] = Resources.model_validate({} if value is None else value)
         except ValidationError as error:
@@ -222,10 +232,9 @@ def _checked(raw: dict[str, Any], file: Path) -> dict[str, Resources]:
 def _explain(error: ValidationError, key: str, file: Path) -> UsageError:
     first = error.errors()[0]
     place = ".".join([key, *(str(part) for part in first["loc"])])
-    known = ", ".join(Resources.model_fields)
+    known = f"keys: {', '.join(Resources.model_fields)}"
     if first["type"] == "extra_forbidden":
-        near = get_close_matches(str(first["loc"][-1]), Resources.model_fields, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
-        return UsageError(f"unknown key `{place}` in `{file}`", hint=f"{hint}keys: {known}")
-    message = first["msg"][0].lower() + first["msg"][1:]
-    return UsageError(f"`{place}` in `{file}`: {message}, not {first['input']!r}", hint=f"keys: {known}")
+        hint = did_you_mean(str(first["loc"][-1]), Resources.model_fields)
+        return UsageError(f"unknown key `{place}` in `{file}`", hint=hint + known)
+    message, hint = mistake(first)
+    return UsageError(f"`{place}` in `{file}` {message}", hint=hint or known)

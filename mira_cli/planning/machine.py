@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass, field
 
+from mira_cli.console import count, warn
 from mira_cli.errors import UsageError
 
 
@@ -49,14 +50,29 @@ def this_machine(*, device: str, cluster: bool, gpus: int | list[str] | None = N
     """
     cores = len(os.sched_getaffinity(0))
     found = [] if cluster or device == "cpu" else local_gpus()
+    if gpus is not None and cluster:
+        warn(
+            "`gpus` changes nothing: SLURM hands out GPUs; it is for jobs on this machine",
+            hint="`--max-jobs` limits how many jobs are there at once",
+        )
     if gpus is None or cluster:
         return Machine(cores, found, cluster)
-    wanted = found[:gpus] if isinstance(gpus, int) else gpus
-    missing = gpus > len(found) if isinstance(gpus, int) else bool(set(gpus) - set(found))
-    if missing:
-        have = f"those here are {', '.join(found)}" if found else "there is none here"
-        raise UsageError(f"`gpus` asks for {gpus}, but {have}", hint="leave `--gpus` out to use what there is")
-    return Machine(cores, wanted, cluster)
+    return Machine(cores, _chosen(gpus, found), cluster)
+
+
+def _chosen(gpus: int | list[str], found: list[str]) -> list[str]:
+    """Those of the GPUs here that are to be used."""
+    have = f"those here are {', '.join(found)}" if found else "there is none here"
+    hint = "leave `--gpus` out to use what there is"
+    if isinstance(gpus, int):
+        if not 0 <= gpus <= len(found):
+            raise UsageError(f"`gpus` asks for {count(gpus, 'GPU')}, but {have}", hint=hint)
+        return found[:gpus]
+    if twice := sorted({gpu for gpu in gpus if gpus.count(gpu) > 1}):
+        raise UsageError(f"`gpus` names GPU {twice[0]} more than once", hint="name each GPU once")
+    if missing := [gpu for gpu in gpus if gpu not in found]:
+        raise UsageError(f"`gpus` asks for GPU {', '.join(missing)}, but {have}", hint=hint)
+    return gpus
 
 
 def local_gpus() -> list[str]:

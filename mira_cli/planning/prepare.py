@@ -25,14 +25,15 @@ from mira_cli.planning.machine import Machine, this_machine
 from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan
 from mira_cli.planning.resolve import ResolvedModel, resolve_models
 from mira_cli.planning.weights import Weights, locate, probe, refuse_strangers, wanted_units, with_facts
-from mira_cli.planning.write import mem_mb, surroundings_mb, threads, write_plan
-from mira_cli.resources import completed, layered
+from mira_cli.planning.write import surroundings_mb, write_plan
 from mira_cli.run.records import finished_hashes
 from mira_cli.run.reuse import neighbours_with, take_over
+from mira_cli.slurm import asks
 from mira_cli.slurm.cluster import partitions
-from mira_cli.slurm.preflight import caps, problems
+from mira_cli.slurm.preflight import problems
 from mira_cli.structures.find import Found, find_sources
 from mira_cli.structures.packs import StructureIndex, load_structures, open_index
+from mira_cli.structures.references import ReferenceKeys, keys_not_found, keys_told
 from mira_cli.weights import store
 from mira_cli.weights.fetch import ensure, permission
 
@@ -143,16 +144,16 @@ def prepare_run(
     models, weights = _settle_weights(models, ready)
     machine = this_machine(device=config.device, cluster=request.profile.cluster, gpus=config.gpus)
     offered = partitions() if request.profile.executor == SLURM else []
-    asks, caps = _resources(models, request, machine, offered)
+    resources, caps = _resources(models, request, machine, offered)
     if config.reuse:
         for model in models:
             _reuse(model, index, run, retry=model.name in again, copy=images != "skip")
     busy = {m.name: (elsewhere or {}).get((m.name, m.key), set()) for m in models}
     plan = make_plan(
-        models, index, run, config, uses, weights, machine, resources=asks, again=again, only=only, elsewhere=busy
+        models, index, run, config, uses, weights, machine, resources=resources, again=again, only=only, elsewhere=busy
     )
     if request.profile.executor == SLURM:
-        _ask_slurm(plan, machine, refuse=images != "skip")
+        _ask_slurm(plan, refuse=images != "skip")
     return Prepared(config, request.profile, runtime, index, uses, weights, machine, plan, caps)
 
 
@@ -161,11 +162,8 @@ def _resources(
 ) -> tuple[dict[str, Resources], dict[str, tuple[int | None, int | None]]]:
     """What the jobs of each model ask for, and the most that their partition gives."""
     layers = [request.profile.resources, *request.config.job_resources]
-    wants = request.config.device != "cpu"
-    said = {m.name: layered(layers, m.name, gpu=wants and m.image != HOST, there=machine.has_gpus) for m in models}
-    most = {name: caps(asks, offered) for name, asks in said.items()}
-    room = {name: (minutes, mb and mb - surroundings_mb(machine)) for name, (minutes, mb) in most.items()}
-    return {name: completed(asks, *room[name]) for name, asks in said.items()}, most
+    wants = {m.name: request.config.device != "cpu" and m.image != HOST for m in models}
+    return asks.jobs(wants, layers, offered, there=machine.has_gpus, surroundings_mb=surroundings_mb(machine))
 
 
 def _reuse(model: ResolvedModel, index: StructureIndex, run: RunDirectory, *, retry: bool, copy: bool) -> None:
@@ -182,15 +180,11 @@ def _reuse(model: ResolvedModel, index: StructureIndex, run: RunDirectory, *, re
         say(f"{model.name}: {count(n, 'structure')} {what} `{neighbour.root}`")
 
 
-def _ask_slurm(plan: Plan, machine: Machine, *, refuse: bool) -> None:
+def _ask_slurm(plan: Plan, *, refuse: bool) -> None:
     """Say what SLURM would not take, or never start, before anything is sent."""
     busy = {job.model for job in plan.jobs}
-    asks = {
-        name: each.model_copy(update={"mem_mb": mem_mb(each, machine)})
-        for name, each in plan.resources.items()
-        if name in busy
-    }
-    found = problems(asks, {name: threads(each, plan, machine) for name, each in asks.items()})
+    sent = {name: asks.submitted(each) for name, each in plan.resources.items() if name in busy}
+    found = problems({name: each for name, (each, _) in sent.items()}, {name: cpus for name, (_, cpus) in sent.items()})
     final = [problem for problem in found if problem.lasting and refuse]
     for problem in found:
         if problem not in final[:1]:
@@ -259,7 +253,10 @@ def read_input(request: Request, run: RunDirectory, scratch: Path | None) -> Str
     if found.passed_over:
         say(f"{count(len(found.passed_over), 'file')} passed over, by suffix no structures: {found.passed_over[0].name}"
             + (" and others" if len(found.passed_over) > 1 else ""))  # fmt: skip
-    index = load_structures(run.structures, found.sources, scratch=scratch)
+    keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key)
+    index = load_structures(run.structures, found.sources, keys=keys, scratch=scratch)
+    for key in keys_not_found(index.table, keys):
+        warn(f"no structure has a reference under the key `{key}`")
     invalid = [f"{name}: {why}" for name, why in index.invalid()]
     if len(invalid) == len(index):
         first = f" ({invalid[0]})" if invalid else ""
@@ -309,3 +306,5 @@ def tell_structures(index: StructureIndex) -> None:
     usable, distinct = int((index.hashes != b"").sum()), len(index.distinct)
     twins = f", {usable - distinct} of them duplicates" if usable > distinct else ""
     say(f"{count(usable, 'structure')}{twins}, {count(int(index.n_atoms.sum()), 'atom')}")
+    if told := keys_told(index.table):
+        say(told)

@@ -10,6 +10,7 @@ from mira_cli import paths
 from mira_cli.files import read_json, write_json
 from mira_cli.images.enter import WORKER_IN_IMAGE
 from mira_cli.planning.plan import SCHEMA
+from mira_cli.resources import CLUSTER_THREADS, SURROUNDINGS_MB
 from mira_cli.slurm.queue import job_prefix
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from mira_cli.run.directory import RunDirectory
     from mira_cli.structures.packs import StructureIndex
 
-SNAKEMAKE_MB = 300  # the two Snakemakes around a worker in a SLURM job; they count against its memory
 SLURM_NAMES = {  # ours -> those of Snakemake's SLURM executor
     "partition": "slurm_partition",
     "account": "slurm_account",
@@ -137,7 +137,7 @@ def _model(
 def threads(asks: Resources, plan: Plan, machine: Machine) -> int:
     """CPU threads of a model's jobs: as asked for, else this machine's shared out, or a few on a cluster."""
     if machine.cluster:
-        return asks.threads or 4
+        return asks.threads or CLUSTER_THREADS
     return asks.threads or max(1, machine.cores // max(1, min(len(plan.jobs), machine.slots)))
 
 
@@ -148,7 +148,7 @@ def mem_mb(asks: Resources, machine: Machine) -> int:
 
 def surroundings_mb(machine: Machine) -> int:
     """Memory of what surrounds a worker in its job, in MB."""
-    return SNAKEMAKE_MB if machine.cluster else 0
+    return SURROUNDINGS_MB if machine.cluster else 0
 
 
 def _named(asks: Resources) -> dict[str, str | int]:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.report.gathered import Atoms, read_atoms, rounded, short
-from mira_cli.report.structures_table import disputed_first
+from mira_cli.report.structures_table import ROUNDING, disputed_first
 
 if TYPE_CHECKING:
     from mira_cli.compare.blocks import Array
     from mira_cli.report.gathered import Gathered
 
 DRAWN = 12  # structures
-MOST_DRAWN_ATOMS = 1_000  # of one structure, and a limit of 4,000 × models for all of them
+MOST_DRAWN_ATOMS, MOST_DRAWN_FORCES = 2_000, 40_000  # of one structure; of all, counted for each model
 BINS_A_DECADE = 8
 
 
@@ -26,29 +26,30 @@ def distributions(gathered: Gathered) -> list[dict[str, Any]]:
     found = []
     for committee in dict.fromkeys(columns["committee"].tolist()):
         own = {name: column[columns["committee"] == committee] for name, column in columns.items()}
-        outliers = [name for name in own["outlier_model"].tolist() if name]
+        spread = own["force_spread_max_ev_per_ang"]
+        outliers = [name for name, s in zip(own["outlier_model"], spread, strict=True) if name and s >= ROUNDING]
         found.append(
             {
                 "name": committee,
                 "theory": own["theory"][0],
                 "structures": len(own["theory"]),
-                "force": _histogram(own["force_spread_max_ev_per_ang"]),
-                "energy": _histogram(own["energy_spread_ev_per_atom"]),
+                "force": _histogram(own["force_spread_max_ev_per_ang"], least=ROUNDING),
+                "energy": _histogram(own["energy_spread_ev_per_atom"], least=ROUNDING),
                 "outliers": {name: outliers.count(name) for name in gathered.names if name in set(outliers)},
             }
         )
     return found
 
 
-def _histogram(values: Array) -> dict[str, Any] | None:
-    """Counts in bins of equal width on a logarithmic axis; zeros, which have no place on it, are counted apart."""
+def _histogram(values: Array, *, least: float) -> dict[str, Any] | None:
+    """Counts in bins of equal width on a logarithmic axis; values below `least` (rounding) are counted apart."""
     given = np.array([value for value in values.tolist() if value is not None], dtype=float)
     if not len(given):
         return None
-    tiny = 1e-9
-    positive = given[given > tiny]
+    positive = given[given >= least]
     found: dict[str, Any] = {
         "n": len(given),
+        "least": least,
         "zeros": len(given) - len(positive),
         "median": short([np.median(given)])[0],
         "p95": short([np.percentile(given, 95)])[0],
@@ -57,7 +58,10 @@ def _histogram(values: Array) -> dict[str, Any] | None:
         "counts": [],
     }
     if len(positive):
-        low, high = np.floor(np.log10(positive.min()) * BINS_A_DECADE), np.floor(np.log10(positive.max()) * BINS_A_DECADE)
+        low, high = (
+            np.floor(np.log10(positive.min()) * BINS_A_DECADE),
+            np.floor(np.log10(positive.max()) * BINS_A_DECADE),
+        )
         edges = np.arange(low, high + 2) / BINS_A_DECADE
         counts, _ = np.histogram(np.log10(positive), bins=edges + np.append(np.zeros(len(edges) - 1), 1e-9))
         found |= {"edges": short(10.0**edges), "counts": counts.tolist()}
@@ -77,7 +81,7 @@ def structures_to_look_at(gathered: Gathered) -> dict[str, Any]:
     chosen = distinct[:DRAWN]
     small = [place for place in chosen if gathered.answers.n_atoms[place] <= MOST_DRAWN_ATOMS]
     atoms = {one.place: one for one in read_atoms(gathered, np.array(small, dtype=int))}
-    left, drawn = 4 * MOST_DRAWN_ATOMS * 8, []
+    left, drawn = MOST_DRAWN_FORCES, []
     for place in chosen:
         one = atoms.get(place)
         if one is not None:

@@ -7,25 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.compare.from_run import answers_of_run, blocks_of_run
-from mira_cli.compare.statistics import Statistics, statistics
+from mira_cli.compare.from_run import answers_of_run
 from mira_cli.errors import UsageError
 from mira_cli.results.collect import ModelResults, load_results
+from mira_cli.results.comparison_files import compare
 from mira_cli.results.provenance import provenance
 from mira_cli.run.records import OK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
     from mira_cli.compare.answers import Answers
     from mira_cli.compare.blocks import Array
+    from mira_cli.compare.statistics import Statistics
     from mira_cli.run.directory import RunDirectory
     from mira_cli.structures.packs import StructureIndex
 
 SIGNIFICANT = 4  # digits of numbers that are drawn; the tables of the run have all of them
-READ_AT_ONCE = 200  # structures
+READ_AT_ONCE, ATOMS_AT_ONCE = 500, 50_000  # structures, atoms
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,23 +83,31 @@ def gather(run: RunDirectory, computed: Statistics | None = None) -> Gathered:
 
     file = run.root / "comparison.parquet"
     if not file.is_file():
-        raise UsageError(f"`{run.root}` has no results yet", hint="`mira run` computes them, `mira collect` writes them")
+        raise UsageError(
+            f"`{run.root}` has no results yet", hint="`mira run` computes them, `mira collect` writes them"
+        )
     index, models = load_results(run)
     table = pq.ParquetFile(file).read()
-    answers = answers_of_run(table, index, models)
     if computed is None:
-        computed = statistics(answers, blocks_of_run(index, models))
+        answers, computed = compare(run.root, index, models)
+    else:
+        answers = answers_of_run(table, index, models)
     return Gathered(run, index, models, table, answers, computed, provenance(run, index, models))
 
 
 def read_atoms(gathered: Gathered, places: Array) -> Iterator[Atoms]:
-    """Atoms of some structures (rows of the index), in the order of the rows, a few in memory at a time; invalid ones
-    are left out.
-    """
+    """Atoms of some valid structures (rows of the index), in the order of the rows, a few in memory at a time."""
     index = gathered.index
     valid = np.sort(places[index.places[places, 0] >= 0]) if len(places) else places
-    for begin in range(0, len(valid), READ_AT_ONCE):
-        yield from _read(gathered, valid[begin : begin + READ_AT_ONCE])
+    for begin, end in _batches(index.n_atoms[valid]):
+        yield from _read(gathered, valid[begin:end])
+
+
+def _batches(n_atoms: Array) -> Iterator[tuple[int, int]]:
+    """First and last of structures that are few enough, and have few enough atoms, to be read at once."""
+    batch = np.cumsum(n_atoms) // ATOMS_AT_ONCE + np.arange(len(n_atoms)) // READ_AT_ONCE
+    ends = [*(np.flatnonzero(np.diff(batch)) + 1).tolist(), len(n_atoms)]
+    yield from zip([0, *ends[:-1]], ends, strict=True)
 
 
 def _read(gathered: Gathered, places: Array) -> Iterator[Atoms]:
@@ -125,7 +134,9 @@ def _read(gathered: Gathered, places: Array) -> Iterator[Atoms]:
 def short(values: Any, digits: int = SIGNIFICANT) -> list[float | None]:
     """Numbers as JSON has them, rounded to some significant digits; None for what is not finite."""
     text = f"{{:.{digits}g}}".format
-    return [_whole(float(text(v))) if np.isfinite(v) else None for v in np.asarray(values, dtype=float).ravel().tolist()]
+    return [
+        _whole(float(text(v))) if np.isfinite(v) else None for v in np.asarray(values, dtype=float).ravel().tolist()
+    ]
 
 
 def rounded(values: Any, decimals: int) -> list[float | None]:
@@ -143,3 +154,18 @@ def rows_of(table: pa.Table, digits: int = 6) -> list[dict[str, Any]]:
         {name: short([value], digits)[0] if isinstance(value, float) else value for name, value in row.items()}
         for row in ({name: value for name, value in row.items() if value is not None} for row in table.to_pylist())
     ]
+
+
+def columns_of(table: pa.Table, names: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
+    """Columns of a long table, rounded; texts are numbers that say their place in `texts`, `known` first."""
+    texts = list(known)
+    columns: dict[str, Any] = {}
+    for name in names:
+        values = table[name].to_pylist()
+        if any(isinstance(value, str) for value in values):
+            texts += [value for value in dict.fromkeys(values) if isinstance(value, str) and value not in texts]
+            place = {text: i for i, text in enumerate(texts)}
+            columns[name] = {"texts": [None if value is None else place[value] for value in values]}
+        else:
+            columns[name] = short([np.nan if value is None else value for value in values], 6)
+    return {"columns": columns, "texts": texts}

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from mira_cli.report.gathered import Gathered
 
 MOST_CELLS = 200_000  # structures × models: about 8 MB of the file
+FEWEST_ROWS = 100
 DECIMALS = 5  # of energies, eV/atom
 MOST_REASONS = 200
+ROUNDING = 1e-5  # eV/Å, eV/atom: below it a spread is no disagreement
 
 
 def structures_table(gathered: Gathered) -> dict[str, Any]:
@@ -42,9 +44,9 @@ def structures_table(gathered: Gathered) -> dict[str, Any]:
         "id": [answers.structures[i] for i in rows.tolist()],
         "formula": [answers.formulas[i] for i in rows.tolist()],
         "atoms": answers.n_atoms[rows].tolist(),
-        "force_spread": short([spread.get(i, {}).get("force_spread_max_ev_per_ang") or np.nan for i in rows.tolist()]),
+        "force_spread": short([spread.get(i, {}).get("force_spread_max_ev_per_ang", np.nan) for i in rows.tolist()]),
         "energy_spread": short([spread.get(i, {}).get("energy_spread_ev_per_atom", np.nan) for i in rows.tolist()]),
-        "outlier": [spread.get(i, {}).get("outlier_model") for i in rows.tolist()],
+        "outlier": [_outlier(spread.get(i, {})) for i in rows.tolist()],
         "statuses": statuses,
         "quantities": quantities,
     }
@@ -60,6 +62,11 @@ def disputed_first(gathered: Gathered) -> dict[int, dict[str, Any]]:
         if row["committee"] == "all":
             found[place[row["structure_id"]]] = {name: row[name] for name in names if row[name] is not None}
     return found
+
+
+def _outlier(row: dict[str, Any]) -> str | None:
+    """The outlier of a structure on which the models differ at all."""
+    return row.get("outlier_model") if row.get("force_spread_max_ev_per_ang", 0) >= ROUNDING else None
 
 
 def failures(gathered: Gathered) -> dict[str, Any]:
@@ -84,7 +91,7 @@ def failures(gathered: Gathered) -> dict[str, Any]:
 
 def _shown(gathered: Gathered) -> Array:
     total, models = len(gathered.answers), max(1, len(gathered.models))
-    most = max(100, MOST_CELLS // models)
+    most = max(FEWEST_ROWS, MOST_CELLS // models)
     if total <= most:
         return np.arange(total)
     first = np.fromiter(disputed_first(gathered), int)[: most // 2]

@@ -12,6 +12,7 @@ import numpy as np
 from mira_cli.catalogue.rows import Model
 from mira_cli.errors import UsageError
 from mira_cli.files import read_json, replacing, write_json
+from mira_cli.results.comparison_files import write_comparisons
 from mira_cli.results.frames import frames
 from mira_cli.results.provenance import provenance
 from mira_cli.results.table import comparison_rows, comparison_schema, energies_rows
@@ -19,13 +20,13 @@ from mira_cli.run.answers import Answers, read_answers
 from mira_cli.structures.packs import StructureIndex, open_index
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from mira_cli.run.directory import RunDirectory
 
 
-BLOCK_STRUCTURES, BLOCK_ATOMS = 1_000, 200_000
+BLOCK_STRUCTURES, BLOCK_ANSWERS, BLOCK_ATOMS = 1_000, 20_000, 2_000_000  # atoms, counted for each model
 
 # a worker that starts says why it ends
 DIED = "job died without a message (killed, out of memory, or its image did not start: see logs/snakemake.log)"
@@ -48,10 +49,15 @@ class ModelResults:
 
 def collect(run: RunDirectory) -> None:
     """Write all results of a run from its records, some structures in memory at a time."""
+    from mira_cli.report.write import try_to_write_report
+
     index, models = load_results(run, remember=True)
     _write_tables(run.root, index, models)
     write_json(run.root / "provenance.json", provenance(run, index, models))
-    write_json(run.collected, {"collected": datetime.now(UTC).isoformat(), "rows": len(index) * len(models)})
+    compared = write_comparisons(run.root, index, models)
+    said = {"rows": len(index) * len(models), "not_compared": compared if isinstance(compared, str) else None}
+    write_json(run.collected, {"collected": datetime.now(UTC).isoformat(), **said})
+    try_to_write_report(run, computed=None if isinstance(compared, str) else compared)
 
 
 def _write_tables(root: Path, index: StructureIndex, models: list[ModelResults]) -> None:
@@ -73,7 +79,7 @@ def _write_tables(root: Path, index: StructureIndex, models: list[ModelResults])
         columns = files.enter_context(
             pq.ParquetWriter(new("comparison.parquet"), comparison_schema(), compression="zstd")
         )
-        for begin, end in _blocks(index.n_atoms):
+        for begin, end in batches(index, models):
             structures = index.table[begin:end]
             found = [model.records.read(index.hashes[begin:end]) for model in models]
             rows = comparison_rows(structures, models, found)
@@ -83,15 +89,16 @@ def _write_tables(root: Path, index: StructureIndex, models: list[ModelResults])
             text.writelines(frames(structures, index, models, found))
 
 
-def _blocks(n_atoms: Any) -> Iterator[tuple[int, int]]:
-    """Rows of structures that are few enough, and have few enough atoms, to be in memory at once."""
+def batches(index: StructureIndex, models: Sequence[ModelResults]) -> Iterator[tuple[int, int]]:
+    """Rows of structures whose answers are few enough, and have few enough atoms, to be in memory at once."""
     begin = atoms = 0
-    for i, n in enumerate(n_atoms.tolist()):
-        if i > begin and (i - begin >= BLOCK_STRUCTURES or atoms + n > BLOCK_ATOMS):
+    most = max(1, min(BLOCK_STRUCTURES, BLOCK_ANSWERS // max(1, len(models))))
+    for i, n in enumerate(index.n_atoms.tolist()):
+        if i > begin and (i - begin >= most or (atoms + n) * len(models) > BLOCK_ATOMS):
             yield begin, i
             begin, atoms = i, 0
         atoms += n
-    yield begin, len(n_atoms)
+    yield begin, len(index)
 
 
 def load_results(run: RunDirectory, *, remember: bool = False) -> tuple[StructureIndex, list[ModelResults]]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.compare.spread import force_spread
+from mira_cli.results.committee import committees_of, spread_key
 from mira_cli.run.records import OK
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from mira_cli.compare.theory import Committee
     from mira_cli.results.collect import ModelResults
     from mira_cli.results.table import Found
     from mira_cli.run.answers import Record
@@ -29,19 +32,31 @@ def frames(
 ) -> Iterator[str]:
     """Frames of some rows of the index; invalid structures have none. Units are eV and Å.
 
-    `structure_id`, `energy_<slug>`, `forces_<slug>`, `stress_<slug>` hold what the models said, `reference_energy`,
-    `reference_forces`, `reference_stress` what the input itself gave. The keys that ASE takes for a calculator's
+    `structure_id`, `energy_<slug>`, `forces_<slug>`, `stress_<slug>` hold what the models said, `force_spread…` how far
+    they are apart on each atom, `reference_energy`, `reference_forces`, `reference_stress` what the input itself gave.
+    The keys that ASE takes for a calculator's
     (`energy`, `forces`, `stress`) are left alone.
     """
-    columns = ["id", "invalid", "pack", "row", "reference_energy_ev", "reference_stress_ev_per_ang3"]
-    rows = structures.select(columns).to_pylist()
-    geometry: dict[int, dict[str, Any]] = {}
+    rows = structures.select(["id", "reference_energy_ev", "reference_stress_ev_per_ang3"]).to_pylist()
+    together = committees_of(models)
+    for i, structure in geometry(structures, index):
+        answers = [(m.slug, records[i]) for m, records in zip(models, found, strict=True)]
+        yield _frame(structure, rows[i], answers, together)
+
+
+def geometry(structures: pa.Table, index: StructureIndex) -> Iterator[tuple[int, dict[str, Any]]]:
+    """What the packs hold of some rows of the index, in order: place among these rows, and arrays by name.
+
+    These are `numbers` (n,), `positions` and `reference_forces` (n, 3), and lists and numbers `cell`, `pbc`, `charge`
+    and `spin`. Invalid structures are passed over.
+    """
+    rows = structures.select(["invalid", "pack", "row"]).to_pylist()
+    found: dict[int, dict[str, Any]] = {}
     for pack in sorted({row["pack"] for row in rows if not row["invalid"]}):  # the files of a folder may alternate
         here = [i for i, row in enumerate(rows) if row["pack"] == pack and not row["invalid"]]
         with np.load(index.pack_path(pack), allow_pickle=False) as arrays:
-            geometry |= zip(here, _structures(dict(arrays), [rows[i]["row"] for i in here]), strict=True)
-    for i, structure in sorted(geometry.items()):
-        yield _frame(structure, rows[i], [(m.slug, records[i]) for m, records in zip(models, found, strict=True)])
+            found |= zip(here, _structures(dict(arrays), [rows[i]["row"] for i in here]), strict=True)
+    yield from sorted(found.items())
 
 
 def _structures(pack: dict[str, Array], rows: Iterable[int]) -> Iterator[dict[str, Any]]:
@@ -53,36 +68,49 @@ def _structures(pack: dict[str, Array], rows: Iterable[int]) -> Iterator[dict[st
         yield per_atom | {name: pack[name][row].tolist() for name in ("cell", "pbc", "charge", "spin")}
 
 
-def _frame(structure: dict[str, Any], row: dict[str, Any], answers: list[tuple[str, Record | None]]) -> str:
+def _frame(
+    structure: dict[str, Any],
+    row: dict[str, Any],
+    answers: list[tuple[str, Record | None]],
+    together: Sequence[Committee],
+) -> str:
     from ase.data import chemical_symbols
     from ase.io.extxyz import key_val_dict_to_str
 
     info = {key: structure[key] for key in ("charge", "spin") if np.isfinite(structure[key])}
     name = str(key_val_dict_to_str({"structure_id": row["id"]}))  # type: ignore[no-untyped-call]  # quoted where needed
     words = [*map(_word, info.items()), name]
-    names, arrays = [], [structure["positions"]]
+    columns, arrays = ["species:S:1:pos:R:3"], [structure["positions"]]
     for key in ("energy", "stress"):
         value = row["reference_energy_ev" if key == "energy" else "reference_stress_ev_per_ang3"]
         if value is not None:
             words.append(_word((f"reference_{key}", value)))
     if np.isfinite(structure["reference_forces"]).all():
-        names, arrays = ["reference_forces"], [*arrays, structure["reference_forces"]]
+        columns.append("reference_forces:R:3")
+        arrays.append(structure["reference_forces"])
+    known: list[Array | None] = []
     for slug, record in answers:
-        if record is None or record.status != OK or (forces := record.forces()) is None:
+        forces = record.forces() if record is not None and record.status == OK else None
+        known.append(forces)
+        if record is None or forces is None:
             continue
         words.append(_word((f"energy_{slug}", record.energy_ev)))
-        names.append(f"forces_{slug}")
+        columns.append(f"forces_{slug}:R:3")
         arrays.append(forces)
         if record.stress_ev_per_ang3 is not None:
             words.append(_word((f"stress_{slug}", [float(value) for value in record.stress_ev_per_ang3])))
+    for committee in together:
+        if (spread := force_spread([known[m] for m in committee.members])) is not None:
+            columns.append(f"{spread_key(committee.name)}:R:1")
+            arrays.append(spread[:, None])
     cell = [value for vector in structure["cell"] for value in vector]
     lattice = f'Lattice="{" ".join(map(str, cell))}" ' if any(cell) else ""
-    properties = "".join(f":{name}:R:3" for name in names)
     pbc = " ".join("T" if periodic else "F" for periodic in structure["pbc"])
-    line = f"%-2s{' %16.8f' * 3 * len(arrays)}\n"
+    numbers = np.hstack(arrays)
+    line = f"%-2s{' %16.8f' * numbers.shape[1]}\n"
     symbols = (chemical_symbols[number] for number in structure["numbers"].tolist())
-    lines = [line % (symbol, *numbers) for symbol, numbers in zip(symbols, np.hstack(arrays).tolist(), strict=True)]
-    head = f'{lattice}Properties=species:S:1:pos:R:3{properties} {" ".join(words)} pbc="{pbc}"'
+    lines = [line % (symbol, *values) for symbol, values in zip(symbols, numbers.tolist(), strict=True)]
+    head = f'{lattice}Properties={":".join(columns)} {" ".join(words)} pbc="{pbc}"'
     return f"{len(lines)}\n{head}\n{''.join(lines)}"
 
 

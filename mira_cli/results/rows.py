@@ -29,7 +29,7 @@ def column_named(table: pa.Table, name: str) -> str:
         return found[0]
     if found:
         raise UsageError(f"several columns begin with `{name}`", hint=", ".join(found))
-    near = get_close_matches(name, names, n=3, cutoff=0.4)
+    near = get_close_matches(name, names, n=3)
     raise UsageError(f"there is no column `{name}`", hint=f"near it: {', '.join(near)}" if near else ", ".join(names))
 
 
@@ -59,7 +59,9 @@ STATUSES = (
 )  # fmt: skip
 
 
-def _matching(table: pa.Table, columns: Sequence[str], wanted: Sequence[str], known: Sequence[str], noun: str) -> pa.Table:
+def _matching(
+    table: pa.Table, columns: Sequence[str], wanted: Sequence[str], known: Sequence[str], noun: str
+) -> pa.Table:
     """Rows in which one of the columns has one of the wanted values."""
     from functools import reduce
 
@@ -79,12 +81,13 @@ def _matching(table: pa.Table, columns: Sequence[str], wanted: Sequence[str], kn
 
 def ordered(table: pa.Table, column: str, *, reverse: bool) -> pa.Table:
     """Rows by one column, equal ones in their order, empty cells last."""
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    keyed = table.append_column("place ", pa.array(range(len(table)), pa.int64()))
+    keyed = table.append_column("place ", pa.array(np.arange(len(table))))
     keys = [(column, "descending" if reverse else "ascending"), ("place ", "ascending")]
-    return table.take(pc.sort_indices(keyed, sort_keys=keys, null_placement="at_end"))
+    return table.take(pc.sort_indices(keyed, sort_keys=keys))
 
 
 def plain(value: object) -> str:
@@ -95,5 +98,8 @@ def plain(value: object) -> str:
 
 
 def needed(names: Iterable[str], table: pa.Table) -> list[str]:
-    """Columns in the order in which they were named, commas between names allowed."""
+    """Columns in the order in which they were named, commas between names allowed; `all` of them."""
+    names = list(names)
+    if names == ["all"]:
+        return list(table.column_names)
     return [column_named(table, name.strip()) for several in names for name in several.split(",") if name.strip()]

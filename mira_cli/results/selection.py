@@ -25,7 +25,8 @@ SCORES: dict[str, str] = {
     "outlier": "outlier_distance_ev_per_ang",
 }
 TOLD = (*SCORES.values(), "force_spread_mean_ev_per_ang", "worst_atom", "outlier_model", "n_members", "committee")
-POOL, FEWEST = 10, 100  # a diverse choice of n looks at the first 10 n of the ranking, and at 100 at least
+OLD = "`disagreement.csv` is older than the run's plan"
+POOL = 10  # a diverse choice of n looks at the first 10 n of the ranking, and at no more than its upper half
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def choose_committee(disagreement: pa.Table, *, named: str | None, same_theory: 
         return named
     if not same_theory:
         return EVERYONE
-    shared = [name for name, relation in theory.items() if relation == "same"]
+    shared: list[str] = [name for name, relation in theory.items() if relation == "same"]
     if not shared:
         raise UsageError(
             "no two models of this run are known to share a level of theory",
@@ -76,8 +77,10 @@ def ranked(disagreement: pa.Table, index: StructureIndex, *, committee: str, by:
     InputError
         The table is of other structures than the run has now.
     """
+    import pyarrow.compute as pc
+
     column = SCORES[by]
-    rows = [row for row in disagreement.to_pylist() if row["committee"] == committee]
+    rows = disagreement.filter(pc.equal(disagreement["committee"], committee)).to_pylist()
     scored = [row for row in rows if row[column] is not None]
     if not scored:
         raise UsageError(_why_none(rows, by), hint="`mira table` shows what the models answered")
@@ -86,17 +89,20 @@ def ranked(disagreement: pa.Table, index: StructureIndex, *, committee: str, by:
     for row in sorted(scored, key=lambda row: -row[column]):  # equal ones stay in the order of their forces' spread
         at = place.get(row["structure_id"])
         if at is None:
-            raise InputError("`disagreement.csv` is older than the run's plan", hint="`mira collect` makes it anew")
+            raise InputError(OLD, hint="`mira collect` makes it anew")
         if row[column] > 0:
             picks.setdefault(index.hashes[at], Pick(at, row))
     return list(picks.values())
 
 
 def diverse(picks: Sequence[Pick], index: StructureIndex, n: int) -> list[Pick]:
-    """The first of a ranking, and n - 1 near its top that are unlike one another, by `structures.fingerprint`."""
+    """The first of a ranking, and n - 1 near its top that are unlike one another, by `structures.fingerprint`.
+
+    They come from the first 10 n, but not from the lower half, unless there are too few.
+    """
     from mira_cli.structures.fingerprint import farthest_first, fingerprints
 
-    pool = picks[: max(POOL * n, FEWEST)]
+    pool = picks[: max(n, min(POOL * n, (len(picks) + 1) // 2))]
     return [pool[i] for i in farthest_first(fingerprints(structures_of(pool, index)), n)]
 
 
@@ -114,11 +120,19 @@ def structures_of(picks: Sequence[Pick], index: StructureIndex) -> list[Atoms]:
 
 
 def labelled(picks: Sequence[Pick], index: StructureIndex, models: Sequence[ModelResults], by: str) -> list[Atoms]:
-    """The structures with their rank, their scores, and the spread of the committee on each atom (eV/Å)."""
+    """The structures with their rank, their scores, and the spread of the committee on each atom (eV/Å).
+
+    Raises
+    ------
+    InputError
+        The run has other models now than the table.
+    """
     from mira_cli.compare.spread import force_spread
 
     members = {committee.name: committee.members for committee in committees_of(models)}
     images = structures_of(picks, index)
+    if not {pick.row["committee"] for pick in picks} <= set(members):
+        raise InputError(OLD, hint="`mira collect` makes it anew")
     for rank, (pick, atoms) in enumerate(zip(picks, images, strict=True), 1):
         committee = pick.row["committee"]
         atoms.info |= {"structure_id": pick.row["structure_id"], "select_rank": rank, "select_by": by}

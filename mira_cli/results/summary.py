@@ -11,22 +11,27 @@ from rich.table import Table
 
 from mira_cli import console
 from mira_cli.errors import UsageError
+from mira_cli.results.committee import EVERYONE
 from mira_cli.results.reading import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    import pyarrow as pa
 
     from mira_cli.results.reading import Name
     from mira_cli.run.directory import RunDirectory
 
     Rows = list[dict[str, Any]]
 
+FOLDED = {"model", "pair", "structure"}  # columns of names, which may be long
 MOST_PAIRS, MOST_STRUCTURES = 20, 5
+TABLES: tuple[Name, ...] = ("pairs", "reference", "disagreement")
 FACTS = ("level_of_theory", "dispersion", "energy_correction", "dtype", "conservative")
 
 
 def summary(run: RunDirectory) -> dict[str, Any]:
-    """`models`, `pairs`, `reference` and `most_disputed` as lists of rows, and `missing`: why one of them is empty.
+    """`models`, `pairs`, `reference` and `disagreement` as lists of rows, and `missing`: why one of them is empty.
 
     Raises
     ------
@@ -34,38 +39,48 @@ def summary(run: RunDirectory) -> dict[str, Any]:
         The run has no results.
     """
     wanted = ["model", "status", *FACTS, "wall_s", "device"]
-    found: dict[str, Any] = {"run": str(run.root), "models": _models(read_table(run, "comparison", wanted).to_pylist())}
+    found: dict[str, Any] = {"run": str(run.root), "models": _models(read_table(run, "comparison", wanted))}
     missing = {}
-    for name in ("pairs", "reference", "disagreement"):
+    for name in TABLES:
         try:
-            found[name] = read_table(run, name).to_pylist()
+            found[name] = _first_rows(read_table(run, name), name)
         except UsageError as error:
             found[name] = []
             missing[name] = f"{error.message} ({error.hint})"
-    found["reference"] = [row for row in found["reference"] if row["subset"] == "all"]
-    disputed = [row for row in found.pop("disagreement") if row["committee"] == "all" and row["rank"]]
-    return {**found, "most_disputed": disputed[:MOST_STRUCTURES], "missing": missing}
+    return {**found, "missing": missing}
 
 
-def _models(rows: Rows) -> Rows:
-    """One row a model: what is known of it, rows by status, seconds a structure, devices."""
-    found: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        one = found.setdefault(
-            row["model"],
-            {"model": row["model"], **{name: row.get(name) for name in FACTS}}
-            | {"statuses": Counter(), "times": [], "devices": {}},
+def _first_rows(table: pa.Table, name: str) -> Rows:
+    """All pairs, of references the rows about all structures, and the structures that are disputed most."""
+    import pyarrow.compute as pc
+
+    if name == "reference":
+        table = table.filter(pc.equal(table["subset"], "all"))
+    elif name == "disagreement":
+        is_first = pc.less_equal(table["rank"], MOST_STRUCTURES)
+        table = table.filter(pc.and_(pc.equal(table["committee"], EVERYONE), pc.fill_null(is_first, fill_value=False)))
+    rows: Rows = table.to_pylist()
+    return rows
+
+
+def _models(table: pa.Table) -> Rows:
+    """One row a model: what is known of it, rows by status, devices, mean seconds a structure."""
+    import pyarrow.compute as pc
+
+    found = []
+    for model in table["model"].unique().to_pylist():
+        mine = table.filter(pc.equal(table["model"], model))
+        known = mine.slice(0, 1).to_pylist()[0]
+        found.append(
+            {
+                "model": model,
+                **{name: known.get(name) for name in FACTS},
+                "statuses": {count["values"]: count["counts"] for count in mine["status"].value_counts().to_pylist()},
+                "devices": mine["device"].drop_null().unique().to_pylist(),
+                "s_per_structure": pc.mean(mine["wall_s"]).as_py(),
+            }
         )
-        one["statuses"][row["status"]] += 1
-        if row["wall_s"] is not None:
-            one["times"].append(row["wall_s"])
-        if row["device"]:
-            one["devices"][row["device"]] = None
-    for one in found.values():
-        times = one.pop("times")
-        one["statuses"], one["devices"] = dict(one["statuses"]), list(one["devices"])
-        one["s_per_structure"] = sum(times) / len(times) if times else None
-    return list(found.values())
+    return found
 
 
 def print_summary(found: dict[str, Any]) -> None:
@@ -76,24 +91,23 @@ def print_summary(found: dict[str, Any]) -> None:
         console.out.print(_pairs_table(pairs))
     if found["reference"]:
         console.out.print(_reference_table(found["reference"]))
-    if found["most_disputed"]:
-        console.out.print(_disputed_table(found["most_disputed"]))
+    if found["disagreement"]:
+        console.out.print(_disputed_table(found["disagreement"]))
     _tell(found)
 
 
 def _models_table(models: Rows) -> Table:
-    table = _table("model", "level of theory", "dispersion", "dtype", "forces", right=("ok", "not ok", "s/structure"))
+    table = _table("model", "level of theory\ndispersion", "dtype\nforces", right=("ok", "not ok", "s each"))
     for row in models:
         ok, total = row["statuses"].get("ok", 0), sum(row["statuses"].values())
-        others = ", ".join(f"{n:,} {status}" for status, n in row["statuses"].items() if status != "ok")
-        forces = {True: "gradient", False: "direct", None: ""}[row["conservative"]]
-        facts = (row["level_of_theory"] or "not known", row["dispersion"] or "", row["dtype"] or "", forces)
+        forces = {True: "gradient", False: "direct", None: "not known"}[row["conservative"]]
         speed = row["s_per_structure"]
         table.add_row(
             escape(row["model"]),
-            *map(escape, facts),
+            f"{row['level_of_theory'] or 'not known'}\n[dim]{row['dispersion'] or 'not known'}[/]",
+            f"{row['dtype'] or ''}\n[dim]{forces}[/]",
             f"{ok:,}",
-            f"[red]{escape(others)}[/]" if ok < total else "0",
+            f"[red]{total - ok:,}[/]" if ok < total else "0",
             "" if speed is None else f"{speed:.3g}",
         )
     return table
@@ -104,23 +118,17 @@ def _pairs_table(pairs: Rows) -> Table:
     shown = pairs
     if len(pairs) > MOST_PAIRS:
         key = "force_mae_ev_per_ang"
-        shown = sorted(pairs, key=lambda row: -1.0 if row[key] is None else -row[key])[:MOST_PAIRS]
         shown = sorted(pairs, key=lambda row: (row[key] is None, -(row[key] or 0)))[:MOST_PAIRS]
-    table = _table(
-        "pair", "theory",
-        right=("force MAE\neV/Å", "cosine", "atoms", f"energy RMSE\neV/atom, {_scheme(pairs)}", "n (dof)", "both ok"),
-    )  # fmt: skip
-    table.title = "models, two at a time"
+    table = _table("pair", "theory", right=("force MAE\neV/Å", "cosine", "energy RMSE\neV/atom", "both ok"))
+    table.title = f"models, two at a time; energies aligned: {_scheme(pairs)}"
     for row in shown:
         table.add_row(
-            escape(f"{row['model_a']} – {row['model_b']}"),
+            escape(f"{row['model_a']}\n– {row['model_b']}"),
             row["theory"] if row["theory"] == "same" else f"[yellow]{row['theory']}[/]",
-            _number(row["force_mae_ev_per_ang"]),
+            f"{_number(row['force_mae_ev_per_ang'])}\n[dim]{row['n_force_atoms']:,} atoms[/]",
             _number(row["force_cosine_mean"], ".3f"),
-            f"{row['n_force_atoms']:,}",
-            _number(row["energy_aligned_rmse_ev_per_atom"]),
-            f"{row['n_energies_aligned']:,} ({row['energy_alignment_dof']:,})",
-            f"{row['n_both']:,} of {row['n_input']:,}",
+            f"{_number(row['energy_aligned_rmse_ev_per_atom'])}\n[dim]dof {row['energy_alignment_dof']:,}[/]",
+            f"{row['n_both']:,}\n[dim]of {row['n_input']:,}[/]",
         )
     if len(pairs) > len(shown):
         table.caption = f"the {len(shown)} of {len(pairs):,} pairs whose forces differ most; all: `mira table -t pairs`"
@@ -129,20 +137,17 @@ def _pairs_table(pairs: Rows) -> Table:
 
 def _reference_table(rows: Rows) -> Table:
     table = _table(
-        "model",
-        right=("energy MAE\neV/atom, as it is", f"energy MAE\n{_scheme(rows)}", "n", "force MAE\neV/Å", "95 %", "atoms"),
-    )  # fmt: skip
-    table.title = "against the references in the input, whose level of theory is not known here"
+        "model", right=("energy MAE\neV/atom", f"aligned\n{_scheme(rows)}", "force MAE\neV/Å", "force cosine")
+    )
+    table.title = "against the references in the input, whose theory is not known here"
     for row in rows:
-        low, high = row["force_mae_low_ev_per_ang"], row["force_mae_high_ev_per_ang"]
         table.add_row(
             escape(row["model"]),
-            _number(row["energy_raw_mae_ev_per_atom"]),
-            _number(row["energy_aligned_mae_ev_per_atom"]),
-            f"{row['n_energies_aligned']:,} of {row['n_energies']:,}",
-            _number(row["force_mae_ev_per_ang"]),
-            "" if low is None or high is None else f"{low:.3g} to {high:.3g}",
-            f"{row['n_force_atoms']:,}",
+            f"{_number(row['energy_raw_mae_ev_per_atom'])}\n[dim]n {row['n_energies']:,}[/]",
+            f"{_number(row['energy_aligned_mae_ev_per_atom'])}\n[dim]n {row['n_energies_aligned']:,}, "
+            f"dof {row['energy_alignment_dof'] or 0:,}[/]",
+            f"{_number(row['force_mae_ev_per_ang'])}\n[dim]{row['n_force_atoms']:,} atoms[/]",
+            _number(row["force_cosine_mean"], ".3f"),
         )
     return table
 
@@ -165,6 +170,9 @@ def _disputed_table(rows: Rows) -> Table:
 
 def _tell(found: dict[str, Any]) -> None:
     """Say what must be said beside the numbers, each sentence once."""
+    for row in found["models"]:
+        if others := [f"{n:,} {status}" for status, n in row["statuses"].items() if status != "ok"]:
+            console.say(f"{row['model']}: {', '.join(others)} (`mira table --status …` shows which)")
     pairs: Rows = found["pairs"]
     if any(row["theory"] != "same" for row in pairs):
         differ = Counter(row["theory"] for row in pairs if row["theory"] != "same")
@@ -186,9 +194,9 @@ def _tell(found: dict[str, Any]) -> None:
 def _table(*left: str, right: Iterable[str]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title_justify="left", caption_justify="left")
     for name in left:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name not in FOLDED)
     for name in right:
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 

@@ -75,6 +75,8 @@ def _of_model(structures: pa.Table, model: ModelResults, found: Found) -> pa.Tab
         "package": model.package,
         "dtype": model.dtype,
         "image": model.image,
+        "dispersion": model.row.dispersion,
+        "conservative": None if model.row.forces is None else model.row.forces == "conservative",
     }
     columns: dict[str, Any] = {
         "structure_id": structures["id"],
@@ -195,5 +197,7 @@ def comparison_schema() -> pa.Schema:
             ("image_recipe", text),
             ("runtime", text),
             ("structure_hash", text),
+            ("dispersion", text),
+            ("conservative", pa.bool_()),
         ]
     )

@@ -9,15 +9,18 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from mira_cli.errors import UsageError
+from mira_cli.resources import SURROUNDINGS_MB
 from mira_cli.slurm.ask import SlurmError, ask, rows
 from mira_cli.slurm.cluster import partitions
 from mira_cli.slurm.permission import associations, not_allowed, not_yours, partition_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mira_cli.resources import Resources
     from mira_cli.slurm.cluster import Partition
+
+    Wording = Callable[[str, str, object], str]  # (kind of jobs, word, value) -> how one says it
 
 # options that MIRA's own words become; the executor refuses a job whose `slurm_extra` holds one of them
 OWN_OPTIONS = {
@@ -43,6 +46,11 @@ ADVICE = {
     "option": "`man sbatch` lists the options; look at `slurm_extra`",
 }
 ELSEWHERE = "`sbatch --test-only` repeats it; ask the administrators, or see `mira profiles check`"
+
+
+def on_command_line(kind: str, word: str, value: object) -> str:
+    """How one says a word for `gpu`, `cpu` or `all` jobs in a call of `mira run`."""
+    return f"`--set resources.{kind}.{word}={value}`"
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,9 @@ def caps(resources: Resources, partitions: Sequence[Partition]) -> tuple[int | N
     return longest, max((partition.mem_mb for partition in chosen if partition.mem_mb > 1), default=None)
 
 
-def problems(requests: Mapping[str, Resources], threads: Mapping[str, int]) -> list[Problem]:
+def problems(
+    requests: Mapping[str, Resources], threads: Mapping[str, int], say: Wording = on_command_line
+) -> list[Problem]:
     """Ask SLURM whether it would ever start jobs; submits nothing.
 
     Parameters
@@ -119,6 +129,8 @@ def problems(requests: Mapping[str, Resources], threads: Mapping[str, int]) -> l
         model -> what one of its jobs asks for.
     threads
         model -> CPUs of one of its jobs.
+    say
+        How hints put the word that would help.
 
     Returns
     -------
@@ -136,7 +148,7 @@ def problems(requests: Mapping[str, Resources], threads: Mapping[str, int]) -> l
         asked.setdefault((_without_packing(resources), threads[model]), []).append(model)
     found: list[Problem] = []
     for (resources, cpus), models in asked.items():
-        reasons = [*misfits(resources, cpus, known), *not_yours(resources, memberships)]
+        reasons = [*misfits(resources, cpus, known, say), *not_yours(resources, memberships)]
         reasons += not_allowed(resources, [rules.get(partition.name, {}) for partition in _chosen(resources, known)])
         found += [Problem(tuple(models), reason, hint) for reason, hint in reasons]
         if not reasons and (refused := refusal_of(resources, cpus)):
@@ -145,7 +157,9 @@ def problems(requests: Mapping[str, Resources], threads: Mapping[str, int]) -> l
     return found
 
 
-def misfits(resources: Resources, threads: int, known: Sequence[Partition]) -> Iterator[tuple[str, str]]:
+def misfits(
+    resources: Resources, threads: int, known: Sequence[Partition], say: Wording = on_command_line
+) -> Iterator[tuple[str, str]]:
     """What the partition of a job can never give, as pairs of a reason and a hint; many sites' sbatch accepts it."""
     yield from _bad_extra(resources.slurm_extra)
     names = [partition.name for partition in known]
@@ -160,58 +174,67 @@ def misfits(resources: Resources, threads: int, known: Sequence[Partition]) -> I
         if not unknown:
             yield (
                 "name no partition, and the cluster has no default",
-                f"for example `--set resources.all.partition={names[0] if names else 'NAME'}`; {listed}",
+                f"for example {say('all', 'partition', names[0] if names else 'NAME')}; {listed}",
             )
         return
     where = f"the partition `{','.join(partition.name for partition in chosen)}`"
     if not any(partition.up for partition in chosen):
         yield f"wait for {where}, which is down", f"`sinfo -s` shows when it is up; {listed}"
-    yield from _too_much(resources, threads, chosen, known, where)
+    yield from _too_much(resources, threads, chosen, known, where, say)
 
 
 def _too_much(
-    resources: Resources, threads: int, chosen: Sequence[Partition], known: Sequence[Partition], where: str
+    resources: Resources,
+    threads: int,
+    chosen: Sequence[Partition],
+    known: Sequence[Partition],
+    where: str,
+    say: Wording,
 ) -> Iterator[tuple[str, str]]:
     kind = "gpu" if resources.gpu else "cpu"
     time_min, mem_mb = caps(resources, known)
     if resources.gpu and not any(partition.gpus for partition in chosen):
         others = [partition.name for partition in known if partition.gpus]
-        hint = f"`--set resources.gpu.partition={others[0]}`; with GPUs: {', '.join(others)}"
-        yield (
-            f"ask for a GPU, which {where} does not have",
-            hint if others else "no partition has GPUs: `--set device=cpu`",
-        )
+        hint = f"no partition has GPUs: {say('all', 'gpu', 0)}"
+        if others:
+            hint = f"{say('gpu', 'partition', others[0])}; with GPUs: {', '.join(others)}"
+        yield f"ask for a GPU, which {where} does not have", hint
         return  # the limits of a partition that is not the right one tell nothing
     if resources.gpu:
-        yield from _no_such_gpu(resources, [entry for partition in chosen for entry in partition.gres], where)
+        yield from _no_such_gpu(resources, [entry for partition in chosen for entry in partition.gres], where, say)
     if time_min and resources.runtime_min and resources.runtime_min > time_min:
         yield (
             f"ask for {clock(resources.runtime_min)}, but {where} gives {clock(time_min)}",
-            f"`--set resources.{kind}.runtime_min={time_min}`, or another partition",
+            f"{say(kind, 'runtime_min', time_min)}, or another partition",
         )
     if mem_mb and resources.mem_mb and resources.mem_mb > mem_mb:
         yield (
             f"ask for {resources.mem_mb:,} MB, but the largest node of {where} has {mem_mb:,} MB",
-            f"lower `resources.{kind}.mem_mb`, or take another partition",
+            f"{say(kind, 'mem_mb', max(100, mem_mb - SURROUNDINGS_MB))}, or another partition",
         )
     cpus = max(partition.cpus for partition in chosen)
     if cpus and threads > cpus:
         yield (
             f"ask for {threads} CPUs, but the largest node of {where} has {cpus}",
-            f"`--set resources.{kind}.threads={cpus}`, or another partition",
+            f"{say(kind, 'threads', cpus)}, or another partition",
         )
 
 
-def _no_such_gpu(resources: Resources, offered: Sequence[str], where: str) -> Iterator[tuple[str, str]]:
+def _no_such_gpu(resources: Resources, offered: Sequence[str], where: str, say: Wording) -> Iterator[tuple[str, str]]:
     """A model of GPU, named by `gres` or `gpu_model`, that the partition's nodes do not have."""
     wanted = re.match(r"gpu:([^:,\d][^:,]*)", resources.gres or "")
     model = wanted[1] if wanted else None if resources.gres else resources.gpu_model
     models = sorted({found[1] for entry in offered if (found := re.match(r"gpu:([^:(]+):\d+", entry))})
-    if model and model not in models:
-        near = get_close_matches(model, models, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
-        said = f"there: {', '.join(models)}" if models else "its GPUs have no model there: `gpu_model: null`"
-        yield f"ask for a GPU of the model `{model}`, which {where} does not have", f"{hint}{said}"
+    if not model or model in models:
+        return
+    near = get_close_matches(model, models, n=1)
+    best = (near or models or [None])[0]
+    if best is None:
+        hint = f"its GPUs have no model there: {say('gpu', 'gres', 'gpu:1')}"
+    else:
+        word = say("gpu", "gpu_model", best) if not resources.gres else say("gpu", "gres", f"gpu:{best}:1")
+        hint = f"{f'did you mean `{best}`? ' if near else ''}{word}; there: {', '.join(models)}"
+    yield f"ask for a GPU of the model `{model}`, which {where} does not have", hint
 
 
 def _bad_extra(extra: str | None) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mira_cli.slurm.ask import SlurmError, ask, rows
+from mira_cli.slurm.ask import SlurmError, ask, job_id, rows
 from mira_cli.slurm.preflight import sbatch_options
 from mira_cli.slurm.queue import ENDED, cancel, live_jobs, sweep
 
@@ -81,7 +81,7 @@ def _submit(kind: str, resources: Resources, threads: int, name: str, folder: Pa
         "--output", str(folder / f"{kind}.out"), "--error", str(folder / f"{kind}.err"),
         *sbatch_options(short, threads), "--wrap", script,
     )  # fmt: skip
-    return said.strip().partition(";")[0]
+    return job_id(said)
 
 
 def _wait(jobs: Mapping[str, str], name: str, tell: Callable[[str], None]) -> dict[str, QueuedJob]:

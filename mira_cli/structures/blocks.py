@@ -11,19 +11,18 @@ import numpy as np
 from mira_cli.structures.check import why_invalid
 from mira_cli.structures.geometry import Geometry, geometry_of, identities
 from mira_cli.structures.read import Frame, read_frames
+from mira_cli.structures.references import QUANTITIES, ReferenceKeys, references
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
-    from ase import Atoms
 
     from mira_cli.structures.parts import Part
 
     Array = np.ndarray[Any, Any]
 
 BLOCK_STRUCTURES, BLOCK_ATOMS = 1_000, 100_000
-REFERENCE_SHAPES: dict[str, tuple[int, ...]] = {"energy": (), "forces": (-1, 3), "stress": (6,)}
 
 
 @dataclass(frozen=True)
@@ -56,11 +55,12 @@ def index_schema() -> pa.Schema:
             ("reference_energy_ev", pa.float64()),
             ("reference_forces", pa.bool_()),  # whether the pack holds them
             ("reference_stress_ev_per_ang3", pa.list_(pa.float64())),
+            *((f"reference_{quantity}_key", pa.string()) for quantity in QUANTITIES),  # where it was found
         ]
     )
 
 
-def read_task(task: list[Part]) -> Iterator[Block]:
+def read_task(task: list[Part], keys: ReferenceKeys) -> Iterator[Block]:
     """Read parts one after the other, a block in memory at a time."""
     frames: list[tuple[int, Frame]] = []
     atoms = 0
@@ -69,13 +69,13 @@ def read_task(task: list[Part]) -> Iterator[Block]:
             frames.append((number, frame))
             atoms += 0 if frame.atoms is None else len(frame.atoms)
             if len(frames) >= BLOCK_STRUCTURES or atoms >= BLOCK_ATOMS:
-                yield _block(frames)
+                yield _block(frames, keys)
                 frames, atoms = [], 0
     if frames:
-        yield _block(frames)
+        yield _block(frames, keys)
 
 
-def _block(frames: list[tuple[int, Frame]]) -> Block:
+def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
     import pyarrow as pa
 
     reasons = [frame.unreadable for _, frame in frames]
@@ -88,14 +88,15 @@ def _block(frames: list[tuple[int, Frame]]) -> Block:
     if len(valid) < len(images):
         images = [atoms for i, atoms in zip(read, images, strict=True) if reasons[i] is None]
         geometry = geometry_of(images)
-    references = [_reference(atoms) for atoms in images]
+    found = [references(atoms, keys) for atoms in images]
+    known = [{quantity: value for quantity, (_, value) in one.items()} for one in found]
 
     def column(values: Iterable[Any], otherwise: Any = None) -> list[Any]:
         """One value a structure from those of the valid ones."""
-        found = dict(zip(valid, values, strict=True))
-        return [found.get(i, otherwise) for i in range(len(frames))]
+        of_valid = dict(zip(valid, values, strict=True))
+        return [of_valid.get(i, otherwise) for i in range(len(frames))]
 
-    stresses = (None if "stress" not in r else r["stress"].tolist() for r in references)
+    stresses = (None if "stress" not in one else one["stress"].tolist() for one in known)
     rows = {
         "id": [frame.id for _, frame in frames],
         "hash": column(identities(geometry), ""),
@@ -103,11 +104,12 @@ def _block(frames: list[tuple[int, Frame]]) -> Block:
         "formula": column(_formula(np.sort(atoms.numbers).tobytes()) for atoms in images),
         "n_atoms": column(geometry.natoms.tolist(), 0),
         "periodic_directions": column(geometry.pbc.sum(axis=1).tolist()),
-        "reference_energy_ev": column(r.get("energy") for r in references),
-        "reference_forces": column(("forces" in r for r in references), otherwise=False),
+        "reference_energy_ev": column(one.get("energy") for one in known),
+        "reference_forces": column(("forces" in one for one in known), otherwise=False),
         "reference_stress_ev_per_ang3": column(stresses),
+        **{f"reference_{q}_key": column(one[q][0] if q in one else None for one in found) for q in QUANTITIES},
     }
-    forces = [r.get("forces", np.full((len(a), 3), np.nan)) for r, a in zip(references, images, strict=True)]
+    forces = [one.get("forces", np.full((len(a), 3), np.nan)) for one, a in zip(known, images, strict=True)]
     return Block(
         rows=pa.table(rows, schema=index_schema()),
         part=np.array([number for number, _ in frames]),
@@ -123,21 +125,3 @@ def _formula(numbers: bytes) -> str:
     from ase.symbols import Symbols
 
     return str(Symbols(np.frombuffer(numbers, dtype=np.int64)).get_chemical_formula())
-
-
-def _reference(atoms: Atoms) -> dict[str, Any]:
-    """Energy (eV), forces (n, 3) (eV/Å) and stress (6,) (eV/Å³) that the file itself gives, finite ones only."""
-    if atoms.calc is None:
-        return {}
-    found = {}
-    for key, shape in REFERENCE_SHAPES.items():
-        value = atoms.calc.results.get(key)
-        if value is None:
-            continue
-        array = np.asarray(value, dtype=float)
-        if key == "stress" and array.shape == (3, 3):
-            array = array[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
-        wanted = tuple(len(atoms) if side < 0 else side for side in shape)
-        if array.shape == wanted and np.isfinite(array).all():
-            found[key] = array if shape else float(array)
-    return found

@@ -40,7 +40,7 @@ def fingerprints(structures: Sequence[Atoms]) -> Array:
 
 
 def farthest_first(fingerprints: Array, n: int) -> list[int]:
-    """Rows of n fingerprints: the first one, then again and again the one farthest from those chosen (the first of equals).
+    """Rows of n fingerprints: the first, then again and again that farthest from those chosen, of equals the first.
 
     Equal fingerprints are chosen last, so that there are n as long as there are so many rows.
     """
@@ -54,16 +54,16 @@ def farthest_first(fingerprints: Array, n: int) -> list[int]:
 
 
 def _log_volume(atoms: Atoms) -> float:
-    return float(np.log(atoms.get_volume() / len(atoms))) if atoms.pbc.all() else 0.0
+    return float(np.log(atoms.cell.volume / len(atoms))) if atoms.pbc.all() else 0.0
 
 
 def _surroundings(atoms: Atoms) -> tuple[float, float, float]:
-    """ln of the mean nearest distance; mean and standard deviation of the coordination number over 12."""
+    """Mean nearest distance as ln(d/Å); mean and standard deviation of the coordination number over 12."""
     from ase.data import covalent_radii
     from ase.neighborlist import neighbor_list
 
     reach = BOND * covalent_radii[atoms.numbers]
-    i, d = neighbor_list("id", atoms, reach)  # pairs nearer than the sum of their reaches
+    i, d = neighbor_list("id", atoms, reach)  # type: ignore[no-untyped-call]  # pairs whose reaches overlap
     coordination = np.bincount(i, minlength=len(atoms)) / FULL
     nearest = np.full(len(atoms), np.inf)
     np.minimum.at(nearest, i, d)

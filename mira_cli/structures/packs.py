@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, fields, replace
+from dataclasses import astuple, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from mira_cli.structures.blocks import index_schema
 from mira_cli.structures.geometry import Geometry
 from mira_cli.structures.parts import Part, cut
 from mira_cli.structures.readers import make_tasks, read_blocks
+from mira_cli.structures.references import ReferenceKeys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 
 PACK_ATOMS, PACK_STRUCTURES = 100_000, 10_000  # bound a worker's memory for geometry to a few MB
 SMALLER = {"natoms": np.int32, "numbers": np.int16}  # types on disk
-FORMAT = 2  # raise when packs or index change shape: a run directory then reads its input again
+ANY_KEYS = ReferenceKeys()
+FORMAT = 3  # raise when packs or index change shape: a run directory then reads its input again
 
 
 @dataclass(frozen=True)
@@ -112,20 +114,26 @@ def pack_path(folder: Path, pack: int) -> Path:
     return folder / f"{pack:05d}.npz"
 
 
-def load_structures(folder: Path, sources: list[Source], *, scratch: Path | None = None) -> StructureIndex:
+def load_structures(
+    folder: Path, sources: list[Source], *, keys: ReferenceKeys = ANY_KEYS, scratch: Path | None = None
+) -> StructureIndex:
     """The index of these sources; only what is new or has changed since the last time is read.
 
-    With `scratch`, what must be written is put there, and the folder stays as it is.
+    With other `keys` of references than the last time, everything is read. With `scratch`, what must be written is put
+    there, and the folder stays as it is.
     """
     stamps = [_stamp(source.path) for source in sources]
     named = [(source.name, str(source.path), *stamp) for source, stamp in zip(sources, stamps, strict=True)]
-    digest = hashlib.sha256(json.dumps(named).encode()).hexdigest()
+    named_keys = list(astuple(keys))
+    digest = hashlib.sha256(json.dumps([named, named_keys]).encode()).hexdigest()
     known = read_json(folder / "sources.json") or {}
     # the files of an earlier call are trusted only if nobody has touched them since
-    trusted = known.get("format") == FORMAT and all(_stamp(folder / n) == (*s,) for n, *s in known.get("written", []))
+    trusted = known.get("format") == FORMAT and known.get("keys") == named_keys
+    trusted = trusted and all(_stamp(folder / n) == (*s,) for n, *s in known.get("written", []))
     if trusted and known["sources"] == digest:
         return open_index(folder)
-    return _read_what_is_new(folder, scratch or folder, sources, stamps, digest, trusted=trusted)
+    said = {"format": FORMAT, "sources": digest, "keys": named_keys}
+    return _read_what_is_new(folder, scratch or folder, sources, stamps, keys, said, trusted=trusted)
 
 
 def open_index(folder: Path) -> StructureIndex:
@@ -137,7 +145,14 @@ def open_index(folder: Path) -> StructureIndex:
 
 
 def _read_what_is_new(
-    known: Path, folder: Path, sources: list[Source], stamps: list[Stamp], digest: str, *, trusted: bool
+    known: Path,
+    folder: Path,
+    sources: list[Source],
+    stamps: list[Stamp],
+    keys: ReferenceKeys,
+    said: dict[str, Any],
+    *,
+    trusted: bool,
 ) -> StructureIndex:
     """Take over the rows of parts that have not changed, read the others, and write the index of all to `folder`."""
     import pyarrow as pa
@@ -149,7 +164,7 @@ def _read_what_is_new(
     found: Counter[Part] = Counter()
     broken: dict[Path, int] = {}  # file -> the offset of its part with the frame that cannot be read
     first_pack = 1 + max((int(pack.stem) for where in {known, folder} for pack in where.glob("*.npz")), default=-1)
-    new = _read_new([piece.part for piece in pieces if piece.begin is None], found, broken)
+    new = _read_new([piece.part for piece in pieces if piece.begin is None], keys, found, broken)
     tables += [_write_pack(folder, pack, blocks) for pack, blocks in enumerate(_grouped(new), first_pack)]
     for piece in pieces:
         if piece.begin is None:
@@ -165,7 +180,7 @@ def _read_what_is_new(
         pq.write_table(_pieces_table(pieces), stream, compression="zstd")
     packs = {pack_path(folder, pack).name for pack in np.unique(table["pack"].to_numpy()).tolist()}
     written = [[name, *_stamp(folder / name)] for name in sorted({*packs, "index.parquet", "parts.parquet"})]
-    write_json(folder / "sources.json", {"format": FORMAT, "sources": digest, "written": written})
+    write_json(folder / "sources.json", {**said, "written": written})
     if folder == known:
         _remove_unused(folder, packs)
     return StructureIndex(folder, table)
@@ -186,9 +201,9 @@ def _pieces(sources: list[Source], stamps: list[Stamp], known: dict[str, list[_P
     return pieces
 
 
-def _read_new(parts: list[Part], found: Counter[Part], broken: dict[Path, int]) -> Iterator[Block]:
+def _read_new(parts: list[Part], keys: ReferenceKeys, found: Counter[Part], broken: dict[Path, int]) -> Iterator[Block]:
     """Blocks of the parts in order, without what comes after a frame that cannot be read; counts their rows."""
-    for task, block in read_blocks(list(make_tasks(parts))):
+    for task, block in read_blocks(list(make_tasks(parts)), keys):
         if task[0].path in broken and task[0].length is not None:
             continue
         for number, rows in enumerate(np.bincount(block.part)):

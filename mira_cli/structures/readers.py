@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mira_cli.structures.blocks import Block
     from mira_cli.structures.parts import Part
+    from mira_cli.structures.references import ReferenceKeys
 
     Waiting = Callable[[], Iterable[Block]]  # gives the blocks of a task when they are there
 
@@ -44,7 +45,7 @@ def make_tasks(parts: Iterable[Part]) -> Iterator[list[Part]]:
         yield files
 
 
-def read_blocks(tasks: list[list[Part]]) -> Iterator[tuple[list[Part], Block]]:
+def read_blocks(tasks: list[list[Part]], keys: ReferenceKeys) -> Iterator[tuple[list[Part], Block]]:
     """Read tasks in order.
 
     Raises
@@ -53,7 +54,7 @@ def read_blocks(tasks: list[list[Part]]) -> Iterator[tuple[list[Part], Block]]:
         A process that reads was killed.
     """
     processes = min(len(os.sched_getaffinity(0)), MOST_PROCESSES, len(tasks) // FEW_TASKS)
-    with _readers(processes) as start:
+    with _readers(processes, keys) as start:
         for task, blocks in _in_order(tasks, start, ahead=2 * processes):
             for block in blocks():
                 yield task, block
@@ -72,10 +73,10 @@ def _in_order(
 
 
 @contextmanager
-def _readers(processes: int) -> Iterator[Callable[[list[Part]], Waiting]]:
+def _readers(processes: int, keys: ReferenceKeys) -> Iterator[Callable[[list[Part]], Waiting]]:
     """What starts to read a task: other processes if there are to be some, else this one when the blocks are wanted."""
     if processes < 2:
-        yield lambda task: lambda: read_task(task)
+        yield lambda task: lambda: read_task(task, keys)
         return
     # not forked: this process has threads, and holds the run's lock
     code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve()"
@@ -86,8 +87,8 @@ def _readers(processes: int) -> Iterator[Callable[[list[Part]], Waiting]]:
 
     def start(task: list[Part]) -> Waiting:
         if task[0].length is None and any(_size(part) > LONG_BYTES for part in task):
-            return lambda: read_task(task)
-        return pool.submit(_ask, free, task).result
+            return lambda: read_task(task, keys)
+        return pool.submit(_ask, free, task, keys).result
 
     try:
         for _ in range(processes):  # in a session of their own: Ctrl-C is for this process to act upon
@@ -105,13 +106,13 @@ def _readers(processes: int) -> Iterator[Callable[[list[Part]], Waiting]]:
                 pass
 
 
-def _ask(free: SimpleQueue[subprocess.Popen[bytes]], task: list[Part]) -> list[Block]:
+def _ask(free: SimpleQueue[subprocess.Popen[bytes]], task: list[Part], keys: ReferenceKeys) -> list[Block]:
     """Let a free process read a task."""
     child = free.get()
     assert child.stdin is not None
     assert child.stdout is not None
     try:
-        pickle.dump(task, child.stdin)
+        pickle.dump((task, keys), child.stdin)
         child.stdin.flush()
         blocks: list[Block] = pickle.load(child.stdout)  # noqa: S301  (our own process wrote it)
     except (EOFError, OSError, pickle.UnpicklingError) as error:
@@ -127,10 +128,10 @@ def serve() -> None:
     os.dup2(2, 1)  # for what ASE's readers print
     while True:
         try:
-            task = pickle.load(sys.stdin.buffer)  # noqa: S301  (our own process wrote it)
+            task, keys = pickle.load(sys.stdin.buffer)  # noqa: S301  (our own process wrote it)
         except EOFError:
             return
-        pickle.dump(list(read_task(task)), answers)
+        pickle.dump(list(read_task(task, keys)), answers)
         answers.flush()
 
 

@@ -35,7 +35,7 @@ def choose_run(named: Path | None = None, *, here: Path | None = None) -> RunDir
     if named is not None:
         place = here / named.expanduser()
         below = here / RUNS / named
-        return readable_run(below if not place.exists() and is_there(below) else place)
+        return readable_run(below if is_there(below) and not is_there(place) else place)
     if around := next((folder for folder in (here, *here.parents) if is_there(folder)), None):
         return readable_run(around)
     newest = _newest(runs_below(here / RUNS)) or _newest(known_runs())

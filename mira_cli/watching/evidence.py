@@ -70,18 +70,16 @@ def finished_jobs(run: RunDirectory, slug: str) -> set[str]:
         return set()
 
 
-def profile(run: RunDirectory) -> str | None:
-    """Name of the profile of the last call."""
+def settings(run: RunDirectory) -> tuple[Path, dict[str, Any]]:
+    """The file with the settings of the last call, and what it says; empty where it is damaged or missing."""
     import yaml
 
-    for file in (run.work / "settings.yaml", run.config):
-        try:
-            settings = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError):
-            continue
-        if isinstance(settings, dict):
-            return str(settings.get("profile") or "local")
-    return None
+    file = run.settings if run.settings.is_file() else run.config
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return file, {}
+    return file, content if isinstance(content, dict) else {}
 
 
 def _mtime(path: Path) -> float | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from mira_cli.console import quoted
 from mira_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def job_logs(state: RunState, run: RunDirectory, job: str, *, model: str | None 
             found.append(_job_log(run, one, name, what))
             found += _slurm_logs(run, one, name)
     if not found:
-        raise UsageError(f"no job `{job}` in `{run.root}`", hint=f"`mira status {run.root} --json` names them")
+        raise UsageError(f"no job `{job}` in `{run.root}`", hint=f"`mira status {quoted(run.root)} --json` names them")
     return found
 
 

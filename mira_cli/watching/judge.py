@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mira_cli.console import count
+from mira_cli.console import count, quoted
 from mira_cli.watching.evidence import is_collected, read_object
 from mira_cli.watching.state import Problem
 
@@ -16,11 +15,21 @@ if TYPE_CHECKING:
 
     from mira_cli.run.directory import RunDirectory
     from mira_cli.slurm.queue import QueuedJob
+    from mira_cli.watching.liveness import Driver
     from mira_cli.watching.state import ModelState, RunState, State
+
+LASTING = {"ok", "unsupported_element", "unsupported_property", "invalid_input"}  # another try would end the same way
+CARRIED = {"slurm": " --submit", "background": " --detach"}  # option of `mira resume` for another driver of that kind
 
 
 def judge(
-    facts: RunState, run: RunDirectory, queue: Sequence[QueuedJob], *, silent: str | None, fresh: bool
+    facts: RunState,
+    run: RunDirectory,
+    queue: Sequence[QueuedJob],
+    *,
+    silent: str | None,
+    fresh: bool,
+    damaged: Sequence[str] = (),
 ) -> RunState:
     """The facts with their state and problems.
 
@@ -32,29 +41,36 @@ def judge(
         Why SLURM does not answer, None if it does or was not asked.
     fresh
         Whether the run wrote something in the last minutes.
+    damaged
+        Files of it that are there and cannot be read.
     """
     state = _state(facts, run, fresh=fresh)
-    return replace(facts, state=state, problems=[*_problems(replace(facts, state=state), queue, silent)])
+    if damaged and state == "planned":  # nobody can say what it was to do
+        state = "stopped"
+    judged = replace(facts, state=state)
+    return replace(judged, problems=[*_damage(judged, damaged), *_problems(judged, queue, silent)])
 
 
 def _state(facts: RunState, run: RunDirectory, *, fresh: bool) -> State:
-    driver, left = facts.driver, facts.total - facts.done
+    driver = facts.driver
     if driver and (driver.queued or (driver.alive is None and driver.kind == "slurm" and not driver.started)):
         return "queued"
     if driver and (driver.alive or (driver.alive is None and fresh)):
         return "running"
-    if facts.models and not left and is_collected(run):
-        return "failed" if facts.invalid or any(model.not_ok for model in facts.models) else "finished"
-    failed = any(model.jobs.failed or model.not_ok for model in facts.models)
-    over = driver.exit_code in {0, 1} if driver and driver.exit_code is not None else is_collected(run)
-    if failed and over:
+    failed = any(model.jobs.failed or model.statuses.keys() - LASTING for model in facts.models)
+    if facts.models and facts.done == facts.total and is_collected(run):
+        return "failed" if failed else "finished"
+    exit_code = driver.exit_code if driver else None
+    over = is_collected(run) if exit_code is None else exit_code in {0, 1}
+    missing = facts.models and exit_code == 1 and not (driver and driver.message)  # it came to its end without them
+    if over and (failed or missing):
         return "failed"
-    started = facts.done or failed or (driver and driver.exit_code != 0) or read_object(run.work / "call.json")
+    started = facts.done or failed or (driver and exit_code != 0) or read_object(run.work / "call.json")
     return "stopped" if started else "planned"
 
 
 def _problems(facts: RunState, queue: Sequence[QueuedJob], silent: str | None) -> Iterator[Problem]:
-    where = shlex.quote(facts.root)
+    where = quoted(facts.root)
     if silent and (facts.active or facts.done < facts.total):
         yield Problem(silent, "what is in the queue is not known now")
     yield from _about_driver(facts, queue, where)
@@ -70,14 +86,18 @@ def _problems(facts: RunState, queue: Sequence[QueuedJob], silent: str | None) -
         for status, number in model.statuses.items():
             if status != "ok":
                 what = f"{model.name}: {count(number, 'structure')} {status}: {model.reasons.get(status, status)}"
-                yield Problem(what, f"`mira retry {where}` computes them again" if _passing(status) else None)
+                yield Problem(what, f"`mira retry {where}` computes them again" if status not in LASTING else None)
+        if facts.state == "failed" and model.left and not model.failed_jobs:
+            text = f"{model.name}: {count(model.left, 'structure')} not computed"
+            yield Problem(text, f"`mira resume {where}` goes on")
     if facts.invalid:
         yield Problem(f"{count(facts.invalid, 'structure')} of the input cannot be computed: see comparison.csv")
 
 
-def _passing(status: str) -> bool:
-    """Whether another try can end otherwise."""
-    return status in {"failed", "oom", "timeout", "nonfinite"}
+def _damage(facts: RunState, damaged: Sequence[str]) -> Iterator[Problem]:
+    if damaged and not facts.active:  # else they may be about to be written
+        what = " and ".join(f"`{name}`" for name in damaged)
+        yield Problem(f"damaged: {what}", f"the same `mira run` again, with `-o {quoted(facts.root)}`, mends it")
 
 
 def _about_driver(facts: RunState, queue: Sequence[QueuedJob], where: str) -> Iterator[Problem]:
@@ -95,9 +115,27 @@ def _about_driver(facts: RunState, queue: Sequence[QueuedJob], where: str) -> It
             f"`mira resume {where}` goes on with them, `mira cancel {where}` ends them",
         )
     if facts.state == "stopped":
-        why = driver.message if driver and driver.message else "it was interrupted, or died"
-        hint = f"`mira resume {where}` goes on" if facts.models else "the same `mira run` again, once that is mended"
-        yield Problem(f"stopped: {why}", hint)
+        yield Problem(f"stopped: {_last_words(driver)}", _how_to_go_on(facts, where))
+    elif driver and driver.message and not facts.active:  # a later call, which was refused
+        hint = None if facts.state == "finished" else _how_to_go_on(facts, where)
+        yield Problem(f"its last call ended early: {driver.message}", hint)
+
+
+def _last_words(driver: Driver | None) -> str:
+    if driver and driver.message:
+        return driver.message
+    if driver and driver.kind == "slurm" and driver.slurm_job_id and driver.exit_code is None:
+        return f"its driver, SLURM job {driver.slurm_job_id}, is gone without a word"
+    return "it was interrupted, or died"
+
+
+def _how_to_go_on(facts: RunState, where: str) -> str:
+    if not facts.models:
+        return "the same `mira run` again, once that is mended"
+    kind = facts.driver.kind if facts.driver else "foreground"
+    if kind not in CARRIED and facts.executor == "mira-slurm":
+        return f"`mira resume {where}` goes on from here, `mira resume {where} --submit` in a job"
+    return f"`mira resume {where}{CARRIED.get(kind, '')}` goes on"
 
 
 def _stuck(model: ModelState) -> Iterator[Problem]:

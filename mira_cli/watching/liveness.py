@@ -90,7 +90,7 @@ def probe(run: RunDirectory) -> tuple[bool | None, dict[str, Any]]:
 
 def _lives(note: dict[str, Any], queue: Sequence[QueuedJob] | None) -> bool | None:
     """Whether a driver that holds no lock is there all the same: it is starting, or locks do not reach here."""
-    if note.get("ended"):
+    if note.get("ended") or note.get("exit_code") is not None:
         return False
     if note.get("kind") == "slurm" and note.get("slurm_job_id"):
         return None if queue is None else any(job.id == str(note["slurm_job_id"]) for job in queue)

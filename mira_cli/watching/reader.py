@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.slurm.queue import job_prefix
-from mira_cli.watching.evidence import finished_jobs, is_collected, last_change, profile, read_object, readable_run
+from mira_cli.watching.evidence import finished_jobs, is_collected, last_change, read_object, readable_run, settings
 from mira_cli.watching.job_events import JobEvents
 from mira_cli.watching.judge import judge
-from mira_cli.watching.liveness import find_driver
+from mira_cli.watching.liveness import find_driver, probe
 from mira_cli.watching.state import JobCounts, ModelState, RunState, SlurmJob
 from mira_cli.watching.tally import Tally
 
@@ -48,43 +48,60 @@ class RunReader:
         executor = str(plan.get("executor") or "local")
         note = read_object(run.driver)
         queue: list[QueuedJob] | None = []
-        if executor == "mira-slurm" or note.get("kind") == "slurm":
+        models = _models(wanted)
+        on_slurm = executor == "mira-slurm" or note.get("kind") == "slurm"
+        if on_slurm and not self._is_over(note, models):
             queue = self.queue.jobs(str(plan.get("job_prefix") or job_prefix(run)))
         driver = find_driver(run, queue)
         self._events.read()
         self._read_index()
-        models = _models(wanted)
         alive = driver is not None and driver.alive is not False
         states = [self._model(model, plan, queue, executor=executor, alive=alive) for model in models]
         changed = max(
             (t for t in (last_change(run), *(tally.changed for tally in self._tallies.values())) if t), default=None
         )
+        file, said = settings(run)
+        born = read_object(run.work / "run.json")
+        read = {run.work / "run.json": born, run.plan: plan, run.wanted: wanted, file: said}
         state = RunState(
             root=str(run.root),
             state="planned",
-            created=read_object(run.work / "run.json").get("created"),
+            created=born.get("created"),
             changed=None if changed is None else datetime.fromtimestamp(changed, UTC).isoformat(timespec="seconds"),
-            profile=profile(run),
+            profile=str(said.get("profile") or "local") if said else None,
             executor=executor,
             driver=driver,
             invalid=self._index[2],
             models=states,
         )
         fresh = changed is not None and time.time() - changed < FRESH_S
-        return judge(state, run, queue or [], silent=self.queue.silent if queue is None else None, fresh=fresh)
+        silent = self.queue.silent if queue is None else None
+        damaged = [str(file.relative_to(run.root)) for file, content in read.items() if not content and file.exists()]
+        return judge(state, run, queue or [], silent=silent, fresh=fresh, damaged=damaged)
 
-    def _model(
-        self, model: dict[str, str], plan: dict[str, Any], queue: list[QueuedJob] | None, *, executor: str, alive: bool
-    ) -> ModelState:
-        slug, key = model["slug"], model["key"]
+    def _is_over(self, note: dict[str, Any], models: list[dict[str, Any]]) -> bool:
+        """Whether nobody drives the run and nothing is left to compute, so that SLURM has nothing to add."""
+        if (note and not note.get("ended")) or probe(self.run)[0] or not is_collected(self.run):
+            return False
+        self._read_index()
+        return bool(models) and not any(self._count(m["slug"], m["key"])[0].left for m in models)
+
+    def _count(self, slug: str, key: str) -> tuple[Tally, set[str]]:
+        """What the records of a model say by now, and its jobs that are over."""
         over = finished_jobs(self.run, slug)
         tally = self._tallies.get((slug, key))
         if tally is None or tally.wanted is not self._index[1]:
             tally = self._tallies[slug, key] = Tally(self.run.records(slug, key), self._index[1])
         tally.read(over)
+        return tally, over
+
+    def _model(
+        self, model: dict[str, str], plan: dict[str, Any], queue: list[QueuedJob] | None, *, executor: str, alive: bool
+    ) -> ModelState:
+        slug = model["slug"]
+        tally, over = self._count(slug, model["key"])
         jobs = [str(job) for known in _models(plan) if known["slug"] == slug for job in known.get("jobs") or ()]
         statuses = tally.counts()
-        left = len(tally.wanted) - sum(statuses.values())
         mine = [_slurm_job(job, jobs) for job in queue or () if job.slug == slug]
         failed = [job for job in self._failed(slug, jobs, alive=alive) if job not in over]
         if executor == "mira-slurm" and queue is not None:
@@ -110,7 +127,7 @@ class RunReader:
             failed_jobs=failed,
             slurm_jobs=mine,
             structures_per_s=None if rate is None else round(rate, 4),
-            eta_s=round(left / rate, 1) if rate and running and left else None,
+            eta_s=round(tally.left / rate, 1) if rate and running and tally.left else None,
             devices=tally.devices,
         )
 

@@ -99,6 +99,11 @@ class RunState:
         return sum(model.structures for model in self.models)
 
     @property
+    def not_ok(self) -> int:
+        """Pairs of structure and model that ended without a result, the invalid structures of the input too."""
+        return sum(model.not_ok + self.invalid for model in self.models)
+
+    @property
     def active(self) -> bool:
         """Whether it goes on by itself."""
         return self.state in {"running", "queued"}
@@ -120,7 +125,7 @@ def read_state(root: Path, queue: QueueView | None = None) -> RunState:
 
 def as_json(state: RunState) -> dict[str, Any]:
     """The state as JSON types, with the sums that follow from it."""
-    data = asdict(state) | {"done": state.done, "total": state.total}
+    data = asdict(state) | {"done": state.done, "total": state.total, "not_ok": state.not_ok}
     for model, known in zip(data["models"], state.models, strict=True):
         model["left"] = known.left
     return data

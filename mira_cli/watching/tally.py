@@ -58,6 +58,11 @@ class Tally:
         return {status: int(n) for status, n in zip(self.statuses, numbers, strict=True) if n or status == OK}
 
     @property
+    def left(self) -> int:
+        """Structures without a record."""
+        return int(np.count_nonzero(self.best == NONE))
+
+    @property
     def changed(self) -> float:
         """When a record was last written, in seconds since the epoch; 0 if never."""
         return max((tail.lines.changed for tail in self.tails.values()), default=0.0)

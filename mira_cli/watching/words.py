@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def header(state: RunState) -> str:
     """Which run, in what state, since when, how and by whom."""
     driver = state.driver
-    parts = [f"{state.root}: {state.state}"]
+    not_ok = f", {state.not_ok:,} not ok" if state.not_ok and state.state == "finished" else ""
+    parts = [f"{state.root}: {state.state}{not_ok}"]
     if driver and driver.started and state.active:
         parts[0] += f" since {clock(driver.started)}"
     elif state.changed:

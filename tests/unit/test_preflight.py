@@ -15,7 +15,7 @@ from mira_cli.doctor import profile as checks
 from mira_cli.errors import UsageError
 from mira_cli.resources import Resources
 from mira_cli.slurm import permission, preflight
-from mira_cli.slurm.ask import SlurmError
+from mira_cli.slurm.ask import SlurmError, job_id
 from mira_cli.slurm.cluster import Partition, partitions
 from mira_cli.slurm.trial import Trial
 
@@ -100,7 +100,8 @@ def test_retries_are_capped_by_the_roomiest_partition(resources, limits) -> None
         (Resources(gpu=1, partition="gpux"), 8, ["partition `gpux`"], "`gpu`"),
         (Resources(gpu=1), 8, ["a GPU, which the partition `cpu`"], "resources.gpu.partition=gpu"),
         (Resources(gpu=1, partition="gpu", gpu_model="a10"), 8, ["model `a10`"], "`a100`"),
-        (Resources(gpu=1, partition="gpu", gres="gpu:v:1"), 8, ["model `v`"], "a100, h100"),
+        (Resources(gpu=1, partition="gpu", gres="gpu:v:1"), 8, ["model `v`"], "gres=gpu:a100:1`; there: a100, h100"),
+        (Resources(gpu=1, partition="old", gpu_model="x"), 4, ["down", "model `x`"], "sinfo"),
         (Resources(runtime_min=90), 8, ["90 min, but the partition `cpu` gives 60 min"], "runtime_min=60"),
         (Resources(mem_mb=9000, runtime_min=61), 9, ["61 min", "9,000 MB", "9 CPUs"], "runtime_min"),
         (Resources(partition="old"), 1, ["`old`, which is down"], "sinfo"),
@@ -114,6 +115,36 @@ def test_what_a_partition_can_never_give_is_said_in_plain_words(resources, threa
     for (said, _), reason in zip(found, reasons, strict=True):
         assert reason in said
     assert not found or hint in found[0][1]
+
+
+def test_hints_of_check_are_words_of_the_profiles_file() -> None:
+    def say(kind, word, value):
+        return f"<{kind} {word} {value}>"
+
+    def hints(resources, threads=1, known=KNOWN):
+        return [hint for _, hint in preflight.misfits(resources, threads, known, say)]
+
+    assert hints(Resources(gpu=1)) == ["<gpu partition gpu>; with GPUs: gpu, old"]
+    assert hints(Resources(gpu=1), known=[CPU]) == ["no partition has GPUs: <all gpu 0>"]
+    assert hints(Resources(gpu=1, partition="old", gpu_model="x"))[1].endswith("<gpu gres gpu:1>")
+    assert hints(Resources(mem_mb=9000, runtime_min=61), 9) == [
+        f"<cpu {word}>, or another partition" for word in ("runtime_min 60", "mem_mb 7700", "threads 8")
+    ]
+    assert hints(Resources(), known=[GPU]) == ["for example <all partition gpu>; partitions: gpu"]
+
+
+@pytest.mark.parametrize(
+    ("printed", "number"),
+    [("12\n", "12"), ("12;cluster\n", "12"), ("Welcome to 7!\n3 jobs\n\n 12;c \n", "12"), ("1\n2\n", "2")],
+)
+def test_the_number_of_a_job_is_found_beside_a_banner(printed, number) -> None:
+    assert job_id(printed) == number
+
+
+@pytest.mark.parametrize("printed", ["", "Submitted batch job 12", "hello\n"])
+def test_an_sbatch_that_tells_no_number_is_a_slurm_error(printed) -> None:
+    with pytest.raises(SlurmError, match=printed.strip() or "nothing"):
+        job_id(printed)
 
 
 def test_without_a_default_partition_one_must_be_named() -> None:
@@ -291,6 +322,22 @@ def test_check_without_submitting_names_the_models(cluster, make, mira) -> None:
     ]
     make("large", {"extends": "small", "cpu": {"partition": "cppu"}})
     assert "did you mean `cpu`" in mira("profiles", "check", "large", "-m", "lj", code=4).stdout
+
+
+@pytest.mark.slurm
+def test_without_gpus_in_the_default_partition_cpu_jobs_can_run(cluster, make, mira, tmp_path) -> None:
+    make("plain", {"extends": "slurm", "all": {"mem_mb": 500, "runtime_min": 10, "threads": 1}})
+    done = mira("profiles", "check", "plain", code=4)
+    assert "gpu: {partition: gpu}` in `" in " ".join(done.stdout.split())
+    assert "--set" not in done.stdout
+    assert "1 problem; cpu jobs can" in " ".join(done.stderr.split())
+    done = mira("profiles", "check", "plain", "--submit", "--json", code=4, MIRA_CACHE=str(tmp_path / "cache"))
+    found = {row["name"]: row for row in json.loads(done.stdout)["checks"]}
+    assert any(name.startswith("cpu job on cpu") for name in found)
+    assert found["job"]["message"].startswith("not submitted for gpu,")
+    assert "with `extends: slurm`" in " ".join(mira("profiles", "check", "slurm", code=4).stdout.split())
+    make("called", {"extends": "plain", "gpu": {"partition": "gpu", "gres": "gpu:fakee:1"}})
+    assert 'gpu: {gres: "gpu:fake:1"}`' in " ".join(mira("profiles", "check", "called", code=4).stdout.split())
 
 
 @pytest.mark.slurm

@@ -11,6 +11,7 @@ from mira_cli.engine.profile import find_profile, origins, profile_folders, ship
 from mira_cli.errors import UsageError
 from mira_cli.resources import Resources, layered
 from mira_cli.slurm import preflight
+from mira_cli.slurm.cluster import Partition
 
 
 @pytest.fixture
@@ -120,11 +121,13 @@ def test_a_file_that_an_option_names_is_found_from_the_written_folder(make, tmp_
 @pytest.mark.parametrize(
     ("resources", "message", "hint"),
     [
-        ({"extends": "slurm", "gpu": {"partion": "x"}}, "unknown key `gpu.partion`", "`partition`"),
+        ({"extends": "slurm", "gpu": {"partitionn": "x"}}, "unknown key `gpu.partitionn`", "`partition`"),
         ({"extends": "slurm", "gpus": {"partition": "x"}}, "unknown key `gpus`", "`gpu`"),
         ({"extends": "slurm", "mem_mb": 8000}, "`mem_mb` in .* belongs under", "all: {mem_mb: 8000}"),
-        ({"extends": "slurm", "all": {"mem_mb": "much"}}, "`all.mem_mb` in .*, not 'much'", "keys:"),
-        ({"extends": "slurm", "all": 3}, "`all` in .*, not 3", "keys:"),
+        ({"extends": "slurm", "all": {"mem_mb": "much"}}, "`all.mem_mb` in .* cannot be 'much'", "`8G`"),
+        ({"extends": "slurm", "all": 3}, "`all` in .* must hold settings, not 3", "`cpu: {partition: cpu"),
+        ({"extend": "slurm"}, "unknown key `extend`", "did you mean `extends`?"),
+        ("extends: slurm\nall: {qos: a}\nall: {account: b}", "`all` is there twice, in line 2 and in line 3", None),
         ({"extends": "slurmm"}, "no profile `slurmm`, which .* extends", "`slurm`"),
         ({"extends": "mine"}, "extends itself", "`extends`"),
         ({"all": {"threads": 1}}, "neither which profile it extends nor how jobs run", "extends: slurm"),
@@ -207,3 +210,58 @@ def test_check_counts_problems_and_exits_with_4(mira, make) -> None:
     assert found["options"]["status"] == "fail"
     assert found["jobs"]["status"] == "warn"
     assert "2 problems" in done.stderr
+
+
+def test_stocks_slurm_executor_is_refused(mira, make) -> None:
+    folder = make("base", None, {"executor": "slurm"})
+    make("mine", {"extends": "base", "all": {"threads": 1}})
+    with pytest.raises(UsageError) as caught:
+        find_profile("mine")
+    assert str(folder / "config.yaml") in caught.value.message
+    assert caught.value.hint == "did you mean `mira-slurm`?"
+    assert "did you mean `mira-slurm`" in mira("profiles", "check", "mine", code=2).stderr
+
+
+@pytest.mark.parametrize("file", ["config", "resources"])
+@pytest.mark.parametrize("beside", [None, {"extends": "slurm"}])
+def test_a_file_with_the_wrong_ending_is_named(make, file, beside) -> None:
+    folder = make("mine", beside)
+    (folder / f"{file}.yml").write_text("extends: slurm\n")
+    assert "mine" in profile_folders()
+    with pytest.raises(UsageError, match=f"{file}.yml` would not be read") as caught:
+        find_profile("mine")
+    assert caught.value.hint == f"rename it to `{file}.yaml`"
+
+
+def test_a_time_in_a_profile_is_a_time_for_mira_and_for_snakemake(make, tmp_path) -> None:
+    make("mine", "extends: slurm\ncpu: {runtime_min: 12:00:00}\n", "set-resources: {x: {runtime: 1:00:00}}\n")
+    profile = find_profile("mine")
+    assert profile.resources["cpu"].runtime_min == 720
+    written = yaml.safe_load((profile.materialise(tmp_path / "out") / "config.yaml").read_text())
+    assert written["set-resources"] == {"x": {"runtime": "1:00:00"}}
+
+
+def test_check_warns_of_models_that_nobody_knows(mira, make) -> None:
+    models = {key: {"threads": 1} for key in ("emtt", "LJ", "emt", "mace:/x.model")}
+    make("mine", models, {"executor": "local", "cores": 1})
+    found = {row["name"]: row for row in json.loads(mira("profiles", "check", "mine", "--json").stdout)["checks"]}
+    assert found["emtt"]["status"] == "warn"
+    assert "`emt`" in found["emtt"]["hint"]
+    assert found["LJ"]["hint"] == "write `lj`"
+    assert not {"emt", "mace:/x.model"} & set(found)
+
+
+# --- what is asked
+
+
+def test_check_asks_for_what_jobs_of_a_run_ask_for(make) -> None:
+    make("mine", {"cpu": {"runtime_min": 30}, "gpu": {"partition": "g"}}, {"executor": "mira-slurm"})
+    small = Partition("c", default=True, up=True, time_limit_min=60, cpus=8, mem_mb=4000, gres=(), nodes=2)
+    large = Partition("g", False, True, None, 64, 500_000, ("gpu:4",), 1)
+    asked = checks.requests(find_profile("mine"), {}, [small, large])
+    assert {name: (r.mem_mb, r.runtime_min, threads) for name, (r, threads) in asked.items()} == {
+        "gpu": (8300, 240, 4),
+        "cpu": (4000, 30, 4),  # with what is around the worker no more than a node has
+        "driver": (2000, 60, 1),
+    }
+    assert set(checks.requests(find_profile("mine"), {"lj": False}, [small])) == {"lj"}

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -82,12 +83,38 @@ def test_nearest_run_is_meant(tmp_path) -> None:
 
 
 def test_name_in_runs_will_do(tmp_path, monkeypatch) -> None:
-    from pathlib import Path
-
     root = make(tmp_path / "runs" / "metals")
     assert choose_run(Path("metals"), here=tmp_path).root == root
     monkeypatch.chdir(tmp_path)
     assert choose_run(Path("runs/metals")).root == root
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_input_of_the_same_name_does_not_hide_a_run(tmp_path, kind) -> None:
+    root = make(tmp_path / "runs" / "small")
+    (tmp_path / "small").mkdir() if kind == "folder" else (tmp_path / "small").touch()
+    assert choose_run(Path("small"), here=tmp_path).root == root
+    assert choose_run(tmp_path / "runs" / "small", here=tmp_path).root == root
+    (tmp_path / "other").mkdir()
+    with pytest.raises(UsageError, match=r"other` is not a run directory"):
+        choose_run(Path("other"), here=tmp_path)
+
+
+def test_run_here_is_meant_before_one_in_runs(tmp_path) -> None:
+    make(tmp_path / "runs" / "small")
+    assert choose_run(Path("small"), here=tmp_path).root == tmp_path / "runs" / "small"
+    assert choose_run(Path("small"), here=tmp_path).root != make(tmp_path / "small")
+    assert choose_run(Path("small"), here=tmp_path).root == tmp_path / "small"
+
+
+def test_commands_share_the_name_and_the_refusal(mira, tmp_path) -> None:
+    make(tmp_path / "runs" / "small")
+    (tmp_path / "small").mkdir()
+    for command in ("status", "logs", "cancel", "clean"):
+        assert "not a run directory" not in mira(command, "small", cwd=tmp_path).stderr
+        err = mira(command, "other", code=2, cwd=tmp_path).stderr
+        assert "/other` is not a run directory" in err
+        assert "`mira runs` lists the runs" in err
 
 
 def test_no_run_at_all_is_a_usage_error(tmp_path) -> None:

@@ -12,7 +12,7 @@ from mira_cli.watching.liveness import find_driver, probe
 from mira_cli.watching.state import read_state
 from mira_cli.watching.words import header, line
 
-from .watching_site import HOLD, Site, held
+from .watching_site import HOLD, Site, fake_squeue, held
 
 
 @pytest.fixture
@@ -77,6 +77,38 @@ def test_state_after_the_driver(site, exit_code, state) -> None:
     assert found.state == state
     if state == "stopped":
         assert any("the reason" in problem.text for problem in found.problems)
+
+
+@pytest.mark.parametrize(
+    ("kind", "executor", "hint"),
+    [
+        ("slurm", "mira-slurm", "`mira resume {} --submit` goes on"),
+        ("foreground", "mira-slurm", "`mira resume {} --submit` in a job"),
+        ("background", "local", "`mira resume {} --detach` goes on"),
+        ("foreground", "local", "`mira resume {}` goes on"),
+    ],
+)
+def test_driver_that_was_refused_says_why(tmp_path, monkeypatch, kind, executor, hint) -> None:
+    monkeypatch.setenv("PATH", fake_squeue(tmp_path / "bin", []))
+    site = Site(tmp_path / "my run")
+    site.plan(executor, lj=["j1"])
+    why = {"exit_code": 4, "message": "the driver's own job would not start: no such partition"}
+    site.driver(kind=kind, host="login", **why)  # without `ended`: it never began
+    state = read_state(site.run.root)
+    assert state.state == "stopped"
+    (problem,) = state.problems
+    assert problem.text == f"stopped: {why['message']}"
+    assert hint.format(f"'{site.run.root}'") in problem.hint
+
+
+def test_refused_call_is_told_of_a_run_that_has_its_results(site) -> None:
+    site.plan(lj=["j1"])
+    site.record("j1", "abcd")
+    site.collect()
+    site.driver(kind="background", ended="2026-01-01T00:00:00+00:00", exit_code=4, message="no image")
+    state = read_state(site.run.root)
+    assert state.state == "finished"
+    assert any("no image" in problem.text for problem in state.problems)
 
 
 def test_driver_that_ended_well_with_work_left_has_handed_over(site) -> None:

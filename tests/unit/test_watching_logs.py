@@ -56,6 +56,29 @@ def test_slurms_own_log_follows_that_of_a_failed_job(site) -> None:
     assert [log.path.name for log in logs] == ["j1.log", "9.log"]  # the last try
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--driver", "--model", "lj"), "`--driver` shows another"),
+        (("--snakemake", "--model", "lj"), "`--snakemake` shows another"),
+        (("--driver", "--failed"), "exclude one another"),
+        (("--snakemake", "--failed"), "exclude one another"),
+        (("--failed", "--job", "j1"), "exclude one another"),
+    ],
+)
+def test_options_that_cannot_both_hold_are_refused(mira, site, options, said) -> None:
+    done = mira("logs", site.run.root, *options, code=2)
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_printed_command_can_be_pasted(tmp_path) -> None:
+    site = Site(tmp_path / "a run; of mine")
+    with pytest.raises(UsageError) as error:
+        job_logs(read_state(site.run.root), site.run, "zzz")
+    assert f"mira status '{site.run.root}' --json" in error.value.hint
+
+
 def test_log_of_one_job_and_of_unknown_ones(site) -> None:
     (site.run.logs / "lj").mkdir(parents=True)
     (site.run.logs / "lj" / "abc123.log").write_text("x")

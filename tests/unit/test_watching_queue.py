@@ -98,6 +98,36 @@ def test_driver_job_that_has_not_started_is_queued_when_slurm_is_silent(cluster)
     assert read_state(site.run.root).state == "queued"
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_slurm_is_not_asked_about_a_finished_run(cluster, tmp_path, ended) -> None:
+    site = cluster(code=1)
+    site.record("j1", "abcd")
+    site.record("j3", "abc", model="sevennet_0")
+    site.record("j3", "d", "unsupported_element", model="sevennet_0")
+    site.collect()
+    site.driver(kind="slurm", slurm_job_id="7", ended="2026-01-01T00:00:00+00:00" if ended else None)
+    state = read_state(site.run.root)
+    assert (tmp_path / "bin" / "calls").exists() == (not ended)
+    if ended:
+        assert state.state == "finished"
+        assert not any("SLURM" in problem.text for problem in state.problems)
+
+
+def test_slurm_that_hangs_does_not_keep_what_the_files_say(cluster, tmp_path, monkeypatch) -> None:
+    site = cluster(DRIVER)
+    site.record("j1", "ab")
+    (tmp_path / "bin" / "squeue").write_text("#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setattr("mira_cli.watching.queue_view.PATIENCE_S", 0.2)
+    state = read_state(site.run.root)
+    assert state.models[0].ok == 2
+    assert any("does not answer" in problem.text for problem in state.problems)
+
+
+def test_lost_driver_job_is_named(cluster) -> None:
+    site = cluster()
+    assert any("SLURM job 7, is gone" in problem.text for problem in read_state(site.run.root).problems)
+
+
 def test_queue_is_asked_once_in_a_while(cluster, tmp_path) -> None:
     site = cluster(DRIVER)
     queue = QueueView(every_s=3600)

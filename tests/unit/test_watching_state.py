@@ -6,6 +6,7 @@ import os
 import pytest
 
 from mira_cli.errors import UsageError
+from mira_cli.run.directory import open_run
 from mira_cli.watching.queue_view import QueueView
 from mira_cli.watching.reader import RunReader
 from mira_cli.watching.state import as_json, read_state
@@ -54,7 +55,42 @@ def test_duplicates_and_invalid_structures_of_the_input(tmp_path) -> None:
     site.collect()
     state = read_state(site.run.root)
     assert (only(state).structures, only(state).ok, state.invalid) == (2, 2, 3)
-    assert state.state == "failed"  # as the exit code of `mira run`, whose table has rows that are not ok
+    assert (state.state, state.not_ok) == ("finished", 3)
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [("unsupported_element", "finished"), ("unsupported_property", "finished"), ("invalid_input", "finished")]
+    + [(status, "failed") for status in ("failed", "oom", "timeout", "nonfinite", "something new")],
+)
+def test_structures_that_a_model_cannot_do_are_no_failure(site, status, state) -> None:
+    site.record("j1", "abc")
+    site.record("j1", "d", status)
+    site.collect()
+    found = read_state(site.run.root)
+    assert (found.state, found.not_ok) == (state, 1)
+    assert "1 not ok" in line(found)
+    assert ("finished, 1 not ok" in header(found)) == (state == "finished")
+
+
+def test_failed_job_makes_a_failed_run(site) -> None:
+    site.plan(lj=["j1"])
+    site.record("j1", "abcd")
+    site.collect()
+    assert read_state(site.run.root).state == "finished"
+    site.started(1, "j1")
+    site.event("job_error", jobid=1)
+    assert read_state(site.run.root).state == "failed"
+
+
+def test_run_that_ended_with_structures_missing_has_failed(site) -> None:
+    site.plan(lj=["j1"])
+    site.record("j1", "ab")
+    site.collect()
+    site.driver(host="gone", ended="2026-01-01T00:00:00+00:00", exit_code=1)
+    state = read_state(site.run.root)
+    assert state.state == "failed"
+    assert any("2 structures not computed" in problem.text for problem in state.problems)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +251,18 @@ def test_damaged_file_is_borne(site, name, content) -> None:
     state = read_state(site.run.root)
     json.dumps(as_json(state))
     assert header(state)
+    if name in {"plan.json", "wanted.json", "run.json"} and b"models" not in content:
+        assert any(f"`work/{name}`" in problem.text for problem in state.problems)
+
+
+@pytest.mark.parametrize("name", ["run.json", "settings.yaml"])
+@pytest.mark.parametrize("content", ["", "{", "- a list"])
+def test_torn_file_does_not_look_like_a_plan(tmp_path, name, content) -> None:
+    run = open_run(tmp_path / "a run")
+    (run.work / name).write_text(content)
+    state = read_state(run.root)
+    assert state.state == "stopped"
+    assert any(f"`work/{name}`" in p.text and f"-o '{run.root}'" in p.hint for p in state.problems)
 
 
 def test_damaged_or_missing_index_is_borne(site) -> None:

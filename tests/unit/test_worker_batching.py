@@ -6,7 +6,7 @@ import pytest
 from ase import Atoms
 
 from tests.unit.worker_jobs import write_pack
-from worker.batching import PATIENCE, Budget, Queue
+from worker.batching import PATIENCE, ROUNDS, TRIED, WORTH_TRYING, Budget, Queue, budget_for
 from worker.job import Source
 from worker.structures import read_structures
 
@@ -74,3 +74,41 @@ def test_growth_needs_patience_and_has_a_ceiling():
 def test_every_failure_doubles_the_patience():
     budget = Budget(64, 64).after_oom(64).after_oom(32)
     assert budget.patience == 4 * PATIENCE
+
+
+def tried_out(seconds_per_atom, *, guess=64) -> Budget:
+    """Carry out all trials; every batch is full and takes what the function says, the first ten times as long."""
+    budget = budget_for(guess, WORTH_TRYING * guess, device="cpu")
+    warm_up = 10
+    for _ in range(1 + ROUNDS * len(TRIED)):
+        assert budget.trials
+        budget = budget.after_success(budget.atoms, warm_up * seconds_per_atom(budget.atoms) * budget.atoms)
+        warm_up = 1
+    assert budget.trials == ()
+    return budget
+
+
+@pytest.mark.parametrize("best", [32, 64, 128, 256])
+def test_the_fastest_size_is_found_and_kept(best):
+    budget = tried_out(lambda atoms: 1.0 if atoms == best else 1.1)
+    assert (budget.atoms, budget.ceiling) == (best, best)
+
+
+def test_one_disturbed_trial_does_not_decide():
+    disturbed = iter([1.0] * 3 + [50.0] + [1.0] * 100)
+    assert tried_out(lambda atoms: next(disturbed) * (1.0 if atoms == 128 else 1.1)).atoms == 128
+
+
+def test_half_empty_batches_are_no_trials():
+    budget = budget_for(64, WORTH_TRYING * 64, device="cpu")
+    assert budget.after_success(32, 1.0) == budget
+
+
+def test_running_out_of_memory_ends_the_trials():
+    budget = budget_for(64, WORTH_TRYING * 64, device="cpu").after_success(64, 1.0).after_oom(32)
+    assert (budget.atoms, budget.trials) == (16, ())
+
+
+@pytest.mark.parametrize(("queued", "device"), [(WORTH_TRYING * 64 - 1, "cpu"), (10**9, "cuda:0")])
+def test_nothing_is_tried_for_little_work_or_on_a_gpu(queued, device):
+    assert budget_for(64, queued, device=device) == Budget(64, 64)

@@ -196,3 +196,29 @@ def test_runs_are_listed_from_everywhere(mira, tmp_path, structures) -> None:
     assert str(work) not in table
     assert "emt" in mira("status", cwd=work).stdout  # the newest here, not the newest of all
     assert "lj" in mira("status", cwd=tmp_path).stdout
+
+
+def test_run_whose_model_cannot_do_some_elements_is_finished(mira, tmp_path, structures) -> None:
+    from ase.build import bulk
+    from ase.io import write
+
+    write(structures / "W.cif", bulk("W"))
+    run = tmp_path / "run"
+    mira("run", structures, "-m", "emt", "-o", run, code=1)
+    state = status(mira, run)
+    assert (state["state"], state["not_ok"], state["models"][0]["statuses"]["unsupported_element"]) == (
+        "finished",
+        1,
+        1,
+    )
+    assert mira("status", run, "--watch", code=1).stdout.strip().endswith("finished: emt 8/8, 1 not ok")
+    (one,) = json.loads(mira("runs", "--json", cwd=tmp_path).stdout)
+    assert (one["state"], one["not_ok"]) == ("finished", 1)
+
+
+def test_home_that_cannot_be_written_stops_no_run(mira, tmp_path, structures) -> None:
+    run = tmp_path / "run"
+    home = {"HOME": "/proc/nohome", "XDG_CACHE_HOME": ""}
+    mira("run", structures, "-m", "lj", "-o", run, **home)
+    assert (run / "work" / "cache").is_dir()
+    assert status(mira, run)["state"] == "finished"

@@ -17,11 +17,13 @@ for model in PLAN["models"]:
             model["sif"]
         threads: model["threads"]
         resources:
-            mem_mb=lambda wildcards, attempt, model=model: scaled(model, "mem_mb", attempt),
+            **model["resources"],
+            mem_mb=lambda wildcards, attempt, model=model: scaled(
+                model, "mem_mb", attempt
+            ),
             runtime=lambda wildcards, attempt, model=model: scaled(
                 model, "runtime_min", attempt
             ),
-            **model["resources"],
         params:
             python=model["python"],
             worker=model["worker"],

@@ -1,9 +1,10 @@
-"""Which structures are evaluated together: by atoms, large ones first, as many as the device bears."""
+"""Which structures are evaluated together: by atoms, large ones first, as many as is fastest and the device bears."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     from worker.structures import Structure
 
 PATIENCE = 8
+# On CPUs, batches of these multiples of a family's first guess are tried in turn: what is fastest depends on the model,
+# the cache and the threads. It costs a few batches, so there must be many.
+TRIED = (0.5, 1.0, 2.0, 4.0)
+ROUNDS = 3
+WORTH_TRYING = 60  # times the first guess, in atoms of a job
 
 
 @dataclass(frozen=True)
@@ -29,22 +35,50 @@ class Budget:
     patience
         Calm batches before the bound is doubled again; twice as many after every failure, so that a
         device at its limit is not driven into it over and over.
+    trials
+        Bounds still to be tried, the one now first.
+    seen
+        Bounds that were tried, and the seconds that an atom took.
     """
 
     atoms: int
     ceiling: int
     calm: int = 0
     patience: int = PATIENCE
+    trials: tuple[int, ...] = ()
+    seen: tuple[tuple[int, float], ...] = ()
 
-    def after_success(self) -> Budget:
-        """Grow back after enough calm."""
+    def after_success(self, batch_atoms: int = 0, wall_s: float = 0.0) -> Budget:
+        """Go on with the trials, or grow back after enough calm."""
+        if self.trials:
+            # less than half a batch, such as a structure that is tried alone, says nothing about the bound
+            return self._after_trial(wall_s / batch_atoms) if 2 * batch_atoms > self.atoms else self
         if self.atoms == self.ceiling or self.calm + 1 < self.patience:
             return replace(self, calm=self.calm + 1)
         return replace(self, atoms=min(self.ceiling, 2 * self.atoms), calm=0)
 
     def after_oom(self, batch_atoms: int) -> Budget:
         """Allow half of the atoms that did not fit."""
-        return replace(self, atoms=max(1, batch_atoms // 2), calm=0, patience=2 * self.patience)
+        return replace(self, atoms=max(1, batch_atoms // 2), calm=0, patience=2 * self.patience, trials=())
+
+    def _after_trial(self, s_per_atom: float) -> Budget:
+        seen, trials = (*self.seen, (self.atoms, s_per_atom)), self.trials[1:]
+        if trials:
+            return replace(self, atoms=trials[0], trials=trials, seen=seen)
+        # the median, as other processes disturb some; without the first of all, which warms up
+        best = min({bound for bound, _ in seen}, key=lambda b: median(s for bound, s in seen[1:] if bound == b))
+        return Budget(best, best)
+
+
+def budget_for(first_guess: int, queued_atoms: int, *, device: str) -> Budget:
+    """Choose a budget: on a CPU, if there is enough to do, one that finds the fastest size by trying.
+
+    On a GPU the largest batches are the fastest, so there the first guess is what fits.
+    """
+    if device != "cpu" or queued_atoms < WORTH_TRYING * first_guess:
+        return Budget(first_guess, first_guess)
+    trials = (first_guess, *(max(1, int(factor * first_guess)) for _ in range(ROUNDS) for factor in TRIED))
+    return Budget(first_guess, first_guess, trials=trials)
 
 
 class Queue:

@@ -116,7 +116,7 @@ def _evaluate_batch(
     if done:
         records.append(done, batch_size=len(ready), wall_s=wall_s, max_rss_mb=max_rss_mb())
         journal.land(s.hash for s, _ in done)
-    return budget.after_success()
+    return budget.after_success(sum(s.n_atoms for s in structures), wall_s)
 
 
 def _attempt(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker import device, families, provenance, tasks
 from worker.atomic import write_json
-from worker.batching import Budget, Queue
+from worker.batching import Budget, Queue, budget_for
 from worker.errors import WorkerError, sentence
 from worker.evaluate import evaluate_all, max_rss_mb
 from worker.journal import CONDEMNED, Journal
@@ -132,10 +132,14 @@ def _attempt(
             network=network,
         )
     )
-    atoms = job.batch_atoms or potential.batch_atoms(chosen.id)
+    if job.batch_atoms:
+        budget = Budget(job.batch_atoms, job.batch_atoms)
+    else:
+        queued_atoms = sum(structure.n_atoms for structure in todo)
+        budget = budget_for(potential.batch_atoms(chosen.id), queued_atoms, device=chosen.id)
     evaluate_all(
         Queue(todo, journal.suspects),
-        Budget(atoms, atoms),
+        budget,
         job.model,
         potential,
         lambda batch: task.run(potential, batch, job.settings),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from worker.families.base import Family
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_SHARED = frozenset({"base", "convolution"})  # what families are made of
 
 
 def find(name: str) -> Family:
@@ -24,6 +25,6 @@ def find(name: str) -> Family:
         There is no such family.
     """
     module = f"{__name__}.{name}"
-    if not _NAME.fullmatch(name) or name == "base" or importlib.util.find_spec(module) is None:
+    if not _NAME.fullmatch(name) or name in _SHARED or importlib.util.find_spec(module) is None:
         raise WorkerError(f"there is no model family {name!r}")
     return cast("Family", importlib.import_module(module))

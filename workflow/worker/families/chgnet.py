@@ -62,7 +62,7 @@ class CHGNet:
 
     def batch_atoms(self, device: str) -> int:
         """Say how many atoms a batch should hold to begin with."""
-        return atoms_that_fit(device, on_cpu=64, gpu_mb_per_atom=20.0)
+        return atoms_that_fit(device, on_cpu=64, gpu_mb_per_atom=6.0)
 
     def calculator(self) -> Calculator:
         """Return the package's own calculator."""
@@ -95,9 +95,9 @@ class CHGNet:
         from chgnet.model.model import BatchedGraph
 
         network = self.network
-        device = next(network.parameters()).device
+        graphs = [graph.to(next(network.parameters()).device) for graph in graphs]
         joined = BatchedGraph.from_graphs(
-            [graph.to(device) for graph in graphs],
+            graphs,
             bond_basis_expansion=network.bond_basis_expansion,
             angle_basis_expansion=network.angle_basis_expansion,
             compute_stress=True,

@@ -1,0 +1,250 @@
+"""What a report says in words: facts of the models, warnings, findings, and how it was done."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mira_cli import __version__
+from mira_cli.catalogue.lookup import built_in
+from mira_cli.compare.theory import cautions, relation
+from mira_cli.console import count
+from mira_cli.report.structures_table import ROUNDING
+from mira_cli.results.devices import on_cpu_instead
+from mira_cli.results.table import INVALID
+
+if TYPE_CHECKING:
+    from mira_cli.report.gathered import Gathered
+
+FEW_DOF = 10  # left in a fit of energies, below which its error is clearly too small
+MOST_NAMED = 6
+
+ALIGNED = (
+    "Total energies of differently trained models have different zeros, so they were aligned before they were "
+    "compared: from the difference of energies per atom of two models a shift of each element was taken by least "
+    "squares (scheme {scheme}); structures that alone set a shift do not count. Energy errors are root mean squares of "
+    "what is left. Force errors are over atoms and Cartesian components; cosines leave out atoms where both forces are "
+    "below 0.01 eV/Å. Numbers are taken only over structures that both models answered."
+)
+SPREAD = (
+    "The spread of a force is σ = √(Σₘ|Fₘ − ⟨F⟩|²/({d})) over the k models that answered; structures are ranked by the "
+    "largest σ of an atom. The outlier of a structure is the model furthest from the mean of the others. A spread "
+    "between models is not an error bar: models can be wrong together."
+)
+REFERENCES = (
+    "References are the energies, forces and stresses that the input files give; their level of theory is not known to "
+    "MIRA. Intervals are 95 % bootstrap intervals from 1000 resamples of whole structures, with the shifts of the "
+    "energies held fixed."
+)
+
+
+def model_facts(gathered: Gathered) -> list[dict[str, Any]]:
+    """What must stand beside a model's numbers."""
+    statuses = np.array(gathered.texts("status"), dtype=object).reshape(len(gathered.answers), -1)
+    families = built_in().families
+    origins = {name: _first(gathered, name) for name in ("device", "weights_sha256", "image_recipe", "runtime")}
+    found = []
+    for m, (model, facts) in enumerate(zip(gathered.models, gathered.answers.models, strict=True)):
+        row = model.row
+        found.append(
+            {
+                "name": model.name,
+                "title": row.title,
+                "level_of_theory": facts.level_of_theory,
+                "dispersion": facts.dispersion,
+                "energy_correction": facts.energy_correction,
+                "training_data": facts.training_data,
+                "dtype": facts.dtype,
+                "conservative": facts.conservative,
+                "package": model.package,
+                "image": model.image,
+                "statuses": dict(Counter(statuses[:, m].tolist())),
+                "code_licence": row.code_licence,
+                "weights_licence": row.weights_licence,
+                "licence_page": row.licence_page
+                or (families[row.family].licence_page if row.family in families else None),
+                "citation": row.citation,
+                **{name: values[m] for name, values in origins.items()},
+            }
+        )
+    return found
+
+
+def banners(gathered: Gathered) -> list[dict[str, Any]]:
+    """What a reader must know before any number, the gravest first."""
+    return [*_about_answers(gathered), *_about_theory(gathered)]
+
+
+def findings(gathered: Gathered) -> list[str]:
+    """A few sentences: who agrees, who does not, where."""
+    pairs = gathered.statistics.pairs.to_pylist()
+    by_force = sorted(
+        (row for row in pairs if row["force_mae_ev_per_ang"] is not None), key=lambda row: row["force_mae_ev_per_ang"]
+    )
+    said = []
+    if len(by_force) == 1:
+        row = by_force[0]
+        said.append(f"Forces of {row['model_a']} and {row['model_b']} differ by {_forces(row)}.")
+    elif by_force:
+        near, far = by_force[0], by_force[-1]
+        said.append(f"Closest in forces: {near['model_a']} and {near['model_b']}, {_forces(near)}.")
+        said.append(f"Furthest apart in forces: {far['model_a']} and {far['model_b']}, {_forces(far)}.")
+    rows = [row for row in gathered.statistics.disagreement.to_pylist() if row["committee"] == "all" and row["rank"]]
+    if rows:
+        worst, spread = rows[0], rows[0]["force_spread_max_ev_per_ang"]
+        said.append(
+            f"Most disputed structure: {_one_way(worst['structure_id'])}, force spread {spread:.3g} eV/Å on one atom "
+            f"over {worst['n_members']} models."
+        )
+    names = Counter(
+        row["outlier_model"] for row in rows if row["outlier_model"] and row["force_spread_max_ev_per_ang"] >= ROUNDING
+    )
+    if names:
+        name, times = names.most_common(1)[0]
+        said.append(
+            f"Most often furthest from the others: {name}, on {times:,} of {count(sum(names.values()), 'structure')}."
+        )
+    for row in gathered.statistics.reference.to_pylist():
+        if row["subset"] == "all" and row["force_mae_ev_per_ang"] is not None and len(gathered.models) <= MOST_NAMED:
+            low, high = row["force_mae_low_ev_per_ang"], row["force_mae_high_ev_per_ang"]
+            interval = f" (95 % interval {low:.2g} to {high:.2g})" if low is not None else ""
+            said.append(
+                f"Against the reference, forces of {row['model']} have a mean absolute error of "
+                f"{row['force_mae_ev_per_ang']:.3g} eV/Å{interval}, n\u00a0=\u00a0{row['n_force_atoms']:,} atoms."
+            )
+    return said
+
+
+def methods(gathered: Gathered) -> list[str]:
+    """Paragraphs for a methods section, of what was done in this run."""
+    answers, structures = gathered.answers, gathered.provenance["structures"]
+    which = f"{structures['distinct']:,} distinct, {count(int(answers.n_atoms.sum()), 'atom')}"
+    computed = (
+        "Energies, forces and, for structures periodic in three directions, stresses of "
+        f"{count(len(answers), 'structure')} ({which}) were computed as single points with MIRA {__version__} by "
+        f"{count(len(gathered.models), 'interatomic potential')}: {'; '.join(_model_words(gathered))}."
+    )
+    said = [computed]
+    scheme = Counter(row["energy_alignment"] for row in gathered.statistics.pairs.to_pylist())
+    if scheme and answers.ok.any():
+        ddof = max(gathered.statistics.disagreement["ddof"].to_pylist(), default=1)
+        said += [
+            ALIGNED.format(scheme=scheme.most_common(1)[0][0]),
+            SPREAD.format(d=f"k − {ddof}" if ddof else "k"),
+        ]
+    if gathered.statistics.reference.num_rows:
+        said.append(REFERENCES)
+    return [*said, "Stresses have ASE's sign (tension positive); the pressure is −(σxx + σyy + σzz)/3."]
+
+
+def _about_answers(gathered: Gathered) -> list[dict[str, Any]]:
+    statuses = Counter(gathered.texts("status"))
+    models, total = len(gathered.models), gathered.table.num_rows
+    found = []
+    if not statuses["ok"]:
+        found.append(_banner("bad", "No model answered for any structure.", ["The section on failures says why."]))
+    waiting, invalid = statuses["not_computed"], statuses[INVALID] // max(1, models)
+    failed = total - statuses["ok"] - waiting - statuses[INVALID]
+    if waiting:
+        found.append(_banner("warn", f"{waiting:,} of {count(total, 'answer')} are not computed yet.", []))
+    if invalid:
+        found.append(_banner("warn", f"{count(invalid, 'structure')} of the input could not be used.", []))
+    if failed and statuses["ok"]:
+        kinds = [f"{name}: {n:,}" for name, n in statuses.most_common() if name not in {"ok", "not_computed", INVALID}]
+        found.append(_banner("warn", f"{failed:,} of {count(total, 'answer')} failed.", [", ".join(kinds)]))
+    slow = on_cpu_instead(gathered.run)
+    found += [_banner("warn", f"{name} asked for a GPU and computed on the CPU.", []) for name in slow]
+    if models == 1:
+        found.append(_banner("note", "One model: there is no other to compare it with.", []))
+    return found
+
+
+def _about_theory(gathered: Gathered) -> list[dict[str, Any]]:
+    facts = gathered.answers.models
+    if len(facts) < 2 or not gathered.answers.ok.any():
+        return []
+    found, together = [], relation(facts)
+    groups: dict[str, list[str]] = {}
+    for one in facts:
+        with_dispersion = ", dispersion included" if one.dispersion == "included" else ""
+        groups.setdefault((one.level_of_theory or "not known") + with_dispersion, []).append(one.name)
+    named = [f"{level}: {_names(names)}" for level, names in groups.items()]
+    if together == "different":
+        why = "What differs between them is then not an error of either, and their spread is no error bar."
+        found.append(_banner("warn", "These models are of different levels of theory.", [*named, why]))
+    elif together == "unknown":
+        found.append(_banner("warn", "The level of theory of some models is not established.", named))
+    corrections = {one.energy_correction for one in facts if one.energy_correction}
+    if len(corrections) > 1:
+        by = [f"{c}: {_names([f.name for f in facts if f.energy_correction == c])}" for c in sorted(corrections)]
+        why = "Compare forces, stresses, and energy differences at one composition."
+        found.append(_banner("warn", "The models' energies carry different corrections.", [*by, why]))
+    if direct := [one.name for one in facts if one.conservative is False]:
+        found.append(_banner("note", f"Forces of {_names(direct)} are not the gradient of an energy.", []))
+    return [*found, *_about_fits(gathered)]
+
+
+def _about_fits(gathered: Gathered) -> list[dict[str, Any]]:
+    rows = gathered.statistics.pairs.to_pylist()
+    refused = Counter(row["energy_refusal"] for row in rows if row["energy_refusal"])
+    if refused and rows:
+        reasons = [f"{reason} ({count(n, 'pair')})" for reason, n in refused.most_common(3)]
+        what = "Energies cannot be compared" + ("" if sum(refused.values()) == len(rows) else " for some pairs") + "."
+        return [_banner("warn", what, reasons)]
+    few = [row for row in rows if row["energy_alignment_dof"] < FEW_DOF]
+    if few:
+        row = min(few, key=lambda row: row["energy_alignment_dof"])
+        rows_and_shifts = (
+            f"{count(row['energy_alignment_rows'], 'structure')} and {row['energy_alignment_rank']} shifts"
+        )
+        left = count(row["energy_alignment_dof"], "degree")
+        fit = f"{rows_and_shifts} leave {left} of freedom; believe the errors with each structure left out."
+        return [_banner("note", "Aligned energies look better than they are.", [fit])]
+    return []
+
+
+def pair_cautions(gathered: Gathered) -> dict[str, list[str]]:
+    """What must be said beside each pair, where there is something to say."""
+    facts = gathered.answers.models
+    pairs = ((a, b) for b in range(len(facts)) for a in range(b))
+    return {f"{a},{b}": said for a, b in pairs if (said := cautions(facts[a], facts[b]))}
+
+
+def _banner(level: str, text: str, details: list[str]) -> dict[str, Any]:
+    return {"level": level, "text": text, "details": details}
+
+
+def _names(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
+def _one_way(text: str) -> str:
+    """A name in a sentence; what is in it cannot turn the direction of the rest."""
+    return f"\u2068{text}\u2069" if re.search("[\u202a-\u202e\u2066-\u2069]", text) else text
+
+
+def _forces(row: dict[str, Any]) -> str:
+    cosine = row["force_cosine_mean"]
+    direction = f", mean cosine {cosine:.3f}".replace("-", "−") if cosine is not None else ""
+    n = count(row["n_force_atoms"], "atom")
+    return f"mean absolute difference {row['force_mae_ev_per_ang']:.3g} eV/Å{direction}, n\u00a0=\u00a0{n}"
+
+
+def _model_words(gathered: Gathered) -> list[str]:
+    devices = _first(gathered, "device")
+    said = []
+    for model, device in zip(gathered.models, devices, strict=True):
+        facts = [model.package.replace("==", " "), model.row.level_of_theory, model.dtype, device]
+        said.append(f"{model.name} ({', '.join(str(fact) for fact in facts if fact)})")
+    return said
+
+
+def _first(gathered: Gathered, column: str) -> list[Any]:
+    """For each model the first value of a column that there is."""
+    values = gathered.texts(column)
+    models = len(gathered.models)
+    return [next((value for value in values[m::models] if value), None) for m in range(models)]

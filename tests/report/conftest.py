@@ -1,0 +1,67 @@
+"""The report is looked at in a real browser; without one these tests are skipped, and say so."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mira_cli.report.write import write_report
+from tests.report.runs import EVERY
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")  # 3-D without a graphics card
+
+
+@pytest.fixture(scope="session")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="no browser tests: the package playwright is not installed")
+    program = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if program is None:
+        pytest.skip("no browser tests: there is no chromium")
+    with api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def reports(tmp_path_factory) -> Callable[[str], Path]:
+    """The report of a run by name, written once."""
+    written: dict[str, Path] = {}
+
+    def report(name: str) -> Path:
+        if name not in written:
+            written[name] = write_report(EVERY[name](tmp_path_factory.mktemp(name)))
+        return written[name]
+
+    return report
+
+
+def _fetched(address: str) -> list[str]:
+    return [] if address.startswith(("file:", "data:", "blob:")) else [f"asked for {address}"]
+
+
+@pytest.fixture
+def opened(browser, reports) -> Iterator[Callable]:
+    """Open a report; at the end, nothing may have been said on the console, asked of anybody, or popped up."""
+    contexts, complaints = [], []
+
+    def open_report(name: str = "usual", *, width: int = 1280, dark: bool = False):
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}") or dialog.dismiss())
+        page.on("request", lambda request: complaints.extend(_fetched(request.url)))
+        page.goto(reports(name).as_uri())
+        page.wait_for_selector("html[data-ready]")
+        return page
+
+    yield open_report
+    for context in contexts:
+        context.close()
+    assert complaints == []

@@ -1,0 +1,112 @@
+"""References are found under the usual keys or those that are named, in ASE's units and signs, and it is told where."""
+
+import numpy as np
+import pytest
+from ase.build import bulk, molecule
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+
+from mira_cli.structures.find import find_sources
+from mira_cli.structures.packs import load_structures
+from mira_cli.structures.references import ReferenceKeys, keys_not_found, keys_told, references
+
+STRESS = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) / 100
+FULL = STRESS[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]]
+
+
+@pytest.fixture
+def crystal():
+    return bulk("Cu", cubic=True)
+
+
+@pytest.mark.parametrize(
+    "key", ["REF_energy", "energy_ref", "dft_energy", "DFT_energy", "Energy_DFT", "reference_energy"]
+)
+def test_usual_keys_of_energies(crystal, key) -> None:
+    crystal.info[key] = -3.5
+    assert references(crystal, ReferenceKeys()) == {"energy": (key, -3.5)}
+
+
+@pytest.mark.parametrize("key", ["REF_forces", "force", "dft_force", "forces_ref"])
+def test_usual_keys_of_forces(crystal, key) -> None:
+    crystal.arrays[key] = np.ones((4, 3))
+    found = references(crystal, ReferenceKeys())
+    assert found["forces"][0] == key
+    assert found["forces"][1].tolist() == np.ones((4, 3)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("REF_stress", STRESS),
+        ("REF_stress", FULL),
+        ("stress_dft", FULL.ravel()),
+        ("REF_virial", -FULL * bulk("Cu", cubic=True).get_volume()),
+        ("virials", -STRESS * bulk("Cu", cubic=True).get_volume()),
+    ],
+)
+def test_stress_ends_in_voigt_order_with_the_sign_of_ase(crystal, key, value) -> None:
+    crystal.info[key] = value
+    name, stress = references(crystal, ReferenceKeys())["stress"]
+    assert name == key
+    assert stress == pytest.approx(STRESS)
+
+
+def test_what_is_named_a_reference_comes_before_a_calculators_result(crystal) -> None:
+    crystal.calc = SinglePointCalculator(crystal, energy=1.0, forces=np.zeros((4, 3)))
+    crystal.info["REF_energy"] = 2.0
+    found = references(crystal, ReferenceKeys())
+    assert found["energy"] == ("REF_energy", 2.0)
+    assert found["forces"][0] == "calculator"
+    assert references(crystal, ReferenceKeys(energy="energy"))["energy"] == ("energy", 1.0)
+    assert "energy" not in references(crystal, ReferenceKeys(energy="none"))
+    assert "energy" not in references(crystal, ReferenceKeys(energy="absent"))
+
+
+@pytest.mark.parametrize("value", ["low", float("nan"), float("inf"), [1.0, 2.0], None, {}])
+def test_what_is_no_energy_is_no_reference(crystal, value) -> None:
+    crystal.info["REF_energy"] = value
+    assert references(crystal, ReferenceKeys()) == {}
+
+
+def test_a_bad_value_does_not_hide_a_good_one(crystal) -> None:
+    crystal.info |= {"REF_energy": float("nan"), "dft_energy": 2.0}
+    assert references(crystal, ReferenceKeys()) == {"energy": ("dft_energy", 2.0)}
+
+
+def test_forces_of_another_shape_and_virials_without_volume_are_left_out(crystal) -> None:
+    crystal.arrays["REF_forces"] = np.ones((4, 2))
+    water = molecule("H2O")
+    water.info["REF_virial"] = FULL
+    assert references(crystal, ReferenceKeys()) == references(water, ReferenceKeys()) == {}
+
+
+def test_keys_are_kept_told_and_read_anew_when_they_change(tmp_path, crystal) -> None:
+    frames = [crystal.copy() for _ in range(3)]
+    for i, atoms in enumerate(frames):
+        atoms.positions[0, 0] = i / 10
+        atoms.info |= {"REF_energy": float(i), "mine": 10.0 + i}
+    del frames[2].info["REF_energy"]
+    frames[2].calc = SinglePointCalculator(frames[2], energy=5.0, forces=np.ones((4, 3)))
+    write(tmp_path / "x.extxyz", frames)
+    sources = find_sources([str(tmp_path / "x.extxyz")]).sources
+    index = load_structures(tmp_path / "packs", sources)
+    before = index.sources
+    assert index.column("reference_energy_ev") == [0.0, 1.0, 5.0]
+    assert keys_told(index.table) == (
+        "references in the input: energy from `REF_energy` (2) and ASE's own `energy` (1), forces from ASE's own "
+        "`forces` (1)"
+    )
+    mine = ReferenceKeys(energy="mine", forces="none", stress="sress")
+    again = load_structures(tmp_path / "packs", sources, keys=mine)
+    assert again.column("reference_energy_ev") == [10.0, 11.0, 12.0]
+    assert keys_told(again.table) == "references in the input: energy from `mine` (3)"
+    assert keys_not_found(again.table, mine) == ["sress"]
+    assert again.sources != before
+    assert load_structures(tmp_path / "packs", sources, keys=mine).table == again.table
+    plain = load_structures(tmp_path / "other", find_sources([str(tmp_path / "x.extxyz")]).sources,
+                            keys=ReferenceKeys("none", "none", "none"))  # fmt: skip
+    assert keys_told(plain.table) is None
+    assert keys_told(index.table.drop_columns(["reference_energy_key"])) == (
+        "references in the input: forces from ASE's own `forces` (1)"
+    )
