@@ -258,4 +258,4 @@ def test_driver_that_cannot_begin_says_why(cluster, mira, structures, tmp_path, 
     note = json.loads((run / "work" / "driver.json").read_text())
     assert note["exit_code"] == 3
     assert "models.yaml" in note["message"]
-    assert "models.yaml" in mira("status", run).stdout
+    assert "models.yaml" in mira("status", run).stderr  # what the user should know
