@@ -9,7 +9,10 @@ from ase import Atoms
 from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii
 
-METALS = "Li Na K Mg Ca Al Ti V Cr Mn Fe Co Ni Cu Zn Zr Nb Mo Pd Ag Pt Au".split()  # noqa: SIM905
+METALS = (
+    "Li", "Na", "K", "Mg", "Ca", "Al", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Zr", "Nb", "Mo", "Pd",
+    "Ag", "Pt", "Au",
+)  # fmt: skip
 ANIONS = ["O", "S", "F", "Cl", "N"]
 SEMICONDUCTORS = ["C", "Si", "Ge"]
 ELEMENTS = ["fcc", "bcc", "hcp", "diamond"]

@@ -63,12 +63,13 @@ def remove_waste(waste: Waste) -> list[str]:
             return [f"{waste.what}: in use"]
         going = []
         for path in waste.paths:
+            gone = path
             if path.parent.name == "envs" and waste.lock:  # at once: half an environment would pass for a whole one
                 place = waste.lock.with_suffix("")
                 remove([place])
                 with suppress(OSError):  # then in place
-                    path = path.rename(place)  # noqa: PLW2901
-            going.append(path)
+                    gone = path.rename(place)
+            going.append(gone)
         return remove(going)
 
 

@@ -24,7 +24,7 @@ PATIENCE_S = 60.0
 
 def cancel(
     run: Annotated[Path, typer.Argument(help="Run directory.", metavar="RUN", show_default=False)],
-    quiet: Quiet = False,  # noqa: ARG001
+    quiet: Quiet = False,  # noqa: ARG001  (acts when it is parsed)
 ) -> None:
     """End a run: its jobs leave the queue, its driver ends, what was computed is kept and written into the tables."""
     from mira_cli.engine.execute import is_collected

@@ -35,7 +35,7 @@ def resume(
     assignments: Assignments = None,
     detach: Background = False,
     submit: Submit = False,
-    quiet: Quiet = False,  # noqa: ARG001
+    quiet: Quiet = False,  # noqa: ARG001  (acts when it is parsed)
 ) -> None:
     """Go on with a run that was interrupted: what is missing is computed, nothing twice."""
     _go_on(run, model, assignments, retry=False, detach=_how(detach, submit))
@@ -47,7 +47,7 @@ def retry(
     assignments: Assignments = None,
     detach: Background = False,
     submit: Submit = False,
-    quiet: Quiet = False,  # noqa: ARG001
+    quiet: Quiet = False,  # noqa: ARG001  (acts when it is parsed)
 ) -> None:
     """Compute again what has no result, of one model or of all; results that are there stay."""
     _go_on(run, model, assignments, retry=True, detach=_how(detach, submit))

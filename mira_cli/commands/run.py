@@ -80,7 +80,7 @@ def submit(**given: Any) -> None:
 # the same options, but for `--detach`
 _like_run = signature(run, eval_str=True)
 _parameters = [parameter for name, parameter in _like_run.parameters.items() if name != "detach"]
-submit.__signature__ = _like_run.replace(parameters=_parameters)  # type: ignore[attr-defined]
+submit.__signature__ = _like_run.replace(parameters=_parameters)  # type: ignore[attr-defined]  # what typer reads
 submit.__annotations__ = {name: hint for name, hint in run.__annotations__.items() if name != "detach"}
 
 

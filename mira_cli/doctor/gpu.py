@@ -106,7 +106,7 @@ def _run(*options: str) -> subprocess.CompletedProcess[str]:
 
 
 def _major(driver: str) -> int:
-    number = int(re.match(r"\d*", driver)[0] or 0)  # type: ignore[index]  # it matches always
+    number = int(re.sub(r"\D.*", "", driver) or 0)
     return max((cuda for cuda, first in FIRST_DRIVER.items() if number >= first), default=0)
 
 

@@ -23,8 +23,8 @@ VARIABLE = "MIRA_DRIVER"  # says to a detached driver what it is
 
 def kind() -> Kind:
     """What this process is: the user's own call, or a driver that was detached from it."""
-    told = os.environ.get(VARIABLE)
-    return told if told in {"background", "slurm"} else "foreground"  # type: ignore[return-value]
+    kinds: dict[str | None, Kind] = {"background": "background", "slurm": "slurm"}
+    return kinds.get(os.environ.get(VARIABLE), "foreground")
 
 
 @contextmanager

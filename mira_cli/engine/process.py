@@ -81,7 +81,7 @@ def run_snakemake(
 
 def _cache(run: RunDirectory) -> dict[str, str]:
     """A folder of the run for Snakemake's cache, where the user's own cannot be written: it would not start."""
-    usual = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "snakemake"  # noqa: PTH111
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "snakemake"  # noqa: PTH111  (pathlib raises without a home)
     with suppress(OSError):
         usual.mkdir(parents=True, exist_ok=True)
         if os.access(usual, os.W_OK | os.X_OK):

@@ -1,17 +1,17 @@
 """The layout of a run directory, and how one is opened without harming what is not ours.
 
 ```
-RUN/run.yaml               the settings of the last call
-RUN/comparison.csv …       the results
-RUN/logs/                  one log a job, and Snakemake's own
-RUN/work/run.json          says that this directory is a run
-RUN/work/settings.yaml     the settings of the last call, complete
-RUN/work/driver.json       who carries the run out: a process here, or a SLURM job
-RUN/work/plan.json         what the Snakefile reads
-RUN/work/structures/       the normalised input (see structures/packs.py)
-RUN/work/jobs/MODEL/       what each job must do
-RUN/work/records/MODEL/KEY/JOB/   what the workers found (see run/records.py)
-RUN/work/done/MODEL/       one small file for each finished job
+run.yaml               the settings of the last call
+comparison.csv …       the results
+logs/                  one log a job, and Snakemake's own
+work/run.json          says that this directory is a run
+work/settings.yaml     the settings of the last call, complete
+work/driver.json       who carries the run out: a process here, or a SLURM job
+work/plan.json         what the Snakefile reads
+work/structures/       the normalised input (see structures/packs.py)
+work/jobs/MODEL/       what each job must do
+work/records/MODEL/KEY/JOB/   what the workers found (see run/records.py)
+work/done/MODEL/       one small file for each finished job
 ```
 """
 

@@ -27,7 +27,7 @@ def running(cluster, run: Path) -> list[dict[str, str]]:
     return [job for job in cluster.jobs_of(run) if job["state"] == "RUNNING" and "faulty" in job["comment"]]
 
 
-def test_job_cancelled_from_outside(cluster, fault) -> None:
+def cancel_from_outside(cluster, fault, title: str) -> None:
     fault.begin()
     victim = running(cluster, fault.run)[0]["id"]
     fault.strike(lambda: cluster.ask("scancel", victim))
@@ -35,7 +35,11 @@ def test_job_cancelled_from_outside(cluster, fault) -> None:
     assert code == 0, err
     assert f"job {victim} ended: CANCELLED" in said(fault.run)
     assert_sound(fault.run)
-    fault.tell("job cancelled from outside", "CANCELLED, by its user or an administrator", code)
+    fault.tell(title, "CANCELLED, by its user or an administrator", code)
+
+
+def test_job_cancelled_from_outside(cluster, fault) -> None:
+    cancel_from_outside(cluster, fault, "job cancelled from outside")
 
 
 def test_time_limit(cluster, fault, structures, tmp_path, profile) -> None:

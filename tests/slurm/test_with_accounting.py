@@ -3,8 +3,8 @@
 import pytest
 
 from .conftest import REASON, switch, write_profile
-from .sound import assert_sound, said, slow_call
-from .test_faults import fault, running
+from .sound import assert_sound, slow_call
+from .test_faults import cancel_from_outside, fault
 
 __all__ = ["fault"]  # the fixture
 
@@ -52,14 +52,7 @@ def test_account_and_qos_reach_slurm(cluster, mira, structures, tmp_path) -> Non
 
 def test_job_cancelled_from_outside_is_noticed(cluster, fault) -> None:
     # `sacct` says `CANCELLED by 0`, at which the stock executor waits for ever
-    fault.begin()
-    victim = running(cluster, fault.run)[0]["id"]
-    fault.strike(lambda: cluster.ask("scancel", victim))
-    code, err = fault.one.end()
-    assert code == 0, err
-    assert f"job {victim} ended: CANCELLED" in said(fault.run)
-    assert_sound(fault.run)
-    fault.tell("job cancelled from outside, with accounting", "CANCELLED, by its user or an administrator", code)
+    cancel_from_outside(cluster, fault, "job cancelled from outside, with accounting")
 
 
 def test_slow_call_without_a_fault(mira, structures, tmp_path, profile) -> None:

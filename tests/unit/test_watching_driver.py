@@ -14,19 +14,6 @@ from mira_cli.watching.words import header, line
 
 from .watching_site import HOLD, Site, fake_squeue, held
 
-
-@pytest.fixture
-def site(tmp_path) -> Site:
-    return Site(tmp_path / "run")
-
-
-@pytest.fixture
-def holder(site):
-    """A process that holds the lock of the run."""
-    with held(site) as child:
-        yield child
-
-
 LEAVE = """import subprocess
     child = subprocess.Popen(["sleep", "60"], pass_fds=(lock.fileno(),), stdout=subprocess.DEVNULL)
     print(child.pid, flush=True)

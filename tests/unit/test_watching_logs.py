@@ -8,19 +8,7 @@ from mira_cli.errors import UsageError
 from mira_cli.watching.job_logs import failed_logs, job_logs, telling_logs
 from mira_cli.watching.state import read_state
 
-from .watching_site import Site, held
-
-
-@pytest.fixture
-def site(tmp_path) -> Site:
-    return Site(tmp_path / "run")
-
-
-@pytest.fixture
-def holder(site):
-    """A process that holds the lock of the run."""
-    with held(site) as child:
-        yield child
+from .watching_site import Site
 
 
 def test_logs_that_tell_most(site, holder) -> None:

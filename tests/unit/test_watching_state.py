@@ -12,19 +12,7 @@ from mira_cli.watching.reader import RunReader
 from mira_cli.watching.state import as_json, read_state
 from mira_cli.watching.words import gist, header, line
 
-from .watching_site import Site, held
-
-
-@pytest.fixture
-def site(tmp_path) -> Site:
-    return Site(tmp_path / "run")
-
-
-@pytest.fixture
-def holder(site):
-    """A process that holds the lock of the run."""
-    with held(site) as child:
-        yield child
+from .watching_site import Site
 
 
 def only(state):
