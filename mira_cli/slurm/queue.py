@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli.files import read_json
 from mira_cli.run.directory import inode, new_job_prefix
-from mira_cli.slurm.ask import SlurmError, ask, rows
+from mira_cli.slurm.ask import PATIENCE_S, SlurmError, ask, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,8 +90,15 @@ def job_prefix(run: RunDirectory) -> str:
     return new_job_prefix(run.root)
 
 
-def live_jobs(prefix: str) -> list[QueuedJob]:
+def live_jobs(prefix: str, timeout_s: float = PATIENCE_S) -> list[QueuedJob]:
     """Jobs of this user whose name begins so and that are not over, drivers included.
+
+    Parameters
+    ----------
+    prefix
+        `job_prefix` of a run, or `mira-` for those of all runs.
+    timeout_s
+        How long to wait for an answer.
 
     Raises
     ------
@@ -99,7 +106,7 @@ def live_jobs(prefix: str) -> list[QueuedJob]:
         SLURM does not answer.
     """
     found = []
-    for fields in rows("squeue", "--noheader", "--me", "--format=%i|%T|%r|%N|%M|%j|%k"):
+    for fields in rows("squeue", "--noheader", "--me", "--format=%i|%T|%r|%N|%M|%j|%k", timeout_s=timeout_s):
         if len(fields) < 7 or not fields[5].startswith(prefix) or fields[1] in ENDED:
             continue
         rule, _, job = fields[6].removeprefix("rule_").partition("_wildcards_")

@@ -32,29 +32,11 @@ class QueueView:
 
     def _ask(self) -> None:
         from mira_cli.slurm.ask import SlurmError
+        from mira_cli.slurm.queue import live_jobs
 
         try:
-            self._seen, self.silent = _live_jobs(), None
+            self._seen, self.silent = live_jobs("mira-", timeout_s=PATIENCE_S), None
         except SlurmError as error:
             self.silent = error.message
         self._due = time.monotonic() + (self._every_s if self.silent is None else PAUSE_S)
 
-
-def _live_jobs() -> list[QueuedJob]:
-    """As `slurm.queue.live_jobs` of all runs, for somebody who does not wait long.
-
-    Raises
-    ------
-    SlurmError
-        SLURM does not answer.
-    """
-    from mira_cli.slurm.ask import rows
-    from mira_cli.slurm.queue import ENDED, QueuedJob
-
-    found = []
-    for fields in rows("squeue", "--noheader", "--me", "--format=%i|%T|%r|%N|%M|%j|%k", timeout_s=PATIENCE_S):
-        if len(fields) < 7 or not fields[5].startswith("mira-") or fields[1] in ENDED:
-            continue
-        rule, _, job = fields[6].removeprefix("rule_").partition("_wildcards_")
-        found.append(QueuedJob(fields[0], fields[5], fields[1], fields[2], fields[3], rule, job, fields[4]))
-    return found

@@ -142,7 +142,8 @@ def test_users_own_run_yaml_in_the_run_directory_is_not_overwritten(mira, struct
 def test_plain_snakemake_does_the_same_work(finished, structures, tmp_path, mira) -> None:
     plain = tmp_path / "plain"
     plain.mkdir()
-    (tmp_path / "run.yaml").write_text("structures: the structures\nmodels: [emt, lj]\n")
+    time_limit = "resources: {all: {runtime_min: 12:00:00}}"  # which YAML 1.1 takes for the number 43200
+    (tmp_path / "run.yaml").write_text(f"structures: the structures\nmodels: [emt, lj]\n{time_limit}\n")
     command = [
         sys.executable,
         "-m",
@@ -163,6 +164,7 @@ def test_plain_snakemake_does_the_same_work(finished, structures, tmp_path, mira
         assert numbers == [{k: v for k, v in row.items() if k != "wall_s"} for row in rows(finished)]
         assert len(records(plain)) == 14
     assert "Nothing to be done" in done.stderr
+    assert {model["runtime_min"] for model in json.loads((plain / "work/plan.json").read_text())["models"]} == {720}
     mira("run", structures, "--models", "emt,lj", "-o", plain)
     assert len(records(plain)) == 14
 

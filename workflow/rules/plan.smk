@@ -8,7 +8,9 @@ from mira_cli.planning.snakemake_entry import load_plan, scaled
 
 try:
     PLAN = load_plan(
-        config, workflow.config_settings.configfiles, main=workflow.is_main_process
+        workflow.config_settings.config,
+        workflow.config_settings.configfiles,
+        main=workflow.is_main_process,
     )
 except MiraError as error:
     raise WorkflowError(f"{error.message}\n  hint: {error.hint}") from None
