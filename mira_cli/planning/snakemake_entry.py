@@ -47,15 +47,15 @@ def _plan_here(settings: Mapping[str, Any], files: Sequence[str | Path]) -> None
     from mira_cli.run.lock import locked
 
     run = open_run(Path.cwd())
-    given = [load_config(Path(file)) for file in files]
     folder = Path(files[0]).resolve().parent if files else Path.cwd()
-    merged = reduce(_laid_over, [*given, absolute_paths(dict(settings), folder)], {})
+    layers = [*(load_config(Path(file)) for file in files), absolute_paths(dict(settings), folder)]
+    merged = reduce(_laid_over, layers)
     config = build_config({**merged, "output": str(run.root)}, [])
     _until_exit.enter_context(locked(run))
     commit_plan(prepare_run(check_request(config), run, images="require"), run)
 
 
-def _laid_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+def _laid_over(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
     """Settings over settings, mappings within mappings, as Snakemake does it."""
     return {**lower} | {
         key: _laid_over(lower[key], value) if isinstance(value, dict) and isinstance(lower.get(key), dict) else value
