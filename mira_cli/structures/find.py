@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import glob
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from mira_cli.errors import InputError
 
@@ -20,6 +22,7 @@ NOT_STRUCTURES = {
     ".md", ".rst", ".txt", ".html", ".pdf", ".png", ".jpg", ".svg", ".py", ".sh", ".yaml", ".yml", ".toml", ".csv",
     ".tsv", ".log", ".ipynb", ".bib", ".zip", ".parquet", ".npz", ".sif",
 }  # fmt: skip
+_LOOKS_QUOTED = re.compile("%(?=[0-9A-Fa-f]{2})")  # so that no two names become one
 EXAMPLE = "for example `mira run structures/ --models sevennet-0`"
 
 
@@ -43,6 +46,7 @@ def find_sources(arguments: Iterable[str]) -> Found:
     """Every file that the arguments name, in order, once each.
 
     Names are relative to the folder that was given; a name that two arguments share is led by the folder's own name.
+    What a text file or terminal could not show in a name is written as in URLs: `a%0Ab.cif`.
     What cannot be read is a source too: reading it will say why.
 
     Raises
@@ -54,18 +58,26 @@ def find_sources(arguments: Iterable[str]) -> Found:
     found: dict[Path, tuple[str, Path]] = {}
     for argument in arguments:
         for path, root in _expand(argument, passed_over):
-            found.setdefault(path, (path.relative_to(root).as_posix(), root))
+            found.setdefault(path, (_shown(path.relative_to(root)), root))
     names = Counter(name for name, _ in found.values())
     sources: list[Source] = []
     taken: set[str] = set()
     for path, (name, root) in found.items():
-        unique = name if names[name] == 1 else f"{root.name}/{name}"
+        unique = name if names[name] == 1 else f"{_shown(root.name)}/{name}"
         while unique in taken:
             root = root.parent  # noqa: PLW2901
-            unique = path.relative_to(root.parent).as_posix() if root != root.parent else path.as_posix()
+            unique = _shown(path.relative_to(root.parent) if root != root.parent else path)
         taken.add(unique)
         sources.append(Source(path, unique))
     return Found(sources, passed_over)
+
+
+def _shown(name: str | Path) -> str:
+    """A name in printable characters: line breaks, controls, backslashes and bytes that are no UTF-8 as in URLs."""
+    return "".join(
+        quote(c, errors="surrogateescape") if not c.isprintable() or c == "\\" else c
+        for c in _LOOKS_QUOTED.sub("%25", str(name))
+    )
 
 
 def _expand(argument: str, passed_over: list[Path]) -> Iterator[tuple[Path, Path]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from dataclasses import astuple, dataclass, fields, replace
 from functools import cached_property
@@ -277,6 +278,7 @@ def _known_pieces(folder: Path) -> dict[str, list[_Piece]]:
     begin = 0
     for row in rows:
         size, mtime_ns, n = row.pop("size"), row.pop("mtime_ns"), row.pop("rows")
+        row["path"] = os.fsdecode(row["path"])
         part = Part(**{**row, "path": Path(row["path"])})
         known.setdefault(row["path"], []).append(_Piece(part, (size, mtime_ns), begin, n, part.name))
         begin += n
@@ -287,14 +289,15 @@ def _pieces_table(pieces: list[_Piece]) -> pa.Table:
     import pyarrow as pa
 
     columns = {f.name: [getattr(piece.part, f.name) for piece in pieces] for f in fields(Part)}
-    columns["path"] = [str(path) for path in columns["path"]]
+    columns["path"] = [os.fsencode(path) for path in columns["path"]]  # a path need not be text
     columns |= {
         "size": [piece.stamp[0] for piece in pieces],
         "mtime_ns": [piece.stamp[1] for piece in pieces],
         "rows": [piece.rows for piece in pieces],
     }
-    whole = {name: pa.int64() for name in ("offset", "length", "first_frame", "size", "mtime_ns", "rows")}
-    return pa.table({name: pa.array(values, whole.get(name, pa.string())) for name, values in columns.items()})
+    whole = ("offset", "length", "first_frame", "size", "mtime_ns", "rows")
+    types = dict.fromkeys(whole, pa.int64()) | {"path": pa.binary()}
+    return pa.table({name: pa.array(values, types.get(name, pa.string())) for name, values in columns.items()})
 
 
 def _remove_unused(folder: Path, used: set[str]) -> None:

@@ -53,6 +53,26 @@ def test_equal_names_below_two_folders_stay_apart(tmp_path) -> None:
     assert names(tmp_path / "a", tmp_path / "b") == ["a/x.cif", "b/x.cif"]
 
 
+def test_names_that_no_text_could_show_are_escaped_and_stay_apart(tmp_path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    escaped = {
+        b"new\nline.cif": "new%0Aline.cif",
+        b"new%0Aline.cif": "new%250Aline.cif",
+        b"back\\slash.cif": "back%5Cslash.cif",
+        b"esc\x1b[31m.cif": "esc%1B[31m.cif",
+        b"bad\xff.cif": "bad%FF.cif",
+        "right\u202e.cif".encode(): "right%E2%80%AE.cif",
+        "50% café.cif".encode(): "50% café.cif",
+    }
+    for name in escaped:
+        write(tmp_path / "one.cif", bulk("Cu"))
+        os.rename(tmp_path / "one.cif", os.path.join(os.fsencode(folder), name))  # noqa: PTH104, PTH118  (bytes)
+    assert sorted(names(folder)) == sorted(escaped.values())
+    for _ in range(2):  # the second time from what the first has noted
+        assert sorted(read(tmp_path, folder)) == sorted(f"{name}#0" for name in escaped.values())
+
+
 def test_sheet_names_files_beside_it(folder) -> None:
     (folder / "sheet.csv").write_text("structure_path,remark\nCu.cif,1\nsüb/POSCAR,2\ngone.cif,3\n", encoding="utf-8")
     assert names(folder / "sheet.csv") == ["Cu.cif", "süb/POSCAR", "gone.cif"]
