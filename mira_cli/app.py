@@ -12,64 +12,28 @@ from typing import Annotated
 
 import typer
 
-from mira_cli import __version__, console
-from mira_cli.commands import (
-    cancel,
-    clean,
-    collect,
-    doctor,
-    images,
-    init,
-    logs,
-    models,
-    profiles,
-    report,
-    resume,
-    run,
-    runs,
-    select,
-    status,
-    table,
-    weights,
-)
+from mira_cli import __version__
+from mira_cli.command_help import Commands
 from mira_cli.errors import ExitCode, MiraError
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
 
 app = typer.Typer(
     name="mira",
+    cls=Commands,
     help="Ask many machine-learning interatomic potentials the same question about the same structures.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.command()(run.run)
-app.command()(run.submit)
-app.command()(resume.resume)
-app.command()(resume.retry)
-app.command()(status.status)
-app.command()(logs.logs)
-app.command()(runs.runs)
-app.command()(cancel.cancel)
-app.command()(init.init)
-app.command()(collect.collect)
-app.command()(table.table)
-app.command()(select.select)
-app.command()(report.report)
-app.command()(doctor.doctor)
-app.command()(clean.clean)
-app.add_typer(models.app, name="models")
-app.add_typer(profiles.app, name="profiles")
-app.add_typer(images.app, name="images")
-app.add_typer(weights.app, name="weights")
 
 _debug = False
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        console.out.print(f"mira {__version__}")
+        typer.echo(f"mira {__version__}")
         raise typer.Exit
 
 
@@ -94,17 +58,23 @@ def main() -> None:
         app()
     except MiraError as error:
         _trace()
-        console.fail(error)
+        _fail(error)
         sys.exit(error.code)
     except OSError as error:
         _trace()
-        console.fail(_from_os_error(error))
+        _fail(_from_os_error(error))
         sys.exit(ExitCode.ENVIRONMENT)
     except Exception as error:  # noqa: BLE001  (a bug: say so, without burying the user)
         _trace()
         what = f"this is a bug in MIRA: {type(error).__name__}: {error}"
-        console.fail(MiraError(what, hint="run it again with `mira --debug …` and report what it prints"))
+        _fail(MiraError(what, hint="run it again with `mira --debug …` and report what it prints"))
         sys.exit(ExitCode.BUG)
+
+
+def _fail(error: MiraError) -> None:
+    from mira_cli import console  # takes as long to import as all that the help needs
+
+    console.fail(error)
 
 
 def _trace() -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from mira_cli.errors import MiraError
 
@@ -60,6 +60,31 @@ def quoted(path: object) -> str:
 def count(number: int, noun: str) -> str:
     """`1 structure`, `2,000 structures`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of plain words; rich lays it out only where it must fold what is too wide."""
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    if sum(widths) + 3 * len(widths) - 1 > out.width:
+        _fold(columns, rows)
+        return
+    head, *body = [
+        f" {'   '.join(f'{cell:{width}}' for cell, width in zip(row, widths, strict=True))}" for row in (columns, *rows)
+    ]
+    out.print(f"\n[bold]{escape(head)}[/]")
+    out.print("\n".join([f" {'─' * (len(head) - 1)}", *body, ""]), markup=False)
+
+
+def _fold(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    folded = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for place, column in enumerate(columns):
+        folded.add_column(column, no_wrap=place == 0, overflow="fold")
+    for row in rows:
+        folded.add_row(*map(escape, row))
+    out.print(folded)
 
 
 def lines(items: Iterable[str], *, limit: int = 5) -> None:

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from mira_cli import console
-
 
 def _set_quiet(wanted: bool) -> bool:
     if wanted:
+        from mira_cli import console
+
         console.err.quiet = True
     return wanted
 

@@ -11,11 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from mira_cli import console
+from mira_cli.command_help import Group
 
 if TYPE_CHECKING:
     from mira_cli.images.recipe import Image, Runtime
 
-app = typer.Typer(help="List, build and verify images.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="List, build and verify images.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Wanted = Annotated[Literal["auto", "apptainer", "venv"], typer.Option(help="How images run.")]
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.markup import escape
-from rich.table import Table
 
 from mira_cli import console
+from mira_cli.command_help import Group
 from mira_cli.commands.check import check
 from mira_cli.errors import UsageError
 
@@ -19,10 +17,9 @@ if TYPE_CHECKING:
 
     from mira_cli.catalogue.rows import Catalogue, Model
 
-app = typer.Typer(help="List the models, or show one.", no_args_is_help=False)
+app = typer.Typer(cls=Group, help="List the models, or show one.", no_args_is_help=False)
 ModelsFile = Annotated[list[Path] | None, typer.Option("--models-file", help="YAML file with models of your own.")]
 app.command()(check)
-RUNTIMES: tuple[Literal["apptainer", "venv"], ...] = ("apptainer", "venv")
 Family = Annotated[str | None, typer.Option("--family", help="Only models of this family.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -44,28 +41,28 @@ def print_list(family: Family = None, models_file: ModelsFile = None, as_json: J
     catalogue = load_catalogue(models_file or [])
     wanted = _family(family, catalogue) if family is not None else None
     listed = {name: model for name, model in catalogue.models.items() if wanted in {None, model.family}}
-    images = {family.image: image_facts(family.image) for family in catalogue.families.values()}
+    images = dict.fromkeys(catalogue.families[model.family].image for model in listed.values())
     if as_json:
         import json
 
-        rows = [describe(name, model, catalogue, images) for name, model in listed.items()]
+        facts = {image: image_facts(image) for image in images}
+        rows = [describe(name, model, catalogue, facts) for name, model in listed.items()]
         console.out.print(json.dumps(rows, indent=1, ensure_ascii=False), markup=False)
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("model", "theory", "forces", "weights", "licence", "image", "built as"):
-        table.add_column(column, no_wrap=column == "model", overflow="fold")
-    for name, model in listed.items():
-        facts = describe(name, model, catalogue, images)
-        table.add_row(
+    built = {image: built_as(image) for image in images}
+    table = [
+        (
             name,
             model.level_of_theory or "",
             model.forces or "",
-            facts["weights"],
+            weights_state(model),
             model.weights_licence or "",
-            facts["image"],
-            facts["built"],
+            image := catalogue.families[model.family].image,
+            built[image],
         )
-    console.out.print(table)
+        for name, model in listed.items()
+    ]
+    console.table(("model", "theory", "forces", "weights", "licence", "image", "built as"), table)
 
 
 def _family(word: str, catalogue: Catalogue) -> str:
@@ -114,6 +111,9 @@ def show(
 
         console.out.print(json.dumps(facts, indent=1, ensure_ascii=False), markup=False)
         return
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table.grid(padding=(0, 2))
     for key, value in facts.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
@@ -156,13 +156,21 @@ def describe(
 
 def image_facts(name: str) -> tuple[dict[str, str], str]:
     """Versions of an image's packages, and as what it is built on this machine."""
-    from mira_cli.images.prepare import is_built
     from mira_cli.images.recipe import find, pinned_versions
 
+    return {} if name == "host" else pinned_versions(find([name])[0]), built_as(name)
+
+
+def built_as(name: str) -> str:
+    """As what an image is built on this machine."""
+    from mira_cli.images import apptainer, venv
+    from mira_cli.images.recipe import find
+
     if name == "host":
-        return {}, "–"
-    image = find([name])[0]
-    return pinned_versions(image), ", ".join(r for r in RUNTIMES if is_built(image, r)) or "no"
+        return "–"
+    (image,) = find([name])
+    built = {"apptainer": apptainer.built(image), "venv": venv.built(image)}
+    return ", ".join(runtime for runtime, record in built.items() if record) or "no"
 
 
 def weights_state(model: Model) -> str:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mira_cli import console
+from mira_cli.command_help import Group
 from mira_cli.errors import EnvironmentNotReadyError, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mira_cli.doctor.finding import Finding
     from mira_cli.engine.profile import Profile
 
-app = typer.Typer(help="List, show and check profiles: where and how jobs run.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="List, show and check profiles: where and how jobs run.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(help="Name of a profile, or its folder.")]
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mira_cli import console
+from mira_cli.command_help import Group
 from mira_cli.errors import EnvironmentNotReadyError, MiraError, UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from mira_cli.weights.bring import Trial
     from mira_cli.weights.units import Unit
 
-app = typer.Typer(help="List, fetch, verify and import weights.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="List, fetch, verify and import weights.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Wanted = Annotated[Literal["auto", "apptainer", "venv"], typer.Option(help="How images run.")]
 ModelsFile = Annotated[list[Path] | None, typer.Option("--models-file", help="YAML file with models of your own.")]

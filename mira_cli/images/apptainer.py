@@ -100,8 +100,9 @@ def sidecar(sif: Path) -> Path:
 
 def built(image: Image) -> record.BuildRecord | None:
     """Record of an image file if both are there; `check` says whether they fit each other."""
-    found = record.read(sidecar(sif_path(image)))
-    return found if found and found.recipe == recipe.recipe_hash(image) and sif_path(image).is_file() else None
+    sif = sif_path(image)
+    found = record.read(sidecar(sif))
+    return found if found and found.recipe == recipe.recipe_hash(image) and sif.is_file() else None
 
 
 def check(sif: Path, wanted_recipe: str) -> record.BuildRecord:

@@ -8,11 +8,11 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict
 
 from mira_cli import paths
 from mira_cli.errors import UsageError
+from mira_cli.files import read_yaml
 from mira_cli.images import remembered
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def containers() -> Path:
 @cache
 def load(folder: Path) -> ImagesFile:
     """`images.yaml` of a `containers/` folder, checked."""
-    return ImagesFile.model_validate(yaml.safe_load((folder / "images.yaml").read_text(encoding="utf-8")))
+    return ImagesFile.model_validate(read_yaml(folder / "images.yaml"))
 
 
 def all_images() -> tuple[Image, ...]:

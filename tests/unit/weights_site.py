@@ -79,7 +79,7 @@ def fetch(name, folder):
 MIRA = """
 import os, sys
 from pathlib import Path
-from mira_cli import app, paths
+from mira_cli import paths
 from mira_cli.catalogue import lookup
 from mira_cli.commands import weights
 from mira_cli.weights import child, fetch, transfer
@@ -89,8 +89,6 @@ lookup.BUILT_IN = site / "catalogue"
 fetch.STALL_S = float(os.environ.get("FAKE_STALL_S", "20"))
 fetch.FREE_GB = 0.001
 transfer.EVERY_S = 0.4
-if "weights" not in {group.name for group in app.app.registered_groups}:
-    app.app.add_typer(weights.app, name="weights")
 from mira_cli.__main__ import main
 main()
 """
