@@ -9,18 +9,23 @@ from dataclasses import dataclass, field
 
 from mira_cli.console import count, warn
 from mira_cli.errors import UsageError
+from mira_cli.images.several import free_memory
+
+WORKER_MB = 3_000  # of a model of usual size on CPUs: half of it the framework, the rest a batch
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Cores and GPUs that the jobs of a run share.
+    """Cores, GPUs and memory that the jobs of a run share.
 
-    `gpus` are the ids that local workers lease one by one; empty on a cluster, where the scheduler hands them out.
+    `memory_mb` is what is free, None if it is not to limit anything; `gpus` are the ids that local workers lease one by
+    one, empty on a cluster, where the scheduler hands them out.
     """
 
     cores: int
     gpus: list[str] = field(default_factory=list)
     cluster: bool = False
+    memory_mb: int | None = None
 
     @property
     def has_gpus(self) -> bool:
@@ -29,10 +34,14 @@ class Machine:
 
     @property
     def slots(self) -> int:
-        """Jobs that run at once here; 1 on a cluster, where chunks are cut by cost alone."""
+        """Jobs that run at once here; 1 on a cluster, where chunks are cut by cost alone.
+
+        On CPUs, several workers of one thread do more than one of several threads, as long as there is memory for them.
+        """
         if self.cluster:
             return 1
-        return len(self.gpus) or self.cores
+        fitting = self.cores if self.memory_mb is None else max(1, self.memory_mb // WORKER_MB)
+        return len(self.gpus) or min(self.cores, fitting)
 
 
 def this_machine(*, device: str, cluster: bool, gpus: int | list[str] | None = None) -> Machine:
@@ -49,6 +58,7 @@ def this_machine(*, device: str, cluster: bool, gpus: int | list[str] | None = N
         There are not that many, or not those.
     """
     cores = len(os.sched_getaffinity(0))
+    memory_mb = None if cluster else int(free_memory() / 1e6)
     found = [] if cluster or device == "cpu" else local_gpus()
     if gpus is not None and cluster:
         warn(
@@ -56,8 +66,8 @@ def this_machine(*, device: str, cluster: bool, gpus: int | list[str] | None = N
             hint="`--max-jobs` limits how many jobs are there at once",
         )
     if gpus is None or cluster:
-        return Machine(cores, found, cluster)
-    return Machine(cores, _chosen(gpus, found), cluster)
+        return Machine(cores, found, cluster, memory_mb)
+    return Machine(cores, _chosen(gpus, found), cluster, memory_mb)
 
 
 def _chosen(gpus: int | list[str], found: list[str]) -> list[str]:

@@ -18,6 +18,7 @@ def pytest_collection_modifyitems(items) -> None:
     for item in items:
         if Path(item.path).parent == HERE:
             item.add_marker(pytest.mark.families)
+            item.add_marker(pytest.mark.timeout(1800))  # the first may have to build an environment
 
 
 @cache
@@ -62,7 +63,7 @@ def findings_of(tmp_path_factory):
             env={**os.environ, "PYTHONPATH": ""},
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=1500,
         )
         assert done.returncode == 0, done.stderr[-4000:]
         return json.loads((folder / "findings.json").read_text())

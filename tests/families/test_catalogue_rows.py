@@ -41,7 +41,7 @@ def found(tmp_path_factory):
             "rows.json",
             "findings.json",
         ]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1500)
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads((folder / "findings.json").read_text())
 

@@ -41,7 +41,7 @@ def job(device: str, gpus: tuple[str, ...]) -> Job:
 
 def test_nobody_shares_a_gpu(tmp_path):
     workers = [hold(tmp_path, "0,1", 0.3) for _ in range(6)]
-    held = [json.loads(worker.communicate(timeout=60)[0]) for worker in workers]
+    held = [json.loads(worker.communicate(timeout=120)[0]) for worker in workers]
     for name in ("0", "1"):
         times = sorted((begin, end) for lent, begin, end in held if lent == name)
         assert times, f"GPU {name} was never lent"
@@ -57,7 +57,7 @@ def test_a_dead_worker_holds_nothing(tmp_path):
     assert waiting.poll() is None, "two workers have one GPU"
     holder.send_signal(signal.SIGKILL)
     holder.communicate()
-    assert json.loads(waiting.communicate(timeout=60)[0])[0] == "7"
+    assert json.loads(waiting.communicate(timeout=120)[0])[0] == "7"
 
 
 def test_a_released_gpu_can_be_lent_again(tmp_path):

@@ -29,8 +29,8 @@ def check_normal(atoms: Atoms) -> None:
     assert atoms.pbc.all()
     assert np.linalg.det(atoms.cell) > 0
     fractional = atoms.cell.scaled_positions(atoms.positions)
-    assert fractional.min() > -1e-9
-    assert fractional.max() < 1 + 1e-9
+    assert fractional.min() > -0.5 - 1e-9
+    assert fractional.max() < 1.5 + 1e-9
     assert atoms.calc is None
     assert not atoms.constraints
 

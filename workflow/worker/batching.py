@@ -98,11 +98,23 @@ class Queue:
         for alone in (self._alone, None if self._pending else self._suspects):
             if alone:
                 return [alone.popleft()]
+        batch = self._first(atoms)
+        for _ in batch:
+            self._pending.popleft()
+        return batch
+
+    def guess(self, atoms: int) -> list[Structure]:
+        """Say what the next batch will be if all goes well; empty where each is evaluated alone for a reason."""
+        return [] if self._alone else self._first(atoms)
+
+    def _first(self, atoms: int) -> list[Structure]:
         batch: list[Structure] = []
         room = atoms
-        while self._pending and (not batch or self._pending[0].n_atoms <= room):
-            batch.append(self._pending.popleft())
-            room -= batch[-1].n_atoms
+        for structure in self._pending:
+            if batch and structure.n_atoms > room:
+                break
+            batch.append(structure)
+            room -= structure.n_atoms
         return batch
 
     def put_back(self, batch: list[Structure]) -> None:

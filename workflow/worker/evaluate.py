@@ -5,8 +5,11 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from worker.ahead import Ahead
 from worker.contract import Outcome, judged, refusal
 from worker.errors import WorkerError, sentence
 from worker.failures import Failure, kind_of, release_memory
@@ -24,7 +27,16 @@ if TYPE_CHECKING:
     from worker.records import Records
     from worker.structures import Structure
 
-    Ask = Callable[[Sequence[Prepared]], list[Result]]
+    Answer = list[Result] | Callable[[], list[Result]]
+    Ask = Callable[[Sequence[Prepared]], Answer]
+
+
+@dataclass(frozen=True, eq=False)
+class Admitted:
+    """Structures that the model may be asked about, and outcomes of the others."""
+
+    ready: list[tuple[Structure, Prepared]]
+    refused: list[tuple[Structure, Outcome]]
 
 
 def evaluate_all(
@@ -37,6 +49,7 @@ def evaluate_all(
     records: Records,
     journal: Journal,
     stop: Event,
+    ahead: bool = False,
 ) -> None:
     """Evaluate all that is queued, and record it.
 
@@ -49,11 +62,14 @@ def evaluate_all(
     model, potential
         What the catalogue says about the model, and the model.
     ask
-        The task: results for prepared structures, in their order.
+        The task: results for prepared structures, in their order; or, once it has made the model's input of them, a
+        function that returns the results.
     records, journal
         Where to write.
     stop
         Looked at between batches.
+    ahead
+        Whether a thread asks about the next batch while one is evaluated: worth it where another device evaluates.
 
     Raises
     ------
@@ -64,20 +80,29 @@ def evaluate_all(
     """
     elements = _intersection(model.elements, potential.elements)
     wants_stress = potential.gives_stress if model.stress is None else model.stress
-    while not stop.is_set() and (batch := queue.next_batch(budget.atoms)):
-        ready: list[tuple[Structure, Prepared]] = []
-        refused: list[tuple[Structure, Outcome]] = []
-        for structure in batch:
-            admitted = _admit(structure, elements, potential)
-            if isinstance(admitted, Outcome):
-                refused.append((structure, admitted))
-            else:
-                ready.append((structure, admitted))
-        if refused:
-            records.append(refused, batch_size=0, wall_s=0.0, max_rss_mb=max_rss_mb())
-            journal.land(s.hash for s, _ in refused)
-        if ready:
-            budget = _evaluate_batch(queue, budget, ready, ask, wants_stress, records, journal)
+
+    def admit(batch: list[Structure]) -> Admitted:
+        return _admitted(batch, elements, potential)
+
+    def begin(batch: Admitted) -> Answer:
+        return ask([prepared for _, prepared in batch.ready]) if batch.ready else []
+
+    beforehand = Ahead(admit, begin) if ahead else None
+    try:
+        while not stop.is_set() and (structures := queue.next_batch(budget.atoms)):
+            begun = beforehand.take(structures) if beforehand else None
+            batch = begun[0] if begun else admit(structures)
+            answer = begun[1] if begun else partial(begin, batch)
+            if beforehand:
+                beforehand.begin(queue.guess(budget.after_success().atoms))
+            if batch.refused:
+                records.append(batch.refused, batch_size=0, wall_s=0.0, max_rss_mb=max_rss_mb())
+                journal.land(s.hash for s, _ in batch.refused)
+            if batch.ready:
+                budget = _evaluate_batch(queue, budget, batch.ready, answer, wants_stress, records, journal)
+    finally:
+        if beforehand:
+            beforehand.close()
 
 
 def max_rss_mb() -> float:
@@ -89,7 +114,7 @@ def _evaluate_batch(
     queue: Queue,
     budget: Budget,
     ready: list[tuple[Structure, Prepared]],
-    ask: Ask,
+    answer: Callable[[], Answer],
     model_has_stress: bool,
     records: Records,
     journal: Journal,
@@ -98,7 +123,7 @@ def _evaluate_batch(
     structures = [structure for structure, _ in ready]
     journal.take_off(s.hash for s in structures)
     started = time.perf_counter()
-    outcomes, failure = _attempt(ready, ask, model_has_stress)
+    outcomes, failure = _attempt(ready, answer, model_has_stress)
     wall_s = time.perf_counter() - started
     if failure is Failure.OOM:
         release_memory()
@@ -120,11 +145,11 @@ def _evaluate_batch(
 
 
 def _attempt(
-    ready: list[tuple[Structure, Prepared]], ask: Ask, model_has_stress: bool
+    ready: list[tuple[Structure, Prepared]], answer: Callable[[], Answer], model_has_stress: bool
 ) -> tuple[list[Outcome], Failure | None]:
     """Ask the model; outcomes are complete without a failure, and with one if there is one structure."""
     try:
-        results = _answers(ask, [prepared for _, prepared in ready])
+        results = _results(answer, len(ready))
     except Exception as error:
         failure, text = kind_of(error), sentence(error)
         if failure is Failure.DISK_FULL:
@@ -140,10 +165,11 @@ def _attempt(
     ], None
 
 
-def _answers(ask: Ask, batch: list[Prepared]) -> list[Result]:
-    results = ask(batch)
-    if len(results) != len(batch):
-        raise ValueError(f"the model returned {len(results)} results for {len(batch)} structures")
+def _results(answer: Callable[[], Answer], n: int) -> list[Result]:
+    found = answer()
+    results = found() if callable(found) else found
+    if len(results) != n:
+        raise ValueError(f"the model returned {len(results)} results for {n} structures")
     return results
 
 
@@ -153,6 +179,14 @@ def _failed(failure: Failure, text: str) -> Outcome:
     if failure is Failure.UNSUPPORTED:
         return Outcome("unsupported_property", text.removeprefix("PropertyNotImplementedError: "))
     return Outcome("failed", text)
+
+
+def _admitted(batch: list[Structure], elements: frozenset[int] | None, potential: Potential) -> Admitted:
+    found = [(structure, _admit(structure, elements, potential)) for structure in batch]
+    return Admitted(
+        ready=[(structure, one) for structure, one in found if not isinstance(one, Outcome)],
+        refused=[(structure, one) for structure, one in found if isinstance(one, Outcome)],
+    )
 
 
 def _admit(structure: Structure, elements: frozenset[int] | None, potential: Potential) -> Prepared | Outcome:

@@ -11,6 +11,7 @@ from worker.errors import WorkerError
 
 SCHEMA = 1
 DEVICES = ("auto", "cpu", "cuda")
+ACCELERATORS = ("auto", "on", "off")
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Job:
     batch_atoms: int | None
     image: dict[str, Any]
     sources: tuple[Source, ...]
+    accelerators: str = "auto"
 
 
 def read_job(file: Path) -> Job:
@@ -91,6 +93,8 @@ def _job(content: dict[str, Any]) -> Job:
     device, batch_atoms = content["device"], content["batch_atoms"]
     if device not in DEVICES:
         raise ValueError(f"device {device!r} is none of {', '.join(DEVICES)}")
+    if (accelerators := content.get("accelerators", "auto")) not in ACCELERATORS:
+        raise ValueError(f"accelerators {accelerators!r} is none of {', '.join(ACCELERATORS)}")
     if batch_atoms is not None and batch_atoms < 1:
         raise ValueError(f"batch_atoms is {batch_atoms}, and must be at least 1")
     return Job(
@@ -104,6 +108,7 @@ def _job(content: dict[str, Any]) -> Job:
         batch_atoms=batch_atoms,
         image=content["image"],
         sources=tuple(Source(Path(s["file"]), tuple(s["rows"])) for s in content["structures"]),
+        accelerators=accelerators,
     )
 
 

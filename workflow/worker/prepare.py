@@ -4,7 +4,7 @@ Every family has silent errors of its own: stresses of left-handed cells with th
 MatterSim), slabs taken for molecules (MatGL) or for fully periodic (GRACE), slab stresses on an invented
 volume (MACE), partial periodicity refused (orb), singular matrices for molecules (CHGNet), single
 precision lost far from the origin. All of them vanish if every structure arrives fully periodic, in a
-right-handed cell, with its atoms inside, and with more vacuum than the model can see across.
+right-handed cell, with its atoms in or close to it, and with more vacuum than the model can see across.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Prepared:
     Attributes
     ----------
     atoms
-        A private copy without calculator, constraints, tags or velocities: fully periodic,
-        right-handed, wrapped. Its frame is the input's, shifted at most by a translation and lattice
+        A private copy without calculator, constraints, tags or velocities: fully periodic, right-handed, no atom
+        farther than half a cell outside. Its frame is the input's, shifted at most by a translation and lattice
         vectors, so that energies, forces (Cartesian) and stresses need no way back.
     periodic_3d
         Whether the input was periodic in three dimensions. Only then is a stress defined.
@@ -71,7 +71,11 @@ def prepare(atoms: Atoms, cutoff_ang: float) -> Prepared:
     if np.linalg.det(cell) < 0:
         cell = cell[[1, 0, 2]]  # the same lattice, and stress is a tensor in Cartesian axes
     fractional = np.linalg.solve(cell.T, positions.T).T
-    positions -= np.floor(fractional) @ cell
+    cells = np.floor(fractional)
+    # an atom just outside stays where a family's own calculator would get it: elsewhere single precision rounds
+    # otherwise, which CHGNet's bond angles near 180° magnify
+    cells[np.abs(fractional - 0.5) < 1.0] = 0.0
+    positions -= cells @ cell
     info = {key: atoms.info[key] for key in ("charge", "spin") if key in atoms.info}
     bare = Atoms(numbers=atoms.numbers, positions=positions, cell=cell, pbc=True, info=info)
     return Prepared(bare, periodic_3d=bool(pbc.all()))

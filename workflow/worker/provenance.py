@@ -52,6 +52,8 @@ def attempt(
     import_s: float,
     load_s: float,
     network: str,
+    accelerator: str | None,
+    refused: dict[str, str],
 ) -> dict[str, Any]:
     """Describe an attempt, JSON-ready; times in seconds."""
     return {
@@ -65,6 +67,8 @@ def attempt(
         "gpu": gpu_in_use(device),
         "gpu_uuid": device.gpu_uuid,
         "dtype": dtype,
+        "accelerator": accelerator,
+        "accelerators_refused": refused,
         "threads": threads,
         "checkpoint_sha256": checkpoint_sha256,
         "image": job.image,

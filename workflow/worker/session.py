@@ -10,11 +10,12 @@ import traceback
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from worker import device, families, provenance, tasks
+from worker import accelerator, device, families, provenance, tasks
 from worker.atomic import write_json
 from worker.batching import Budget, Queue, budget_for
 from worker.errors import WorkerError, sentence
 from worker.evaluate import evaluate_all, max_rss_mb
+from worker.failures import release_memory
 from worker.journal import CONDEMNED, Journal
 from worker.records import Records, locked
 from worker.structures import read_structures
@@ -72,7 +73,7 @@ def run(job: Job, folder: Path, done: Path, *, threads: int, network: str, stop:
             _record_condemned(structures, records, journal)
             todo = [s for s in structures if s.hash not in records.ledger.statuses]
             if todo:
-                peak_gpu_mb = _attempt(job, todo, records, journal, started, threads, network, stop)
+                peak_gpu_mb = _attempt(job, todo, folder, records, journal, started, threads, network, stop)
             journal.close()
         except OSError:
             journal.close()  # the disk is full: no structure is to blame
@@ -96,6 +97,7 @@ def _record_condemned(structures: list[Structure], records: Records, journal: Jo
 def _attempt(
     job: Job,
     todo: list[Structure],
+    folder: Path,
     records: Records,
     journal: Journal,
     started: str,
@@ -116,7 +118,18 @@ def _attempt(
     if lease and chosen.id == "cpu":
         lease.release()
     imported = time.perf_counter()
-    potential = load_model(family, job.model, chosen)
+    queued_atoms = sum(structure.n_atoms for structure in todo)
+    choice = accelerator.accelerate(
+        family,
+        job.model,
+        load_model(family, job.model, chosen),
+        chosen.id,
+        setting=job.accelerators,
+        atoms=queued_atoms,
+        folder=folder,
+    )
+    potential = choice.potential
+    release_memory()  # of the network that is not used
     loaded = time.perf_counter()
     records.append_attempt(
         provenance.attempt(
@@ -130,22 +143,24 @@ def _attempt(
             import_s=imported - begin,
             load_s=loaded - imported,
             network=network,
+            accelerator=choice.name,
+            refused=choice.refused,
         )
     )
     if job.batch_atoms:
         budget = Budget(job.batch_atoms, job.batch_atoms)
     else:
-        queued_atoms = sum(structure.n_atoms for structure in todo)
         budget = budget_for(potential.batch_atoms(chosen.id), queued_atoms, device=chosen.id)
     evaluate_all(
         Queue(todo, journal.suspects),
         budget,
         job.model,
         potential,
-        lambda batch: task.run(potential, batch, job.settings),
+        lambda batch: task.begin(potential, batch, job.settings),
         records=records,
         journal=journal,
         stop=stop.requested,
+        ahead=chosen.id != "cpu",  # there, the cores have no time left
     )
     return device.peak_gpu_mb(chosen)
 

@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from worker import device, families, provenance
+from worker import accelerator, device, families, provenance
 from worker.check import agreement, gradients, promises, structures, symmetries
 from worker.check.measures import Row
 from worker.errors import WorkerError, sentence
@@ -48,14 +48,17 @@ def check(job: Job, threads: int) -> dict[str, Any]:
     lease = device.reserve(job, family.FRAMEWORK)  # kept until the process ends
     import_family(family)
     chosen = device.choose(job.device, family.FRAMEWORK, threads)
-    potential = load_model(family, job.model, chosen)
+    plain = load_model(family, job.model, chosen)
+    choice = accelerator.accelerate(family, job.model, plain, chosen.id, setting=job.accelerators)
+    potential, used = choice.potential, choice.name
+    del plain
     loaded = time.perf_counter()
     doubles = potential.dtype == "float32" and "float64" in family.DTYPES
     findings = {"facts": facts(potential), **measure(job.model, potential, few_slopes=doubles)}
     if doubles:
         # the formulas themselves, without the noise of single precision; not beside the other, since some families
         # change the precision of the whole process
-        del potential
+        del potential, choice
         gc.collect()
         double = load_model(family, replace(job.model, dtype="float64"), chosen)
         given = structures.choose(known_to(job.model, double), charged=double.takes_charge)
@@ -64,6 +67,7 @@ def check(job: Job, threads: int) -> dict[str, Any]:
         **findings,
         "device": chosen.id,
         "device_name": chosen.name,
+        "accelerator": used,
         "packages": provenance.packages(family.DISTRIBUTIONS),
         "load_s": round(loaded - begin, 2),
         "check_s": round(time.perf_counter() - loaded, 2),

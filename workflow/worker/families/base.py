@@ -2,19 +2,21 @@
 
 A family is a module of this package. It imports its framework inside its functions only, so that a GPU can
 be chosen and its own import be timed before. It is a `Family`: five constants, `load`, and `fetch` where its
-weights are downloaded.
+weights are downloaded. One that can compute faster than its package does by itself also has
+`accelerators(potential, device)`, which returns offers of `worker.accelerator`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from worker.errors import WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from ase import Atoms
@@ -45,6 +47,10 @@ class Result:
 
 class Potential(Protocol):
     """A loaded model.
+
+    One whose input takes long to make has two more methods, which `evaluate` calls one after the other:
+    `graphs(batch)`, which makes the input without touching the model or its device, and `answer(batch, graphs)`. A
+    thread may then make the input of the next batch while this one is evaluated (`begin`).
 
     Attributes
     ----------
@@ -83,6 +89,14 @@ class Potential(Protocol):
     def batch_atoms(self, device: str) -> int:
         """Say how many atoms a batch should hold to begin with."""
         ...
+
+
+def begin(potential: Potential, batch: Sequence[Atoms]) -> Callable[[], list[Result]]:
+    """Make the input of prepared structures, where that is a step of its own; what is returned evaluates them."""
+    graphs = getattr(potential, "graphs", None)
+    if graphs is None:
+        return partial(potential.evaluate, batch)
+    return partial(potential.answer, batch, graphs(batch))  # type: ignore[attr-defined]
 
 
 class Family(Protocol):

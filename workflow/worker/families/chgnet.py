@@ -72,12 +72,19 @@ class CHGNet:
         return CHGNetCalculator(model=self.network, use_device=device, on_isolated_atoms="ignore")
 
     def evaluate(self, batch: Sequence[Atoms]) -> list[Result]:
-        """Evaluate prepared structures; those with and those without bond angles in a pass each.
+        """Evaluate prepared structures together."""
+        return self.answer(batch, self.graphs(batch))
+
+    def graphs(self, batch: Sequence[Atoms]) -> list[Any]:
+        """Make the package's graphs."""
+        return [self._graph(atoms) for atoms in batch]
+
+    def answer(self, batch: Sequence[Atoms], graphs: list[Any]) -> list[Result]:
+        """Evaluate graphs; those with and those without bond angles in a pass each.
 
         The network skips its angle layers only if a whole batch has no angles. A molecule of two atoms
         would have another energy among crystals than alone.
         """
-        graphs = [self._graph(atoms) for atoms in batch]
         results: dict[int, Result] = {}
         for angles in (True, False):
             chosen = [i for i, graph in enumerate(graphs) if bool(len(graph.bond_graph)) is angles]
@@ -152,8 +159,36 @@ def load(model: Model, device: str, dtype: str) -> CHGNet:  # noqa: ARG001 - DTY
         network = network.to(device).eval().requires_grad_(False)
     except Exception as error:
         raise WorkerError(f"{model.name}: {file} is not a CHGNet checkpoint ({sentence(error)})") from error
+    if device == "cpu":
+        _round_as_the_package_does(network)
     network.graph_converter.set_isolated_atom_response("ignore")
     return CHGNet(network, sha256(file))
+
+
+def _round_as_the_package_does(network: Any) -> None:
+    """Give activations the slope that torch has when a second derivative may follow, as in the package's `forward`.
+
+    It differs from the plain one in the last bit. Bond angles near 180° magnify that to 1e-4 eV/Å in a force, and so
+    forces are, bit for bit, those of the package.
+    """
+    import torch
+
+    class Function(torch.autograd.Function):
+        @staticmethod
+        def forward(context: Any, x: torch.Tensor) -> torch.Tensor:
+            context.save_for_backward(x)
+            return torch.nn.functional.silu(x)
+
+        @staticmethod
+        def backward(context: Any, *slopes: torch.Tensor) -> torch.Tensor:
+            (x,) = context.saved_tensors
+            sigmoid = x.sigmoid()
+            last = (1.0 - sigmoid).mul_(x).add_(1.0)
+            return sigmoid.mul_(slopes[0]).mul_(last)
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.SiLU):
+            module.forward = Function.apply
 
 
 def _checkpoint(model: Model) -> Path:

@@ -3,12 +3,12 @@
 e3nn multiplies path by path and leaves outer products as long as all edges in memory, which CPUs then wait for. Here
 filters are contracted with the coupling coefficients first, all paths of an input irrep are one small matrix product,
 and edges are taken a few at a time, so that what is between stays in the processor's cache. The numbers are the
-same up to rounding; `convolution_of` checks that before it hands one out.
+same up to rounding, which `worker.accelerator` checks before a network with it is used.
 """
 
 from __future__ import annotations
 
-import sys
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EDGES_AT_ONCE = 256
-TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}  # relative to the largest number
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,34 +168,18 @@ class _Convolve(torch.autograd.Function):
 
 
 def convolution_of(product: Any, dtype: torch.dtype) -> Convolution | None:
-    """Make the convolution of a tensor product; None if it is of another kind or has other numbers."""
+    """Make the convolution of a tensor product; None if it is of another kind."""
     try:
-        convolution = Convolution(product, dtype)
+        return Convolution(product, dtype)
     except (AttributeError, ValueError):
         return None
-    if not same(product, convolution):
-        print("worker: e3nn has other numbers than its faster substitute, and is used itself", file=sys.stderr)
-        return None
-    return convolution
 
 
-def same(product: Any, convolution: Convolution) -> bool:
-    """Tell whether a convolution gives what e3nn's product gives, and the same slopes, on random numbers."""
-    random = torch.Generator().manual_seed(0)
-    n_nodes, n_edges = 5, 2 * EDGES_AT_ONCE + 3
-    ends = torch.randint(n_nodes, (2, n_edges), generator=random)
-    dtype = convolution.blocks[0].coupling.dtype
-    shapes = ((n_nodes, product.irreps_in1.dim), (n_edges, product.irreps_in2.dim), (n_edges, product.weight_numel))
-    given = [torch.randn(shape, generator=random, dtype=dtype).requires_grad_() for shape in shapes]
-    nodes, filters, weights = given
-    messages = product(nodes[ends[0]], filters, weights)
-    theirs = messages.new_zeros(n_nodes, messages.shape[1]).index_add(0, ends[1], messages)
-    ours = convolution(nodes, filters, weights, *ends)
-    towards = torch.randn(theirs.shape, generator=random, dtype=dtype)
-    pairs = [(theirs, ours)]
-    slopes = (torch.autograd.grad((total * towards).sum(), given) for total in (theirs, ours))
-    pairs += zip(*slopes, strict=True)
-    return all(bool((a - b).abs().max() <= TOLERANCE[dtype] * a.abs().max()) for a, b in pairs)
+def twin(module: Any) -> Any:
+    """Make a module that shares all its parts with another, and whose parts can be exchanged."""
+    made = copy.copy(module)
+    made._modules = made._modules.copy()  # noqa: SLF001 - torch has no other way
+    return made
 
 
 def _channels_last(nodes: Tensor, block: Block) -> Tensor:

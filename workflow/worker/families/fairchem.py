@@ -94,23 +94,31 @@ class FAIRChem:
 
     def evaluate(self, batch: Sequence[Atoms]) -> list[Result]:
         """Evaluate prepared structures in one pass, and isolated atoms by themselves if the network takes none."""
+        return self.answer(batch, self.graphs(batch))
+
+    def graphs(self, batch: Sequence[Atoms]) -> list[tuple[list[int], Any]]:
+        """Make the package's graphs, joined pass by pass, each with its places in the batch."""
+        from fairchem.core.datasets.atomic_data import atomicdata_list_to_batch
+
         asked = [self._asked(atoms) for atoms in batch]
         apart = [i for i, atoms in enumerate(asked) if not atoms.pbc.any()]
         together = [i for i in range(len(asked)) if i not in apart]
+        passes = [chosen for chosen in [together, *([i] for i in apart)] if chosen]
+        return [(chosen, atomicdata_list_to_batch([self.single.a2g(asked[i]) for i in chosen])) for chosen in passes]
+
+    def answer(self, batch: Sequence[Atoms], graphs: list[tuple[list[int], Any]]) -> list[Result]:
+        """Evaluate joined graphs."""
         answers: dict[int, Result] = {}
-        for chosen in [together, *([i] for i in apart)]:
-            if chosen:
-                answers.update(zip(chosen, self._predict([asked[i] for i in chosen]), strict=True))
-        return [answers[i] for i in range(len(asked))]
+        for chosen, joined in graphs:
+            answers.update(zip(chosen, self._predict(joined, [len(batch[i]) for i in chosen]), strict=True))
+        return [answers[i] for i in range(len(batch))]
 
-    def _predict(self, asked: list[Atoms]) -> list[Result]:
-        from fairchem.core.datasets.atomic_data import atomicdata_list_to_batch
-
-        found = self.single.predictor.predict(atomicdata_list_to_batch([self.single.a2g(atoms) for atoms in asked]))
+    def _predict(self, joined: Any, sizes: list[int]) -> list[Result]:
+        found = self.single.predictor.predict(joined)
         arrays = {name: values.detach().cpu().numpy() for name, values in found.items()}
         energies = arrays["energy"].reshape(-1)
-        forces = np.split(arrays["forces"], np.cumsum([len(atoms) for atoms in asked])[:-1])
-        stresses: Iterable[Any] = [None] * len(asked)
+        forces = np.split(arrays["forces"], np.cumsum(sizes)[:-1])
+        stresses: Iterable[Any] = [None] * len(sizes)
         if self.gives_stress:
             stresses = map(full_3x3_to_voigt_6_stress, arrays["stress"].reshape(-1, 3, 3))
         return [Result(float(e), f, s) for e, f, s in zip(energies, forces, stresses, strict=True)]

@@ -66,31 +66,43 @@ class Grace:
         return self.single
 
     def evaluate(self, batch: Sequence[Atoms]) -> list[Result]:
-        """Evaluate prepared structures as one graph of several parts.
+        """Evaluate prepared structures as one graph of several parts."""
+        return self.answer(batch, self.graphs(batch))
 
-        The network returns totals of the graph; those of a structure are sums over its atoms and bonds.
-        """
-        import tensorflow as tf
+    def graphs(self, batch: Sequence[Atoms]) -> tuple[dict[str, Any], list[int]]:
+        """Make one padded graph of several parts, and count the bonds of each part."""
         from tensorpotential import constants as key
 
         builder = self.single.geom_data_builder
         graphs = [builder.extract_from_ase_atoms(atoms) for atoms in batch]
         joined = builder.join_to_batch(graphs)
         n_atoms, n_bonds = int(joined[key.N_ATOMS_BATCH_REAL]), int(joined[key.N_NEIGHBORS_REAL])
-        vectors = joined[key.BOND_VECTOR]
         shape = {
             key.PAD_MAX_N_STRUCTURES: len(batch) + 1,
             key.PAD_MAX_N_ATOMS: padded(n_atoms, FEWEST_ATOMS) + 1,  # the last atom is where surplus bonds end
             key.PAD_MAX_N_NEIGHBORS: padded(n_bonds, FEWEST_BONDS),
         }
         builder.pad_batch(joined, shape)
+        return joined, [int(graph[key.N_NEIGHBORS_REAL]) for graph in graphs]
+
+    def answer(self, batch: Sequence[Atoms], graphs: tuple[dict[str, Any], list[int]]) -> list[Result]:
+        """Evaluate a padded graph.
+
+        The network returns totals of the graph; those of a structure are sums over its atoms and bonds.
+        """
+        import tensorflow as tf
+        from tensorpotential import constants as key
+
+        joined, parts_bonds = graphs
+        n_atoms, n_bonds = sum(map(len, batch)), sum(parts_bonds)
+        vectors = joined[key.BOND_VECTOR][:n_bonds]
         found = self.single.models[0].compute(
             {name: tf.convert_to_tensor(joined[name]) for name in self.single.data_keys}
         )
         energies = found[key.PREDICT_ATOMIC_ENERGY].numpy().reshape(-1)[:n_atoms].astype(np.float64)
         forces, pulls = found[key.PREDICT_FORCES].numpy()[:n_atoms], found[_PAIR_FORCES].numpy()[:n_bonds]
         atom_ends = np.cumsum([len(atoms) for atoms in batch])[:-1]
-        bond_ends = np.cumsum([int(graph[key.N_NEIGHBORS_REAL]) for graph in graphs])[:-1]
+        bond_ends = np.cumsum(parts_bonds)[:-1]
         parts = zip(
             batch,
             np.split(energies, atom_ends),

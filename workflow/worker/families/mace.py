@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import importlib
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from worker import accelerator
 from worker.errors import WorkerError, sentence
 from worker.families.base import Result, atoms_that_fit, check_options, existing, sha256, to_float64
 
@@ -36,6 +39,10 @@ LONG_RANGE_CLASSES = ("PolarMACE", "MACELES")
 LONG_RANGE_PACKAGES = ("graph_longrange", "les")
 # inputs of a network for the whole structure, the key of `atoms.info` that each is read from, and its default
 STATES = {"total_charge": ("charge", 0.0), "total_spin": ("spin", 1.0)}
+# kernels that the package can compute with, and its module that converts a network to them
+KERNELS = {"OpenEquivariance": "mace.cli.convert_e3nn_oeq", "cuequivariance": "mace.cli.convert_e3nn_cueq"}
+# a network of usual size is converted in 5 to 10 s, while a GPU does some thousand atoms a second
+REPAID_ATOMS = 50_000
 _VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
 
 
@@ -92,10 +99,17 @@ class Mace:
         PropertyNotImplementedError
             The network knows no such charge or spin.
         """
+        return self.answer(batch, self.graphs(batch))
+
+    def graphs(self, batch: Sequence[Atoms]) -> Any:
+        """Make the package's graphs, joined to one."""
         from mace.tools.torch_geometric import Batch
 
-        joined = Batch.from_data_list([self._graph(atoms) for atoms in batch]).to(self.single.device)
-        output = self.network(joined.to_dict(), compute_stress=True)
+        return Batch.from_data_list([self._graph(atoms) for atoms in batch])
+
+    def answer(self, batch: Sequence[Atoms], graphs: Any) -> list[Result]:
+        """Evaluate a joined graph."""
+        output = self.network(graphs.to(self.single.device).to_dict(), compute_stress=True)
         energies, forces, stresses = (to_float64(output[name]) for name in ("energy", "forces", "stress"))
         ends = np.cumsum([len(atoms) for atoms in batch])[:-1]
         return [
@@ -151,25 +165,62 @@ def load(model: Model, device: str, dtype: str) -> Mace:
     # given the network, as a path would be taken for a pattern and `[1]` in a name for a set of letters
     single = MACECalculator(models=[network], device=device, default_dtype=dtype, head=_head(model, heads))
     network.requires_grad_(False)
-    if device == "cpu":
-        _convolve_in_portions(network, dtype)
     return Mace(single, sha256(file), dtype)
 
 
-def _convolve_in_portions(network: Any, dtype: str) -> None:
-    """Let a network compute its convolutions in the way that is fast on CPUs, where that gives the same numbers."""
+def accelerators(potential: Mace, device: str) -> list[accelerator.Offer]:
+    """Offer faster networks."""
+    if device == "cpu":
+        return [accelerator.Offer(accelerator.FUSED, partial(_fused, potential))]
+    if type(potential.network).__name__ != "ScaleShiftMACE":  # the package converts no other kind
+        return []
+    return accelerator.kernels({kernel: partial(converted, potential, kernel) for kernel in KERNELS}, REPAID_ATOMS)
+
+
+def converted(potential: Mace, kernel: str) -> Mace:
+    """Convert a network to one of `KERNELS`.
+
+    Raises
+    ------
+    WorkerError
+        The package has gone on without.
+    """
+    from mace.tools.torch_tools import default_dtype
+
+    with default_dtype(potential.dtype):  # which the package sets for good
+        # it takes `cuda`, but not `cuda:0`, for a GPU on which products and sums can be fused
+        convert = importlib.import_module(KERNELS[kernel]).run
+        network = convert(potential.network, device=potential.single.device.type)
+    accelerator.require(network, kernel)
+    return _with_network(potential, network.requires_grad_(False))
+
+
+def _with_network(potential: Mace, network: Any) -> Mace:
+    single = copy.copy(potential.single)
+    single.models = [network]
+    return replace(potential, single=single)
+
+
+def _fused(potential: Mace) -> Mace:
+    """Let a network compute its convolutions in the way that is fast on CPUs."""
     import torch
 
-    from worker.families.convolution import convolution_of
+    from worker.families.convolution import convolution_of, twin
 
     def forward(convolution: Any, nodes: Any, filters: Any, weights: Any, ends: Any) -> Any:
         return convolution(nodes, filters, weights, ends[0], ends[1])
 
-    for layer in network.interactions:
-        convolution = convolution_of(getattr(layer, "conv_tp", None), getattr(torch, dtype))
+    network = twin(potential.network)
+    network.interactions = twin(network.interactions)
+    for name, layer in list(network.interactions.named_children()):
+        convolution = convolution_of(getattr(layer, "conv_tp", None), getattr(torch, potential.dtype))
         if convolution and not hasattr(layer, "conv_fusion"):
+            changed = twin(layer)
+            del changed.conv_tp  # a function takes its place
             # the switch of MACE's own accelerators: the product is then asked for the sum over the edges as well
-            layer.conv_fusion, layer.conv_tp.forward = True, partial(forward, convolution)
+            changed.conv_fusion, changed.conv_tp = True, partial(forward, convolution)
+            setattr(network.interactions, name, changed)
+    return _with_network(potential, network)
 
 
 def _unpickled(model: Model, file: Path, device: str) -> Any:

@@ -60,7 +60,7 @@ class MatGL:
     """
 
     single: Any
-    graphs: Graphs
+    converter: Graphs
     checkpoint_sha256: str
     dtype: str
     takes_charge: bool = False
@@ -95,13 +95,19 @@ class MatGL:
 
     def evaluate(self, batch: Sequence[Atoms]) -> list[Result]:
         """Evaluate prepared structures in one forward and one backward pass."""
+        return self.answer(batch, self.graphs(batch))
+
+    def graphs(self, batch: Sequence[Atoms]) -> tuple[Any, Any, Any]:
+        """Make the package's graphs, joined to one, with cells and states."""
         import torch
         from torch_geometric.data import Batch
 
-        graphs, cells, states = zip(*map(self.graphs.get_graph, batch), strict=True)
-        answers = self.single.potential(
-            Batch.from_data_list(list(graphs)), torch.cat(cells), torch.as_tensor(np.stack(states))
-        )
+        graphs, cells, states = zip(*map(self.converter.get_graph, batch), strict=True)
+        return Batch.from_data_list(list(graphs)), torch.cat(cells), torch.as_tensor(np.stack(states))
+
+    def answer(self, batch: Sequence[Atoms], graphs: tuple[Any, Any, Any]) -> list[Result]:
+        """Evaluate a joined graph."""
+        answers = self.single.potential(*graphs)
         energies, forces, stresses = (values.detach().cpu().numpy() for values in answers[:3])
         ends = np.cumsum([len(atoms) for atoms in batch])[:-1]
         if self.gives_stress:

@@ -68,10 +68,17 @@ class MatterSim:
 
     def evaluate(self, batch: Sequence[Atoms]) -> list[Result]:
         """Evaluate prepared structures in one forward and one backward pass."""
-        from torch_geometric.loader import DataLoader
+        return self.answer(batch, self.graphs(batch))
 
-        loader = DataLoader([self._graph(atoms) for atoms in batch], batch_size=len(batch))
-        answers = self.potential.predict_properties(loader, include_forces=True, include_stresses=True)
+    def graphs(self, batch: Sequence[Atoms]) -> Any:
+        """Make the package's graphs, joined to one."""
+        from torch_geometric.data import Batch
+
+        return Batch.from_data_list([self._graph(atoms) for atoms in batch])
+
+    def answer(self, batch: Sequence[Atoms], graphs: Any) -> list[Result]:  # noqa: ARG002 - the graph says it all
+        """Evaluate a joined graph; the package derives forces and stresses in one backward pass."""
+        answers = self.potential.predict_properties([graphs], include_forces=True, include_stresses=True)
         return [
             Result(energy, forces, full_3x3_to_voigt_6_stress(stress) * GPa)
             for energy, forces, stress in zip(*answers, strict=True)
@@ -123,7 +130,7 @@ def _read(file: Path, device: str) -> Any:
     if differing:
         raise ValueError(f"its weights do not fit its network, {differing[0]} for one")
     network.load_state_dict(saved["model"], strict=False)
-    return Potential(network.to(device).eval(), device=device, model_name="m3gnet")
+    return Potential(network.to(device).eval().requires_grad_(False), device=device, model_name="m3gnet")
 
 
 def fetch(name: str, folder: Path) -> Path:

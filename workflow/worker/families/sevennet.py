@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from worker import accelerator
 from worker.errors import WorkerError, sentence
 from worker.families.base import (
     Result,
@@ -48,15 +50,20 @@ FETCHED = {
     "7net-omni-i8": "SEVENNET_omni_i8",
     "7net-omni-i12": "SEVENNET_omni_i12",
 }
+# kernels that the package can compute with, and its argument that asks for them
+KERNELS = {"FlashTP": "enable_flash", "OpenEquivariance": "enable_oeq", "cuequivariance": "enable_cueq"}
+# a network of usual size is converted in 2 to 5 s, while a GPU does some thousand atoms a second
+REPAID_ATOMS = 20_000
 # the model's own order is xx yy zz xy yz zx, and its sign is that of a pressure
 _TO_ASE = [0, 1, 2, 4, 5, 3]
 
 
 @dataclass
 class SevenNet:
-    """A loaded SevenNet; `single` is the package's own ASE calculator, which holds the network."""
+    """A loaded SevenNet; `single` is the package's own ASE calculator, which holds the network of `file`."""
 
     single: Any
+    file: Path
     checkpoint_sha256: str
     takes_charge: bool = False
     dtype: str = "float32"
@@ -84,6 +91,10 @@ class SevenNet:
 
     def evaluate(self, batch: Sequence[Atoms]) -> list[Result]:
         """Evaluate prepared structures in one forward and one backward pass."""
+        return self.answer(batch, self.graphs(batch))
+
+    def graphs(self, batch: Sequence[Atoms]) -> Any:
+        """Make the package's graphs, joined to one."""
         from sevenn import _keys as key
         from sevenn.atom_graph_data import AtomGraphData
         from sevenn.train.dataload import unlabeled_atoms_to_graph
@@ -95,10 +106,15 @@ class SevenNet:
             if self.single.modal:
                 graph[key.DATA_MODALITY] = self.single.modal
             graphs.append(graph)
+        return Collater([], follow_batch=None, exclude_keys=None)(graphs)
+
+    def answer(self, batch: Sequence[Atoms], graphs: Any) -> list[Result]:
+        """Evaluate a joined graph."""
+        from sevenn import _keys as key
+
         self.single.model.set_is_batch_data(True)
         try:
-            joined = Collater([], follow_batch=None, exclude_keys=None)(graphs)
-            output = self.single.model(joined.to(self.single.device))
+            output = self.single.model(graphs.to(self.single.device))
         finally:
             self.single.model.set_is_batch_data(False)
         ends = np.cumsum([len(atoms) for atoms in batch])[:-1]
@@ -122,30 +138,54 @@ def load(model: Model, device: str, dtype: str) -> SevenNet:  # noqa: ARG001 - D
     """
     check_options(model, ["modal"])
     file = _checkpoint(model)
-    from sevenn.calculator import SevenNetCalculator
-
     modal = model.options.get("modal")
     try:
         _require_harmless(file)  # the package unpickles whatever there is
-        single = SevenNetCalculator(model=str(file), device=device, modal=modal)
+        single = _calculator(file, device, modal)
     except Exception as error:
         if isinstance(error, ValueError) and "modal" in str(error):  # missing or unknown; the message lists them
             raise WorkerError(f"{model.name}: {error}") from error
         raise WorkerError(f"{model.name}: {file} is not a SevenNet checkpoint ({sentence(error)})") from error
     if modal and single.modal is None:  # the package only warns
         raise WorkerError(f"{model.name}: this checkpoint has no modals, and {modal!r} was asked for")
+    return SevenNet(single, file, sha256(file))
+
+
+def _calculator(file: Path, device: str, modal: str | None, **kernels: bool) -> Any:
+    from sevenn.calculator import SevenNetCalculator
+
+    single = SevenNetCalculator(model=str(file), device=device, modal=modal, **kernels)
     single.model.requires_grad_(False)
+    return single
+
+
+def accelerators(potential: SevenNet, device: str) -> list[accelerator.Offer]:
+    """Offer faster networks."""
     if device == "cpu":
-        _convolve_in_portions(single.model)
-    return SevenNet(single, sha256(file))
+        return [accelerator.Offer(accelerator.FUSED, partial(_fused, potential))]
+    return accelerator.kernels({kernel: partial(converted, potential, kernel) for kernel in KERNELS}, REPAID_ATOMS)
 
 
-def _convolve_in_portions(network: Any) -> None:
-    """Let a network compute its convolutions in the way that is fast on CPUs, where that gives the same numbers."""
+def converted(potential: SevenNet, kernel: str) -> SevenNet:
+    """Load a network once more, to be computed by one of `KERNELS`.
+
+    Raises
+    ------
+    WorkerError
+        The package has gone on without.
+    """
+    plain = potential.single
+    single = _calculator(potential.file, str(plain.device), plain.modal, **{KERNELS[kernel]: True})
+    accelerator.require(single.model, kernel)  # the package only warns
+    return replace(potential, single=single)
+
+
+def _fused(potential: SevenNet) -> SevenNet:
+    """Let a network compute its convolutions in the way that is fast on CPUs."""
     import torch
     from sevenn import _keys as key
 
-    from worker.families.convolution import convolution_of
+    from worker.families.convolution import convolution_of, twin
 
     def forward(layer: Any, convolution: Any, data: Any) -> Any:
         target, source = data[key.EDGE_IDX]
@@ -154,11 +194,16 @@ def _convolve_in_portions(network: Any) -> None:
         data[layer.key_x] = sums.div(layer.denominator)
         return data
 
-    for layer in network.modules():
+    single = copy.copy(potential.single)
+    single.model = network = twin(single.model)
+    for name, layer in list(network.named_children()):
         if type(layer).__name__ == "IrrepsConvolution" and not layer.is_parallel:
             convolution = convolution_of(layer.convolution, torch.float32)
             if convolution:
-                layer.forward = partial(forward, layer, convolution)
+                changed = twin(layer)
+                changed.forward = partial(forward, changed, convolution)
+                setattr(network, name, changed)
+    return replace(potential, single=single)
 
 
 def _require_harmless(file: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from worker.errors import WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from worker.families.base import Potential, Result
     from worker.prepare import Prepared
@@ -27,6 +27,12 @@ class Task(Protocol):
 
     def run(self, potential: Potential, batch: Sequence[Prepared], settings: dict[str, Any]) -> list[Result]:
         """Answer for prepared structures; results in their order."""
+        ...
+
+    def begin(
+        self, potential: Potential, batch: Sequence[Prepared], settings: dict[str, Any]
+    ) -> Callable[[], list[Result]]:
+        """Do what can be done before the model is asked; what is returned does as `run`."""
         ...
 
 
