@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mira_cli.checkpoints.spec import absolute_spec, is_spec
+from mira_cli.compare.schemes import DEFAULT, SCHEMES, Scheme
 from mira_cli.errors import UsageError
 from mira_cli.resources import SHARED, Megabytes, Minutes, Name, Resources, did_you_mean, mistake
 from mira_cli.settings_yaml import load, reason
@@ -36,6 +37,11 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _as_word(value: Any) -> Any:
+    """`on` and `off` are truth values in YAML."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
 class RunConfig(BaseModel):
     """Everything that decides what a run computes and where. Unknown keys are errors."""
 
@@ -57,13 +63,19 @@ class RunConfig(BaseModel):
     )
     reuse: bool = Field(True, description="take over what neighbouring runs (in the same folder) have computed")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one")
+    accelerators: Annotated[Literal["auto", "on", "off"], BeforeValidator(_as_word)] = Field(
+        "auto",
+        description="faster kernels, where they agree with the plain network: `auto` where the work repays making them",
+    )
     dtype: Literal["default", "float32", "float64"] = Field("default", description="default is each model's own")
     models_files: list[str] = Field([], description="YAML files with models of your own")
     trust_checkpoints: bool = Field(
         False, description="load weights of your own although loading can run code that is in them"
     )
     options: dict[str, dict[str, Option]] = Field({}, description="settings of single models, `model: {option: value}`")
-    chunk_atoms: int | None = Field(None, ge=1, description="atoms in one job; default: 20000")
+    chunk_atoms: int | None = Field(
+        None, ge=1, description="atoms in one job; default: 20000 or, on a GPU, 200000, and more in large runs"
+    )
     batch_atoms: int | None = Field(None, ge=1, description="atoms evaluated at once; default: the family's")
     threads: int | None = Field(None, ge=1, description="CPU threads of a job; default: shared out among the jobs")
     mem_mb: Megabytes | None = Field(None, description="memory of a job, more when it is tried again; default: 8000")
@@ -77,6 +89,9 @@ class RunConfig(BaseModel):
     )
     ref_forces_key: str | None = Field(None, description="the same for forces (in the columns of atoms)")
     ref_stress_key: str | None = Field(None, description="the same for stresses, or virials if the key says so")
+    energy_alignment: Scheme = Field(
+        DEFAULT, description=f"how energies with different zeros are made comparable: {', '.join(SCHEMES)}"
+    )
     resources: dict[str, Resources] = Field(
         {},
         description="what jobs ask for, `all`, `gpu`, `cpu` or single models: "

@@ -72,7 +72,7 @@ class Resources(BaseModel):
     max_jobs: int | None = Field(None, ge=1, description="jobs of one model at once")
 
 
-DEFAULTS = Resources(mem_mb=8_000, runtime_min=240, chunk_atoms=20_000)
+DEFAULTS = Resources(mem_mb=8_000, runtime_min=240)  # `planning/chunks.py` cuts chunks
 
 
 def layered(layers: Iterable[Mapping[str, Resources]], model: str, *, gpu: bool, there: bool = True) -> Resources:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mira_cli import console
+from mira_cli.compare.schemes import Scheme  # noqa: TC001  (typer reads it at run time)
 
 
 def report(
@@ -17,14 +18,30 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write [default: RUN/report.html].")
     ] = None,
+    energy_alignment: Annotated[
+        Scheme | None,
+        typer.Option(help="Align energies in another way, in the tables of the run too [default: as in them]."),
+    ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Show it in a browser.")] = False,
 ) -> None:
     """Write the report of a run anew from its results: one file that opens without a network."""
     from mira_cli.report.write import write_report
     from mira_cli.watching.choose import choose_run
+    from mira_cli.watching.evidence import is_collected
 
-    written = write_report(choose_run(run), output.absolute() if output else None)
+    directory, computed = choose_run(run), None
+    if energy_alignment is not None:
+        from mira_cli.driver.realign import realign
+
+        computed = realign(directory, energy_alignment)
+        if output is not None:
+            write_report(directory, computed=computed)  # beside tables of another scheme it would contradict them
+    written = write_report(directory, output.absolute() if output else None, computed=computed)
     console.out.print(str(written), markup=False)
+    if not is_collected(directory):
+        console.warn(
+            "the run has been planned anew since these results", hint=f"`mira collect {directory.root}` makes them anew"
+        )
     if open_it:
         import webbrowser
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mira_cli.compare.schemes import Scheme  # noqa: TC001  (typer reads it at run time)
 from mira_cli.errors import UsageError
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
 
@@ -57,6 +58,10 @@ def run(
     ] = None,
     ref_forces_key: Annotated[str | None, typer.Option(help="The same for forces.", metavar="KEY")] = None,
     ref_stress_key: Annotated[str | None, typer.Option(help="The same for stresses or virials.", metavar="KEY")] = None,
+    energy_alignment: Annotated[
+        Scheme | None,
+        typer.Option(help="How energies with different zeros are made comparable [default: per-element]."),
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Plan here, then carry on in the background; `mira status` watches it.")
     ] = False,
@@ -92,7 +97,7 @@ def _start(given: dict[str, Any], detach: Detach | None) -> None:
 
     names = (
         "output", "runtime", "profile", "task", "models", "max_jobs", "reuse",
-        "ref_energy_key", "ref_forces_key", "ref_stress_key",
+        "ref_energy_key", "ref_forces_key", "ref_stress_key", "energy_alignment",
     )  # fmt: skip
     settings: dict[str, Any] = {name: given[name] for name in names if given[name] is not None}
     if given["gpus"] is not None:

@@ -8,7 +8,7 @@ structures leaves nothing: it is refused with a sentence, which is a value and n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
     from mira_cli.compare.blocks import Array
     from mira_cli.compare.compositions import Compositions
+    from mira_cli.compare.schemes import Scheme
 
-Scheme: TypeAlias = Literal["none", "composition", "per-element", "elemental", "mean-shift"]
-SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 EXACT = 1 - 1e-8  # leverage from which a structure's own energy sets its shift
 
 
@@ -77,6 +76,11 @@ class Shifts:
     rank: int
     of: Callable[[Array], Array]  # (s,) differences, eV/atom -> the (s,) part of them that the scheme takes away
     leverage: Array  # (s,)
+
+    @property
+    def dof(self) -> int:
+        """Rows that the shifts leave."""
+        return self.rows - self.rank
 
     def align(self, values: Array, *, target: Array | None = None) -> Aligned:
         """Take the shift of `values` (or of `values - target`) from (s,) `values`, eV/atom."""
@@ -143,22 +147,21 @@ def committee_mean(energies: Array) -> Array:
     return np.asarray(members.mean(axis=1)) if members.shape[1] else np.full(len(energies), np.nan)
 
 
-def element_shifts(difference: Array, made_of: Compositions) -> dict[str, float]:
-    """The shift of each element in a `per-element` fit of (s,) differences, eV an atom of that element.
+def element_shifts(difference: Array, made_of: Compositions) -> tuple[dict[str, float], Shifts | Refusal]:
+    """The shift of each element in a `per-element` fit of (s,) differences, eV an atom of that element; and the fit.
 
-    Only elements whose shift these compositions determine; none where the fit would be refused.
+    Only elements whose shift these compositions determine; none where the fit is refused.
     """
     have = np.isfinite(difference)
     made = shifts(made_of, "per-element", have, difference)
     if isinstance(made, Refusal):
-        return {}
+        return {}, made
     rows = have & (made_of.counts.sum(axis=1) > 0)
     fitted = made.of(difference)[rows]  # solved exactly by the shifts of smallest norm
     inverse = np.linalg.pinv(made_of.fractions[rows])
     known = np.abs(np.diag(inverse @ made_of.fractions[rows]) - 1) < 1 - EXACT
-    return {
-        name: float(x) for name, x, is_known in zip(made_of.elements, inverse @ fitted, known, strict=True) if is_known
-    }
+    named = zip(made_of.elements, inverse @ fitted, known, strict=True)
+    return {name: float(x) for name, x, is_known in named if is_known}, made
 
 
 def _per_element(made_of: Compositions, have: Array, first: Array) -> Shifts | Refusal:

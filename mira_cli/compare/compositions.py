@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -52,17 +53,34 @@ class Compositions:
         return np.where(alone, self.counts.argmax(axis=1), -1) if self.counts.shape[1] else np.full(len(alone), -1)
 
 
+PLAIN = re.compile(r"(?:[A-Z][a-z]?[0-9]*)+")
+TERM = re.compile(r"([A-Z][a-z]?)([0-9]*)")
+
+
+def _parsed(formula: str) -> dict[str, int]:
+    """Atoms by element."""
+    if not PLAIN.fullmatch(formula):  # with brackets, or none
+        from ase.formula import Formula
+
+        return dict(Formula(formula).count()) if formula else {}
+    count: dict[str, int] = {}
+    for symbol, number in TERM.findall(formula):
+        count[symbol] = count.get(symbol, 0) + int(number or 1)
+    return count
+
+
 def compositions(formulas: Sequence[str | None], identity: Sequence[object] | None = None) -> Compositions:
     """Read formulas (None: unknown); `identity` holds a hash for each structure, None where all are different."""
-    from ase.formula import Formula
-
-    parsed = {formula: Formula(formula).count() for formula in dict.fromkeys(formulas) if formula}
-    elements = tuple(sorted({symbol for count in parsed.values() for symbol in count}))
+    kinds: dict[str, int] = {}
+    kind = np.array([kinds.setdefault(formula or "", len(kinds)) for formula in formulas], dtype=int)
+    parsed = [_parsed(formula) for formula in kinds]
+    elements = tuple(sorted({symbol for count in parsed for symbol in count}))
     column = {symbol: i for i, symbol in enumerate(elements)}
-    counts = np.zeros((len(formulas), len(elements)), dtype=int)
-    for row, formula in enumerate(formulas):
-        for symbol, count in parsed.get(formula or "", {}).items():
-            counts[row, column[symbol]] = count
+    of_kinds = np.zeros((len(kinds), len(elements)), dtype=int)
+    for row, count in enumerate(parsed):
+        for symbol, number in count.items():
+            of_kinds[row, column[symbol]] = number
+    counts = of_kinds[kind]
     if identity is None:
         numbers = np.arange(len(formulas))
     else:

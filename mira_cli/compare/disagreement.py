@@ -12,7 +12,7 @@ from mira_cli.compare.spread import DDOF, ForceSpread
 from mira_cli.results.table import GPA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import pyarrow as pa
 
@@ -20,14 +20,20 @@ if TYPE_CHECKING:
     from mira_cli.compare.blocks import Array
 
 
+ALONE = "the structure alone sets a shift"
+
+
 def disagreement_table(answers: Answers, forces: Sequence[ForceSpread], energies: Sequence[EnergySpread]) -> pa.Table:
     """Committees in order, in each the structures by falling `force_spread_max`, those without a spread last."""
-    rows = (
-        row
+    import pyarrow as pa
+
+    empty = columns.table([], columns.DISAGREEMENT)
+    found = (
+        _of_committee(answers, force, energy, stress_spread(answers, force.committee.members, ddof=force.ddof))
         for force, energy in zip(forces, energies, strict=True)
-        for row in _rows(answers, force, energy, stress_spread(answers, force.committee.members, ddof=force.ddof))
     )
-    return columns.table(rows, columns.DISAGREEMENT)
+    parts = [pa.table(own, schema=empty.schema) for own in found]
+    return pa.concat_tables([empty, *parts]).combine_chunks()
 
 
 def stress_spread(answers: Answers, members: Sequence[int], *, ddof: int = DDOF) -> tuple[Array, Array]:
@@ -42,38 +48,56 @@ def stress_spread(answers: Answers, members: Sequence[int], *, ddof: int = DDOF)
         return np.where(count > 1, np.sqrt(squares / (count - ddof)), np.nan), count
 
 
-def _rows(
+def _of_committee(
     answers: Answers, force: ForceSpread, energy: EnergySpread, stress: tuple[Array, Array]
-) -> Iterator[dict[str, Any]]:
-    committee = force.committee
-    spread, n_energies = energy.spread, energy.members
+) -> dict[str, pa.Array]:
+    """Columns of one committee; what is NaN is empty."""
+    import pyarrow as pa
+
+    committee, n = force.committee, len(answers)
+    order = np.lexsort((np.arange(n), -force.largest))  # NaN last
+    known = np.isfinite(force.largest[order])
+    names = np.array([*(model.name for model in answers.models), None], dtype=object)  # -1: the last, which is none
+
+    def text(values: object) -> pa.Array:
+        return pa.array(np.array(values, dtype=object)[order], pa.string())
+
+    def count(values: Array, where: Array | None = None) -> pa.Array:
+        return pa.array(values[order], pa.int64(), mask=None if where is None else ~where)
+
+    def real(values: Array) -> pa.Array:
+        return pa.array(np.asarray(values, dtype=float)[order], from_pandas=True)
+
     scheme: dict[str, Any] = alignment_columns(energy.tightest) if energy.tightest else {}
-    order = np.lexsort((np.arange(len(answers)), -force.largest))  # NaN last
-    for rank, i in enumerate(order.tolist(), start=1):
-        known = bool(np.isfinite(force.largest[i]))
-        outlier = int(force.outlier[i])
-        yield {
-            "committee": committee.name,
-            "theory": committee.theory,
-            "rank": rank if known else None,
-            "structure_id": answers.structures[i],
-            "formula": answers.formulas[i],
-            "n_atoms": int(answers.n_atoms[i]),
-            "n_models": len(committee.members),
-            "n_members": int(force.members[i]),
-            "force_spread_max_ev_per_ang": float(force.largest[i]),
-            "force_spread_mean_ev_per_ang": float(force.mean[i]),
-            "force_spread_rms_ev_per_ang": float(force.rms[i]),
-            "force_spread_relative": float(force.relative[i]),
-            "worst_atom": int(force.worst_atom[i]) if known else None,
-            "outlier_model": answers.models[outlier].name if outlier >= 0 else None,
-            "outlier_distance_ev_per_ang": float(force.distance[i]),
-            "n_energies": int(n_energies[i]),
-            "n_energy_pairs": int(energy.pairs[i]),
-            "energy_spread_ev_per_atom": float(spread[i]),
-            **scheme,
-            "n_stresses": int(stress[1][i]),
-            "stress_spread_ev_per_ang3": float(stress[0][i]),
-            "stress_spread_gpa": float(stress[0][i]) * GPA,
-            "ddof": force.ddof,
-        }
+    refusal, is_alone = scheme.get("energy_refusal"), (energy.members > 1) & (energy.pairs == 0)
+    same = {
+        "committee": committee.name,
+        "theory": committee.theory,
+        "n_models": len(committee.members),
+        **{name: scheme.get(name) for name in columns.ALIGNMENT},
+        "ddof": force.ddof,
+    }
+    types = {name: pa.int64() if kind == "count" else pa.string() for name, kind in columns.DISAGREEMENT.items()}
+    found = {
+        **{name: pa.array([value], types[name]).take(pa.array(np.zeros(n, int))) for name, value in same.items()},
+        "rank": pa.array(np.arange(1, n + 1), mask=~known),
+        "structure_id": text(answers.structures),
+        "formula": text(answers.formulas),
+        "n_atoms": count(answers.n_atoms),
+        "n_members": count(force.members),
+        "force_spread_max_ev_per_ang": real(force.largest),
+        "force_spread_mean_ev_per_ang": real(force.mean),
+        "force_spread_rms_ev_per_ang": real(force.rms),
+        "force_spread_relative": real(force.relative),
+        "worst_atom": count(force.worst_atom, known),
+        "outlier_model": text(names[force.outlier]),
+        "outlier_distance_ev_per_ang": real(force.distance),
+        "n_energies": count(energy.members),
+        "n_energy_pairs": count(energy.pairs),
+        "energy_spread_ev_per_atom": real(energy.spread),
+        "energy_refusal": text(np.where(is_alone, refusal or ALONE, np.full(n, refusal))),
+        "n_stresses": count(stress[1]),
+        "stress_spread_ev_per_ang3": real(stress[0]),
+        "stress_spread_gpa": real(stress[0] * GPA),
+    }
+    return {name: found[name] for name in columns.DISAGREEMENT}

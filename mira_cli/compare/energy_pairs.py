@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.compare.alignment import Aligned, Refusal, Scheme, Shifts, shifts
+from mira_cli.compare.alignment import Aligned, Refusal, Shifts, shifts
 from mira_cli.compare.spread import DDOF
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mira_cli.compare.answers import Answers
     from mira_cli.compare.blocks import Array
+    from mira_cli.compare.schemes import Scheme
     from mira_cli.compare.theory import Committee
 
 MOST_REMEMBERED = 16  # sets of structures whose shifts are kept: most pairs share one
@@ -44,7 +45,7 @@ def aligned_pairs(answers: Answers, scheme: Scheme) -> Iterator[tuple[int, int, 
         yield a, b, made if isinstance(made, Refusal) else made.align(difference)
 
 
-def alignment_columns(result: Aligned | Refusal) -> dict[str, Any]:
+def alignment_columns(result: Aligned | Shifts | Refusal) -> dict[str, Any]:
     """What was done to the energies: scheme, rows, rank, degrees of freedom, and why not."""
     return {
         "energy_alignment": result.scheme,

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mira_cli.compare.answers import Answers, ModelFacts, answers_from_table
-from mira_cli.compare.blocks import Block
+from mira_cli.compare.force_sums import ForceSums
 from mira_cli.errors import UsageError
-from mira_cli.results.frames import geometry
-from mira_cli.run.records import OK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import pyarrow as pa
 
@@ -29,8 +25,18 @@ def answers_of_run(comparison: pa.Table, index: StructureIndex, models: Sequence
     UsageError
         The table is of other structures or models than the run has now.
     """
-    facts = {
-        model.name: ModelFacts(
+    facts = {facts.name: facts for facts in facts_of(models)}
+    answers = answers_from_table(comparison, index.table, facts)
+    now = tuple(index.column("id")), tuple(model.name for model in models)
+    if all(now) and (answers.structures, tuple(model.name for model in answers.models)) != now:
+        raise UsageError("`comparison.parquet` is older than the run's plan", hint="`mira collect` makes it anew")
+    return answers
+
+
+def facts_of(models: Sequence[ModelResults]) -> list[ModelFacts]:
+    """All that the catalogue knows of models."""
+    return [
+        ModelFacts(
             name=model.name,
             level_of_theory=model.row.level_of_theory,
             dispersion=model.row.dispersion,
@@ -40,29 +46,17 @@ def answers_of_run(comparison: pa.Table, index: StructureIndex, models: Sequence
             conservative=None if model.row.forces is None else model.row.forces == "conservative",
         )
         for model in models
-    }
-    answers = answers_from_table(comparison, index.table, facts)
-    now = tuple(index.column("id")), tuple(model.name for model in models)
-    if all(now) and (answers.structures, tuple(model.name for model in answers.models)) != now:
-        raise UsageError("`comparison.parquet` is older than the run's plan", hint="`mira collect` makes it anew")
-    return answers
+    ]
 
 
-def blocks_of_run(index: StructureIndex, models: Sequence[ModelResults]) -> Iterator[Block]:
-    """The forces of a run, in input order, a batch of structures in memory at a time; invalid ones have no block.
+def sums_of_run(index: StructureIndex, models: Sequence[ModelResults]) -> ForceSums:
+    """The forces of a run summed up, a batch of structures in memory at a time.
 
     A structure's place is its row of the index, which is its place in `answers_of_run`.
     """
-    from mira_cli.results.collect import batches
+    from mira_cli.results.batches import batches
 
-    for begin, end in batches(index, models):
-        found = [model.records.read(index.hashes[begin:end]) for model in models]
-        for i, structure in geometry(index.table[begin:end], index):
-            records = [of_model[i] for of_model in found]
-            known = structure["reference_forces"]
-            yield Block(
-                place=begin + i,
-                numbers=structure["numbers"],
-                forces=[record.forces() if record and record.status == OK else None for record in records],
-                reference=known if np.isfinite(known).all() else None,
-            )
+    sums = ForceSums(facts_of(models), len(index))
+    for batch in batches(index, models):
+        sums.add(batch.forces)
+    return sums

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.compare import columns
-from mira_cli.compare.alignment import Aligned, Refusal, Scheme, align, element_shifts
+from mira_cli.compare.alignment import Aligned, Refusal, align, element_shifts
 from mira_cli.compare.bootstrap import intervals
 from mira_cli.compare.compositions import Compositions
 from mira_cli.compare.energy_pairs import alignment_columns, mean, root_mean_square
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mira_cli.compare.blocks import Array
     from mira_cli.compare.force_errors import ForceErrors, Sums
     from mira_cli.compare.force_pairs import ForceStatistics
+    from mira_cli.compare.schemes import Scheme
 
 UNKNOWN_THEORY = "the reference's level of theory is not known here"
 
@@ -74,17 +75,17 @@ def reference_table(
                 **{name: float(values[m]) for name, values in ends.items()},
             }
         )
-        shifts = element_shifts(answers.energy[:, m] - answers.reference_energy, answers.made_of)
-        rows += [{**common, **row} for row in _subsets(errors, m, shifts)]
+        shifts, fit = element_shifts(answers.energy[:, m] - answers.reference_energy, answers.made_of)
+        rows += [{**common, **row} for row in _subsets(errors, m, shifts, alignment_columns(fit))]
     return columns.table(rows, columns.REFERENCE)
 
 
 def _aligned(answers: Answers, scheme: Scheme) -> list[Aligned | Refusal]:
-    """Residuals of each model against the reference. The same structure with two references counts as two."""
-    return [_residuals(answers, m, scheme) for m in range(len(answers.models))]
+    return [residuals(answers, m, scheme) for m in range(len(answers.models))]
 
 
-def _residuals(answers: Answers, m: int, scheme: Scheme) -> Aligned | Refusal:
+def residuals(answers: Answers, m: int, scheme: Scheme) -> Aligned | Refusal:
+    """A model's energies less the reference's, aligned. The same structure with two references counts as two."""
     made_of, target = answers.made_of, answers.reference_energy
     keys = np.column_stack([made_of.identity, np.nan_to_num(target)])
     identity = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
@@ -95,13 +96,17 @@ def _residuals(answers: Answers, m: int, scheme: Scheme) -> Aligned | Refusal:
 def _energy(answers: Answers, m: int, aligned: Aligned | Refusal) -> dict[str, Any]:
     raw = answers.energy[:, m] - answers.reference_energy
     raw = raw[np.isfinite(raw)]
-    relative = _residuals(answers, m, "mean-shift")
+    relative = residuals(answers, m, "mean-shift")
     said = {
         "n_energies": len(raw),
         "energy_raw_mae_ev_per_atom": mean(np.abs(raw)),
         "energy_raw_rmse_ev_per_atom": root_mean_square(raw),
         "energy_raw_bias_ev_per_atom": mean(raw),
         **alignment_columns(aligned),
+        "energy_relative_alignment": relative.scheme,
+        "energy_relative_rows": relative.rows,
+        "energy_relative_rank": relative.rank,
+        "energy_relative_dof": relative.dof,
     }
     for name, result in (("aligned", aligned), ("relative", relative)):
         values = result.values[result.determined] if isinstance(result, Aligned) else np.zeros(0)
@@ -143,7 +148,7 @@ def _intervals(
     return found
 
 
-def _subsets(errors: ForceErrors, m: int, shifts: dict[str, float]) -> Iterator[dict[str, Any]]:
+def _subsets(errors: ForceErrors, m: int, shifts: dict[str, float], fit: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Rows by element, with its share in the error of energies, and by the size of the reference's force."""
     from ase.data import atomic_numbers, chemical_symbols
 
@@ -154,6 +159,7 @@ def _subsets(errors: ForceErrors, m: int, shifts: dict[str, float]) -> Iterator[
             "subset": "element",
             "subset_value": name,
             "energy_element_shift_ev": shifts.get(name),
+            **fit,
             **_forces_of(errors.by_element, m, number),
         }
     for place in np.flatnonzero(errors.by_size.atoms[m]).tolist():

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mira_cli.compare.theory import Committee
 
 DDOF = 1  # so that structures that some models did not answer can be ranked with the others
+ROUNDING = 1e-5  # eV/Å: below it forces are those of a symmetric structure, and no measure of anything
 EVEN = 1e-9  # relative difference of distances below which there is no outlier
 
 
@@ -24,6 +25,21 @@ def force_spread(forces: Sequence[Array | None], *, ddof: int = DDOF) -> Array |
     stacked = np.stack(members)
     deviations = stacked - stacked.mean(axis=0)
     return np.asarray(np.sqrt((deviations**2).sum(axis=(0, 2)) / (len(members) - ddof)))
+
+
+def atom_spread(chunk: Chunk, committee: Committee, *, ddof: int = DDOF) -> Array:
+    """(a,) eV/Å: the same for the atoms of many structures; meaningless where fewer than two members have forces."""
+    return np.asarray(np.sqrt(_deviations(chunk, list(committee.members), ddof)[1]))
+
+
+def _deviations(chunk: Chunk, chosen: list[int], ddof: int) -> tuple[Array, Array, Array]:
+    """(k, a) squared distances of members from their mean, (a,) variance, and (a, 3) mean."""
+    per_atom = np.repeat(chunk.valid[chosen].sum(axis=0), chunk.sizes)
+    forces = chunk.forces[chosen]
+    mean = forces.sum(axis=0) / np.maximum(per_atom, 1)[:, None]  # absent forces are zero
+    forces -= mean
+    squares = np.einsum("kac,kac->ka", forces, forces) * chunk.valid_atoms[chosen]
+    return squares, squares.sum(axis=0) / np.maximum(per_atom - ddof, 1), mean
 
 
 class ForceSpread:
@@ -43,11 +59,7 @@ class ForceSpread:
         self.members[chunk.places] = members
         if not (members > 1).any():
             return
-        per_atom = np.repeat(members, chunk.sizes)
-        forces, weight = chunk.forces[chosen], chunk.valid_atoms[chosen]
-        mean = forces.sum(axis=0) / np.maximum(per_atom, 1)[:, None]  # absent forces are zero
-        squares = np.square(forces - mean).sum(axis=2) * weight
-        variance = squares.sum(axis=0) / np.maximum(per_atom - self.ddof, 1)
+        squares, variance, mean = _deviations(chunk, chosen, self.ddof)
         self._fill(chunk, members, np.sqrt(variance), np.square(mean).sum(axis=1))
         self._find_outliers(chunk, members, valid, squares)
 
@@ -65,7 +77,7 @@ class ForceSpread:
         self.mean[places] = (chunk.sums(spread) / chunk.sizes)[several]
         self.rms[places] = rms[several]
         with np.errstate(divide="ignore", invalid="ignore"):
-            self.relative[places] = np.where(size > 0, rms / size, np.nan)[several]
+            self.relative[places] = np.where(size >= ROUNDING, rms / size, np.nan)[several]
 
     def _find_outliers(self, chunk: Chunk, members: Array, valid: Array, squares: Array) -> None:
         """The member with the largest distance to the mean of the others, √(Σ|Fₘ − ⟨F⟩₋ₘ|²/n)."""

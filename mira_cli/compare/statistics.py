@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.compare.alignment import Refusal, Scheme, align, committee_mean
+from mira_cli.compare.alignment import Refusal, align, committee_mean
 from mira_cli.compare.blocks import Blocks, chunks
 from mira_cli.compare.bootstrap import RESAMPLES
 from mira_cli.compare.disagreement import disagreement_table
 from mira_cli.compare.energy_pairs import EnergySpread, aligned_pairs
-from mira_cli.compare.force_errors import ForceErrors
-from mira_cli.compare.force_pairs import SMALL_FORCE, ForcePairs
+from mira_cli.compare.force_pairs import SMALL_FORCE
+from mira_cli.compare.force_sums import ForceSums
 from mira_cli.compare.pairs import PairRows
-from mira_cli.compare.reference import reference_table
-from mira_cli.compare.spread import DDOF, ForceSpread
-from mira_cli.compare.theory import committees
+from mira_cli.compare.reference import reference_table, residuals
+from mira_cli.compare.schemes import DEFAULT
+from mira_cli.compare.spread import DDOF
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from mira_cli.compare.answers import Answers
     from mira_cli.compare.blocks import Array
+    from mira_cli.compare.schemes import Scheme
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,15 @@ class Statistics:
     pairs: pa.Table
     disagreement: pa.Table
     reference: pa.Table
+    scheme: Scheme
+    refusal: str | None  # why the scheme aligned no energies at all
 
 
 def statistics(
     answers: Answers,
     blocks: Blocks,
     *,
-    scheme: Scheme = "per-element",
+    scheme: Scheme = DEFAULT,
     small_force: float = SMALL_FORCE,
     ddof: int = DDOF,
     seed: int = 0,
@@ -64,28 +69,42 @@ def statistics(
     seed, resamples
         Of the bootstrap intervals.
     """
-    models, together = len(answers.models), committees(answers.models)
-    force_pairs = ForcePairs(models + 1, small=small_force)
-    errors = ForceErrors(models, len(answers))
-    force_spreads = [ForceSpread(committee, len(answers), ddof=ddof) for committee in together]
-    for chunk in chunks(blocks, models):
-        force_pairs.add(chunk)
-        errors.add(chunk)
-        for spread in force_spreads:
-            spread.add(chunk)
+    sums = ForceSums(answers.models, len(answers), small_force=small_force, ddof=ddof)
+    for chunk in chunks(blocks, len(answers.models)):
+        sums.add(chunk)
+    return conclude(answers, sums, scheme=scheme, seed=seed, resamples=resamples)
 
+
+def conclude(
+    answers: Answers, sums: ForceSums, *, scheme: Scheme = DEFAULT, seed: int = 0, resamples: int = RESAMPLES
+) -> Statistics:
+    """As `statistics`, of forces that have passed by."""
     rows = PairRows(answers)
-    energy_spreads = [EnergySpread(committee, answers, ddof) for committee in together]
+    energy_spreads = [EnergySpread(spread.committee, answers, sums.ddof) for spread in sums.spreads]
     for a, b, aligned in aligned_pairs(answers, scheme):
         rows.add(a, b, aligned)
         for energies in energy_spreads:
             energies.add(a, b, aligned)
-    forces = force_pairs.statistics()
+    forces = sums.pairs.statistics()
     return Statistics(
         pairs=rows.table(forces),
-        disagreement=disagreement_table(answers, force_spreads, energy_spreads),
-        reference=reference_table(answers, forces, errors, scheme=scheme, seed=seed, resamples=resamples),
+        disagreement=disagreement_table(answers, sums.spreads, energy_spreads),
+        reference=reference_table(answers, forces, sums.errors, scheme=scheme, seed=seed, resamples=resamples),
+        scheme=scheme,
+        refusal=refusal(answers, scheme),
     )
+
+
+def refusal(answers: Answers, scheme: Scheme) -> str | None:
+    """Why a scheme aligns no two models, and no model with the references; None where it does."""
+    reasons: Counter[str] = Counter()
+    with_reference = range(len(answers.models)) if np.isfinite(answers.reference_energy).any() else ()
+    pairs = (aligned for _, _, aligned in aligned_pairs(answers, scheme))
+    for result in chain(pairs, (residuals(answers, m, scheme) for m in with_reference)):
+        if not isinstance(result, Refusal):
+            return None
+        reasons[result.reason] += 1
+    return reasons.most_common(1)[0][0] if reasons else "one model, and no reference energies"
 
 
 def aligned_energies(answers: Answers, scheme: Scheme, *, target: Array | None = None) -> pa.Table:

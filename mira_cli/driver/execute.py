@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mira_cli import console
+from mira_cli.compare.schemes import DEFAULT
 from mira_cli.config import load_config
 from mira_cli.console import count
 from mira_cli.errors import EnvironmentNotReadyError, ExitCode, Interrupted, MiraError, UsageError
@@ -225,8 +226,14 @@ def _finish(run: RunDirectory, root: Path) -> ExitCode:
     from mira_cli.results.terminal import print_results
 
     all_ok = print_results(run)
-    if problem := (read_json(run.collected) or {}).get("not_compared"):
+    collected = read_json(run.collected) or {}
+    if problem := collected.get("not_compared"):
         console.warn(problem, hint=f"the other results are complete; `mira collect {root}` compares again")
+    if (scheme := collected.get("energy_alignment", DEFAULT)) != DEFAULT and (why := collected.get("energy_refusal")):
+        console.warn(
+            f"`{scheme}` aligns no energies here: {why}",
+            hint=f"`mira report {console.quoted(root)} --energy-alignment …` takes another way, and computes nothing",
+        )
     if slow := on_cpu_instead(run):
         console.warn(
             f"{', '.join(slow)} computed on the CPU although a GPU was asked for",

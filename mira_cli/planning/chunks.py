@@ -8,6 +8,10 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
+CHUNK_ATOMS = {"cpu": 20_000, "gpu": 200_000}  # minutes of a CPU or, at a guess, of a GPU, against seconds to start
+MANY_JOBS = 300  # of all models together: from here on chunks grow,
+MOST_GROWTH = 10  # but a job stays below some hours
+
 
 def without(rows: Array, hashes: Array, known: Array) -> Array:
     """Those of some index rows whose structures are not among the known ones.
@@ -24,6 +28,20 @@ def without(rows: Array, hashes: Array, known: Array) -> Array:
     if not len(known):
         return rows
     return rows[~np.isin(hashes[rows], known)]
+
+
+def grown_chunk_atoms(total_atoms: int, *, gpu: bool) -> int:
+    """Atoms in one job where nobody has said how many: with much to do, jobs get longer before they get more.
+
+    Parameters
+    ----------
+    total_atoms
+        Atoms that all models together have to do.
+    gpu
+        Whether the job is one for a GPU.
+    """
+    least = CHUNK_ATOMS["gpu" if gpu else "cpu"]
+    return min(max(least, -(-total_atoms // MANY_JOBS)), MOST_GROWTH * least)
 
 
 def cut_chunks(rows: Array, n_atoms: Array, chunk_atoms: int, *, at_least: int = 1) -> list[Array]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mira_cli.files import read_json
-from mira_cli.planning.chunks import cut_chunks, without
+from mira_cli.planning.chunks import cut_chunks, grown_chunk_atoms, without
 from mira_cli.planning.resolve import digest
 from mira_cli.planning.weights import worker_model
 from mira_cli.run.records import finished_hashes
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
     from mira_cli.run.directory import RunDirectory
     from mira_cli.structures.packs import StructureIndex
 
+    Array = np.ndarray[Any, Any]
+
 SCHEMA = 1
 HOST = "host"
+NOTHING = np.zeros(0, int)
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,9 @@ def make_plan(
     elsewhere
         model -> hashes that jobs of an earlier call are computing right now.
     """
-    jobs: list[Job] = []
     kept: dict[str, int] = {}
     reasons: dict[str, str] = {}
+    wanted: dict[str, Array] = {}
     for model in models:
         retry = model.name in again
         done = finished_hashes(run.records(model.slug, model.key), retry=retry)
@@ -97,15 +101,18 @@ def make_plan(
         if only is not None and model.name not in only:
             continue
         busy = np.array(sorted((elsewhere or {}).get(model.name, ())), dtype="S32")
-        rows = without(missing, index.hashes, busy)
-        if len(rows):
+        wanted[model.name] = without(missing, index.hashes, busy)
+        if len(wanted[model.name]):
             reasons[model.name] = _why(model, run, anything=len(done) > 0, sources=index.sources, retry=retry)
-        spread = -(-machine.slots // len(models))  # with few models, a chunk for every worker that could run
+    total = sum(int(index.n_atoms[rows].sum(dtype=np.int64)) for rows in wanted.values())
+    spread = -(-machine.slots // len(models))  # with few models, a chunk for every worker that could run
+    jobs: list[Job] = []
+    for model in models:
         asks = resources[model.name]
-        for chunk in cut_chunks(rows, index.n_atoms, asks.chunk_atoms or 1, at_least=spread):
-            job = _fresh_id(
-                digest([model.key, sorted(h.decode() for h in index.hashes[chunk])]), model, run, retry=retry
-            )
+        chunk_atoms = asks.chunk_atoms or grown_chunk_atoms(total, gpu=bool(asks.gpu))
+        for chunk in cut_chunks(wanted.get(model.name, NOTHING), index.n_atoms, chunk_atoms, at_least=spread):
+            name = _job_name(model, index.hashes[chunk])
+            job = _fresh_id(name, model, run, retry=model.name in again)
             spec = _job_spec(
                 job, model, weights.get(model.name), index, chunk, config, images[model.image], machine, asks
             )
@@ -126,6 +133,11 @@ def _why(model: ResolvedModel, run: RunDirectory, *, anything: bool, sources: ob
     return "its weights, its settings or its package have changed" if folder.is_dir() else "model is new"
 
 
+def _job_name(model: ResolvedModel, hashes: Array) -> str:
+    """What stands for a model's work on some structures (n,) S32, in any order."""
+    return digest([model.key, hashlib.sha256(np.sort(hashes).tobytes()).hexdigest()])
+
+
 def _fresh_id(job: str, model: ResolvedModel, run: RunDirectory, *, retry: bool) -> str:
     """The job's id, or one derived from it where that job is over but its records are wanted again."""
     while run.done(model.slug, job).exists() or (retry and (run.records(model.slug, model.key) / job).exists()):
@@ -144,9 +156,8 @@ def _job_spec(
     machine: Machine,
     asks: Resources,
 ) -> dict[str, Any]:
-    packs: dict[int, list[int]] = {}
-    for pack, pack_row in index.places[rows].tolist():
-        packs.setdefault(pack, []).append(pack_row)
+    places = index.places[rows]
+    packs = {int(pack): places[places[:, 0] == pack, 1].tolist() for pack in np.unique(places[:, 0])}
     return {
         "schema": SCHEMA,
         "job": job,
@@ -155,6 +166,7 @@ def _job_spec(
         "task": {"name": config.task, "settings": {}},
         "device": config.device if asks.gpu or not machine.has_gpus or model.image == HOST else "cpu",
         "gpus": machine.gpus,
+        "accelerators": config.accelerators,
         "batch_atoms": asks.batch_atoms,
         "image": image.identity,
         "structures": [{"file": f"work/structures/{pack:05d}.npz", "rows": r} for pack, r in packs.items()],

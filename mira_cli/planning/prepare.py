@@ -284,6 +284,7 @@ def commit_plan(prepared: Prepared, run: RunDirectory, *, keep: Collection[str] 
     write_plan(
         prepared.plan, prepared.index, run, prepared.images, prepared.machine,
         executor=prepared.profile.executor, caps=prepared.caps, keep=keep,
+        energy_alignment=prepared.config.energy_alignment,
     )  # fmt: skip
     settings = prepared.config.model_dump(mode="json")
     settings["resources"] = {k: v.model_dump(exclude_none=True) for k, v in prepared.config.resources.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ def write_plan(
     *,
     executor: str,
     caps: Mapping[str, tuple[int | None, int | None]],
+    energy_alignment: str,
     keep: Collection[str] = (),
 ) -> None:
     """Write the job files, `plan.json`, and `wanted.json` (only if it changes: the results depend on it).
@@ -53,13 +55,18 @@ def write_plan(
         The profile's.
     caps
         model -> most minutes and most MB that its partition gives, None where there is no limit.
+    energy_alignment
+        How the results align energies.
     keep
         Jobs of an earlier plan that are still being computed.
     """
     _remove_jobs(run, keep)
     slugs = {model.name: model.slug for model in plan.models}
-    for job in plan.jobs:
-        write_json(run.jobs / slugs[job.model] / f"{job.id}.json", job.spec)
+    for slug in {slugs[job.model] for job in plan.jobs}:
+        (run.jobs / slug).mkdir(parents=True, exist_ok=True)
+    for job in plan.jobs:  # read by nobody before `plan.json` names them, and made anew by every plan: no need to sync
+        file = run.jobs / slugs[job.model] / f"{job.id}.json"
+        file.write_text(json.dumps(job.spec, ensure_ascii=False), encoding="utf-8")
     wanted = {
         "models": [
             {
@@ -74,6 +81,7 @@ def write_plan(
             for m in plan.models
         ],
         "structures": index.sources,
+        "energy_alignment": energy_alignment,
     }
     if read_json(run.wanted) != wanted:
         write_json(run.wanted, wanted)

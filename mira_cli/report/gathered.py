@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.compare.from_run import answers_of_run
-from mira_cli.errors import UsageError
+from mira_cli.compare.schemes import scheme_named
+from mira_cli.files import read_json
 from mira_cli.results.collect import ModelResults, load_results
 from mira_cli.results.comparison_files import compare
 from mira_cli.results.provenance import provenance
+from mira_cli.results.reading import absent
 from mira_cli.run.records import OK
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from mira_cli.compare.answers import Answers
     from mira_cli.compare.blocks import Array
+    from mira_cli.compare.schemes import Scheme
     from mira_cli.compare.statistics import Statistics
     from mira_cli.run.directory import RunDirectory
     from mira_cli.structures.packs import StructureIndex
@@ -83,16 +86,20 @@ def gather(run: RunDirectory, computed: Statistics | None = None) -> Gathered:
 
     file = run.root / "comparison.parquet"
     if not file.is_file():
-        raise UsageError(
-            f"`{run.root}` has no results yet", hint="`mira run` computes them, `mira collect` writes them"
-        )
+        raise absent(run, "comparison")
     index, models = load_results(run)
     table = pq.ParquetFile(file).read()
     if computed is None:
-        answers, computed = compare(run.root, index, models)
+        answers, computed = compare(run.root, index, models, _scheme(run))
     else:
         answers = answers_of_run(table, index, models)
     return Gathered(run, index, models, table, answers, computed, provenance(run, index, models))
+
+
+def _scheme(run: RunDirectory) -> Scheme:
+    """The scheme that the tables of a run were made with."""
+    said = read_json(run.collected) or read_json(run.wanted) or {}
+    return scheme_named(said.get("energy_alignment"))
 
 
 def read_atoms(gathered: Gathered, places: Array) -> Iterator[Atoms]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.compare.alignment import Aligned, Refusal, align
+from mira_cli.compare.alignment import Aligned, Refusal
 from mira_cli.compare.energy_pairs import aligned_pairs
+from mira_cli.compare.reference import residuals
 from mira_cli.report.gathered import read_atoms, rounded, short
 from mira_cli.results.table import GPA
 
@@ -41,16 +42,14 @@ def _structures(gathered: Gathered) -> dict[str, Any]:
         "aligned": {},
         "paired": paired,
     }
-    for a, b, aligned in aligned_pairs(answers, "per-element"):
+    for a, b, aligned in aligned_pairs(answers, gathered.statistics.scheme):
         if b < paired:
             found["aligned"][f"{a},{b}"] = _difference(aligned, places)
     if np.isfinite(answers.reference_energy).any():
         target = answers.reference_energy
         found["reference_energy"] = rounded(target[places], 5)
         for a in range(models):
-            found["aligned"][f"{a},reference"] = _difference(
-                align(answers.energy[:, a] - target, answers.made_of, "per-element", zero_by=target), places
-            )
+            found["aligned"][f"{a},reference"] = _difference(residuals(answers, a, gathered.statistics.scheme), places)
     if np.isfinite(answers.reference_stress).any():
         found["reference_pressure"] = short(-answers.reference_stress[places][:, :3].mean(axis=1) * GPA)
     return found

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.compare.alignment import committee_mean
 from mira_cli.compare.statistics import aligned_energies
 from mira_cli.report.gathered import rounded, short
 
@@ -109,10 +110,11 @@ def _statuses(gathered: Gathered) -> tuple[list[str], Array]:
 
 
 def _aligned(gathered: Gathered, rows: Array) -> list[list[float | None]] | None:
-    """Energies aligned to the committee's mean; None where the fit is refused for every model."""
-    if len(gathered.models) < 2:
+    """Energies with the zero of the committee's mean; None where that is no other, or refused for every model."""
+    answers, scheme = gathered.answers, gathered.statistics.scheme
+    if len(gathered.models) < 2 or scheme == "none":
         return None
-    table = aligned_energies(gathered.answers, "per-element")
+    table = aligned_energies(answers, scheme, target=committee_mean(answers.energy))
     if table["alignment_refusal"].null_count == 0:
         return None
     values = table["energy_aligned_ev_per_atom"].to_numpy().reshape(len(gathered.models), -1)

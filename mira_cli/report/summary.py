@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,23 +13,17 @@ from mira_cli import __version__
 from mira_cli.catalogue.lookup import built_in
 from mira_cli.compare.theory import cautions, relation
 from mira_cli.console import count
+from mira_cli.report.alignment import about_energies, method
 from mira_cli.report.structures_table import ROUNDING
 from mira_cli.results.devices import on_cpu_instead
 from mira_cli.results.table import INVALID
 
 if TYPE_CHECKING:
+    from mira_cli.catalogue.rows import Model
     from mira_cli.report.gathered import Gathered
 
-FEW_DOF = 10  # left in a fit of energies, below which its error is clearly too small
 MOST_NAMED = 6
 
-ALIGNED = (
-    "Total energies of differently trained models have different zeros, so they were aligned before they were "
-    "compared: from the difference of energies per atom of two models a shift of each element was taken by least "
-    "squares (scheme {scheme}); structures that alone set a shift do not count. Energy errors are root mean squares of "
-    "what is left. Force errors are over atoms and Cartesian components; cosines leave out atoms where both forces are "
-    "below 0.01 eV/Å. Numbers are taken only over structures that both models answered."
-)
 SPREAD = (
     "The spread of a force is σ = √(Σₘ|Fₘ − ⟨F⟩|²/({d})) over the k models that answered; structures are ranked by the "
     "largest σ of an atom. The outlier of a structure is the model furthest from the mean of the others. A spread "
@@ -52,7 +47,7 @@ def model_facts(gathered: Gathered) -> list[dict[str, Any]]:
         found.append(
             {
                 "name": model.name,
-                "title": row.title,
+                "title": _title(row),
                 "level_of_theory": facts.level_of_theory,
                 "dispersion": facts.dispersion,
                 "energy_correction": facts.energy_correction,
@@ -75,23 +70,14 @@ def model_facts(gathered: Gathered) -> list[dict[str, Any]]:
 
 def banners(gathered: Gathered) -> list[dict[str, Any]]:
     """What a reader must know before any number, the gravest first."""
-    return [*_about_answers(gathered), *_about_theory(gathered)]
+    energies = about_energies(gathered) if gathered.answers.ok.any() else []
+    return [*_about_answers(gathered), *_about_theory(gathered), *energies]
 
 
 def findings(gathered: Gathered) -> list[str]:
     """A few sentences: who agrees, who does not, where."""
     pairs = gathered.statistics.pairs.to_pylist()
-    by_force = sorted(
-        (row for row in pairs if row["force_mae_ev_per_ang"] is not None), key=lambda row: row["force_mae_ev_per_ang"]
-    )
-    said = []
-    if len(by_force) == 1:
-        row = by_force[0]
-        said.append(f"Forces of {row['model_a']} and {row['model_b']} differ by {_forces(row)}.")
-    elif by_force:
-        near, far = by_force[0], by_force[-1]
-        said.append(f"Closest in forces: {near['model_a']} and {near['model_b']}, {_forces(near)}.")
-        said.append(f"Furthest apart in forces: {far['model_a']} and {far['model_b']}, {_forces(far)}.")
+    said = who_agrees([row for row in pairs if row["force_mae_ev_per_ang"] is not None])
     rows = [row for row in gathered.statistics.disagreement.to_pylist() if row["committee"] == "all" and row["rank"]]
     if rows:
         worst, spread = rows[0], rows[0]["force_spread_max_ev_per_ang"]
@@ -128,13 +114,9 @@ def methods(gathered: Gathered) -> list[str]:
         f"{count(len(gathered.models), 'interatomic potential')}: {'; '.join(_model_words(gathered))}."
     )
     said = [computed]
-    scheme = Counter(row["energy_alignment"] for row in gathered.statistics.pairs.to_pylist())
-    if scheme and answers.ok.any():
+    if len(gathered.models) > 1 and answers.ok.any():
         ddof = max(gathered.statistics.disagreement["ddof"].to_pylist(), default=1)
-        said += [
-            ALIGNED.format(scheme=scheme.most_common(1)[0][0]),
-            SPREAD.format(d=f"k − {ddof}" if ddof else "k"),
-        ]
+        said += [method(gathered.statistics.scheme), SPREAD.format(d=f"k − {ddof}" if ddof else "k")]
     if gathered.statistics.reference.num_rows:
         said.append(REFERENCES)
     return [*said, "Stresses have ASE's sign (tension positive); the pressure is −(σxx + σyy + σzz)/3."]
@@ -184,26 +166,7 @@ def _about_theory(gathered: Gathered) -> list[dict[str, Any]]:
         found.append(_banner("warn", "The models' energies carry different corrections.", [*by, why]))
     if direct := [one.name for one in facts if one.conservative is False]:
         found.append(_banner("note", f"Forces of {_names(direct)} are not the gradient of an energy.", []))
-    return [*found, *_about_fits(gathered)]
-
-
-def _about_fits(gathered: Gathered) -> list[dict[str, Any]]:
-    rows = gathered.statistics.pairs.to_pylist()
-    refused = Counter(row["energy_refusal"] for row in rows if row["energy_refusal"])
-    if refused and rows:
-        reasons = [f"{reason} ({count(n, 'pair')})" for reason, n in refused.most_common(3)]
-        what = "Energies cannot be compared" + ("" if sum(refused.values()) == len(rows) else " for some pairs") + "."
-        return [_banner("warn", what, reasons)]
-    few = [row for row in rows if row["energy_alignment_dof"] < FEW_DOF]
-    if few:
-        row = min(few, key=lambda row: row["energy_alignment_dof"])
-        rows_and_shifts = (
-            f"{count(row['energy_alignment_rows'], 'structure')} and {row['energy_alignment_rank']} shifts"
-        )
-        left = count(row["energy_alignment_dof"], "degree")
-        fit = f"{rows_and_shifts} leave {left} of freedom; believe the errors with each structure left out."
-        return [_banner("note", "Aligned energies look better than they are.", [fit])]
-    return []
+    return found
 
 
 def pair_cautions(gathered: Gathered) -> dict[str, list[str]]:
@@ -227,6 +190,34 @@ def _one_way(text: str) -> str:
     return f"\u2068{text}\u2069" if re.search("[\u202a-\u202e\u2066-\u2069]", text) else text
 
 
+def who_agrees(pairs: list[dict[str, Any]]) -> list[str]:
+    """The pairs closest and furthest in forces, if size and direction of the differences agree on which these are."""
+    if len(pairs) < 2:
+        return [f"Forces of {_two(row)} differ by {_forces(row)}." for row in pairs]
+    by_size = sorted(pairs, key=lambda row: row["force_mae_ev_per_ang"])
+    with_direction = [row for row in pairs if row["force_cosine_mean"] is not None]
+    by_direction = sorted(with_direction, key=lambda row: -row["force_cosine_mean"]) or by_size
+    said = [
+        f"{name} in forces: {_two(by_size[place])}, {_forces(by_size[place])}."
+        for name, place in (("Closest", 0), ("Furthest apart", -1))
+        if by_size[place] is by_direction[place]
+    ]
+    if said:
+        return said
+    sizes = [by_size[place]["force_mae_ev_per_ang"] for place in (0, -1)]
+    cosines = [by_direction[place]["force_cosine_mean"] for place in (-1, 0)]
+    which = (
+        "Which models are closest in forces depends on the measure: mean absolute differences between two are "
+        f"{sizes[0]:.3g} to {sizes[1]:.3g} eV/Å, and mean cosines {cosines[0]:.3f} to {cosines[1]:.3f} in another "
+        "order."
+    )
+    return [which]
+
+
+def _two(row: dict[str, Any]) -> str:
+    return f"{row['model_a']} and {row['model_b']}"
+
+
 def _forces(row: dict[str, Any]) -> str:
     cosine = row["force_cosine_mean"]
     direction = f", mean cosine {cosine:.3f}".replace("-", "−") if cosine is not None else ""
@@ -241,6 +232,12 @@ def _model_words(gathered: Gathered) -> list[str]:
         facts = [model.package.replace("==", " "), model.row.level_of_theory, model.dtype, device]
         said.append(f"{model.name} ({', '.join(str(fact) for fact in facts if fact)})")
     return said
+
+
+def _title(row: Model) -> str:
+    """What a model is called at length; of weights that somebody brought, not where they lie."""
+    path = row.checkpoint.path
+    return row.title.replace(path, Path(path).name) if path else row.title
 
 
 def _first(gathered: Gathered, column: str) -> list[Any]:

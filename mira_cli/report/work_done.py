@@ -36,6 +36,7 @@ def timing(gathered: Gathered) -> list[dict[str, Any]]:
                 "start_s": _sum(jobs, "import_s", "load_s"),
                 "peak_memory_mb": _most(jobs, "peak_rss_mb"),
                 "peak_gpu_memory_mb": _most(jobs, "peak_gpu_mb"),
+                "accelerators": sorted({str(a["accelerator"]) for a in model["attempts"] if a.get("accelerator")}),
                 "threads": sorted({a["threads"] for a in model["attempts"] if isinstance(a.get("threads"), int)}),
             }
         )

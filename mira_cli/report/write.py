@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from mira_cli import __version__, console
 from mira_cli.files import read_json, replacing
+from mira_cli.report.alignment import words
 from mira_cli.report.citations import bibtex, citations
 from mira_cli.report.disputed import distributions, structures_to_look_at
 from mira_cli.report.gathered import Gathered, columns_of, gather, rows_of
 from mira_cli.report.points import points
+from mira_cli.report.shareable import shareable, system
 from mira_cli.report.structures_table import ROUNDING, failures, structures_table
 from mira_cli.report.summary import banners, findings, methods, model_facts, pair_cautions
 from mira_cli.report.work_done import timing
@@ -94,6 +96,7 @@ def content(gathered: Gathered) -> dict[str, Any]:
         "banners": banners(gathered),
         "findings": findings(gathered),
         "table": structures_table(gathered),
+        "alignment": words(gathered.statistics.scheme),
         "pairs": columns_of(gathered.statistics.pairs, PAIRS, gathered.names),
         "cautions": pair_cautions(gathered),
         "reference": rows_of(gathered.statistics.reference),
@@ -101,12 +104,12 @@ def content(gathered: Gathered) -> dict[str, Any]:
         "distributions": distributions(gathered),
         "look_at": looked_at,
         "rounding": ROUNDING,
-        "failures": failures(gathered),
+        "failures": shareable(failures(gathered)),
         "timing": timing(gathered),
         "methods": methods(gathered),
         "citations": [{name: entry[name] for name in ("models", "address", "title")} for entry in cited],
         "bibtex": bibtex(cited),
-        "provenance": _shortened(gathered.provenance),
+        "provenance": _told(gathered.provenance),
     }
 
 
@@ -142,8 +145,8 @@ def _allowed(script: str) -> str:
     return f"'sha256-{digest}'"
 
 
-def _shortened(provenance: dict[str, Any]) -> dict[str, Any]:
-    """Provenance without what grows with the number of jobs; the file beside the report has all of it."""
+def _told(provenance: dict[str, Any]) -> dict[str, Any]:
+    """Provenance without what is private or grows with the number of jobs; the file beside the report has all of it."""
     models = []
     for model in provenance["models"]:
         kept = {name: value for name, value in model.items() if name != "jobs"}
@@ -151,4 +154,8 @@ def _shortened(provenance: dict[str, Any]) -> dict[str, Any]:
         if left := len(model["attempts"]) - MOST_ATTEMPTS:
             kept |= {"attempts_left_out": left} if left > 0 else {}
         models.append(kept)
-    return {**provenance, "models": models}
+    call = provenance["call"] or {}
+    if command := call.get("command"):
+        call = {**call, "command": [Path(command[0]).name, *command[1:]]}
+    told: dict[str, Any] = shareable({**provenance, "call": call, "models": models})
+    return {**told, "platform": system(provenance["platform"])}

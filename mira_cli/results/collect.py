@@ -10,23 +10,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.catalogue.rows import Model
+from mira_cli.compare.force_sums import ForceSums
+from mira_cli.compare.from_run import facts_of
+from mira_cli.compare.schemes import scheme_named
 from mira_cli.errors import UsageError
 from mira_cli.files import read_json, replacing, write_json
+from mira_cli.results.batches import batches
 from mira_cli.results.comparison_files import write_comparisons
 from mira_cli.results.frames import frames
 from mira_cli.results.provenance import provenance
-from mira_cli.results.table import comparison_rows, comparison_schema, energies_rows
+from mira_cli.results.table import comparison_rows, comparison_schema, energies_rows, energies_schema
 from mira_cli.run.answers import Answers, read_answers
 from mira_cli.structures.packs import StructureIndex, open_index
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from mira_cli.compare.statistics import Statistics
+    from mira_cli.results.batches import Batch
     from mira_cli.run.directory import RunDirectory
-
-
-BLOCK_STRUCTURES, BLOCK_ANSWERS, BLOCK_ATOMS = 1_000, 20_000, 2_000_000  # atoms, counted for each model
 
 # a worker that starts says why it ends
 DIED = "job died without a message (killed, out of memory, or its image did not start: see logs/snakemake.log)"
@@ -52,53 +54,69 @@ def collect(run: RunDirectory) -> None:
     from mira_cli.report.write import try_to_write_report
 
     index, models = load_results(run, remember=True)
-    _write_tables(run.root, index, models)
-    write_json(run.root / "provenance.json", provenance(run, index, models))
-    compared = write_comparisons(run.root, index, models)
-    said = {"rows": len(index) * len(models), "not_compared": compared if isinstance(compared, str) else None}
-    write_json(run.collected, {"collected": datetime.now(UTC).isoformat(), **said})
+    sums = _write_tables(run.root, index, models)
+    compared = compare_again(run, index, models, sums)
     try_to_write_report(run, computed=None if isinstance(compared, str) else compared)
 
 
-def _write_tables(root: Path, index: StructureIndex, models: list[ModelResults]) -> None:
+def compare_again(
+    run: RunDirectory, index: StructureIndex, models: list[ModelResults], sums: ForceSums | Exception | None = None
+) -> Statistics | str:
+    """Write the statistics of a run whose tables are there, and what goes with them; a text says why there are none.
+
+    `sums` are the forces summed up, or why they are not; they are read if None.
+    """
+    scheme = scheme_named((read_json(run.wanted) or {}).get("energy_alignment"))
+    write_json(run.root / "provenance.json", provenance(run, index, models))
+    compared = write_comparisons(run.root, index, models, scheme, sums)
+    said = {
+        "rows": len(index) * len(models),
+        "energy_alignment": scheme,
+        "energy_refusal": None if isinstance(compared, str) else compared.refusal,
+        "not_compared": compared if isinstance(compared, str) else None,
+    }
+    write_json(run.collected, {"collected": datetime.now(UTC).isoformat(), **said})
+    return compared
+
+
+def _write_tables(root: Path, index: StructureIndex, models: list[ModelResults]) -> ForceSums | Exception:
+    """Write tables and frames in one pass over the records; returns what it summed over the forces on the way."""
     import pyarrow.csv as pc
     import pyarrow.parquet as pq
 
     options = pc.WriteOptions(quoting_style="needed")
     references = index.table["reference_energy_ev"].null_count < len(index)
-    wide = energies_rows(index.table[:0], models, [[] for _ in models], references=references).schema
+    sums: ForceSums | Exception = ForceSums(facts_of(models), len(index))
     with ExitStack() as files:
 
-        def new(name: str, mode: str = "wb") -> Any:
-            return files.enter_context(replacing(root / name, mode))
+        def new(name: str) -> Any:
+            return files.enter_context(replacing(root / name, "wb"))
 
         # the files get their names in the reverse order, when all are complete
-        text = new("results.extxyz", "w")
+        text, wide = new("results.extxyz"), energies_schema(models, references=references)
         energies = files.enter_context(pc.CSVWriter(new("energies.csv"), wide, write_options=options))
         table = files.enter_context(pc.CSVWriter(new("comparison.csv"), comparison_schema(), write_options=options))
         columns = files.enter_context(
             pq.ParquetWriter(new("comparison.parquet"), comparison_schema(), compression="zstd")
         )
-        for begin, end in batches(index, models):
-            structures = index.table[begin:end]
-            found = [model.records.read(index.hashes[begin:end]) for model in models]
-            rows = comparison_rows(structures, models, found)
+        for batch in batches(index, models):
+            rows = comparison_rows(batch, models)
             columns.write_table(rows)
             table.write_table(rows)
-            energies.write_table(energies_rows(structures, models, found, references=references))
-            text.writelines(frames(structures, index, models, found))
+            energies.write_table(energies_rows(batch, models, wide))
+            text.writelines(frames(batch, models))
+            sums = _counted(sums, batch)
+    return sums
 
 
-def batches(index: StructureIndex, models: Sequence[ModelResults]) -> Iterator[tuple[int, int]]:
-    """Rows of structures whose answers are few enough, and have few enough atoms, to be in memory at once."""
-    begin = atoms = 0
-    most = max(1, min(BLOCK_STRUCTURES, BLOCK_ANSWERS // max(1, len(models))))
-    for i, n in enumerate(index.n_atoms.tolist()):
-        if i > begin and (i - begin >= most or (atoms + n) * len(models) > BLOCK_ATOMS):
-            yield begin, i
-            begin, atoms = i, 0
-        atoms += n
-    yield begin, len(index)
+def _counted(sums: ForceSums | Exception, batch: Batch) -> ForceSums | Exception:
+    """The sums with a batch more; what goes wrong with them costs no table."""
+    if isinstance(sums, ForceSums):
+        try:
+            sums.add(batch.forces)
+        except Exception as error:  # noqa: BLE001
+            return error
+    return sums
 
 
 def load_results(run: RunDirectory, *, remember: bool = False) -> tuple[StructureIndex, list[ModelResults]]:

@@ -20,19 +20,30 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from mira_cli.compare.alignment import Scheme
     from mira_cli.compare.answers import Answers
+    from mira_cli.compare.force_sums import ForceSums
+    from mira_cli.compare.schemes import Scheme
     from mira_cli.compare.statistics import Statistics
     from mira_cli.results.collect import ModelResults
     from mira_cli.structures.packs import StructureIndex
 
 PAIRS, DISAGREEMENT, REFERENCE, ALIGNED = COMPARISONS
-SCHEME: Scheme = "per-element"
 READ = ("structure_id", "model", "status", "formula", "n_atoms", "energy_ev", "structure_hash")
 
 
-def write_comparisons(root: Path, index: StructureIndex, models: Sequence[ModelResults]) -> Statistics | str:
+def write_comparisons(
+    root: Path,
+    index: StructureIndex,
+    models: Sequence[ModelResults],
+    scheme: Scheme,
+    sums: ForceSums | Exception | None = None,
+) -> Statistics | str:
     """Write the statistics of a run; on any failure warn, and leave no file that older numbers made.
+
+    Parameters
+    ----------
+    sums
+        The forces summed up, or why they are not; they are read if None.
 
     Returns
     -------
@@ -42,8 +53,8 @@ def write_comparisons(root: Path, index: StructureIndex, models: Sequence[ModelR
     tables: dict[str, pa.Table] = {}
     made: Statistics | str
     try:
-        answers, made = compare(root, index, models)
-        tables = tables_of(answers, made)
+        answers, made = compare(root, index, models, scheme, sums)
+        tables = tables_of(answers, made, scheme)
         for name, table in tables.items():
             write_csv(root / name, table)
     except Exception as error:  # noqa: BLE001  (whatever it is, the results are there)
@@ -55,20 +66,35 @@ def write_comparisons(root: Path, index: StructureIndex, models: Sequence[ModelR
     return made
 
 
-def compare(root: Path, index: StructureIndex, models: Sequence[ModelResults]) -> tuple[Answers, Statistics]:
-    """Statistics from `comparison.parquet` and the forces in the records."""
+def compare(
+    root: Path,
+    index: StructureIndex,
+    models: Sequence[ModelResults],
+    scheme: Scheme,
+    sums: ForceSums | Exception | None = None,
+) -> tuple[Answers, Statistics]:
+    """Statistics from `comparison.parquet` and the forces in the records, if these are not summed up already."""
+    if isinstance(sums, Exception):
+        raise sums
+    from mira_cli.compare.from_run import sums_of_run
+    from mira_cli.compare.statistics import conclude
+
+    answers = read_answers(root, index, models)
+    return answers, conclude(answers, sums or sums_of_run(index, models), scheme=scheme)
+
+
+def read_answers(root: Path, index: StructureIndex, models: Sequence[ModelResults]) -> Answers:
+    """Energies and stresses from `comparison.parquet`."""
     import pyarrow.parquet as pq
 
     from mira_cli.compare.answers import VOIGT
-    from mira_cli.compare.from_run import answers_of_run, blocks_of_run
-    from mira_cli.compare.statistics import statistics
+    from mira_cli.compare.from_run import answers_of_run
 
     columns = [*READ, *(f"stress_{ij}_ev_per_ang3" for ij in VOIGT)]
-    answers = answers_of_run(pq.ParquetFile(root / "comparison.parquet").read(columns), index, models)
-    return answers, statistics(answers, blocks_of_run(index, models), scheme=SCHEME)
+    return answers_of_run(pq.ParquetFile(root / "comparison.parquet").read(columns), index, models)
 
 
-def tables_of(answers: Answers, found: Statistics) -> dict[str, pa.Table]:
+def tables_of(answers: Answers, found: Statistics, scheme: Scheme) -> dict[str, pa.Table]:
     """Tables by the names of their files.
 
     `reference.csv` is left out where the input has no references, and `energies_aligned.csv` where there is nothing
@@ -77,20 +103,21 @@ def tables_of(answers: Answers, found: Statistics) -> dict[str, pa.Table]:
     tables = {PAIRS: found.pairs, DISAGREEMENT: found.disagreement}
     if found.reference.num_rows:
         tables[REFERENCE] = found.reference
-    if (aligned := aligned_table(answers)) is not None:
+    if (aligned := aligned_table(answers, scheme)) is not None:
         tables[ALIGNED] = aligned
     return tables
 
 
-def aligned_table(answers: Answers, scheme: Scheme = SCHEME) -> pa.Table | None:
+def aligned_table(answers: Answers, scheme: Scheme) -> pa.Table | None:
     """Energies aligned with the mean of the models, then with the references; None where there is neither."""
     import pyarrow as pa
 
+    from mira_cli.compare.alignment import committee_mean
     from mira_cli.compare.statistics import aligned_energies
 
     targets = {}
     if len(answers.models) > 1:
-        targets["committee mean"] = aligned_energies(answers, scheme)
+        targets["committee mean"] = aligned_energies(answers, scheme, target=committee_mean(answers.energy))
     if np.isfinite(answers.reference_energy).any():
         targets["reference"] = aligned_energies(answers, scheme, target=answers.reference_energy)
     named = [

@@ -5,31 +5,27 @@ The text is what ASE would write, put together here since ASE takes several time
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.compare.spread import force_spread
+from mira_cli.compare.spread import atom_spread
 from mira_cli.results.committee import committees_of, spread_key
-from mira_cli.run.records import OK
+from mira_cli.results.fixed_text import FORM, fixed_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    import pyarrow as pa
-
-    from mira_cli.compare.theory import Committee
+    from mira_cli.results.batches import Batch
     from mira_cli.results.collect import ModelResults
-    from mira_cli.results.table import Found
-    from mira_cli.run.answers import Record
-    from mira_cli.structures.packs import StructureIndex
 
     Array = np.ndarray[Any, Any]
 
+PLAIN = re.compile(r"[\w.#/+-]+", re.ASCII)  # needs no quotes
 
-def frames(
-    structures: pa.Table, index: StructureIndex, models: Sequence[ModelResults], found: Sequence[Found]
-) -> Iterator[str]:
+
+def frames(batch: Batch, models: Sequence[ModelResults]) -> Iterator[bytes]:
     """Frames of some rows of the index; invalid structures have none. Units are eV and Å.
 
     `structure_id`, `energy_<slug>`, `forces_<slug>`, `stress_<slug>` hold what the models said, `force_spread…` how far
@@ -37,84 +33,103 @@ def frames(
     The keys that ASE takes for a calculator's
     (`energy`, `forces`, `stress`) are left alone.
     """
-    rows = structures.select(["id", "reference_energy_ev", "reference_stress_ev_per_ang3"]).to_pylist()
-    together = committees_of(models)
-    for i, structure in geometry(structures, index):
-        answers = [(m.slug, records[i]) for m, records in zip(models, found, strict=True)]
-        yield _frame(structure, rows[i], answers, together)
+    names, atoms = _atoms(batch, models)
+    for i, (lattice, words, pbc) in enumerate(_heads(batch, models)):
+        head = f"{batch.forces.sizes[i]}\n{lattice}Properties={names[i]} {words} pbc={pbc}\n"
+        yield head.encode()
+        yield atoms[i]
 
 
-def geometry(structures: pa.Table, index: StructureIndex) -> Iterator[tuple[int, dict[str, Any]]]:
-    """What the packs hold of some rows of the index, in order: place among these rows, and arrays by name.
+def _atoms(batch: Batch, models: Sequence[ModelResults]) -> tuple[list[str], list[bytes]]:
+    """For each valid structure the names of its columns, and its atoms as lines."""
+    chunk, together = batch.forces, committees_of(models)
+    spreads = [atom_spread(chunk, committee) for committee in together]
+    symbols = _symbols(chunk.numbers)
+    names, lines = [""] * len(chunk.sizes), [b""] * len(chunk.sizes)
+    patterns, pattern = np.unique(chunk.valid, axis=1, return_inverse=True)
+    for number, has in enumerate(patterns.T):  # structures with the same columns
+        here = np.flatnonzero(pattern.reshape(-1) == number)
+        own = np.repeat(pattern.reshape(-1) == number, chunk.sizes)
+        columns = {"pos:R:3": batch.geometry["positions"][own]}
+        if has[-1]:
+            columns["reference_forces:R:3"] = chunk.forces[-1, own]
+        columns |= {f"forces_{m.slug}:R:3": chunk.forces[k, own] for k, m in enumerate(models) if has[k]}
+        for committee, spread in zip(together, spreads, strict=True):
+            if has[list(committee.members)].sum() > 1:
+                columns[f"{spread_key(committee.name)}:R:1"] = spread[own, None]
+        title = ":".join(["species:S:1", *columns])
+        texts = _lines(symbols[own], np.hstack(list(columns.values())), chunk.sizes[here])
+        for i, text in zip(here.tolist(), texts, strict=True):
+            names[i], lines[i] = title, text
+    return names, lines
 
-    These are `numbers` (n,), `positions` and `reference_forces` (n, 3), and lists and numbers `cell`, `pbc`, `charge`
-    and `spin`. Invalid structures are passed over.
-    """
-    rows = structures.select(["invalid", "pack", "row"]).to_pylist()
-    found: dict[int, dict[str, Any]] = {}
-    for pack in sorted({row["pack"] for row in rows if not row["invalid"]}):  # the files of a folder may alternate
-        here = [i for i, row in enumerate(rows) if row["pack"] == pack and not row["invalid"]]
-        with np.load(index.pack_path(pack), allow_pickle=False) as arrays:
-            found |= zip(here, _structures(dict(arrays), [rows[i]["row"] for i in here]), strict=True)
-    yield from sorted(found.items())
+
+def _lines(symbols: Array, numbers: Array, sizes: Array) -> Iterator[bytes]:
+    """The atoms of some structures as lines; (a,) symbols of two letters, (a, k) numbers."""
+    text, is_wide = fixed_text(numbers)
+    whole = np.empty((len(numbers), text.shape[1] + 3), np.uint8)
+    whole[:, :2] = symbols.view(np.uint8).reshape(-1, 2)
+    whole[:, 2:-1] = text
+    whole[:, -1] = ord("\n")
+    form = f"%s{FORM * numbers.shape[1]}\n"
+    ends = np.cumsum(sizes)
+    any_wide = np.logical_or.reduceat(is_wide, ends - sizes) if len(sizes) else is_wide
+    for begin, end, wide in zip((ends - sizes).tolist(), ends.tolist(), any_wide.tolist(), strict=True):
+        if not wide:
+            yield whole[begin:end].tobytes()
+            continue
+        rows = zip(symbols[begin:end].astype(str).tolist(), numbers[begin:end].tolist(), strict=True)
+        yield "".join(form % (symbol, *values) for symbol, values in rows).encode()
 
 
-def _structures(pack: dict[str, Array], rows: Iterable[int]) -> Iterator[dict[str, Any]]:
-    """What a pack holds of some structures; copies, so that the pack need not stay in memory."""
-    ends = np.cumsum(pack["natoms"])
-    for row in rows:
-        atoms = slice(ends[row] - pack["natoms"][row], ends[row])
-        per_atom = {name: pack[name][atoms].copy() for name in ("numbers", "positions", "reference_forces")}
-        yield per_atom | {name: pack[name][row].tolist() for name in ("cell", "pbc", "charge", "spin")}
-
-
-def _frame(
-    structure: dict[str, Any],
-    row: dict[str, Any],
-    answers: list[tuple[str, Record | None]],
-    together: Sequence[Committee],
-) -> str:
+def _symbols(numbers: Array) -> Array:
+    """(a,) symbols of elements, S2, filled with a space."""
     from ase.data import chemical_symbols
+
+    return np.array([symbol.ljust(2) for symbol in chemical_symbols], "S2")[numbers]
+
+
+def _heads(batch: Batch, models: Sequence[ModelResults]) -> Iterator[tuple[str, str, str]]:
+    """Lattice, words and periodicity of each valid structure."""
+    structures, valid = batch.structures, batch.valid
+    own = structures.take(valid)
+    ids, energy, stress = (own[name].to_pylist() for name in ("id", "reference_energy_ev", STRESS))
+    cells = batch.geometry["cell"].reshape(-1, 9).tolist()
+    charge, spin = (batch.geometry[name].tolist() for name in ("charge", "spin"))
+    pbc = batch.geometry["pbc"].tolist()
+    said = [_said(batch, k, model, valid) for k, model in enumerate(models)]
+    for i, name in enumerate(ids):
+        words = [f"{key}={value}" for key, value in (("charge", charge[i]), ("spin", spin[i])) if value == value]  # noqa: PLR0124
+        words.append(_named(name))
+        if energy[i] is not None:
+            words.append(f"reference_energy={energy[i]}")
+        if stress[i] is not None:
+            words.append(f'reference_stress="{" ".join(map(str, stress[i]))}"')
+        words += [of_model[i] for of_model in said if of_model[i]]
+        lattice = f'Lattice="{" ".join(map(str, cells[i]))}" ' if any(cells[i]) else ""
+        yield lattice, " ".join(words), '"{}"'.format(" ".join("T" if periodic else "F" for periodic in pbc[i]))
+
+
+STRESS = "reference_stress_ev_per_ang3"
+
+
+def _said(batch: Batch, k: int, model: ModelResults, valid: Array) -> list[str]:
+    """Energy and stress by one model of each valid structure; empty where it has no answer."""
+    found, slug = batch.found[k], model.slug
+    energy, stress, ok = (values[valid] for values in (found.numbers("energy_ev"), found.stress(), found.ok()))
+    ok &= batch.forces.valid[k]
+    has_stress = (ok & ~np.isnan(stress).any(axis=1)).tolist()
+    with_stress = f'energy_{slug}=%r stress_{slug}="%r %r %r %r %r %r"'
+    return [
+        with_stress % (e, *six) if both else f"energy_{slug}={e}" if one else ""
+        for e, six, one, both in zip(energy.tolist(), stress.tolist(), ok.tolist(), has_stress, strict=True)
+    ]
+
+
+def _named(name: str) -> str:
+    """`structure_id=…`, in quotes where they are needed."""
+    if PLAIN.fullmatch(name):
+        return f"structure_id={name}"
     from ase.io.extxyz import key_val_dict_to_str
 
-    info = {key: structure[key] for key in ("charge", "spin") if np.isfinite(structure[key])}
-    name = str(key_val_dict_to_str({"structure_id": row["id"]}))  # type: ignore[no-untyped-call]  # quoted where needed
-    words = [*map(_word, info.items()), name]
-    columns, arrays = ["species:S:1:pos:R:3"], [structure["positions"]]
-    for key in ("energy", "stress"):
-        value = row["reference_energy_ev" if key == "energy" else "reference_stress_ev_per_ang3"]
-        if value is not None:
-            words.append(_word((f"reference_{key}", value)))
-    if np.isfinite(structure["reference_forces"]).all():
-        columns.append("reference_forces:R:3")
-        arrays.append(structure["reference_forces"])
-    known: list[Array | None] = []
-    for slug, record in answers:
-        forces = record.forces() if record is not None and record.status == OK else None
-        known.append(forces)
-        if record is None or forces is None:
-            continue
-        words.append(_word((f"energy_{slug}", record.energy_ev)))
-        columns.append(f"forces_{slug}:R:3")
-        arrays.append(forces)
-        if record.stress_ev_per_ang3 is not None:
-            words.append(_word((f"stress_{slug}", [float(value) for value in record.stress_ev_per_ang3])))
-    for committee in together:
-        if (spread := force_spread([known[m] for m in committee.members])) is not None:
-            columns.append(f"{spread_key(committee.name)}:R:1")
-            arrays.append(spread[:, None])
-    cell = [value for vector in structure["cell"] for value in vector]
-    lattice = f'Lattice="{" ".join(map(str, cell))}" ' if any(cell) else ""
-    pbc = " ".join("T" if periodic else "F" for periodic in structure["pbc"])
-    numbers = np.hstack(arrays)
-    line = f"%-2s{' %16.8f' * numbers.shape[1]}\n"
-    symbols = (chemical_symbols[number] for number in structure["numbers"].tolist())
-    lines = [line % (symbol, *values) for symbol, values in zip(symbols, numbers.tolist(), strict=True)]
-    head = f'{lattice}Properties={":".join(columns)} {" ".join(words)} pbc="{pbc}"'
-    return f"{len(lines)}\n{head}\n{''.join(lines)}"
-
-
-def _word(item: tuple[str, Any]) -> str:
-    """`key=number` or `key="numbers"`."""
-    key, value = item
-    return f'{key}="{" ".join(map(str, value))}"' if isinstance(value, list) else f"{key}={value}"
+    return str(key_val_dict_to_str({"structure_id": name}))  # type: ignore[no-untyped-call]

@@ -38,7 +38,7 @@ def read_table(run: RunDirectory, name: Name, columns: Sequence[str] | None = No
             return file.read([c for c in columns or file.schema_arrow.names if c in file.schema_arrow.names])
         table = read_csv(run.root / f"{name}.csv")
     except FileNotFoundError as error:
-        raise _absent(run, name) from error
+        raise absent(run, name) from error
     return table.select([c for c in columns or table.column_names if c in table.column_names])
 
 
@@ -63,7 +63,8 @@ def read_csv(file: Path) -> pa.Table:
     )
 
 
-def _absent(run: RunDirectory, name: Name) -> UsageError:
+def absent(run: RunDirectory, name: Name) -> UsageError:
+    """Why there is no such table."""
     collected = read_json(run.collected)
     if collected is None or not (run.root / "comparison.parquet").is_file():
         return UsageError(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from mira_cli.errors import InputError, UsageError
+from mira_cli.results.batches import geometry_of
 from mira_cli.results.committee import EVERYONE, committees_of, spread_key
-from mira_cli.results.frames import geometry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ def choose_committee(disagreement: pa.Table, *, named: str | None, same_theory: 
         if named not in theory:
             raise UsageError(
                 f"there is no committee `{named}` in this run",
-                hint=f"there are {', '.join(f'`{name}`' for name in theory)}",
+                hint=f"its committees: {', '.join(f'`{name}`' for name in theory)}",
             )
         return named
     if not same_theory:
@@ -111,11 +111,14 @@ def structures_of(picks: Sequence[Pick], index: StructureIndex) -> list[Atoms]:
     import numpy as np
     from ase import Atoms
 
-    table = index.table.take([pick.place for pick in picks])
+    rows = np.array([pick.place for pick in picks], dtype=int)
+    whole = geometry_of(index, rows)
+    ends = np.cumsum(index.n_atoms[rows])
     found = []
-    for _, one in geometry(table, index):
-        state = {key: one[key] for key in ("charge", "spin") if np.isfinite(one[key])}
-        found.append(Atoms(one["numbers"], one["positions"], cell=one["cell"], pbc=one["pbc"], info=state))
+    for i, (begin, end) in enumerate(zip(ends - index.n_atoms[rows], ends, strict=True)):
+        state = {key: float(whole[key][i]) for key in ("charge", "spin") if np.isfinite(whole[key][i])}
+        numbers, positions = whole["numbers"][begin:end], whole["positions"][begin:end]
+        found.append(Atoms(numbers, positions, cell=whole["cell"][i], pbc=whole["pbc"][i], info=state))
     return found
 
 

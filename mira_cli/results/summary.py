@@ -137,17 +137,18 @@ def _pairs_table(pairs: Rows) -> Table:
 
 def _reference_table(rows: Rows) -> Table:
     table = _table(
-        "model", right=("energy MAE\neV/atom", f"aligned\n{_scheme(rows)}", "force MAE\neV/Å", "force cosine")
+        "model",
+        right=("force MAE\neV/Å", "force cosine", f"energy MAE\n{_scheme(rows)}", "[dim]as they are,\nzeros too[/]"),
     )
-    table.title = "against the references in the input, whose theory is not known here"
+    table.title = "against the references in the input, whose theory is not known here; energies in eV/atom"
     for row in rows:
         table.add_row(
             escape(row["model"]),
-            f"{_number(row['energy_raw_mae_ev_per_atom'])}\n[dim]n {row['n_energies']:,}[/]",
-            f"{_number(row['energy_aligned_mae_ev_per_atom'])}\n[dim]n {row['n_energies_aligned']:,}, "
-            f"dof {row['energy_alignment_dof'] or 0:,}[/]",
             f"{_number(row['force_mae_ev_per_ang'])}\n[dim]{row['n_force_atoms']:,} atoms[/]",
             _number(row["force_cosine_mean"], ".3f"),
+            f"{_number(row['energy_aligned_mae_ev_per_atom'])}\n[dim]n {row['n_energies_aligned']:,}, "
+            f"dof {row['energy_alignment_dof'] or 0:,}[/]",
+            f"[dim]{_number(row['energy_raw_mae_ev_per_atom'])}\nn {row['n_energies']:,}[/]",
         )
     return table
 
@@ -184,7 +185,7 @@ def _tell(found: dict[str, Any]) -> None:
         )
     refusals = dict.fromkeys(row["energy_refusal"] for row in [*pairs, *found["reference"]] if row["energy_refusal"])
     for refusal in refusals:
-        console.say(f"energies are not compared: {refusal}")
+        console.say(f"energies are not compared: {refusal} (`mira report --energy-alignment …` takes another way)")
     if len(found["models"]) < 2:
         console.say("one model: nothing to compare it with")
     elif "pairs" in found["missing"]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.run.records import LOCATION, ROW_BYTES, TYPES, count_rows, is_record, locate, parse
+from mira_cli.run.lines import OK, TYPES, columns_of, equal, parse
+from mira_cli.run.records import LOCATION, ROW_BYTES, count_rows, locate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    import pyarrow as pa
 
     Array = np.ndarray[Any, Any]
 
 
-FIELDS = itemgetter(*TYPES)  # those of `Record`, in its order
-PLACE = np.dtype([(name, LOCATION[name]) for name in ("file", "offset", "attempt")])
+PLACE = np.dtype([(name, LOCATION[name]) for name in ("file", "offset", "bytes", "attempt")])
+GAP = 16_384  # bytes between two records that are read all the same
 
 
 @dataclass(slots=True)
@@ -36,14 +39,82 @@ class Record:
     batch_size: int | None
     folder: Path
     attempt: dict[str, Any]
-    read_forces: Array | None = field(default=None, repr=False)  # (n_atoms, 3), if they have been read
+    read_forces: Array | None = field(repr=False)  # (n_atoms, 3)
 
     def forces(self) -> Array | None:
         """(n_atoms, 3) eV/Å, or None where there are none."""
-        if self.read_forces is not None or self.forces_row is None:
-            return self.read_forces
-        flat = _read_forces(self.folder, self.forces_row, self.forces_row + self.n_atoms)
-        return flat if len(flat) == self.n_atoms else None
+        return self.read_forces
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What one model found for n structures; a sequence of `Record`, or None where there is none.
+
+    `table` has the fields of the r records that there are (`TYPES`), in any order; `row` (n,) says which is a
+    structure's, -1 for none. `attempt` (r,) is a place in `attempts`, and `folder` (r,) one in `folders`.
+    `forces` (N, 3) eV/Å are those of all records that have some, and `first` (r,) says where they begin, -1 for none.
+    """
+
+    table: pa.Table
+    row: Array
+    attempt: Array
+    attempts: Sequence[dict[str, Any]]
+    folder: Array
+    folders: Sequence[Path]
+    forces: Array
+    first: Array
+
+    def __len__(self) -> int:
+        """Count of structures."""
+        return len(self.row)
+
+    def __getitem__(self, i: int) -> Record | None:
+        """The record of one structure."""
+        row = int(self.row[i])
+        if row < 0:
+            return None
+        fields = self.table.slice(row, 1).select(list(TYPES)).to_pylist()[0]
+        first = int(self.first[row])
+        own = None if first < 0 else self.forces[first : first + fields["n_atoms"]]
+        return Record(
+            **fields,
+            folder=self.folders[self.folder[row]],
+            attempt=self.attempts[self.attempt[row]],
+            read_forces=own,
+        )
+
+    def __iter__(self) -> Iterator[Record | None]:
+        """The records of all structures."""
+        return (self[i] for i in range(len(self)))
+
+    def numbers(self, name: str) -> Array:
+        """(n,) a field as float64, NaN where there is none."""
+        return self.of_structures(self.table[name].to_numpy().astype(float), np.nan)
+
+    def texts(self, name: str) -> Array:
+        """(n,) a field as objects, None where there is none."""
+        return self.of_structures(self.table[name].to_numpy(), None)
+
+    def stress(self) -> Array:
+        """(n, 6) eV/Å³, NaN where there is none."""
+        import pyarrow.compute as pc
+
+        column = self.table["stress_ev_per_ang3"].combine_chunks()
+        stress = np.full((len(column), 6), np.nan)
+        has = np.asarray(pc.fill_null(pc.equal(pc.list_value_length(column), 6), fill_value=False))
+        stress[has] = column.filter(has).flatten().to_numpy(zero_copy_only=False).reshape(-1, 6)
+        return self.of_structures(stress, np.nan)
+
+    def ok(self) -> Array:
+        """(n,) whether the answer is `ok` and has its forces."""
+        return self.of_structures(equal(self.table["status"], OK) & (self.first >= 0), otherwise=False)
+
+    def of_structures(self, values: Array, otherwise: Any) -> Array:
+        """(n, …) of structures from (r, …) of records."""
+        spread = np.full((len(self.row), *values.shape[1:]), otherwise, dtype=values.dtype)
+        there = self.row >= 0
+        spread[there] = values[self.row[there]]
+        return spread
 
 
 @dataclass(frozen=True)
@@ -62,18 +133,40 @@ class Answers:
         """The record of one structure, by its hash."""
         return self.read(np.array([structure], dtype="S32"))[0]
 
-    def read(self, hashes: Array) -> list[Record | None]:
-        """Records of some structures (n,) S32 together with their forces; None where there is none."""
-        found: list[Record | None] = [None] * len(hashes)
+    def read(self, hashes: Array) -> Found:
+        """Records of some structures (n,) S32 together with their forces."""
+        import pyarrow as pa
+
         at, is_known = _find(self.hashes, hashes)
         known = np.flatnonzero(is_known)
         known = known[self.best["file"][at[known]] >= 0]
         places = self.best[at[known]]
-        for number in np.unique(places["file"]).tolist():
+        row = np.full(len(hashes), -1)
+        tables, wanted = [columns_of(b"", 0)[0]], [np.zeros(0, int)]
+        forces, first, rows = [np.zeros((0, 3))], [np.zeros(0, int)], 0
+        numbers = np.unique(places["file"]).tolist()
+        for number in numbers:
             here = np.flatnonzero(places["file"] == number)
-            for i, record in zip(here, self._read_file(number, places[here]), strict=True):
-                found[known[i]] = record
-        return found
+            table, is_there, own, own_first = self._read_file(number, places[here])
+            tables.append(table)
+            wanted.append(here[is_there])
+            first.append(np.where(own_first >= 0, own_first + rows, -1))
+            forces.append(own)
+            rows += len(own)
+        order = np.concatenate(wanted)
+        row[known[order]] = np.arange(len(order))
+        starts = np.column_stack([places["file"][order], places["attempt"][order]])
+        different, attempt = np.unique(starts, axis=0, return_inverse=True)
+        return Found(
+            table=pa.concat_tables(tables),
+            row=row,
+            attempt=attempt.reshape(-1),
+            attempts=[self._attempt(*start) for start in different.tolist()],
+            folder=places["file"][order],
+            folders=[file.parent for file in self.files],
+            forces=np.concatenate(forces),
+            first=np.concatenate(first),
+        )
 
     def attempts(self) -> list[dict[str, Any]]:
         """Each start of a worker whose records are the best, once."""
@@ -83,32 +176,27 @@ class Answers:
         is_new = np.append(True, (starts[1:] != starts[:-1]).any(axis=1))[: len(starts)]
         return [attempt for start in starts[is_new].tolist() if (attempt := self._attempt(*start))]
 
-    def _read_file(self, number: int, places: Array) -> list[Record | None]:
+    def _read_file(self, number: int, places: Array) -> tuple[pa.Table, Array, Array, Array]:
+        """Fields of the records at some places; which places have one; their forces, and where each one's begin."""
+        import pyarrow.compute as pc
+
         file = self.files[number]
-        begin, last = int(places["offset"].min()), int(places["offset"].max())
-        with file.open("rb") as stream:
-            stream.seek(begin)
-            lines = stream.read(last - begin) + stream.readline()
-        forces_rows = count_rows(file.parent)
-        found: list[dict[str, Any] | None] = []
-        for offset in (places["offset"] - begin).tolist():
-            data = parse(lines[offset : lines.find(b"\n", offset) + 1])
-            found.append(data if data and is_record(data, forces_rows) else None)  # it may have changed since
-        with_forces = [data for data in found if data and data["forces_row"] is not None]
-        first = min((data["forces_row"] for data in with_forces), default=0)
-        end = max((data["forces_row"] + data["n_atoms"] for data in with_forces), default=0)
-        forces = _read_forces(file.parent, first, end)
-        records: list[Record | None] = []
-        for data, attempt in zip(found, places["attempt"].tolist(), strict=True):
-            if data is None:
-                records.append(None)
-                continue
-            row, n = data["forces_row"], data["n_atoms"]
-            own = None if row is None else forces[row - first : row - first + n]
-            own = own if own is not None and len(own) == n else None
-            answer = (*FIELDS(data), file.parent, self._attempt(number, attempt), own)
-            records.append(Record(*answer))
-        return records
+        begins = places["offset"]
+        blob, at = _read_ranges(file, begins, begins + places["bytes"])
+        ends = at + places["bytes"]
+        lines = b"".join(blob[b:e] for b, e in zip(at.tolist(), ends.tolist(), strict=True))
+        table, believed = columns_of(lines, count_rows(file.parent))
+        if len(table) != len(places):  # it has changed since
+            table, believed = table.slice(0, 0), np.zeros(len(places), bool)
+        else:
+            table = table.filter(believed)
+        first = pc.fill_null(table["forces_row"], -1).to_numpy()
+        n = table["n_atoms"].to_numpy()
+        has = np.flatnonzero((first >= 0) & (n > 0))
+        forces, starts = _read_forces(file.with_name("forces.f64"), first[has], n[has])
+        first = np.full(len(first), -1)
+        first[has] = starts
+        return table, believed, forces, first
 
     def _attempt(self, number: int, offset: int) -> dict[str, Any]:
         if offset < 0:
@@ -152,9 +240,38 @@ def _find(hashes: Array, wanted: Array) -> tuple[Array, Array]:
     return at, hashes[at] == wanted
 
 
-def _read_forces(folder: Path, begin: int, end: int) -> Array:
-    """(end - begin, 3) eV/Å, or fewer rows where the file ends."""
-    if end <= begin:
-        return np.zeros((0, 3))
-    flat = np.fromfile(folder / "forces.f64", dtype="<f8", count=3 * (end - begin), offset=ROW_BYTES * begin)
-    return flat[: len(flat) // 3 * 3].reshape(-1, 3)
+def _read_ranges(file: Path, begins: Array, ends: Array) -> tuple[bytes, Array]:
+    """Some ranges of bytes of a file, which do not overlap, and where each begins in what was read.
+
+    Ranges that are near one another are read together: a worker writes in another order than the input's.
+    """
+    if not len(begins):
+        return b"", begins
+    order = np.argsort(begins)
+    ordered, stops = begins[order], ends[order]
+    group = np.concatenate([[0], np.cumsum(ordered[1:] - stops[:-1] > GAP)])
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    group_begins = ordered[starts]
+    lengths = np.maximum.reduceat(stops, starts) - group_begins
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        read = [os.pread(descriptor, n, at) for at, n in zip(group_begins.tolist(), lengths.tolist(), strict=True)]
+    finally:
+        os.close(descriptor)
+    offsets = np.cumsum([0, *map(len, read[:-1])])
+    found = np.empty(len(begins), int)
+    found[order] = ordered - (group_begins - offsets)[group]
+    return b"".join(read), found
+
+
+def _read_forces(file: Path, first: Array, n: Array) -> tuple[Array, Array]:
+    """(N, 3) eV/Å of records whose rows begin at (r,) `first`; and where each one's begin, -1 where the file ends."""
+    if not len(first):
+        return np.zeros((0, 3)), np.zeros(0, int)
+    try:
+        read, at = _read_ranges(file, first * ROW_BYTES, (first + n) * ROW_BYTES)
+    except FileNotFoundError:
+        return np.zeros((0, 3)), np.full(len(first), -1)
+    whole = len(read) // ROW_BYTES
+    starts = at // ROW_BYTES
+    return np.frombuffer(read, "<f8", count=3 * whole).reshape(-1, 3), np.where(starts + n <= whole, starts, -1)

@@ -15,32 +15,23 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic_core import from_json
 
 from mira_cli.files import replacing
+from mira_cli.run import lines
+from mira_cli.run.lines import columns_of, equal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     Array = np.ndarray[Any, Any]
 
-OK = "ok"
-NUMBER = (int, float, type(None))
-TYPES: dict[str, type | tuple[type, ...]] = {  # what a record line must hold; anything else is damage
-    "structure": str,
-    "status": str,
-    "error": (str, type(None)),
-    "energy_ev": NUMBER,
-    "stress_ev_per_ang3": (list, type(None)),
-    "n_atoms": int,
-    "forces_row": (int, type(None)),
-    "wall_s": NUMBER,
-    "batch_size": (int, type(None)),
-}
+OK = lines.OK
 ROW_BYTES = 24  # of forces.f64
 LOCATION = np.dtype(  # where a record is: byte offsets of its line and of the attempt before it (-1: none)
-    [("structure", "S32"), ("ok", "?"), ("file", "<i4"), ("offset", "<i8"), ("attempt", "<i8")]
+    [("structure", "S32"), ("ok", "?"), ("file", "<i4"), ("offset", "<i8"), ("bytes", "<i4"), ("attempt", "<i8")]
 )
+AT_ONCE = 16_000_000  # bytes of a file
 LOCATED = "located.npz"
 
 
@@ -98,42 +89,36 @@ def _stamp(file: Path) -> list[Any]:
 def _scan(file: Path, number: int) -> Array:
     """Where the records of a file are; damaged lines, and records whose forces are not there, are left out."""
     forces_rows = count_rows(file.parent)
-    attempt, offset = -1, 0
-    found: list[tuple[bytes, bool, int, int, int]] = []
+    attempt = -1
+    found = [np.zeros(0, LOCATION)]
+    for offset, piece in _pieces(file):
+        table, believed = columns_of(piece, forces_rows)
+        ends = np.flatnonzero(np.frombuffer(piece, np.uint8) == ord("\n")) + 1
+        begins = np.concatenate([[0], ends[:-1]])
+        starts = np.where(equal(table["kind"], "attempt"), offset + begins, -1)
+        attempts = np.maximum.accumulate(np.concatenate([[attempt], starts]))[1:]
+        places = np.zeros(int(believed.sum()), LOCATION)
+        places["structure"] = table["structure"].filter(believed).to_numpy().astype("S32")
+        places["ok"] = equal(table["status"], OK)[believed]
+        places["file"] = number
+        places["offset"] = offset + begins[believed]
+        places["bytes"] = (ends - begins)[believed]
+        places["attempt"] = attempts[believed]
+        attempt = int(attempts[-1])
+        found.append(places)
+    return np.concatenate(found)
+
+
+def _pieces(file: Path) -> Iterator[tuple[int, bytes]]:
+    """Whole lines of a file, some at a time, and where they begin; without a torn end."""
+    offset = 0
     with file.open("rb") as stream:
-        for line in stream:
-            data = parse(line)
-            if data is not None:
-                if data.get("kind") == "attempt":
-                    attempt = offset
-                elif is_record(data, forces_rows):
-                    found.append((data["structure"].encode(), data["status"] == OK, number, offset, attempt))
-            offset += len(line)
-    return np.array(found, dtype=LOCATION)
-
-
-def parse(line: bytes) -> dict[str, Any] | None:
-    """The content of a line, None if it is torn or damaged."""
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        data = from_json(line, cache_strings="keys")
-    except ValueError:
-        return None
-    return data if isinstance(data, dict) else None
-
-
-def is_record(data: dict[str, Any], forces_rows: int) -> bool:
-    """Whether a line is a record that can be believed."""
-    if data.get("kind") != "record":
-        return False
-    for name, types in TYPES.items():  # no generator: there may be millions of lines
-        if not isinstance(data.get(name), types):
-            return False
-    if data["status"] != OK:
-        return True
-    row = data["forces_row"]
-    return data["energy_ev"] is not None and row is not None and row + data["n_atoms"] <= forces_rows
+        while piece := stream.read(AT_ONCE) + stream.readline():
+            piece = piece[: piece.rfind(b"\n") + 1]
+            if not piece:
+                return
+            yield offset, piece
+            offset += len(piece)
 
 
 def count_rows(folder: Path) -> int:

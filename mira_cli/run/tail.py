@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from mira_cli.run.records import OK, TYPES
+from mira_cli.run.lines import OK, TYPES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -39,4 +39,3 @@ class QueueView:
         except SlurmError as error:
             self.silent = error.message
         self._due = time.monotonic() + (self._every_s if self.silent is None else PAUSE_S)
-

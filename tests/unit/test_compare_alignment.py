@@ -9,9 +9,10 @@ from ase.collections import dcdft, s22
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mira_cli.compare.alignment import SCHEMES, Aligned, Refusal, align, committee_mean
+from mira_cli.compare.alignment import Aligned, Refusal, align, committee_mean
 from mira_cli.compare.compositions import Compositions, compositions
 from mira_cli.compare.energy_pairs import aligned_pairs
+from mira_cli.compare.schemes import SCHEMES
 from mira_cli.compare.statistics import aligned_energies
 from tests.unit.compare_tables import answers, chain
 

@@ -42,6 +42,14 @@ def test_known_spread_over_all_members() -> None:
     assert row["ddof"] == 0
 
 
+def test_no_share_of_forces_that_symmetry_makes_zero() -> None:
+    """What is left of them is rounding, and a share of rounding says nothing."""
+    rounding = {"a": [along_x(1e-7, -1e-7)], "b": [along_x(3e-7, -3e-7)], "c": [along_x(0, 0)]}
+    (row,) = disagreement(chain(x="Cu2"), NO, rounding)
+    assert row["force_spread_relative"] is None
+    assert 0 < row["force_spread_max_ev_per_ang"] < 1e-6
+
+
 def test_gaussian_committee_has_the_width_it_was_drawn_with() -> None:
     rng = np.random.default_rng(1)
     forces = {f"m{i}": [rng.normal(0, 0.1, (2000, 3))] for i in range(10)}

@@ -11,10 +11,11 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 from mira_cli.catalogue.lookup import built_in
-from mira_cli.compare.from_run import answers_of_run, blocks_of_run
-from mira_cli.compare.statistics import statistics
+from mira_cli.compare.from_run import answers_of_run, sums_of_run
+from mira_cli.compare.statistics import conclude
 from mira_cli.errors import UsageError
 from mira_cli.files import write_json
+from mira_cli.results.batches import batches
 from mira_cli.results.collect import collect, load_results
 from mira_cli.run.directory import open_run
 from mira_cli.structures.find import find_sources
@@ -90,11 +91,11 @@ def test_statistics_of_a_run(run) -> None:
     index, models = load_results(run)
     found = answers_of_run(pq.ParquetFile(run.root / "comparison.parquet").read(), index, models)
     assert list(found.structures) == index.column("id")
-    blocks = list(blocks_of_run(index, models))
-    assert [block.place for block in blocks] == [1, 2, 3, 4, 5]
-    assert [block.reference is not None for block in blocks] == [True, False, False, True, False]
+    (forces,) = (batch.forces for batch in batches(index, models))
+    assert forces.places.tolist() == [1, 2, 3, 4, 5]
+    assert forces.valid[-1].tolist() == [True, False, False, True, False]
     assert len({row["pack"] for row in index.table.to_pylist()}) > 1
-    result = statistics(found, iter(blocks))
+    result = conclude(found, sums_of_run(index, models))
 
     (pair,) = result.pairs.to_pylist()
     assert (pair["model_a"], pair["model_b"], pair["theory"]) == ("emt", "sevennet-0", "different")

@@ -133,7 +133,7 @@ def test_an_interrupted_build_leaves_nothing(tiny: Path, sign: signal.Signals) -
     builder = other_builder(tiny)
     child = int(wait_for(note))
     builder.send_signal(sign)
-    builder.communicate(timeout=30)
+    builder.communicate(timeout=120)
     assert [name for name in left(tiny) if name.startswith("envs/")] == []
     if sign == signal.SIGINT:
         assert left(tiny) == []
@@ -166,7 +166,7 @@ def test_a_second_builder_waits_and_takes_what_the_first_made(tiny: Path) -> Non
         assert line, f"the second builder did not wait: {said}"
         said += line
     go.touch()
-    outputs = [builder.communicate(timeout=60)[0] for builder in (first, second)]
+    outputs = [builder.communicate(timeout=120)[0] for builder in (first, second)]
     assert outputs[0] == outputs[1]
     assert outputs[0].strip().endswith("/bin/python")
     assert note.read_text() == "x"  # one smoke test, so one build

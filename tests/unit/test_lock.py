@@ -35,7 +35,7 @@ def sleeper(run, *, marked: bool = True) -> subprocess.Popen:
     if marked:
         environment["MIRA_RUN"] = run_mark(run).partition("=")[2]
     child = subprocess.Popen(["sleep", "60"], start_new_session=True, env=environment)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while marked and not session_members(child.pid, run) and time.monotonic() < deadline:
         time.sleep(0.01)
     return child

@@ -12,7 +12,7 @@ from mira_cli.config import RunConfig, build_config
 from mira_cli.engine.argv import build_argv, limits
 from mira_cli.engine.profile import find_profile
 from mira_cli.errors import UsageError
-from mira_cli.planning.chunks import cut_chunks, without
+from mira_cli.planning.chunks import cut_chunks, grown_chunk_atoms, without
 from mira_cli.planning.resolve import resolve_models
 from mira_cli.planning.snakemake_entry import scaled
 from mira_cli.resources import Resources, completed, layered
@@ -113,10 +113,16 @@ def test_later_words_about_resources_win() -> None:
 
 
 def test_what_nobody_said_is_no_more_than_the_partition_gives() -> None:
-    assert completed(Resources(), 60, 4000) == Resources(mem_mb=4000, runtime_min=60, chunk_atoms=20_000)
-    assert completed(Resources(runtime_min=600), 60, None) == Resources(
-        mem_mb=8000, runtime_min=600, chunk_atoms=20_000
-    )
+    assert completed(Resources(), 60, 4000) == Resources(mem_mb=4000, runtime_min=60)
+    assert completed(Resources(runtime_min=600), 60, None) == Resources(mem_mb=8000, runtime_min=600)
+
+
+@pytest.mark.parametrize(
+    ("total", "chunk"), [(0, 20_000), (20_000 * 300, 20_000), (60_000 * 300, 60_000), (10**10, 200_000)]
+)
+def test_with_much_to_do_chunks_grow_before_there_are_thousands(total, chunk) -> None:
+    assert grown_chunk_atoms(total, gpu=False) == chunk
+    assert grown_chunk_atoms(10 * total, gpu=True) == 10 * chunk
 
 
 @pytest.mark.parametrize(("attempt", "mb"), [(1, 800), (2, 1600), (3, 2000)])

@@ -19,6 +19,7 @@ from mira_cli.report.disputed import distributions
 from mira_cli.report.gathered import columns_of, gather, read_atoms, short
 from mira_cli.report.points import points
 from mira_cli.report.structures_table import failures, structures_table
+from mira_cli.report.summary import who_agrees
 from mira_cli.report.work_done import timing
 from mira_cli.report.write import VIEWER, as_json, content, page, try_to_write_report, write_report
 from mira_cli.run.directory import RunDirectory
@@ -250,3 +251,37 @@ def test_the_page_has_all_its_parts() -> None:
     from mira_cli.report.write import CODE
 
     assert {file.stem for file in folder.glob("*.js")} == set(CODE)
+
+
+@pytest.mark.parametrize(
+    ("cosines", "said"),
+    [
+        ((0.9, 0.8, 0.5), ["Closest in forces: a and b,", "Furthest apart in forces: a and d,"]),
+        ((0.9, 0.5, 0.8), ["Closest in forces: a and b,"]),
+        ((0.5, 0.8, 0.9), ["Which models are closest in forces depends on the measure:"]),
+        ((None, None, None), ["Closest in forces: a and b,", "Furthest apart in forces: a and d,"]),
+    ],
+)
+def test_nobody_is_called_closest_if_size_and_direction_disagree(cosines, said) -> None:
+    """Three pairs whose forces differ by 0.1, 0.2 and 0.3 eV/Å."""
+    pairs = [
+        {"model_a": "a", "model_b": b, "force_mae_ev_per_ang": mae, "force_cosine_mean": cosine, "n_force_atoms": 9}
+        for b, mae, cosine in zip("bcd", (0.1, 0.2, 0.3), cosines, strict=True)
+    ]
+    found = who_agrees(pairs)
+    assert [len(found), *found] == [len(said), *(f for f, s in zip(found, said, strict=True) if f.startswith(s))]
+
+
+def test_the_example_in_the_documentation_is_as_reports_are_now(gathered) -> None:
+    """`make example` writes it anew."""
+    folder = Path(__file__).parents[2] / "docs" / "example"
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    shown, ours = data_in(html), content(gathered)
+    assert len(html) < 1_500_000
+    assert shown.keys() == ours.keys()
+    for name in ("models", "timing", "pairs", "table", "points", "alignment"):
+        theirs, now = (each[name][0] if isinstance(each[name], list) else each[name] for each in (shown, ours))
+        assert theirs.keys() == now.keys(), name
+    assert shown["reference"]
+    for file in folder.iterdir():
+        assert not re.search(r"[\"' =:](/home|/root|/tmp|/Users|~)/", file.read_text(encoding="utf-8")), file

@@ -15,6 +15,7 @@ from ase.io import read, write
 from ase.io.extxyz import write_extxyz
 
 from mira_cli.errors import InputError
+from mira_cli.results import batches as batching
 from mira_cli.results import collect as collecting
 from mira_cli.run import records
 from mira_cli.run.answers import read_answers
@@ -266,8 +267,8 @@ def test_results_do_not_depend_on_the_blocks(run, monkeypatch) -> None:
     before = [(run.root / name).read_bytes() for name in names]
     table = pq.read_table(run.root / "comparison.parquet")
     for structures, atoms in ((1, 100), (100, 1), (2, 100)):
-        monkeypatch.setattr(collecting, "BLOCK_STRUCTURES", structures)
-        monkeypatch.setattr(collecting, "BLOCK_ATOMS", atoms)
+        monkeypatch.setattr(batching, "BLOCK_STRUCTURES", structures)
+        monkeypatch.setattr(batching, "BLOCK_ATOMS", atoms)
         collecting.collect(run)
         assert [(run.root / name).read_bytes() for name in names] == before
         assert pq.read_table(run.root / "comparison.parquet").equals(table)

@@ -31,7 +31,7 @@ def manifest(site: Site, name: str) -> dict:
     return json.loads((site.store / name / "manifest.json").read_text())
 
 
-def wait_until(happened, seconds: float = 30) -> None:
+def wait_until(happened, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end, "it does not happen"
@@ -199,7 +199,7 @@ def test_an_interrupted_fetch_leaves_nothing(site: Site, sign: signal.Signals) -
     process = site.start("fetch", "fake-hang")
     child = child_of(site, "hang")
     process.send_signal(sign)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     wait_until(lambda: is_gone(child), 10)
     if sign == signal.SIGKILL:  # nobody could clean up: the next one does
         assert site.left() == ["building/weights-fake-hang"]
@@ -213,7 +213,7 @@ def test_an_interrupted_fetch_leaves_nothing(site: Site, sign: signal.Signals) -
 def test_a_killed_download_is_a_sentence(site: Site) -> None:
     process = site.start("fetch", "fake-hang")
     os.kill(child_of(site, "hang"), signal.SIGKILL)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=120)
     assert "fake-hang: ended by signal 9" in said
     assert process.returncode == 4
     assert site.left() == []
@@ -223,7 +223,7 @@ def test_two_at_once_fetch_once(site: Site) -> None:
     first = site.start("fetch", "fake-slow")
     child_of(site, "slow")
     second = site.start("fetch", "fake-slow")
-    said = [process.communicate(timeout=60)[1] for process in (first, second)]
+    said = [process.communicate(timeout=120)[1] for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0)
     assert "waiting for it" in said[1]
     assert Handler.asked == ["slow"]

@@ -83,7 +83,7 @@ def test_on_a_terminal_it_asks_once(mira, structures, tmp_path) -> None:
             capture_output=True,
             text=True,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            timeout=60,
+            timeout=300,
         )
         os.close(terminal)
         os.close(inside)

@@ -10,7 +10,7 @@ from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.io import read, write
 
-from tests.runs import rows
+from tests.runs import records, rows
 
 MODELS = {
     "lj-soft": {"options": {"epsilon": 0.5}, "level_of_theory": "PBE"},
@@ -153,3 +153,26 @@ def test_commands_without_results_say_what_to_do(mira, structures, tmp_path) -> 
     (run / "comparison.parquet").unlink()
     assert "has no results yet" in mira("table", run, code=2).stderr
     assert "is not a run directory" in mira("table", tmp_path, code=2).stderr
+
+
+def test_the_way_energies_are_aligned_is_a_setting_and_costs_no_evaluation(mira, compared, tmp_path) -> None:
+    """`mira run`, `mira report` and `mira resume` agree on it, and plain Snakemake makes what `mira run` makes."""
+    run = tmp_path / "run"
+    given = ("run", compared.parent / "ü <b>, 1.extxyz", "-m", "emt,lj", "-o", run)
+    mira(*given, "--energy-alignment", "mean-shift", "--set", "device=cpu", code=1)
+    before = records(run)
+
+    def used() -> set[str]:
+        return {row["energy_alignment"] for row in table(mira, run, "-t", "pairs")}
+
+    assert used() == {"mean-shift"}
+    assert "energy_alignment: mean-shift" in (run / "run.yaml").read_text()
+    mira("report", run, "--energy-alignment", "composition")
+    assert used() == {"composition"}
+    assert "energy_alignment: composition" in (run / "run.yaml").read_text()
+    mira("resume", run, code=1)
+    assert used() == {"composition"}
+    refused = mira(*given, "--set", "energy_alignment=elemental", code=1)
+    assert used() == {"elemental"}
+    assert "energies are not" not in refused.stderr  # copper and nickel are there
+    assert records(run) == before

@@ -1,6 +1,7 @@
 """A run is finished once: what is added is computed, what is there is kept, and a dry run says which and why."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -12,12 +13,30 @@ from ase.io import write
 from tests.runs import METALS, REPOSITORY, faulty, records, rows, statuses
 
 
+@pytest.fixture(scope="module")
+def made(mira, tmp_path_factory):
+    """A folder with structures and a finished run of two models, made once; and a copy of what is in it."""
+    top = tmp_path_factory.mktemp("incremental")
+    for metal in METALS:
+        (top / "now" / "the structures").mkdir(parents=True, exist_ok=True)
+        write(top / "now" / "the structures" / f"{metal}.cif", bulk(metal, cubic=True))
+    mira("run", top / "now" / "the structures", "--models", "emt,lj", "-o", top / "now" / "a run")
+    shutil.copytree(top / "now", top / "copy")
+    return top
+
+
 @pytest.fixture
-def finished(mira, structures, tmp_path):
-    """A finished run of two models."""
-    run = tmp_path / "a run"
-    mira("run", structures, "--models", "emt,lj", "-o", run)
-    return run
+def structures(made):
+    """The structures as they were, in the place where they were."""
+    shutil.rmtree(made / "now")
+    shutil.copytree(made / "copy", made / "now")
+    return made / "now" / "the structures"
+
+
+@pytest.fixture
+def finished(structures):
+    """The run as it was, in the place where it was."""
+    return structures.parent / "a run"
 
 
 def test_run_computes_every_pair_and_agrees_with_ase(finished) -> None:
@@ -143,7 +162,7 @@ def test_plain_snakemake_does_the_same_work(finished, structures, tmp_path, mira
     plain = tmp_path / "plain"
     plain.mkdir()
     time_limit = "resources: {all: {runtime_min: 12:00:00}}"  # which YAML 1.1 takes for the number 43200
-    (tmp_path / "run.yaml").write_text(f"structures: the structures\nmodels: [emt, lj]\n{time_limit}\n")
+    (structures.parent / "run.yaml").write_text(f"structures: the structures\nmodels: [emt, lj]\n{time_limit}\n")
     command = [
         sys.executable,
         "-m",
@@ -153,7 +172,7 @@ def test_plain_snakemake_does_the_same_work(finished, structures, tmp_path, mira
         "--directory",
         plain,
         "--configfile",
-        tmp_path / "run.yaml",
+        structures.parent / "run.yaml",
         "--workflow-profile",
         REPOSITORY / "profiles" / "local",
     ]

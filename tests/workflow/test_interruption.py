@@ -11,15 +11,15 @@ from tests.runs import faulty, processes_of, records, rows, statuses
 
 
 @pytest.fixture
-def slow(tmp_path, structures):
-    """A call whose model sleeps for 0.7 s at each structure, one structure a batch."""
-    models_file = faulty(tmp_path / "m.yaml", mode="sleep", seconds=0.7)
+def slow(tmp_path, structures, request):
+    """A call whose model sleeps at each structure, one structure a batch; for 0.7 s, or as the test says."""
+    models_file = faulty(tmp_path / "m.yaml", mode="sleep", seconds=getattr(request, "param", 0.7))
     run = tmp_path / "run"
     settings = ("--set", "batch_atoms=4", "--set", "chunk_atoms=1000", "--set", "threads=2")
     return run, ("run", structures, "--models", "faulty", "--models-file", models_file, "-o", run, *settings)
 
 
-def wait_until_gone(run, seconds: float = 15) -> None:
+def wait_until_gone(run, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while processes_of(run) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -100,6 +100,7 @@ def test_killed_snakemake_is_told_and_goes_on(mira, started, slow) -> None:
     assert_complete(run)
 
 
+@pytest.mark.parametrize("slow", [2.0], indirect=True)  # `mira` starts twice meanwhile
 def test_killed_mira_is_taken_over(mira, started, slow) -> None:
     run, call = slow
     one = started(*call)
@@ -113,6 +114,7 @@ def test_killed_mira_is_taken_over(mira, started, slow) -> None:
     wait_until_gone(run)
 
 
+@pytest.mark.parametrize("slow", [2.0], indirect=True)
 def test_second_mira_on_a_running_run_is_refused(mira, started, slow) -> None:
     run, call = slow
     one = started(*call)

@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from tests.runs import workers_of
+
 from .conftest import REPOSITORY, faulty, rows
 
 
@@ -20,8 +22,8 @@ def _own_registry(tmp_path, monkeypatch) -> None:
 
 @pytest.fixture
 def slow(tmp_path, structures):
-    """A run of two jobs whose model sleeps for 0.7 s at each structure, and the call that starts it."""
-    models_file = faulty(tmp_path / "m.yaml", mode="sleep", seconds=0.7)
+    """A run of two jobs whose model sleeps for 3 s at each structure, and the call that starts it."""
+    models_file = faulty(tmp_path / "m.yaml", mode="sleep", seconds=3.0)  # `mira` is started and asked meanwhile
     run = tmp_path / "run"
     settings = ("--set", "batch_atoms=4", "--set", "chunk_atoms=14", "--set", "threads=1")
     return run, ("run", structures, "--models", "faulty", "--models-file", models_file, "-o", run, *settings)
@@ -32,17 +34,29 @@ def status(mira, run) -> dict:
 
 
 def wait_for(mira, run, wanted) -> dict:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not wanted(state := status(mira, run)):
         assert time.monotonic() < deadline, state
         time.sleep(0.1)
     return state
 
 
+def held(run, count: int) -> list[int]:
+    """The workers of a run as soon as there are so many, stopped."""
+    deadline = time.monotonic() + 300
+    while len(found := workers_of(run)) < count:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+    for worker in found:
+        os.kill(worker, signal.SIGSTOP)
+    return found
+
+
 def test_status_follows_a_run_to_its_end(mira, started, slow) -> None:
     run, call = slow
     one = started(*call)
     one.wait_for_records(run, 1)
+    workers = held(run, 2)
     state = wait_for(mira, run, lambda state: state["models"][0]["jobs"]["running"] == 2)
     assert state["state"] == "running"
     assert state["driver"]["pid"] == one.process.pid
@@ -53,10 +67,12 @@ def test_status_follows_a_run_to_its_end(mira, started, slow) -> None:
     assert "running" in mira("status", run).stdout
     watching = started("status", run, "--watch")
     following = started("logs", run, "--follow")
+    assert watching.process.stdout.readline().split(" ", 1)[1].startswith("running: faulty")
+    for worker in workers:
+        os.kill(worker, signal.SIGCONT)
     assert one.end()[0] == 0
-    out, _ = watching.process.communicate(timeout=60)
+    out, _ = watching.process.communicate(timeout=300)
     assert watching.process.returncode == 0
-    assert out.splitlines()[0].split(" ", 1)[1].startswith("running: faulty")
     assert out.splitlines()[-1].endswith("finished: faulty 7/7")
     assert following.end()[0] == 0
     state = status(mira, run)
@@ -119,7 +135,7 @@ def test_stopped_run_is_stopped_and_has_no_failed_job(mira, started, slow) -> No
     assert watching.process.stdout.readline()
     one.send(signal.SIGINT)
     assert one.end()[0] == 130
-    watching.process.communicate(timeout=60)
+    watching.process.communicate(timeout=300)
     assert watching.process.returncode == 130
     state = status(mira, run)
     assert state["state"] == "stopped"
@@ -172,7 +188,7 @@ def test_watching_on_a_terminal(started, slow) -> None:
             seen += block
     except OSError:  # the other end is closed
         pass
-    assert watching.wait(60) == 0
+    assert watching.wait(300) == 0
     os.close(ours)
     assert b"running since" in seen
     assert b"finished" in seen

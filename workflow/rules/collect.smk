@@ -19,3 +19,19 @@ rule collect:
         python=PLAN["python"],
     shell:
         "{params.python:q} -m mira_cli collect . --locked > {log:q} 2>&1"
+
+
+# `collect` has written the report too. This rule is for those who ask for it by name: it comes after the results, and is
+# made anew, from them alone, where it is missing or older.
+rule report:
+    input:
+        rules.collect.output,
+    output:
+        "report.html",
+    log:
+        "logs/report.log",
+    localrule: True
+    params:
+        python=PLAN["python"],
+    shell:
+        "{params.python:q} -m mira_cli report . > {log:q} 2>&1"

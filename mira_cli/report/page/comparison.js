@@ -56,8 +56,8 @@ function pairNumbers(quantity, a, b) {
     return [["Stress, mean absolute difference", num(row.stress_mae_gpa ?? (isNumber(row.stress_mae_ev_per_ang3) ? row.stress_mae_ev_per_ang3 * 160.21766208 : null)), " GPa"], ["Stress, RMS difference", num(row.stress_rmse_gpa), " GPa"], ["n", plural(row.n_stresses || 0, "structure")]];
   }
   const raw = row.energy_raw_rmse_ev_per_atom;
-  return [["Aligned, mean absolute difference", num(row.energy_aligned_mae_ev_per_atom), ` eV/atom${ends("energy_aligned_mae", "ev_per_atom")}`], ["Aligned, RMS difference", num(row.energy_aligned_rmse_ev_per_atom), " eV/atom"],
-    ["RMS with each structure left out", num(row.energy_aligned_left_out_rmse_ev_per_atom), " eV/atom"], ["As they are, RMS difference", isNumber(raw) ? num(raw) : "not comparable", isNumber(raw) ? " eV/atom" : ""],
+  return [[`${ALIGNED}, mean absolute difference`, num(row.energy_aligned_mae_ev_per_atom), ` eV/atom${ends("energy_aligned_mae", "ev_per_atom")}`], [`${ALIGNED}, RMS difference`, num(row.energy_aligned_rmse_ev_per_atom), " eV/atom"],
+    ["RMS with each structure left out", num(row.energy_aligned_left_out_rmse_ev_per_atom), " eV/atom"], ["Energies as they are, RMS difference", isNumber(raw) ? num(raw) : "not comparable", isNumber(raw) ? " eV/atom" : ""],
     ["Rank correlation", fixed(row.rank_correlation, 3), isNumber(row.n_rank_structures) && row.n_rank_structures ? `, ${plural(row.n_rank_structures, "structure")} in ${plural(row.n_rank_compositions, "composition")}` : ""],
     ["Alignment", row.energy_alignment, `: ${plural(row.energy_alignment_rows, "structure")}, ${plural(row.energy_alignment_rank, "shift")}, ${plural(row.energy_alignment_dof, "degree")} of freedom left`],
     ["n", plural(row.n_energies_aligned || 0, "structure"), `, of ${whole(row.n_energies)} with both energies`]];

@@ -8,6 +8,8 @@ function unpacked({ columns, texts }) {
   return values[0].map((_, i) => Object.fromEntries(names.map((name, k) => [name, values[k][i]])));
 }
 DATA.pairs = unpacked(DATA.pairs);
+// how energies of two models were made comparable, in words
+const ALIGNED = DATA.alignment.scheme === "none" ? "Energies as they are" : "Aligned energies";
 const ANSWERED = DATA.models.some((model) => model.statuses.ok);
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -30,6 +32,7 @@ const svg = (tag, attributes, ...children) => fill(document.createElementNS(SVG,
 
 const NONE = "–";
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+const rounded = (value) => (isNumber(value) ? whole(Math.round(value)) : NONE);
 const whole = (value) => (isNumber(value) ? value.toLocaleString("en") : NONE);
 
 function num(value, digits = 3) {
@@ -78,13 +81,13 @@ function segments(legend, options, value, onchange) {
       h("input", { type: "radio", name, value: key, checked: key === value, onchange: () => onchange(key) }), h("span", {}, text))));
 }
 
-// columns: {text, unit, value(row), show(row), number}
+// columns: {text, unit, show(row), number, wide}
 function plainTable(caption, columns, rows, attributes = {}) {
   return scrolling(caption, h("table", attributes, h("caption", {}, caption),
-    h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col", class: column.number && "number" },
+    h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col", class: column.number ? "number" : column.wide && "wide" },
       column.text, column.unit && h("span", { class: "unit" }, column.unit))))),
     h("tbody", {}, rows.map((row) => h("tr", {}, columns.map((column, i) =>
-      h(i ? "td" : "th", { scope: i ? null : "row", class: column.number && "number" }, column.show(row))))))));
+      h(i ? "td" : "th", { scope: i ? null : "row", class: column.number ? "number" : column.wide && "wide" }, column.show(row))))))));
 }
 
 const scrolling = (label, ...children) => h("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": label }, children);

@@ -3,7 +3,7 @@
 const MAPS = [
   { column: "force_mae_ev_per_ang", title: "Forces, mean absolute difference", unit: "eV/Å", n: "n_force_atoms", of: "atoms", same: 0 },
   { column: "force_cosine_mean", title: "Forces, mean cosine", unit: "", n: "n_force_atoms", of: "atoms", same: 1 },
-  { column: "energy_aligned_rmse_ev_per_atom", title: "Aligned energies, RMS difference", unit: "eV/atom", n: "n_energies_aligned", of: "structures", same: 0 },
+  { column: "energy_aligned_rmse_ev_per_atom", title: `${ALIGNED}, RMS difference`, unit: "eV/atom", n: "n_energies_aligned", of: "structures", same: 0 },
 ];
 const MOST_CELLS_WIDE = 16;
 
@@ -24,7 +24,7 @@ function heatMaps(choose) {
     "The stronger the colour, the further apart. Each number is over the structures that both models answered." + (small ? " Choose a cell to see the two models below." : ""),
     apart && h("p", { class: "key" }, h("span", { class: "apart swatch", "aria-hidden": "true" }), "the two are not known to share a level of theory"),
     h("div", { class: "maps", style: `--map:${small ? 11 + 3 * NAMES.length : 30}rem` }, MAPS.map((map) => (small ? asTable(map, choose) : asPicture(map)))),
-    h("p", { class: "note" }, "Energies are aligned: a shift of each element is taken from each difference first. Where few degrees of freedom are left, the error looks too small; pairs.csv also has the error with each structure left out, and what stands behind each number."));
+    h("p", { class: "note" }, DATA.alignment.note));
 }
 
 function distances(map) {

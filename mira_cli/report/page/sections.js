@@ -36,7 +36,7 @@ function disagreement() {
     const outliers = Object.entries(one.outliers).sort((a, b) => b[1] - a[1]);
     place.replaceChildren(...[
       one.theory === "different" && h("p", { class: "caution" }, "These models are of different levels of theory: their spread holds that difference too."),
-      h("div", { class: "charts" }, chart(one.force, "Largest force spread of a structure", "eV/Å"), chart(one.energy, "Spread of aligned energies", "eV/atom")),
+      h("div", { class: "charts" }, chart(one.force, "Largest force spread of a structure", "eV/Å"), chart(one.energy, ALIGNED.replace(/^./, (letter) => `Spread of ${letter.toLowerCase()}`), "eV/atom")),
       outliers.length > 0 && bars("How often each model is the one furthest from the mean of the others, where there is a spread", outliers.map(([name, n]) => [name, n, plural(n, "structure")])),
     ].filter(Boolean));
   };
@@ -58,7 +58,7 @@ function references() {
       { text: "Mean cosine", number: true, show: (row) => fixed(row.force_cosine_mean, 3) },
       { text: "Slope", number: true, show: (row) => fixed(row.softening, 3) },
       { text: "Atoms", number: true, show: (row) => whole(row.n_force_atoms) },
-      { text: "Energies aligned, MAE", unit: "eV/atom", number: true, show: (row) => (row.energy_refusal ? h("span", { class: "unit" }, row.energy_refusal) : [between(row, "energy_aligned_mae", "ev_per_atom"), count(row.energy_alignment_dof, "degree") && h("span", { class: "unit" }, `${whole(row.energy_alignment_dof)} dof; left out, RMS ${num(row.energy_aligned_left_out_rmse_ev_per_atom, 2)}`)]) },
+      { text: `${ALIGNED}, MAE`, unit: "eV/atom", number: true, show: (row) => (row.energy_refusal ? h("span", { class: "unit" }, row.energy_refusal) : [between(row, "energy_aligned_mae", "ev_per_atom"), count(row.energy_alignment_dof, "degree") && h("span", { class: "unit" }, `${whole(row.energy_alignment_dof)} dof; left out, RMS ${num(row.energy_aligned_left_out_rmse_ev_per_atom, 2)}`)]) },
       { text: "Energies as they are, MAE", unit: "eV/atom", number: true, show: (row) => num(row.energy_raw_mae_ev_per_atom) },
       { text: "Structures", number: true, show: (row) => whole(row.n_energies) },
       { text: "Stress, MAE", unit: "GPa", number: true, show: (row) => [between(row, "stress_mae", "gpa"), count(row.n_stresses, "structure")] },
@@ -83,7 +83,7 @@ function failed() {
       { text: "Model", show: (g) => g.model || "input" },
       { text: "Status", show: (g) => h("span", { class: "bad" }, g.status.replaceAll("_", " ")) },
       { text: "Structures", number: true, show: (g) => whole(g.count) },
-      { text: "Reason", show: (g) => g.error || NONE },
+      { text: "Reason", wide: true, show: (g) => g.error || NONE },
       { text: "Such as", show: (g) => g.examples.join(", ") },
     ], groups), left_out > 0 && h("p", { class: "note" }, `${whole(left_out)} rarer reasons are in comparison.csv.`));
 }
@@ -96,13 +96,14 @@ function timing() {
     plainTable("Time and memory of each model", [
       { text: "Model", show: (row) => row.model },
       { text: "Processor", show: (row) => row.devices.join(", ") || NONE },
+      ...(rows.some((row) => row.accelerators.length) ? [{ text: "Accelerated by", show: (row) => row.accelerators.join(", ") || NONE }] : []),
       { text: "Threads", number: true, show: (row) => row.threads.join(", ") || NONE },
       { text: "Structures", number: true, show: (row) => whole(row.structures) },
       { text: "Evaluation", number: true, show: (row) => seconds(row.evaluate_s) },
       { text: "Throughput", unit: "structures/s", number: true, show: (row) => num(row.structures_per_s) },
       { text: "Start of jobs", number: true, show: (row) => [seconds(row.start_s), row.jobs > 1 && h("span", { class: "unit" }, plural(row.jobs, "job"))] },
-      { text: "Peak memory", unit: "MB", number: true, show: (row) => whole(row.peak_memory_mb) },
-      { text: "Peak GPU memory", unit: "MB", number: true, show: (row) => whole(row.peak_gpu_memory_mb) },
+      { text: "Peak memory", unit: "MB", number: true, show: (row) => rounded(row.peak_memory_mb) },
+      { text: "Peak GPU memory", unit: "MB", number: true, show: (row) => rounded(row.peak_gpu_memory_mb) },
     ], rows));
 }
 
@@ -119,15 +120,15 @@ function citing() {
       { text: "Model", show: (m) => m.name },
       { text: "Code", show: (m) => m.code_licence || "not known" },
       { text: "Weights", show: (m) => [m.weights_licence || "not known", m.licence_page && h("span", { class: "under" }, safe(m.licence_page))] },
-      { text: "Publication", show: (m) => { const cited = DATA.citations.find((one) => one.models.includes(m.name)); return cited ? [cited.title !== cited.address && cited.title, h("span", { class: "under" }, safe(cited.address || m.citation))] : "none known"; } },
+      { text: "Publication", wide: true, show: (m) => { const cited = DATA.citations.find((one) => one.models.includes(m.name)); return cited ? [cited.title !== cited.address && cited.title, h("span", { class: "under" }, safe(cited.address || m.citation))] : "none known"; } },
     ], DATA.models),
     h("details", { open: DATA.models.length <= 4 }, h("summary", {}, "BibTeX"), h("div", { class: "code" }, copy, h("pre", { tabindex: "0", "aria-label": "BibTeX" }, DATA.bibtex))));
 }
 
 function provenance() {
   const p = DATA.provenance, hash = (text) => (text ? h("code", { title: text }, text.slice(0, 12)) : NONE);
-  return section("provenance", "Provenance", "What computed these numbers; provenance.json has all of it.",
-    facts([["MIRA", p.mira], ["Python", p.python], ["Machine", p.host], ["System", p.platform], ...Object.entries(p.packages || {}), ["Results written", (DATA.collected || "").replace("T", " ").slice(0, 19) || null], ["Report written", DATA.written.replace("T", " ").slice(0, 19)]]),
+  return section("provenance", "Provenance", "What computed these numbers. provenance.json has all of it, with the names of machines and folders, which are left out here.",
+    facts([["MIRA", p.mira], ["Python", p.python], ["System", p.platform], ...Object.entries(p.packages || {}), ["Results written", (DATA.collected || "").replace("T", " ").slice(0, 19) || null], ["Report written", DATA.written.replace("T", " ").slice(0, 19)]]),
     p.call && p.call.command && h("div", { class: "code" }, h("pre", { tabindex: "0", "aria-label": "Command" }, p.call.command.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" "))),
     plainTable("Software and weights of each model", [
       { text: "Model", show: (m) => m.name },

@@ -11,7 +11,7 @@ const QUANTITIES = {
 const PAGE = 25;
 const QUANTITY_NOTES = {
   energy: "Energies as each model gives them. Their zeros differ between models, so do not compare columns.",
-  aligned: "A shift of each element was taken from each column so that it meets the mean of all models, where all answered. Columns can be compared.",
+  aligned: DATA.alignment.column,
 };
 
 function structuresTable() {

@@ -98,6 +98,15 @@ function looking() {
     draw();
   }
 
+  // a canvas that was never on the screen, or is 3-D, would be blank on paper
+  const paper = h("img", { class: "paper" });
+  addEventListener("beforeprint", () => {
+    if (window.$3Dmol) begin();
+    if (!viewer || !structures[state.k].elements) return paper.remove();
+    paper.src = viewer.pngURI();
+    paper.alt = stage.getAttribute("aria-label");
+    stage.after(paper);
+  });
   const turn = (axis, angle) => () => viewer && (viewer.rotate(angle, axis), viewer.render());
   const closer = (factor) => () => viewer && (viewer.zoom(factor), viewer.render());
   fill(stage, { role: "img", "aria-label": "The structure in 3-D" }, []);

@@ -1,0 +1,130 @@
+"""A run's structures and answers, some structures in memory at a time: one pass over them makes all results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mira_cli.compare.blocks import Chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
+
+    from mira_cli.results.collect import ModelResults
+    from mira_cli.run.answers import Found
+    from mira_cli.structures.packs import StructureIndex
+
+    Array = np.ndarray[Any, Any]
+
+BLOCK_STRUCTURES, BLOCK_ANSWERS, BLOCK_ATOMS = 1_000, 20_000, 2_000_000  # atoms, counted for each model
+PER_ATOM = ("numbers", "positions", "reference_forces")
+PER_STRUCTURE = ("cell", "pbc", "charge", "spin")
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some rows of the index, from `begin` on, and what the models found for them.
+
+    `geometry` has `numbers` (a,), `positions` and `reference_forces` (a, 3), `cell` (v, 3, 3), `pbc` (v, 3), `charge`
+    and `spin` (v,) of the v structures that are valid; `forces` has theirs, for each model and for the reference.
+    """
+
+    begin: int
+    structures: pa.Table
+    found: Sequence[Found]  # by model
+    geometry: dict[str, Array]
+    forces: Chunk
+
+    @property
+    def valid(self) -> Array:
+        """(v,) places of the valid structures among these."""
+        return np.asarray(self.forces.places - self.begin)
+
+
+def batches(index: StructureIndex, models: Sequence[ModelResults]) -> Iterator[Batch]:
+    """All rows of the index in order; at least one batch, which may be empty."""
+    packs: dict[int, dict[str, Array]] = {}  # those of the last batch
+    for begin, end in cuts(index.n_atoms, len(models)):
+        found = [model.records.read(index.hashes[begin:end]) for model in models]
+        valid = np.flatnonzero((index.places[begin:end, 0] >= 0) & (index.n_atoms[begin:end] > 0))
+        packs = _read_packs(index, np.unique(index.places[begin + valid, 0]).tolist(), packs)
+        geometry = _geometry(packs, index.places[begin + valid])
+        sizes = index.n_atoms[begin + valid].astype(int)
+        yield Batch(begin, index.table[begin:end], found, geometry, _chunk(begin, valid, sizes, geometry, found))
+
+
+def geometry_of(index: StructureIndex, rows: Array) -> dict[str, Array]:
+    """What a `Batch` says of the geometry, for (v,) valid rows of the index in any order."""
+    return _geometry(_read_packs(index, np.unique(index.places[rows, 0]).tolist(), {}), index.places[rows])
+
+
+def cuts(n_atoms: Array, models: int) -> Iterator[tuple[int, int]]:
+    """Rows of structures whose answers are few enough, and have few enough atoms, to be in memory at once."""
+    begin, atoms, models = 0, np.cumsum(n_atoms, dtype=np.int64), max(1, models)
+    most = max(1, min(BLOCK_STRUCTURES, BLOCK_ANSWERS // models))
+    while begin < len(n_atoms):
+        before = atoms[begin] - n_atoms[begin]
+        end = int(np.searchsorted(atoms, before + BLOCK_ATOMS // models, side="right"))
+        end = max(begin + 1, min(end, begin + most, len(n_atoms)))
+        yield begin, end
+        begin = end
+    if not len(n_atoms):
+        yield 0, 0
+
+
+def _read_packs(index: StructureIndex, numbers: list[int], known: dict[int, dict[str, Array]]) -> dict[int, Any]:
+    """Arrays of some packs; what the last batch has read is not read again."""
+    packs = {}
+    for number in numbers:
+        if number not in known:
+            with np.load(index.pack_path(number), allow_pickle=False) as arrays:
+                known[number] = {name: arrays[name] for name in ("natoms", *PER_ATOM, *PER_STRUCTURE)}
+            known[number]["ends"] = np.cumsum(known[number]["natoms"], dtype=np.int64)
+        packs[number] = known[number]
+    return packs
+
+
+def _geometry(packs: dict[int, dict[str, Array]], places: Array) -> dict[str, Array]:
+    """What the packs hold of structures at (v, 2) places: pack, and row in it."""
+    found: dict[str, Array] = {}
+    changes = np.flatnonzero(np.diff(places[:, 0])) + 1
+    parts = [(packs[int(own[0, 0])], own[:, 1]) for own in np.split(places, changes) if len(own)]
+    atoms = [spans(pack["ends"][rows] - pack["natoms"][rows], pack["natoms"][rows]) for pack, rows in parts]
+    empty = {"numbers": (0,), "cell": (0, 3, 3), "pbc": (0, 3), "charge": (0,), "spin": (0,)}
+    for name in (*PER_ATOM, *PER_STRUCTURE):
+        own = atoms if name in PER_ATOM else [rows for _, rows in parts]
+        pieces = [pack[name][rows] for (pack, _), rows in zip(parts, own, strict=True)]
+        found[name] = np.concatenate(pieces) if pieces else np.zeros(empty.get(name, (0, 3)))
+    return found
+
+
+def spans(starts: Array, lengths: Array) -> Array:
+    """All places of some spans, one span after the other."""
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.asarray(np.arange(total) + np.repeat(starts - (ends - lengths), lengths))
+
+
+def _chunk(begin: int, valid: Array, sizes: Array, geometry: dict[str, Array], found: Sequence[Found]) -> Chunk:
+    """The forces on the valid structures; those with a number that is not finite are as if absent."""
+    total, starts = int(sizes.sum()), np.cumsum(sizes) - sizes
+    forces = np.zeros((len(found) + 1, total, 3))
+    there = np.zeros((len(found) + 1, len(valid)), dtype=bool)
+    for k, of_model in enumerate(found):
+        row = np.where(of_model.ok(), of_model.row, -1)[valid]
+        has = np.flatnonzero(row >= 0)
+        has = has[of_model.table["n_atoms"].to_numpy()[row[has]] == sizes[has]]
+        there[k, has] = True
+        forces[k, spans(starts[has], sizes[has])] = of_model.forces[spans(of_model.first[row[has]], sizes[has])]
+    forces[-1], there[-1] = geometry["reference_forces"], True
+    owner = np.repeat(np.arange(len(valid)), sizes)
+    every_lost: Array = np.asarray(~np.isfinite(forces).all(axis=2))
+    for k, lost in enumerate(every_lost):
+        if lost.any():
+            there[k, owner[lost]] = False
+            forces[k, np.repeat(~there[k], sizes)] = 0.0
+    return Chunk(begin + valid, sizes, geometry["numbers"].astype(int), forces, there)
