@@ -1,4 +1,5 @@
 # make demo   set up what is missing, then compare three models on the examples
+# make example   the same, then write the report and tables in docs/example anew
 # make test   set up what is missing, then run all tests
 # make bench  speed against what a user would do instead; writes benchmarks/RESULTS.md
 # make lint   formatting, lint, types, workflow lint
@@ -13,7 +14,7 @@ PYTHON = $(shell tests/testbed/find-python.sh)
 # bytecode: without it every start of `mira` and of Snakemake compiles its imports again
 export UV_COMPILE_BYTECODE = 1
 
-.PHONY: setup demo bench test test-fast lint fix clean
+.PHONY: setup demo example bench test test-fast lint fix clean
 
 setup: .venv/.ready
 
@@ -27,16 +28,26 @@ demo: setup
 	@$(MIRA) images build fairchem-sevennet matgl || { test "$$(id -u)" = 0 && tests/testbed/install-apptainer.sh; }
 	$(MIRA) run examples/structures --models sevennet-0,sevennet-l3i5,chgnet-0.3.0 --output runs/demo
 
-# the image of GRACE is built to be tested, which its licence (academic, non-commercial) permits
+# Three at once, on two cores too: the tests on SLURM mostly wait (see tests/conftest.py for what runs beside what).
+# The image of GRACE is built to be tested, which its licence (academic, non-commercial) permits.
 test: export MIRA_ACCEPT_LICENCES := grace
 test: setup
 	@tests/testbed/install-apptainer.sh || echo "warning: no Apptainer here, and it could not be installed: its tests will be skipped"
 	@tests/testbed/slurm-test-cluster.sh install || echo "warning: no SLURM here, and it could not be installed: its tests will be skipped"
-	.venv/bin/pytest
+	@tests/testbed/install-chromium.sh || echo "warning: no browser here, and it could not be installed: the tests that look at the report will be skipped"
+	.venv/bin/pytest -n 3
+
+example: setup
+	$(MIRA) run docs/example/run.yaml --output runs/example
+	$(MIRA) collect runs/example
+	.venv/bin/python docs/make_example.py runs/example
 
 bench: setup
-	$(MIRA) images build fairchem-sevennet matgl
+	$(MIRA) images build fairchem-sevennet matgl --runtime venv
+	@! command -v apptainer > /dev/null || $(MIRA) images build fairchem-sevennet matgl --runtime apptainer
 	.venv/bin/python benchmarks/evaluation.py
+	.venv/bin/python benchmarks/end_to_end.py --ways scripts,venv$$(command -v apptainer > /dev/null && echo ,apptainer)
+	.venv/bin/python benchmarks/side_by_side.py
 	.venv/bin/python benchmarks/planning.py
 
 test-fast: setup

@@ -16,6 +16,38 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# With `pytest -n`, tests of these folders run one after another in one process: there is one SLURM cluster, and a
+# family's findings are made once for many tests. The tests of any other file stay together.
+TOGETHER = {"slurm", "apptainer", "families"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            folder = file.split("/")[1]
+            return folder if folder in TOGETHER else file
+
+    return ByGroup(config, log)
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Say loudly what was skipped for want of SLURM, and what the faults on it cost."""
+    found = [*terminalreporter.getreports("skipped"), *terminalreporter.getreports("passed")]
+    for reason in dict.fromkeys(str(one.longrepr[2]) for one in found if one.skipped and "/slurm/" in one.nodeid):
+        terminalreporter.write_line(
+            f"SLURM tests were SKIPPED: {reason.removeprefix('Skipped: ')}", red=True, bold=True
+        )
+    rows = [row for one in found for key, row in one.user_properties if key == "fault"]
+    if rows:
+        terminalreporter.section("faults on SLURM")
+        for row in [["fault", "what MIRA said", "s to recovery", "exit code", "computed twice"], *rows]:
+            terminalreporter.write_line("| " + " | ".join(row) + " |")
+
+
 @pytest.fixture(scope="session")
 def mira() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Call the real command; fails on a traceback, whatever the exit code."""
@@ -27,7 +59,7 @@ def mira() -> Callable[..., subprocess.CompletedProcess[str]]:
             text=True,
             cwd=cwd,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
-            timeout=600,
+            timeout=1500,  # it may build an image
         )
         assert "Traceback" not in done.stderr, done.stderr
         assert done.returncode == code, f"exit {done.returncode}, wanted {code}\n{done.stderr}\n{done.stdout}"

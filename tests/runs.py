@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -52,6 +53,16 @@ def processes_of(run: Path) -> list[int]:
     return found
 
 
+def workers_of(run: Path) -> list[int]:
+    """Live workers of a run."""
+    found = []
+    for pid in processes_of(run):
+        with suppress(OSError):
+            if b"\0-m\0worker\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
 class Started:
     """A `mira` in the background."""
 
@@ -70,7 +81,7 @@ class Started:
         )
 
     def wait_for_records(self, run: Path, count: int) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while (
             not run.is_dir()
             or len(list(run.glob("work/records/*/*/*/records.jsonl"))) == 0
@@ -84,6 +95,6 @@ class Started:
         self.process.send_signal(number)
 
     def end(self) -> tuple[int, str]:
-        _, err = self.process.communicate(timeout=120)
+        _, err = self.process.communicate(timeout=300)
         assert "Traceback" not in err, err
         return self.process.returncode, err

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from io import StringIO
 from pathlib import Path
@@ -224,14 +225,14 @@ def test_an_interrupted_build_leaves_nothing(project: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "APPTAINER_TMPDIR": str(scratch)},
         start_new_session=True,
     )
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600
     while not (log.exists() and f"\n{note}\n" in log.read_text()):
         assert builder.poll() is None, builder.stderr.read()
         assert time.monotonic() < end
         time.sleep(0.1)
     assert list(scratch.iterdir()) != []
     builder.send_signal(signal.SIGINT)
-    builder.communicate(timeout=60)
+    builder.communicate(timeout=300)
     assert list(scratch.iterdir()) == []
     assert list((project / "cache/building").glob("tiny-*/")) == []
     assert [path.name for path in (project / "cache/images").iterdir() if "tiny" in path.name] == []
@@ -273,9 +274,9 @@ def test_an_ordinary_user_builds_too(project: Path) -> None:
         account = pwd.getpwnam(USER)
     if not readable_by(account, Path(sys.executable).resolve()):
         pytest.skip("this Python lies where no other user can read it")
-    home = Path(account.pw_dir) / project.name
+    home = Path(tempfile.mkdtemp(dir=account.pw_dir))
     try:
-        shutil.copytree(project, home)
+        shutil.copytree(project, home, dirs_exist_ok=True)
         shutil.copytree(REPOSITORY / "mira_cli", home / "code/mira_cli")
         shutil.copytree(REPOSITORY / "tests", home / "code/tests", ignore=shutil.ignore_patterns("data"))
         shutil.copytree(REPOSITORY / "containers", home / "code/containers")

@@ -28,7 +28,7 @@ def make(family: str, folder: Path) -> str:
     """The name of a family's first tiny checkpoint, as a user would give it."""
     folder.mkdir()
     python = python_of(built_in().families[family].image)
-    done = subprocess.run([python, MAKE, family, folder], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([python, MAKE, family, folder], capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stderr[-3000:]
     first = read_json(folder / "models.json")[0]
     query = f"?{urlencode(first['options'])}" if first["options"] else ""

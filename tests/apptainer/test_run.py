@@ -8,7 +8,14 @@ import pytest
 from ase.build import bulk, fcc111, molecule
 from ase.io import write
 
-pytestmark = [pytest.mark.apptainer, pytest.mark.families]
+from mira_cli.images import apptainer
+
+pytestmark = [
+    pytest.mark.apptainer,
+    pytest.mark.families,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(apptainer.works() is not None, reason=f"{apptainer.works()}"),
+]
 MODELS = "sevennet-0,chgnet-0.3.0,sevennet-mf-0-r2scan"
 
 

@@ -68,7 +68,7 @@ def test_a_crashed_nodes_job_starts_again_under_its_id(cluster, submit, tmp_path
     job = submit(f"echo start >> {tmp_path}/starts; sleep 300", "--nodelist=cpu2")
     cluster.wait_for((tmp_path / "starts").exists)
     cluster.node_crash("cpu2")
-    cluster.wait_for(lambda: cluster.job(job)["Restarts"] == "1", seconds=90)
+    cluster.wait_for(lambda: cluster.job(job)["Restarts"] == "1")
     cluster.node_up("cpu2")
-    cluster.wait_for(lambda: (tmp_path / "starts").read_text() == "start\nstart\n", seconds=90)
+    cluster.wait_for(lambda: (tmp_path / "starts").read_text() == "start\nstart\n")
     assert state(cluster, job) == "RUNNING"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .conftest import REASON, switch, write_profile
+from .conftest import switch, write_profile
 from .sound import assert_sound, slow_call
 from .test_faults import cancel_from_outside, fault
 
@@ -10,7 +10,7 @@ __all__ = ["fault"]  # the fixture
 
 
 @pytest.fixture(scope="module", autouse=True)
-def accounting(running_cluster, request):
+def accounting(running_cluster):
     """Start the cluster anew with its database; without it again afterwards."""
     switch("stop")
     done = switch("install", "--dbd")
@@ -20,7 +20,6 @@ def accounting(running_cluster, request):
         switch("stop")
         switch("start")
         why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        request.config.stash[REASON] = f"those with accounting: {why}"
         pytest.skip(f"no accounting database: {why}")
     yield
     switch("stop")

@@ -12,8 +12,6 @@
 #   MIRROR, SUITE, KEYRING     another Debian mirror (default: the one of this machine's apt), suite (sid), keyring
 #   FORCE=1                    install again
 set -euo pipefail
-MIRROR=${MIRROR:-$(apt-get indextargets --format '$(LABEL) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
-  awk '$1 == "Debian" && $2 == "main" {sub(/\/$/, "", $3); print $3; exit}')}
 SUITE=${SUITE:-sid}
 KEYRING=${KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
 PRIVATE=/usr/lib/x86_64-linux-gnu/apptainer/private
@@ -31,7 +29,10 @@ main() {
     return
   fi
   [ "$(id -u)" = 0 ] || { say "needs root"; exit 1; }
+  command -v apt-get >/dev/null || { say "needs Debian's apt-get"; exit 1; }
   [ "$(dpkg --print-architecture)" = amd64 ] || { say "amd64 only"; exit 1; }
+  MIRROR=${MIRROR:-$(apt-get indextargets --format '$(LABEL) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+    awk '$1 == "Debian" && $2 == "main" {sub(/\/$/, "", $3); print $3; exit}')}
   apt update || say "apt-get update failed; going on with the lists at hand"
   # patchelf is for this script, the rest is what apptainer calls; --no-upgrade: nothing that is here changes its version
   apt install --no-upgrade patchelf squashfs-tools squashfuse fuse-overlayfs fuse2fs e2fsprogs uidmap debootstrap >/dev/null
