@@ -13,7 +13,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 FLAGS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")  # 3-D without a graphics card
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not beside the tests that come after, in the same process
 def browser():
     api = pytest.importorskip("playwright.sync_api", reason="no browser tests: the package playwright is not installed")
     program = next((found for name in NAMES if (found := shutil.which(name))), None)
