@@ -1,7 +1,8 @@
 """One model in its image: an ASE loop, the library's own batches and MIRA's worker, in turn on the same structures.
 
-Run by `evaluation.py`. `evaluation_ways.py compare MODEL.json STRUCTURES.extxyz OUT.json THREADS PORTIONS` compares in
-one process; `evaluation_ways.py loop MODEL.json STRUCTURES.extxyz OUT.extxyz` is the script that a user would write.
+Run by `evaluation.py`, as `evaluation_ways.py MODEL.json STRUCTURES.extxyz OUT.json THREADS PORTIONS`. All ways are in
+one process: they have the same threads, and MIRA's setting of the C library's memory (freed memory is kept, which makes
+all of them faster). All compute in single precision, with forces and stress.
 """
 
 from __future__ import annotations
@@ -17,123 +18,108 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from ase import Atoms
     from ase.calculators.calculator import Calculator
-
-    Answers = list[tuple[float, np.ndarray]]
+    from library_ways import Answers, Ask
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
-LIBRARY = {"sevennet": "torch-sim static", "chgnet": "chgnet predict_structure"}
-SIZES = {"sevennet": (32, 64, 128, 512), "chgnet": (1, 4, 8, 16)}  # atoms and structures a batch, as they count them
+LONG_JOB_ATOMS = 10**6  # so long that any accelerator is repaid
+SAMPLE = 24  # structures that the library's batches are tuned on
 
 
-def calculator(family: str, name: str) -> Calculator:
+def calculator(model: dict[str, Any], device: str) -> Calculator:
     """Load a calculator as the package's manual says."""
+    family, checkpoint = model["family"], model["checkpoint"]
     if family == "sevennet":
         from sevenn.calculator import SevenNetCalculator
 
-        return SevenNetCalculator(name, device="cpu")
+        return SevenNetCalculator(checkpoint["bundled"], device=device)
+    if family == "mace":
+        from mace.calculators import MACECalculator
+
+        return MACECalculator(model_paths=[checkpoint["path"]], device=device, default_dtype="float32")
+    if family == "orb":
+        from orb_models.forcefield.inference.calculator import ORBCalculator
+        from random_models import orb_network
+
+        return ORBCalculator(*orb_network(model, device), device=device)
     from chgnet.model.dynamics import CHGNetCalculator
     from chgnet.model.model import CHGNet
 
-    return CHGNetCalculator(CHGNet.load(model_name=name, use_device="cpu", verbose=False), use_device="cpu")
+    network = CHGNet.load(model_name=checkpoint["bundled"], use_device=device, verbose=False)
+    return CHGNetCalculator(network, use_device=device)
 
 
-def loop(family: str, name: str) -> Callable[[list[Atoms]], Answers]:
+def loop(single: Calculator) -> Ask:
     """Ask the calculator about one structure after the other."""
-    single = calculator(family, name)
 
     def ask(structures: list[Atoms]) -> Answers:
         found = []
+        single.reset()  # it remembers the last structure
         for atoms in structures:
             atoms.calc = single
             found.append((atoms.get_potential_energy(), atoms.get_forces()))
+            atoms.get_stress()
             atoms.calc = None
         return found
 
     return ask
 
 
-def library(family: str, name: str, sample: list[Atoms]) -> tuple[Callable[[list[Atoms]], Answers], int]:
-    """Return the library's own batches, and the batch size that was fastest on a sample."""
-    make = {"sevennet": _torch_sim, "chgnet": _predict_structure}[family](name)
-    make(SIZES[family][0])(sample[:4])
-    seconds = {size: _timed(make(size), sample)[0] for size in SIZES[family]}
-    best = min(seconds, key=seconds.__getitem__)
-    return make(best), best
+class Worker:
+    """MIRA's worker with a loaded model, from structures to records on the disk.
 
+    `start` is what importing and loading took, in s, with the choice of an accelerator as a long job makes it.
+    """
 
-def _torch_sim(name: str) -> Callable[[int], Callable[[list[Atoms]], Answers]]:
-    import torch_sim
-    from torch_sim.autobatching import BinningAutoBatcher
-    from torch_sim.models.sevennet import SevenNetModel
+    def __init__(self, model: dict[str, Any], device: str, threads: int) -> None:
+        from worker import accelerator, families, session, tasks
+        from worker import device as devices
+        from worker.job import read_model
 
-    model = SevenNetModel(model=name, device="cpu")
+        self.row = read_model(model)
+        family = families.find(self.row.family)
+        began = time.perf_counter()
+        session.import_family(family)
+        imported = time.perf_counter()
+        self.device = devices.choose("cpu" if device == "cpu" else "cuda", family.FRAMEWORK, threads).id
+        potential = session.load_model(family, self.row, devices.Device(self.device, "", None))
+        with tempfile.TemporaryDirectory() as place:
+            self.accelerated = accelerator.accelerate(
+                family, self.row, potential, self.device, setting="auto", atoms=LONG_JOB_ATOMS, folder=Path(place)
+            )
+        self.potential = self.accelerated.potential
+        self.start = {"import_s": imported - began, "load_s": time.perf_counter() - imported}
+        self.task = tasks.find("singlepoint")
 
-    def sized(size: int) -> Callable[[list[Atoms]], Answers]:
-        def ask(structures: list[Atoms]) -> Answers:
-            batcher = BinningAutoBatcher(model, memory_scales_with="n_atoms", max_memory_scaler=size)
-            found = torch_sim.static(structures, model, autobatcher=batcher)
-            return [(float(one["potential_energy"]), one["forces"].numpy()) for one in found]
+    def ask(self, structures: list[Atoms], batch_atoms: int | None = None) -> Answers:
+        """Evaluate as a job does; `batch_atoms` is how many atoms a batch may hold to begin with."""
+        return [(energy, forces) for _, energy, forces in self.records(structures, batch_atoms)]
 
-        return ask
+    def records(self, structures: list[Atoms], batch_atoms: int | None = None) -> list[tuple[str, float, Any]]:
+        """Evaluate as a job does; return the status, energy and forces of each structure as they were recorded."""
+        from worker.batching import Budget, Queue, budget_for
+        from worker.evaluate import evaluate_all
+        from worker.journal import Journal
+        from worker.records import Records
 
-    return sized
-
-
-def _predict_structure(name: str) -> Callable[[int], Callable[[list[Atoms]], Answers]]:
-    from chgnet.model.model import CHGNet
-    from pymatgen.io.ase import AseAtomsAdaptor
-
-    model = CHGNet.load(model_name=name, use_device="cpu", verbose=False)
-
-    def sized(size: int) -> Callable[[list[Atoms]], Answers]:
-        def ask(structures: list[Atoms]) -> Answers:
-            given = [AseAtomsAdaptor.get_structure(atoms) for atoms in structures]
-            found = model.predict_structure(given, task="efs", batch_size=size)
-            return [(float(one["e"]) * len(one["f"]), one["f"]) for one in found]
-
-        return ask
-
-    return sized
-
-
-def worker(model: dict[str, Any], threads: int) -> tuple[Callable[[list[Atoms]], Answers], dict[str, float]]:
-    """Return MIRA's worker from structures to records on the disk, and what its start took in seconds."""
-    from worker import device, families, session, tasks
-    from worker.batching import Budget, Queue
-    from worker.evaluate import evaluate_all
-    from worker.job import read_model
-    from worker.journal import Journal
-    from worker.records import Records
-
-    row = read_model(model)
-    family, task = families.find(row.family), tasks.find("singlepoint")
-    began = time.perf_counter()
-    session.import_family(family)
-    imported = time.perf_counter()
-    potential = session.load_model(family, row, device.choose("cpu", family.FRAMEWORK, threads))
-    start = {"import_s": imported - began, "load_s": time.perf_counter() - imported}
-
-    def ask(structures: list[Atoms]) -> Answers:
+        atoms = sum(map(len, structures))
+        budget = budget_for(self.potential.batch_atoms(self.device), atoms, device=self.device)
         with tempfile.TemporaryDirectory() as place:
             records = Records(Path(place))
-            budget = potential.batch_atoms("cpu")
             evaluate_all(
                 Queue(_packed(structures)),
-                Budget(budget, budget),
-                row,
-                potential,
-                lambda batch: task.run(potential, batch, {}),
+                Budget(batch_atoms, batch_atoms) if batch_atoms else budget,
+                self.row,
+                self.potential,
+                lambda batch: self.task.begin(self.potential, batch, {}),
                 records=records,
                 journal=Journal(Path(place), records.ledger.statuses),
                 stop=Event(),
+                ahead=self.device != "cpu",
             )
             records.close()
             return _recorded(Path(place), len(structures))
-
-    return ask, start
 
 
 def _packed(structures: list[Atoms]) -> list[Any]:
@@ -154,33 +140,38 @@ def _packed(structures: list[Atoms]) -> list[Any]:
     return [Structure(f"{i:08d}", len(atoms), pack, i) for i, atoms in enumerate(structures)]
 
 
-def _recorded(folder: Path, n: int) -> Answers:
+def _recorded(folder: Path, n: int) -> list[tuple[str, float, Any]]:
     import numpy as np
 
     forces = np.fromfile(folder / "forces.f64").reshape(-1, 3)
     lines = map(json.loads, (folder / "records.jsonl").read_text().splitlines())
-    found = {r["structure"]: (r["energy_ev"], forces[r["forces_row"] :][: r["n_atoms"]]) for r in lines}
-    return [found[f"{i:08d}"] for i in range(n)]
+    found = {r["structure"]: r for r in lines}
+    return [
+        (r["status"], r["energy_ev"], None if r["forces_row"] is None else forces[r["forces_row"] :][: r["n_atoms"]])
+        for r in (found[f"{i:08d}"] for i in range(n))
+    ]
 
 
 def compare(model: dict[str, Any], structures: list[Atoms], threads: int, portions: int) -> dict[str, Any]:
-    """Time the three ways in turn, portion by portion, and compare their answers with the loop's."""
+    """Time all ways in turn, portion by portion, and compare their answers with the loop's."""
     import numpy as np
+    from library_ways import library_ways, tuned
 
-    family, name = model["family"], model["checkpoint"]["bundled"]
-    mira, start = worker(model, threads)  # sets the threads of all three
+    mira = Worker(model, "cpu", threads)  # sets the threads of all
     parts = [structures[i::portions] for i in range(portions)]
-    batched, size = library(family, name, parts[0][:30])
-    ways = {"loop": loop(family, name), "library": batched, "mira": mira}
+    libraries = tuned(library_ways(model, "cpu"), structures[:SAMPLE])
+    ways = {"loop": loop(calculator(model, "cpu")), **{name: ask for name, (_, ask) in libraries.items()}}
+    ways["mira"] = mira.ask
     for ask in ways.values():
         ask(structures[:4])
     rows: dict[str, dict[str, list[float]]] = {way: {"wall_s": [], "cpu_s": []} for way in ways}
     worst = {way: {"energy_ev_per_atom": 0.0, "force_ev_per_ang": 0.0} for way in ways}
     for turn, part in enumerate(parts):
-        order = list(ways)[turn % 3 :] + list(ways)[: turn % 3]
+        shift = turn % len(ways)
+        order = list(ways)[shift:] + list(ways)[:shift]
         answers = {}
         for way in order:
-            wall_s, cpu_s, answers[way] = _timed(ways[way], part)
+            wall_s, cpu_s, answers[way] = timed(ways[way], part)
             rows[way]["wall_s"].append(wall_s)
             rows[way]["cpu_s"].append(cpu_s)
         for way in ways:
@@ -188,37 +179,34 @@ def compare(model: dict[str, Any], structures: list[Atoms], threads: int, portio
                 off = worst[way]
                 off["energy_ev_per_atom"] = max(off["energy_ev_per_atom"], float(abs(e - e0)) / len(f0))
                 off["force_ev_per_ang"] = max(off["force_ev_per_ang"], float(np.abs(f - f0).max()))
-    return {"start": start, "times": rows, "worst": worst, "library": LIBRARY[family], "batch": size}
+    chosen = {name: what for name, (what, _) in libraries.items()}
+    return {
+        "start": mira.start,
+        "times": rows,
+        "worst": worst,
+        "libraries": chosen,
+        "accelerator": mira.accelerated.name,
+    }
 
 
-def _timed(ask: Callable[[list[Atoms]], Answers], structures: list[Atoms]) -> tuple[float, float, Answers]:
+def timed(ask: Callable[[list[Atoms]], Any], structures: list[Atoms]) -> tuple[float, float, Any]:
+    """Ask once; return wall time, CPU time and the answer."""
     wall, cpu = time.perf_counter(), time.process_time()
     found = ask(structures)
     return time.perf_counter() - wall, time.process_time() - cpu, found
 
 
 def main() -> None:
-    what, model_file, structures_file, out = sys.argv[1:5]
-    model = json.loads(Path(model_file).read_text())
-    if what == "compare":
-        from worker import isolation
+    model_file, structures_file, out, threads, portions = sys.argv[1:6]
+    from worker import isolation
 
-        isolation.set_environment(int(sys.argv[5]), in_container=False)  # before numpy's threads start
-    from ase.io import read, write
+    isolation.set_environment(int(threads), in_container=False)  # before numpy's threads start
+    from ase.io import read
 
-    structures = read(structures_file, ":")
-    if what == "compare":
-        found = compare(model, structures, int(sys.argv[5]), int(sys.argv[6]))
-        Path(out).write_text(json.dumps(found))
-        return
-    single = calculator(model["family"], model["checkpoint"]["bundled"])
-    for atoms in structures:
-        atoms.calc = single
-        atoms.get_potential_energy()
-        atoms.get_forces()
-        atoms.get_stress()
-        write(out, atoms, append=True)
-        atoms.calc = None
+    found = compare(
+        json.loads(Path(model_file).read_text()), read(structures_file, ":"), int(threads), int(portions)
+    )  # fmt: skip
+    Path(out).write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@
     .venv/bin/python benchmarks/planning.py --against ../other     # also with the code of another checkout
 
 Every step is a process of its own; time and memory are what the kernel says of it and its children. Crystals have 2 to
-16 atoms. The records are made up, in the files and under the keys that the plan wants.
+16 atoms. The records are made up, in the files and under the keys that the plan wants; like a worker's they lie by
+falling size. What starts is started three times in turn with Snakemake on an empty workflow, and the fastest is told.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from results import write_section
 HERE = Path(__file__).resolve().parents[1]
 SPECIES = np.array(["Al", "Cu", "Ni", "Au", "Ag", "Pd", "Pt", "O", "N", "C"])
 FAMILY = "ase_builtin"
+NOTHING, EMPTY = "mira run, nothing to do", "snakemake, empty workflow"
 
 
 def main() -> None:
@@ -58,6 +60,13 @@ def main() -> None:
             f"| {row['checkout']} | {row['step']} | {row['wall_s']:.1f} | {row['cpu_s']:.1f} | {row['peak_mb']:.0f} "
             f"| {rate} |"
         )
+    for checkout in checkouts:
+        own = {row["step"]: row for row in rows if row["checkout"] == checkout.name}
+        idle, empty = own[NOTHING], own[EMPTY]
+        parts = ", ".join(f"{name} {cpu_s:.1f}" for name, cpu_s in own["collect"]["parts"].items())
+        ratios = [f"{idle[unit] / empty[unit]:.2f}" for unit in ("wall_s", "cpu_s")]
+        told = f"{ratios[0]} × the start of Snakemake alone ({ratios[1]} × by CPU time)"
+        lines += ["", f"{checkout.name}: `mira run` with nothing to do takes {told}. Collecting, CPU s: {parts}."]
     text = "\n".join(lines)
     print(text)
     key = f"planning-{args.structures}-{args.models}-{args.files}{'-made-up' if args.made_up else ''}"
@@ -78,16 +87,25 @@ def measure(checkout: Path, folder: Path, args: argparse.Namespace) -> list[dict
     records = args.structures * args.models
     rows = []
 
-    def step(name: str, command: list[object], items: int = 0, unit: str = "") -> None:
-        wall_s, cpu_s, peak_mb = timed([sys.executable, *map(str, command)], checkout)
+    def step(name: str, command: list[object], items: int = 0, unit: str = "", *, parts: bool = False) -> None:
+        file = folder / "parts.json"
+        wrapped = [me.with_name("planning_parts.py"), file] if parts else []
+        wall_s, cpu_s, peak_mb = timed([sys.executable, *map(str, [*wrapped, *command])], checkout)
         found = {"step": name, "wall_s": wall_s, "cpu_s": cpu_s, "peak_mb": peak_mb, "items": items, "unit": unit}
-        rows.append({"checkout": checkout.name, **found})
+        rows.append({"checkout": checkout.name, **found, "parts": json.loads(file.read_text()) if parts else {}})
 
     step("plan, cold", plan, args.structures, "structures")
     make_records(run)
-    step("collect", ["-m", "mira_cli", "collect", run], records, "records")
+    step("collect", [run], records, "records", parts=True)
     step("plan, nothing new", plan)
-    step("mira run, nothing to do", mira)
+    (folder / "Snakefile").write_text("rule all:\n")
+    snakemake = ["-m", "snakemake", "--snakefile", folder / "Snakefile", "--directory", folder, "--cores", 1]
+    for _ in range(3):
+        step(NOTHING, mira)
+        step(EMPTY, snakemake)
+    starts = [row for row in rows if row["step"] in {NOTHING, EMPTY}]
+    rows = [row for row in rows if row not in starts]
+    rows += [min((row for row in starts if row["step"] == n), key=lambda row: row["wall_s"]) for n in (NOTHING, EMPTY)]
     if args.made_up:
         return rows
     write_structures(source, 100, 1, first=args.structures, name="a100")
@@ -154,7 +172,8 @@ def make_records(run: Path) -> None:
                     packs[source["file"]] = pack["hash"].astype(str).tolist(), pack["natoms"].tolist()
             hashes, natoms = packs[source["file"]]
             numbers = rng.normal(size=(len(source["rows"]), 8)).round(16).tolist()
-            for i, (energy, seconds, *stress) in zip(source["rows"], numbers, strict=True):
+            falling = sorted(source["rows"], key=lambda row: -natoms[row])
+            for i, (energy, seconds, *stress) in zip(falling, numbers, strict=True):
                 record = {
                     "kind": "record",
                     "structure": hashes[i],
