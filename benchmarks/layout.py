@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ase.io import write
 from crystals import LARGEST, SMALLEST, crystals
-from evaluation import cpu
+from processes import cpu
 from results import write_section
 
 
