@@ -59,16 +59,29 @@ def logs(
         choose = job_logs.failed_logs if failed else job_logs.telling_logs
         return choose(state, reader.run, model=model)
 
+    try:
+        _look(
+            reader,
+            select,
+            lines,
+            follow=follow,
+            nothing=f"no job of `{reader.run.root}` has failed" if failed else None,
+        )
+    except Interrupted:  # it only looked: the run goes on
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _look(
+    reader: RunReader, select: Callable[[RunState], list[Log]], lines: int, *, follow: bool, nothing: str | None
+) -> None:
+    """Print the last lines of what is chosen, or why there is nothing, and then what comes."""
     state = reader.read()
     chosen = select(state)
     if not chosen:
-        console.say(f"no job of `{reader.run.root}` has failed" if failed else "there is no log yet")
+        console.say(nothing or "there is no log yet")
     shown = {log.path: _show(log, lines) for log in chosen}
     if follow and state.active:
-        try:
-            _follow(reader, shown, select)
-        except Interrupted:  # it only looked: the run goes on
-            raise typer.Exit(ExitCode.INTERRUPTED) from None
+        _follow(reader, shown, select)
 
 
 @dataclass
