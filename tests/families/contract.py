@@ -46,6 +46,16 @@ def disagreements(examined: dict) -> Iterator[str]:
         yield from (f"{case}: {words}" for words in _differences(record, own, facts["dtype"]))
 
 
+def disturbances(examined: dict) -> Iterator[str]:
+    """Where a structure's answer depends on the others of its batch by more than a model's precision explains."""
+    single, dtype = examined["mixed"]["single"], examined["check"]["facts"]["dtype"]
+    for batch in examined["mixed"]["batches"]:
+        for case, answer in batch.items():
+            yield from (
+                f"{case} among {', '.join(batch)}: {words}" for words in _differences(answer, single[case], dtype)
+            )
+
+
 def _differences(record: dict, own: dict, dtype: str) -> Iterator[str]:
     fmax = np.abs(own["forces"]).max()
     for quantity, key in QUANTITIES.items():

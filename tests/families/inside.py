@@ -49,6 +49,47 @@ def examine(model: dict, tiny, folder: Path) -> dict:
     }
 
 
+def mixed(model: dict, facts: dict) -> dict:
+    """Every good structure by itself, and in random company."""
+    import cases
+    import numpy as np
+
+    from worker import accelerator, families
+    from worker.device import Device
+    from worker.job import read_model
+    from worker.prepare import prepare
+    from worker.session import load_model
+
+    family, described = families.find(model["family"]), read_model(model)
+    plain = load_model(family, described, Device("cpu", "", None))
+    potential = accelerator.accelerate(family, described, plain, "cpu").potential
+    known = frozenset(facts["elements"]).intersection(model["elements"])
+    good = cases.good(known, takes_charge=facts["takes_charge"])
+    asked = {name: prepare(given, potential.cutoff_ang) for name, (given, _) in good.items()}
+
+    def ask(names: list[str]) -> dict[str, dict]:
+        results = potential.evaluate([asked[name].atoms for name in names])
+        return {name: _answer(result, asked[name]) for name, result in zip(names, results, strict=True)}
+
+    single = {name: answer for one in asked for name, answer in ask([one]).items()}
+    random, batches = np.random.default_rng(7), []
+    for _ in range(6):
+        names = random.permutation(list(asked)).tolist()
+        cuts = sorted(random.choice(np.arange(1, len(names)), size=2, replace=False).tolist())
+        batches += [names[begin:end] for begin, end in zip([0, *cuts], [*cuts, None], strict=True)]
+    return {"single": single, "batches": [ask(names) for names in batches]}
+
+
+def _answer(result, prepared) -> dict:
+    stress = result.stress_ev_per_ang3 if prepared.periodic_3d else None
+    return {
+        "n_atoms": len(prepared.atoms),
+        "energy_ev": float(result.energy_ev),
+        "forces": result.forces_ev_per_ang.astype(float).tolist(),
+        "stress_ev_per_ang3": None if stress is None else stress.astype(float).tolist(),
+    }
+
+
 def large(model: dict, facts: dict, folder: Path) -> dict:
     """Two thousand atoms, and the cell that they repeat, through the worker."""
     import cases
@@ -155,7 +196,10 @@ def main(family: str, findings_file: str, models_file: str | None = None) -> Non
             (here / name).mkdir()
         models = tiny.make(here / "made")
     findings["models"] = [examine(model, tiny, here / f"run{i}") for i, model in enumerate(models)]
-    if not models_file:
+    if models_file:
+        for found in findings["models"]:
+            found["mixed"] = mixed(found["model"], found["check"]["facts"])
+    else:
         facts = findings["models"][0]["check"]["facts"]
         findings["large"] = large(models[0], facts, here / "large")
         findings["refusals"] = refused(tiny.refusals(here / "refused"))

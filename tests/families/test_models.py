@@ -39,6 +39,11 @@ def test_records_agree_with_the_familys_own_calculator(examined):
     assert list(contract.disagreements(examined)) == []
 
 
+def test_an_answer_does_not_depend_on_its_company(examined):
+    assert len({tuple(batch) for batch in examined["mixed"]["batches"]}) == 18
+    assert list(contract.disturbances(examined)) == []
+
+
 def test_energies_are_those_on_record(examined):
     stored_ev = STORED_EV[examined["model"]["name"]]
     assert examined["records"]["rock salt"]["energy_ev"] == pytest.approx(stored_ev, abs=2e-5)
