@@ -43,8 +43,6 @@ from processes import (
 )
 from results import write_section
 
-from mira_cli.resources import DEFAULTS
-
 LONG_S = 1200.0  # a run long enough for start-up not to matter
 WARM_UP = 4  # crystals
 NAMES = {
@@ -228,7 +226,7 @@ def words(turns: list[dict[str, Any]], little: dict[str, Any], atoms: int) -> li
         )
     for way, run in turns[-1]["runs"].items():
         slots, counts = turns[-1]["slots"][way], turns[-1]["counts"][way]
-        guess = run_times.stretched(run, little["runs"][way], slots, LONG_S, atoms, DEFAULTS.chunk_atoms or 1)
+        guess = run_times.stretched(run, little["runs"][way], slots, LONG_S, atoms)
         said = (
             f"* {way}: {', '.join(f'{n:,} {status}' for status, n in sorted(counts.items()))}; wall {run.wall:.0f} s = "
         )

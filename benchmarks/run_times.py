@@ -128,14 +128,18 @@ def slots(root: Path, cores: int) -> int:
     return cores // max(model["threads"] for model in plan["models"])
 
 
-def stretched(run: Run, little: Run, slots: int, wall: float, atoms: int, chunk_atoms: int) -> float:
+def stretched(run: Run, little: Run, slots: int, wall: float, atoms: int) -> float:
     """Estimate the overhead of a run of the same kind that takes `wall` seconds.
 
     Planning, collecting and the rest are taken to be what they are in a run of next to nothing (`little`), and beyond
-    that to grow with the work; jobs are as many as chunks of `chunk_atoms` make; the idle end stays what it is.
+    that to grow with the work; jobs are as many as a plan makes; the idle end stays what it is.
     """
+    from mira_cli.planning.chunks import grown_chunk_atoms
+
     times, share, least = wall / run.wall, shares(run, slots), shares(little, slots)
-    jobs = max(len(run.jobs), len({job.model for job in run.jobs}) * -(-int(atoms * times) // chunk_atoms))
+    models, each = len({job.model for job in run.jobs}), int(atoms * times)
+    chunk_atoms = grown_chunk_atoms(models * each, gpu=False, slots=slots)
+    jobs = max(len(run.jobs), models * -(-each // chunk_atoms))
     fixed = share["Snakemake's start"] + share["slots without a job"]
     for part in ("planning", "collecting", "rest"):
         fixed += least[part] + times * max(0.0, share[part] - least[part])

@@ -62,8 +62,9 @@ def _set(file: Path, scheme: Scheme) -> None:
     import yaml
 
     from mira_cli.planning.prepare import HEADER
+    from mira_cli.settings_yaml import load
 
     if file.is_file() and (text := file.read_text(encoding="utf-8")).startswith(HEADER):
         with replacing(file) as stream:
             stream.write(HEADER)
-            yaml.safe_dump({**yaml.safe_load(text), SETTING: scheme}, stream, sort_keys=False, allow_unicode=True)
+            yaml.safe_dump({**load(text), SETTING: scheme}, stream, sort_keys=False, allow_unicode=True)

@@ -8,7 +8,9 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-CHUNK_ATOMS = {"cpu": 20_000, "gpu": 200_000}  # minutes of a CPU or, at a guess, of a GPU, against seconds to start
+CHUNK_ATOMS = {"cpu": 20_000, "gpu": 200_000}  # about a minute, against seconds to start: less is not worth a job
+LONG = 3  # times as many, where that leaves enough jobs for all workers to end together
+JOBS_A_SLOT = 4
 MANY_JOBS = 300  # of all models together: from here on chunks grow,
 MOST_GROWTH = 10  # but a job stays below some hours
 
@@ -30,7 +32,7 @@ def without(rows: Array, hashes: Array, known: Array) -> Array:
     return rows[~np.isin(hashes[rows], known)]
 
 
-def grown_chunk_atoms(total_atoms: int, *, gpu: bool) -> int:
+def grown_chunk_atoms(total_atoms: int, *, gpu: bool, slots: int) -> int:
     """Atoms in one job where nobody has said how many: with much to do, jobs get longer before they get more.
 
     Parameters
@@ -39,9 +41,12 @@ def grown_chunk_atoms(total_atoms: int, *, gpu: bool) -> int:
         Atoms that all models together have to do.
     gpu
         Whether the job is one for a GPU.
+    slots
+        Jobs that run at once.
     """
     least = CHUNK_ATOMS["gpu" if gpu else "cpu"]
-    return min(max(least, -(-total_atoms // MANY_JOBS)), MOST_GROWTH * least)
+    longer = min(total_atoms // (JOBS_A_SLOT * slots), LONG * least)
+    return min(max(least, longer, -(-total_atoms // MANY_JOBS)), MOST_GROWTH * least)
 
 
 def cut_chunks(rows: Array, n_atoms: Array, chunk_atoms: int, *, at_least: int = 1) -> list[Array]:

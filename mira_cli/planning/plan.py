@@ -109,7 +109,7 @@ def make_plan(
     jobs: list[Job] = []
     for model in models:
         asks = resources[model.name]
-        chunk_atoms = asks.chunk_atoms or grown_chunk_atoms(total, gpu=bool(asks.gpu))
+        chunk_atoms = asks.chunk_atoms or grown_chunk_atoms(total, gpu=bool(asks.gpu), slots=machine.slots)
         for chunk in cut_chunks(wanted.get(model.name, NOTHING), index.n_atoms, chunk_atoms, at_least=spread):
             name = _job_name(model, index.hashes[chunk])
             job = _fresh_id(name, model, run, retry=model.name in again)

@@ -118,11 +118,19 @@ def test_what_nobody_said_is_no_more_than_the_partition_gives() -> None:
 
 
 @pytest.mark.parametrize(
-    ("total", "chunk"), [(0, 20_000), (20_000 * 300, 20_000), (60_000 * 300, 60_000), (10**10, 200_000)]
+    ("total", "chunk"),
+    [
+        (0, 20_000),
+        (200_000, 25_000),
+        (1_000_000, 60_000),
+        (60_000 * 300, 60_000),
+        (10**8 // 3, 111_112),
+        (10**10, 200_000),
+    ],
 )
 def test_with_much_to_do_chunks_grow_before_there_are_thousands(total, chunk) -> None:
-    assert grown_chunk_atoms(total, gpu=False) == chunk
-    assert grown_chunk_atoms(10 * total, gpu=True) == 10 * chunk
+    assert grown_chunk_atoms(total, gpu=False, slots=2) == chunk
+    assert grown_chunk_atoms(10 * total, gpu=True, slots=2) == pytest.approx(10 * chunk, abs=10)
 
 
 @pytest.mark.parametrize(("attempt", "mb"), [(1, 800), (2, 1600), (3, 2000)])
