@@ -26,6 +26,7 @@ def main() -> None:
 def blocks(n: int):
     """Blocks as if so many crystals had been read."""
     import pyarrow as pa
+    from ase.data import chemical_symbols
 
     from mira_cli.structures.blocks import Block, index_schema
     from mira_cli.structures.geometry import Geometry
@@ -34,6 +35,7 @@ def blocks(n: int):
     for begin in range(0, n, 1000):
         natoms = rng.integers(2, 17, 1000)
         total = int(natoms.sum())
+        pairs = zip(natoms.tolist(), *rng.integers(1, 90, (2, 1000)).tolist(), strict=True)
         geometry = Geometry(
             natoms=natoms,
             numbers=rng.integers(1, 90, total),
@@ -47,13 +49,14 @@ def blocks(n: int):
             "id": [f"made-up#{i}" for i in range(begin, begin + 1000)],
             "hash": [rng.bytes(16).hex() for _ in range(1000)],
             "invalid": [None] * 1000,
-            "formula": ["X"] * 1000,
+            "formula": [f"{chemical_symbols[a]}{n // 2}{chemical_symbols[b]}{n - n // 2}" for n, a, b in pairs],
             "n_atoms": natoms,
             "periodic_directions": [3] * 1000,
             "reference_energy_ev": [None] * 1000,
             "reference_forces": [False] * 1000,
             "reference_stress_ev_per_ang3": [None] * 1000,
         }
+        rows |= {f"reference_{quantity}_key": [None] * 1000 for quantity in ("energy", "forces", "stress")}
         table = pa.table(rows, schema=index_schema())
         yield Block(table, np.zeros(1000, int), geometry, np.full((total, 3), np.nan), unreadable=False)
 
