@@ -165,17 +165,32 @@ def element_shifts(difference: Array, made_of: Compositions) -> tuple[dict[str, 
 
 
 def _per_element(made_of: Compositions, have: Array, first: Array) -> Shifts | Refusal:
-    """Minimum-norm least squares on rows per atom, d = Σ fₑ xₑ, by singular values."""
-    fractions = made_of.fractions
-    left, singular, right = np.linalg.svd(fractions[first], full_matrices=False)
-    rank = int((singular > singular[0] * max(fractions[first].shape) * np.finfo(float).eps).sum())
+    """Minimum-norm least squares on rows per atom, d = Σ fₑ xₑ, by singular values.
+
+    Rows of one composition are one row with the root of their number as its weight: which is the same fit, and small.
+    """
+    groups = made_of.groups
+    one = np.zeros(groups.max() + 1, dtype=int)
+    one[groups] = np.arange(len(groups))  # some structure of each composition
+    sizes = np.bincount(groups[first], minlength=len(one))
+    present, counts = np.flatnonzero(sizes), made_of.counts[one]
+    fractions = counts / np.maximum(counts.sum(axis=1), 1)[:, None]
+    weights = np.sqrt(sizes[present])
+    left, singular, right = np.linalg.svd(fractions[present] * weights[:, None], full_matrices=False)
+    floor = max(len(first), fractions.shape[1]) * np.finfo(float).eps
+    rank = int((singular > singular[0] * floor).sum())
     if len(first) <= rank:
         structures, unknowns = _count(len(first), "structure"), _count(rank, "element shift")
         why = f"{structures} cannot set {unknowns} and leave something to compare"
         return Refusal("per-element", why, len(first), rank)
-    into, out = left[:, :rank].T, fractions @ (right[:rank].T / singular[:rank])
-    leverage = np.where(have, (out**2).sum(axis=1), np.nan)
-    return Shifts("per-element", len(first), rank, lambda d: np.asarray(out @ (into @ d[first])), leverage)
+    into, out = left[:, :rank].T / weights, fractions @ (right[:rank].T / singular[:rank])
+    leverage = np.where(have, (out**2).sum(axis=1)[groups], np.nan)
+
+    def fitted(difference: Array) -> Array:
+        sums = np.bincount(groups[first], difference[first], minlength=len(one))[present]
+        return np.asarray((out @ (into @ sums))[groups])
+
+    return Shifts("per-element", len(first), rank, fitted, leverage)
 
 
 def _mean_shift(made_of: Compositions, have: Array, first: Array) -> Shifts | Refusal:
