@@ -9,7 +9,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 CHUNK_ATOMS = {"cpu": 20_000, "gpu": 200_000}  # about a minute, against seconds to start: less is not worth a job
-LONG = 3  # times as many, where that leaves enough jobs for all workers to end together
+LONG = 5  # times as many, where that leaves enough jobs for all workers to end together
 JOBS_A_SLOT = 4
 MANY_JOBS = 300  # of all models together: from here on chunks grow,
 MOST_GROWTH = 10  # but a job stays below some hours
