@@ -1,4 +1,4 @@
-"""Cut what is missing into chunks of about equal cost."""
+"""Cut what is missing into chunks: long ones, and shorter ones at the end, so that all workers end together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ Array = np.ndarray[Any, Any]
 
 CHUNK_ATOMS = {"cpu": 20_000, "gpu": 200_000}  # about a minute, against seconds to start: less is not worth a job
 LONG = 5  # times as many, where that leaves enough jobs for all workers to end together
-JOBS_A_SLOT = 4
+JOBS_A_SLOT = 3
+HALVINGS = 2  # of the last chunks: they fill what the long ones leave
 MANY_JOBS = 300  # of all models together: from here on chunks grow,
 MOST_GROWTH = 10  # but a job stays below some hours
 
@@ -49,7 +50,14 @@ def grown_chunk_atoms(total_atoms: int, *, gpu: bool, slots: int) -> int:
     return min(max(least, longer, -(-total_atoms // MANY_JOBS)), MOST_GROWTH * least)
 
 
-def cut_chunks(rows: Array, n_atoms: Array, chunk_atoms: int, *, at_least: int = 1) -> list[Array]:
+def shortest_chunk_atoms(*, gpu: bool) -> int:
+    """Atoms below which a job is not worth its start, even at the end of a run."""
+    return CHUNK_ATOMS["gpu" if gpu else "cpu"] // 2
+
+
+def cut_chunks(
+    rows: Array, n_atoms: Array, chunk_atoms: int, *, at_least: int = 1, shortest_atoms: int | None = None
+) -> list[Array]:
     """Cut rows, in order, into chunks whose atoms are as equal as whole structures allow.
 
     Parameters
@@ -62,12 +70,27 @@ def cut_chunks(rows: Array, n_atoms: Array, chunk_atoms: int, *, at_least: int =
         About as many atoms as a chunk may hold; one structure alone may hold more.
     at_least
         Chunks wanted even where fewer would do (one for each worker that could run).
+    shortest_atoms
+        If given, the last chunks, one for each worker, are halves and quarters, as long as they hold that many atoms.
     """
     if len(rows) == 0:
         return []
     cost = n_atoms[rows].astype(np.int64)
     middle = np.cumsum(cost) - cost / 2  # a structure belongs to the chunk in which its middle falls
-    total = int(cost.sum())
-    count = min(len(rows), max(-(-total // chunk_atoms), at_least))
-    chunk = (middle * count / total).astype(np.int64)
-    return np.split(rows, np.flatnonzero(np.diff(chunk)) + 1)
+    ends = _ends(int(cost.sum()), chunk_atoms, min(at_least, len(rows)), shortest_atoms)
+    if len(ends) > len(rows):
+        return list(rows.reshape(-1, 1))
+    return np.split(rows, np.flatnonzero(np.diff(np.searchsorted(ends, middle, side="right"))) + 1)
+
+
+def _ends(total: int, chunk_atoms: int, workers: int, shortest_atoms: int | None) -> Array:
+    """(c,) atoms up to the end of each chunk."""
+    halvings = range(HALVINGS, 0, -1) if shortest_atoms else ()
+    for last in halvings:
+        tail = np.repeat(0.5 ** np.arange(1, last + 1), workers)
+        long = -(-(total - chunk_atoms * tail.sum()) // chunk_atoms)
+        shares = np.concatenate([np.ones(max(0, int(long))), tail])
+        if long >= workers and total / shares.sum() * tail[-1] >= (shortest_atoms or 0):
+            return np.asarray(np.cumsum(shares) * (total / shares.sum()))
+    count = max(-(-total // chunk_atoms), workers)
+    return np.arange(1, count + 1) * (total / count)

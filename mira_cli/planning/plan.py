@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.files import read_json
-from mira_cli.planning.chunks import cut_chunks, grown_chunk_atoms, without
+from mira_cli.planning.chunks import cut_chunks, grown_chunk_atoms, shortest_chunk_atoms, without
 from mira_cli.planning.resolve import digest
 from mira_cli.planning.weights import worker_model
 from mira_cli.run.records import finished_hashes
@@ -110,7 +110,9 @@ def make_plan(
     for model in models:
         asks = resources[model.name]
         chunk_atoms = asks.chunk_atoms or grown_chunk_atoms(total, gpu=bool(asks.gpu), slots=machine.slots)
-        for chunk in cut_chunks(wanted.get(model.name, NOTHING), index.n_atoms, chunk_atoms, at_least=spread):
+        shortest = None if asks.chunk_atoms or machine.cluster else shortest_chunk_atoms(gpu=bool(asks.gpu))
+        rows = wanted.get(model.name, NOTHING)
+        for chunk in cut_chunks(rows, index.n_atoms, chunk_atoms, at_least=spread, shortest_atoms=shortest):
             name = _job_name(model, index.hashes[chunk])
             job = _fresh_id(name, model, run, retry=model.name in again)
             spec = _job_spec(

@@ -40,6 +40,33 @@ def test_chunks_hold_every_row_once_in_order(n_atoms, chunk_atoms, at_least) -> 
     assert all(sum(np.array(n_atoms)[c]) <= limit + max(n_atoms) for c in chunks)
 
 
+@given(
+    st.lists(st.integers(1, 400), min_size=1, max_size=200),
+    st.integers(1, 3000),
+    st.integers(1, 6),
+    st.integers(1, 1500),
+)
+def test_the_last_chunks_are_shorter_but_worth_a_job(n_atoms, chunk_atoms, workers, shortest) -> None:
+    rows, n_atoms = np.arange(len(n_atoms)), np.array(n_atoms)
+    chunks = cut_chunks(rows, n_atoms, chunk_atoms, at_least=workers, shortest_atoms=shortest)
+    plain = cut_chunks(rows, n_atoms, chunk_atoms, at_least=workers)
+    assert np.concatenate(chunks).tolist() == rows.tolist()
+    assert all(len(c) for c in chunks)
+    assert len(chunks) <= len(plain) + 2 * workers
+    if len(chunks) != len(plain):
+        limit = n_atoms.max()
+        assert all(n_atoms[c].sum() <= chunk_atoms + limit for c in chunks)
+        assert all(n_atoms[c].sum() >= shortest - limit for c in chunks)
+
+
+def test_long_jobs_come_first_and_every_worker_has_short_ones_at_the_end() -> None:
+    atoms = [len(c) for c in cut_chunks(np.arange(750), np.ones(750, int), 100, at_least=2, shortest_atoms=20)]
+    assert atoms == [*[100] * 6, 50, 50, 25, 25]
+    assert [len(c) for c in cut_chunks(np.arange(700), np.ones(700, int), 100, at_least=2, shortest_atoms=40)] == [
+        *[100] * 6, 50, 50,
+    ]  # fmt: skip
+
+
 def test_nothing_missing_is_no_chunk() -> None:
     assert cut_chunks(np.array([], dtype=int), np.array([3]), 10, at_least=4) == []
 
@@ -121,7 +148,7 @@ def test_what_nobody_said_is_no_more_than_the_partition_gives() -> None:
     ("total", "chunk"),
     [
         (0, 20_000),
-        (200_000, 25_000),
+        (200_000, 33_333),
         (1_000_000, 100_000),
         (60_000 * 300, 100_000),
         (10**8 // 3, 111_112),

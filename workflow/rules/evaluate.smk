@@ -15,6 +15,8 @@ for model in PLAN["models"]:
             f"logs/{model['slug']}/{{job}}.benchmark.tsv"
         container:
             model["sif"]
+        # long jobs first, so that short ones fill what is left at the end
+        priority: lambda wildcards: PLAN["jobs"][wildcards.job]["atoms"]
         threads: model["threads"]
         resources:
             **model["resources"],
