@@ -81,7 +81,8 @@ def test_the_next_input_is_made_while_a_batch_is_evaluated(tmp_path):
     assert [records[hash_of(i)]["status"] for i in range(2)] == ["ok"] * 2
 
 
-def test_only_what_is_evaluated_is_in_flight(tmp_path):
+def test_what_is_begun_is_in_flight_too(tmp_path):
+    """Either can kill the worker."""
     begun = Event()
 
     def in_graphs(sizes):
@@ -91,7 +92,7 @@ def test_only_what_is_evaluated_is_in_flight(tmp_path):
     def in_answer(sizes):
         assert begun.wait(WAIT_S)
         left = json.loads((tmp_path / "records/inflight.json").read_bytes())["in_flight"]
-        assert left == [hash_of({4: 0, 3: 1}[sizes[0]])]
+        assert left == {4: [hash_of(0), hash_of(1)], 3: [hash_of(1)]}[sizes[0]]
 
     assert all(r["status"] == "ok" for r in run(tmp_path, TwoSteps(in_graphs, in_answer), [4, 3], atoms=4).values())
 

@@ -8,7 +8,7 @@ from ase import Atoms
 from tests.unit.worker_jobs import write_pack
 from worker.batching import PATIENCE, ROUNDS, TRIED, WORTH_TRYING, Budget, Queue, budget_for
 from worker.job import Source
-from worker.structures import read_structures
+from worker.structures import Structure, read_structures
 
 
 @pytest.fixture
@@ -43,6 +43,19 @@ def test_retries_come_next_and_alone(structures):
     batch = queue.next_batch(40)
     queue.retry_alone(batch[:2])
     assert [len(queue.next_batch(40)) for _ in range(2)] == [1, 1]
+
+
+def test_the_culprit_of_a_batch_is_found_in_few_steps():
+    structures = [Structure(f"{i:03d}", 1, None, i) for i in range(512)]
+    queue, tries, cleared = Queue(structures), 0, []
+    while batch := queue.next_batch(512):
+        tries += 1
+        if structures[300] in batch and len(batch) > 1:
+            queue.retry_halves(batch)
+        else:
+            cleared += batch
+    assert tries == 1 + 2 * 9
+    assert sorted(s.hash for s in cleared) == [s.hash for s in structures]
 
 
 def test_a_batch_put_back_comes_in_smaller_parts(structures):

@@ -82,30 +82,31 @@ def budget_for(first_guess: int, queued_atoms: int, *, device: str) -> Budget:
 
 
 class Queue:
-    """Structures still to be evaluated: first those to be retried alone, then all others, suspects last.
+    """Structures still to be evaluated: first those to be retried, then all others, suspects last and alone.
 
     Large ones come first, so that a batch that does not fit shows at once and not after an hour.
     """
 
     def __init__(self, structures: Iterable[Structure], suspects: Container[str] = ()) -> None:
         ordered = sorted(structures, key=lambda s: (-s.n_atoms, s.hash))
-        self._alone: deque[Structure] = deque()
+        self._again: deque[list[Structure]] = deque()
         self._pending = deque(s for s in ordered if s.hash not in suspects)
         self._suspects = deque(s for s in ordered if s.hash in suspects)
 
     def next_batch(self, atoms: int) -> list[Structure]:
         """Take the next batch of at most `atoms` atoms, or one larger structure; empty at the end."""
-        for alone in (self._alone, None if self._pending else self._suspects):
-            if alone:
-                return [alone.popleft()]
+        if self._again:
+            return self._again.popleft()
+        if self._suspects and not self._pending:
+            return [self._suspects.popleft()]
         batch = self._first(atoms)
         for _ in batch:
             self._pending.popleft()
         return batch
 
     def guess(self, atoms: int) -> list[Structure]:
-        """Say what the next batch will be if all goes well; empty where each is evaluated alone for a reason."""
-        return [] if self._alone else self._first(atoms)
+        """Say what the next batch will be if all goes well; empty where something is retried."""
+        return [] if self._again else self._first(atoms)
 
     def _first(self, atoms: int) -> list[Structure]:
         batch: list[Structure] = []
@@ -123,4 +124,9 @@ class Queue:
 
     def retry_alone(self, structures: Iterable[Structure]) -> None:
         """Ask for structures to be evaluated next, one by one."""
-        self._alone.extend(structures)
+        self._again.extend([structure] for structure in structures)
+
+    def retry_halves(self, batch: list[Structure]) -> None:
+        """Ask for the halves of a batch that failed: one that fails with its batch is found in a few steps."""
+        middle = len(batch) // 2
+        self._again.extend([batch[:middle], batch[middle:]])

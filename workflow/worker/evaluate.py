@@ -91,10 +91,12 @@ def evaluate_all(
     try:
         while not stop.is_set() and (structures := queue.next_batch(budget.atoms)):
             begun = beforehand.take(structures) if beforehand else None
+            coming = queue.guess(budget.after_success().atoms) if beforehand else []
+            journal.take_off(s.hash for s in (*structures, *coming))
             batch = begun[0] if begun else admit(structures)
             answer = begun[1] if begun else partial(begin, batch)
             if beforehand:
-                beforehand.begin(queue.guess(budget.after_success().atoms))
+                beforehand.begin(coming)
             if batch.refused:
                 records.append(batch.refused, batch_size=0, wall_s=0.0, max_rss_mb=max_rss_mb())
                 journal.land(s.hash for s, _ in batch.refused)
@@ -121,7 +123,6 @@ def _evaluate_batch(
 ) -> Budget:
     """Evaluate a batch and record it, or queue it again in smaller parts; return the next budget."""
     structures = [structure for structure, _ in ready]
-    journal.take_off(s.hash for s in structures)
     started = time.perf_counter()
     outcomes, failure = _attempt(ready, answer, model_has_stress)
     wall_s = time.perf_counter() - started
@@ -131,7 +132,7 @@ def _evaluate_batch(
         queue.put_back(structures)
         return budget.after_oom(sum(s.n_atoms for s in structures))
     if len(ready) > 1 and failure is not None:
-        queue.retry_alone(structures)
+        queue.retry_halves(structures)
         return budget
     done = list(zip(structures, outcomes, strict=True))
     if len(ready) > 1:
