@@ -23,6 +23,9 @@ DEFAULT = "default"  # the lock as it is
 _KNOWN = re.compile(r"default|auto|cpu|xpu|cu\d{2,3}|rocm\d+(\.\d+)+")
 # what a PyTorch brings for its own CUDA; all other pins of a lock hold for every backend
 _OF_TORCH = re.compile(r"torch$|triton$|pytorch-triton|nvidia-|cuda-")
+# packages of kernels are built for one major version of CUDA each, which is in their names and in those of extras
+_KERNELS = re.compile(r"^cuequivariance-ops-torch-cu\d+\b.*\n|\[cueq\d+\]", re.MULTILINE)
+_KERNELS_CUDA = re.compile(r"(?<=cueq)\d+(?=\])|(?<=-cu)\d+\b")
 
 
 def retarget(images: Sequence[Image], backend: str) -> list[Image]:
@@ -71,13 +74,24 @@ def resolve(image: Image, shop: Workshop, stage: Callable[[str], None]) -> None:
     if not image.torch_backend or lock.exists():
         return
     stage(f"resolving PyTorch for {image.torch_backend}")
-    text = _compile(image, image.torch_backend, (image.folder / "requirements.in").read_text(encoding="utf-8"), shop)
+    asked = with_kernels((image.folder / "requirements.in").read_text(encoding="utf-8"), image.torch_backend)
+    text = _compile(image, image.torch_backend, asked, shop)
     version = recipe.parse_pins(text)["torch"]
     if not version.endswith(f"+{image.torch_backend}"):
         wanted = f"one for {image.torch_backend}"
         raise EnvironmentNotReadyError(f"PyTorch {version} was found in place of {wanted}", log=shop.log_path)
     with files.replacing(lock) as stream:
         stream.write(text)
+
+
+def with_kernels(requirements: str, backend: str) -> str:
+    """Ask for kernels of the same CUDA as PyTorch's, or for none where it has none."""
+    cuda = re.fullmatch(r"cu(\d+)\d", backend)
+
+    def of_backend(kernels: re.Match[str]) -> str:
+        return _KERNELS_CUDA.sub(cuda[1], kernels[0]) if cuda else ""
+
+    return _KERNELS.sub(of_backend, requirements)
 
 
 def detect(image: Image) -> str:
@@ -110,7 +124,9 @@ def _compile(image: Image, backend: str, asked: str, shop: Workshop, *, alone: b
     place.mkdir()
     (place / "requirements.in").write_text(asked, encoding="utf-8")
     kept = {n: v for n, v in recipe.locked_versions(image).items() if n == "torch" or not _OF_TORCH.match(n)}
-    (place / "constraints.txt").write_text("".join(f"{n}=={v}\n" for n, v in kept.items()), encoding="utf-8")
+    pins = [f"{n}=={v}\n" for n, v in kept.items()]
+    pins += [with_kernels(pin, backend) for pin in pins if _KERNELS.match(pin)]
+    (place / "constraints.txt").write_text("".join(pins), encoding="utf-8")
     shutil.copy(recipe.containers() / "build.lock", place)
     version = recipe.load(recipe.containers()).python
     command = [uv.find_uv_bin(), "pip", "compile", "--torch-backend", backend, "--generate-hashes", "--no-header"]

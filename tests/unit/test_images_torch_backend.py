@@ -163,3 +163,26 @@ def test_an_unknown_backend_is_a_wrong_use(mira, tmp_path: Path) -> None:
     done = mira("images", "build", "grace", *words[3:], "cu126", code=2, MIRA_CACHE=str(tmp_path))
     assert "does not apply to grace" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "kernels"),
+    [
+        ("cu126", ("[cueq12]", "cuequivariance-ops-torch-cu12==0.9.1\n")),
+        ("cu130", ("[cueq13]", "cuequivariance-ops-torch-cu13==0.9.1\n")),
+        ("cpu", ("", "")),
+        ("rocm6.4", ("", "")),
+    ],
+)
+def test_kernels_are_those_of_the_same_cuda(backend: str, kernels: tuple[str, str]) -> None:
+    asked = "sevenn{}==0.13.0\nmace-torch[cueq]==0.3.16\n{}torch==2.13.0\n"
+    given = asked.format("[cueq13]", "cuequivariance-ops-torch-cu13==0.9.1\n")
+    assert torch_backend.with_kernels(given, backend) == asked.format(*kernels)
+
+
+def test_the_images_kernels_are_known_by_name() -> None:
+    """A package of kernels under another name would stay at the lock's CUDA."""
+    for image in recipe.find(["fairchem-sevennet", "mace-orb"]):
+        asked = (image.folder / "requirements.in").read_text()
+        assert "13" in re.sub(r"==\S+", "", asked)
+        assert "13" not in re.sub(r"==\S+", "", torch_backend.with_kernels(asked, "cu126"))
