@@ -279,3 +279,15 @@ def test_provenance_tells_who_computed(finished) -> None:
     assert data["config"]["models"] == ["emt", "lj"]
     assert [model["package"].split("==")[0] for model in data["models"]] == ["ase", "ase"]
     assert all(model["attempts"][0]["host"] and model["jobs"] for model in data["models"])
+
+
+def test_the_job_with_most_atoms_comes_first(mira, tmp_path) -> None:
+    """Though it has the fewest structures, and so the smallest file."""
+    write(tmp_path / "many.extxyz", [bulk("Cu", a=3.6 + i / 100) for i in range(30)])
+    write(tmp_path / "one.cif", bulk("Cu", cubic=True).repeat(3))
+    split = ["--set", "resources.emt.chunk_atoms=108", "--max-jobs", "1"]
+    mira("run", tmp_path / "many.extxyz", tmp_path / "one.cif", "--models", "emt", "-o", tmp_path / "run", *split)
+    plan = json.loads((tmp_path / "run/work/plan.json").read_text())
+    events = [json.loads(line) for line in (tmp_path / "run/work/events.jsonl").read_text().splitlines()]
+    order = [e["wildcards"]["job"] for e in events if e["event"] == "job_info" and e["rule_name"] == "evaluate_emt"]
+    assert [plan["jobs"][job]["atoms"] for job in order] == [108, 30]

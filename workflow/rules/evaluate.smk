@@ -13,10 +13,10 @@ for model in PLAN["models"]:
             f"logs/{model['slug']}/{{job}}.log",
         benchmark:
             f"logs/{model['slug']}/{{job}}.benchmark.tsv"
-        container:
-            model["sif"]
         # long jobs first, so that short ones fill what is left at the end
         priority: lambda wildcards: PLAN["jobs"][wildcards.job]["atoms"]
+        container:
+            model["sif"]
         threads: model["threads"]
         resources:
             **model["resources"],
