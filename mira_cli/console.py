@@ -5,51 +5,64 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from typing import TYPE_CHECKING
-
-from rich.console import Console
-from rich.markup import escape
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from rich.console import Console
+
     from mira_cli.errors import MiraError
 
+    out: Console
+    err: Console
+else:
 
-class _Console(Console):
-    """A console that a closed pipe (`| head`) silences, instead of ending the work."""
+    def __getattr__(name: str) -> Any:
+        """Give `out` and `err`; see `mira_cli.consoles` for why they are not simply imported."""
+        if name not in {"out", "err"}:
+            raise AttributeError(name)
+        from mira_cli import consoles
 
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+        return getattr(consoles, name)
 
 
-# rich obeys NO_COLOR and notices pipes by itself; a table in a file or a pipe is not folded at 80 columns
-out = _Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
-err = _Console(highlight=False, soft_wrap=True, stderr=True)
+PIPE_WIDTH = 200  # columns of a file or a pipe
 
 
 def say(message: str) -> None:
     """Tell the user what happens, on stderr; silent under `--quiet`."""
-    err.print(escape(message))
+    from mira_cli.consoles import err
+
+    err.print(message, markup=False)
 
 
 def warn(message: str, *, hint: str | None = None) -> None:
     """Tell the user what they should know although the work goes on."""
-    err.print(f"[yellow]warning:[/] {escape(message)}")
+    _labelled("[yellow]warning:[/]", message)
     if hint:
-        err.print(f"  [cyan]hint:[/] {escape(hint)}")
+        _labelled("  [cyan]hint:[/]", hint)
 
 
 def fail(error: MiraError) -> None:
     """Print an error; shown under `--quiet` too."""
+    from mira_cli.consoles import err
+
     quiet, err.quiet = err.quiet, False
-    err.print(f"[bold red]error:[/] {escape(error.message)}")
+    _labelled("[bold red]error:[/]", error.message)
     if error.hint:
-        err.print(f"  [cyan]hint:[/] {escape(error.hint)}")
+        _labelled("  [cyan]hint:[/]", error.hint)
     if error.log:
-        err.print(f"  [cyan]log:[/] {escape(str(error.log))}")
+        _labelled("  [cyan]log:[/]", str(error.log))
     err.quiet = quiet
+
+
+def _labelled(label: str, text: str) -> None:
+    from rich.markup import escape
+
+    from mira_cli.consoles import err
+
+    err.print(f"{label} {escape(text)}")
 
 
 def quoted(path: object) -> str:
@@ -63,21 +76,51 @@ def count(number: int, noun: str) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table of plain words; rich lays it out only where it must fold what is too wide."""
+    """Print a table of plain words; rich gives it style, and lays it out only where it must fold what is too wide."""
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
-    if sum(widths) + 3 * len(widths) - 1 > out.width:
-        _fold(columns, rows)
-        return
+    total = sum(widths) + 3 * len(widths) - 1
     head, *body = [
         f" {'   '.join(f'{cell:{width}}' for cell, width in zip(row, widths, strict=True))}" for row in (columns, *rows)
     ]
+    below = "\n".join([f" {'─' * (len(head) - 1)}", *body, ""])
+    if total <= PIPE_WIDTH and _unstyled():
+        _write(f"\n{head}\n{below}\n")
+        return
+    from rich.markup import escape
+
+    from mira_cli.consoles import out
+
+    if total > out.width:
+        _fold(columns, rows)
+        return
     out.print(f"\n[bold]{escape(head)}[/]")
-    out.print("\n".join([f" {'─' * (len(head) - 1)}", *body, ""]), markup=False)
+    out.print(below, markup=False)
+
+
+def _unstyled() -> bool:
+    """Whether rich would print as if it were not there: to a file or a pipe, and no variable says otherwise."""
+    return not (sys.stdout.isatty() or os.environ.get("FORCE_COLOR") or os.environ.get("TTY_COMPATIBLE"))
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard(sys.stdout)
+
+
+def discard(stream: IO[str]) -> None:
+    """Send what is still written to a closed pipe nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _fold(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
     from rich.table import Table
+
+    from mira_cli.consoles import out
 
     folded = Table(box=SIMPLE_HEAD, pad_edge=False)
     for place, column in enumerate(columns):
@@ -91,6 +134,6 @@ def lines(items: Iterable[str], *, limit: int = 5) -> None:
     """Print the first few of a long list, indented, and how many are left."""
     items = list(items)
     for item in items[:limit]:
-        err.print(f"  {escape(item)}")
+        say(f"  {item}")
     if len(items) > limit:
-        err.print(f"  … and {len(items) - limit} more")
+        say(f"  … and {len(items) - limit} more")

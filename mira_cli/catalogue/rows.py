@@ -35,7 +35,8 @@ Option: TypeAlias = bool | int | float | str | None
 class Row(BaseModel):
     """A row refuses keys that it does not know: a typing error must not pass for a setting."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # validators are built for the first file of a user's: to list the catalogue takes none
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Checkpoint(Row):

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.markup import escape
-from rich.table import Table
 
 from mira_cli import console
 from mira_cli.console import count
 from mira_cli.errors import ExitCode, MiraError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from mira_cli.catalogue.rows import Catalogue, Model
     from mira_cli.checking.judge import Verdict
     from mira_cli.checking.run import Report, Subject
@@ -107,6 +106,10 @@ def _reports(
 
 def details(report: Report) -> Table:
     """One line for each measure of a model."""
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=escape(report.model), title_justify="left")
     for column in ("measure", "verdict", "deviation", "allowed", "where"):
         table.add_column(column, overflow="fold")
@@ -121,6 +124,10 @@ def details(report: Report) -> Table:
 
 def overview(reports: list[Report]) -> Table:
     """One line for each model, one column for each measure: the deviation that comes closest to its limit."""
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
     from mira_cli.checking.judge import MEASURES
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -145,4 +152,6 @@ def _number(verdict: Verdict) -> str:
 
 
 def _coloured(status: str, text: str) -> str:
+    from rich.markup import escape
+
     return f"[{COLOURS[status]}]{escape(text)}[/]"

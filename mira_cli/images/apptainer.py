@@ -102,7 +102,7 @@ def built(image: Image) -> record.BuildRecord | None:
     """Record of an image file if both are there; `check` says whether they fit each other."""
     sif = sif_path(image)
     found = record.read(sidecar(sif))
-    return found if found and found.recipe == recipe.recipe_hash(image) and sif.is_file() else None
+    return found if found and sif.stem.endswith(f"-{found.recipe}") and sif.is_file() else None
 
 
 def check(sif: Path, wanted_recipe: str) -> record.BuildRecord:

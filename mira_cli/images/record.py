@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class BuildRecord(BaseModel):
     """One build: of which recipe, when, how long and how large, and what it holds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     image: str
     recipe: str
@@ -38,7 +38,8 @@ def now() -> str:
 def read(path: Path) -> BuildRecord | None:
     """Read a record; None if there is none that can be read."""
     try:
-        return BuildRecord.model_validate(files.read_json(path))
+        found = files.read_json(path)
+        return found and BuildRecord.model_validate(found)
     except (OSError, ValidationError):
         return None
 

@@ -39,9 +39,10 @@ def interpreter(image: Image) -> Path:
 
 def built(image: Image) -> record.BuildRecord | None:
     """Record of the environment if it is complete and its interpreter is still there."""
-    found = record.read(folder(image) / MARKER)
+    place = folder(image)
+    found = record.read(place / MARKER)
     # the interpreter is a link to one of this machine, which may have been removed since
-    return found if found and found.recipe == recipe.recipe_hash(image) and interpreter(image).exists() else None
+    return found if found and place.name.endswith(f"-{found.recipe}") and (place / "bin/python").exists() else None
 
 
 def build(image: Image, stage: Callable[[str], None], *, force: bool = False) -> record.BuildRecord:

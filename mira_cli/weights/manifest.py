@@ -28,7 +28,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class StoredFile(BaseModel):
     """One file, by its path below `files/`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     path: RelativePath
     bytes: int
@@ -39,7 +39,7 @@ class StoredFile(BaseModel):
 class Origin(BaseModel):
     """Where weights came from."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     how: Literal["fetched", "imported"]
     source: tuple[str, ...] = ()  # hosts that the downloader asks, or the file that was imported

@@ -73,7 +73,8 @@ def find(family: str, name: str) -> Stored | None:
 def read(place: Path) -> Stored | None:
     """Read a unit's manifest; None if there is none that makes sense. Its files may be damaged."""
     try:
-        return Stored(place, Manifest.model_validate(files.read_json(place / MANIFEST)))
+        found = files.read_json(place / MANIFEST)
+        return found and Stored(place, Manifest.model_validate(found))
     except (OSError, ValidationError):
         return None
 

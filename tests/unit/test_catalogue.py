@@ -8,14 +8,18 @@ from pathlib import Path
 import pytest
 
 from mira_cli.catalogue.elements import format_elements, parse_elements
-from mira_cli.catalogue.lookup import all_names, built_in, find_models, load_catalogue
-from mira_cli.catalogue.rows import slug
+from mira_cli.catalogue.lookup import all_names, built_in, built_in_rows, find_models, load_catalogue
+from mira_cli.catalogue.rows import Catalogue, slug
 from mira_cli.errors import InputError, UsageError
 from mira_cli.images.recipe import find, pinned_versions
 
 CATALOGUE = built_in()
 MODELS = CATALOGUE.models.items()
 DOC = Path(__file__).parents[2] / "docs/models.md"
+
+
+def test_rows_that_are_taken_as_they_are_are_valid() -> None:
+    assert repr(Catalogue.model_validate(built_in_rows())) == repr(CATALOGUE)
 
 
 def test_no_two_names_resolve_to_the_same_weights_and_settings() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mira_cli import commands, console
+from mira_cli import commands, console, consoles
 from mira_cli.command_help import load
 from mira_cli.commands.listed import PANELS
 
@@ -80,21 +80,33 @@ def test_completion_knows_commands_groups_and_options(line: str, expected: list[
     assert done.stdout.split() == expected
 
 
-def test_a_table_that_fits_looks_like_one_that_is_folded(monkeypatch: pytest.MonkeyPatch) -> None:
-    columns, rows = ("model", "theory", "–"), [("emt", "empirical", "[x]"), ("a-long-name", "", "é")]
-    shown = []
+def _on_a_terminal(monkeypatch: pytest.MonkeyPatch, *, width: int) -> StringIO:
+    shown = StringIO()
+    monkeypatch.setattr(console, "_unstyled", lambda: False)
+    monkeypatch.setattr(
+        consoles, "out", consoles._Console(file=shown, width=width, soft_wrap=True, highlight=False, emoji=False)
+    )
+    return shown
+
+
+def test_a_table_that_fits_looks_like_one_that_is_folded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns, rows = ("model", "theory", "–"), [("emt", "empirical", "[x]"), ("a-long-name", ":x:", "é")]
+    console.table(columns, rows)  # to a pipe: without rich
+    printed = [capsys.readouterr().out]
     for print_table in (console.table, console._fold):
-        monkeypatch.setattr(
-            console, "out", console._Console(file=StringIO(), width=60, soft_wrap=True, highlight=False)
-        )
+        shown = _on_a_terminal(monkeypatch, width=60)
         print_table(columns, rows)
-        shown.append([line.rstrip() for line in console.out.file.getvalue().splitlines()])
-    assert shown[0] == shown[1]
+        printed.append(shown.getvalue())
+    assert printed[0] == printed[1]
+    plain, folded = ([line.rstrip() for line in text.splitlines()] for text in printed[1:])
+    assert plain == folded
 
 
 def test_a_table_that_does_not_fit_is_folded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "out", console._Console(file=StringIO(), width=24, soft_wrap=True, highlight=False))
+    shown = _on_a_terminal(monkeypatch, width=24)
     console.table(("model", "theory"), [("emt", "a word or two that need three lines")])
-    lines = console.out.file.getvalue().splitlines()
+    lines = shown.getvalue().splitlines()
     assert max(map(len, lines)) <= 24
     assert len(lines) > 5
