@@ -99,8 +99,10 @@ class Worker:
     def records(self, structures: list[Atoms], batch_atoms: int | None = None) -> list[tuple[str, float, Any]]:
         """Evaluate as a job does; return the status, energy and forces of each structure as they were recorded."""
         from worker.batching import Budget, Queue, budget_for
+        from worker.device import Device
         from worker.evaluate import evaluate_all
         from worker.journal import Journal
+        from worker.memory import room
         from worker.records import Records
 
         atoms = sum(map(len, structures))
@@ -116,6 +118,7 @@ class Worker:
                 records=records,
                 journal=Journal(Path(place), records.ledger.statuses),
                 stop=Event(),
+                fitting=room(Device(self.device, "", None), None).fitting,
                 ahead=self.device != "cpu",
             )
             records.close()

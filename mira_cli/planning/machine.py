@@ -43,6 +43,11 @@ class Machine:
         fitting = self.cores if self.memory_mb is None else max(1, self.memory_mb // WORKER_MB)
         return len(self.gpus) or min(self.cores, fitting)
 
+    @property
+    def worker_mb(self) -> int | None:
+        """Memory that each of the jobs here may take; None where it is not known or a scheduler decides."""
+        return None if self.cluster or self.memory_mb is None else self.memory_mb // self.slots
+
 
 def this_machine(*, device: str, cluster: bool, gpus: int | list[str] | None = None) -> Machine:
     """Look at the machine: the cores that this process may use, and the GPUs unless the device is `cpu`.

@@ -170,6 +170,7 @@ def _job_spec(
         "gpus": machine.gpus,
         "accelerators": config.accelerators,
         "batch_atoms": asks.batch_atoms,
+        "memory_mb": asks.mem_mb if machine.cluster else machine.worker_mb,
         "image": image.identity,
         "structures": [{"file": f"work/structures/{pack:05d}.npz", "rows": r} for pack, r in packs.items()],
     }

@@ -6,7 +6,7 @@ import pytest
 from ase import Atoms
 
 from tests.unit.worker_jobs import write_pack
-from worker.batching import PATIENCE, ROUNDS, TRIED, WORTH_TRYING, Budget, Queue, budget_for
+from worker.batching import MOST_GROWTH, PATIENCE, ROUNDS, TRIED, WORTH_TRYING, Budget, Queue, budget_for
 from worker.job import Source
 from worker.structures import Structure, read_structures
 
@@ -38,11 +38,12 @@ def test_suspects_come_last_and_alone(structures):
     assert sizes_of(Queue(structures, suspects), 100)[-2:] == [[30], [3]]
 
 
-def test_retries_come_next_and_alone(structures):
+def test_retries_come_next_and_in_halves(structures):
     queue = Queue(structures)
-    batch = queue.next_batch(40)
-    queue.retry_alone(batch[:2])
-    assert [len(queue.next_batch(40)) for _ in range(2)] == [1, 1]
+    batch = queue.next_batch(47)
+    queue.retry_halves(batch)
+    queue.retry_halves(batch[:1])
+    assert [queue.next_batch(47) for _ in range(3)] == [batch[:1], batch[1:], batch[:1]]
 
 
 def test_the_culprit_of_a_batch_is_found_in_few_steps():
@@ -122,6 +123,50 @@ def test_running_out_of_memory_ends_the_trials():
     assert (budget.atoms, budget.trials) == (16, ())
 
 
-@pytest.mark.parametrize(("queued", "device"), [(WORTH_TRYING * 64 - 1, "cpu"), (10**9, "cuda:0")])
-def test_nothing_is_tried_for_little_work_or_on_a_gpu(queued, device):
-    assert budget_for(64, queued, device=device) == Budget(64, 64)
+def test_one_structure_above_the_bound_is_no_trial():
+    budget = budget_for(64, WORTH_TRYING * 64, device="cpu")
+    assert budget.after_success(400, 1.0) == budget
+
+
+def test_what_does_not_fit_is_not_tried():
+    budget = budget_for(64, WORTH_TRYING * 64, device="cpu")
+    tried = set()
+    while budget.trials:
+        tried.add(budget.atoms)
+        budget = budget.after_success(budget.atoms, 1.0, fitting=200.0)
+    assert tried == {32, 64, 128}
+
+
+def test_nothing_is_tried_for_little_work():
+    assert budget_for(64, WORTH_TRYING * 64 - 1, device="cpu") == Budget(64, 64)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+def test_nothing_is_tried_where_each_size_is_compiled(device):
+    assert budget_for(64, 10**9, device=device, compiles_by_shape=True) == Budget(64, 64)
+
+
+def test_a_worker_after_one_that_died_of_a_batch_takes_half_of_it():
+    for atoms in (256, 100, 50, 3, 2):
+        smaller = budget_for(64, 10**9, device="cpu", fatal_atoms=atoms)
+        assert smaller == Budget(min(64, atoms // 2), min(64, atoms // 2))
+
+
+def test_batches_on_a_gpu_grow_at_once_to_what_fits():
+    """As memory is used up: 1000 atoms of a batch take a tenth of it, beside what always is taken."""
+    budget, seen = budget_for(1000, 10**9, device="cuda:0"), []
+    for _ in range(6):
+        seen.append(budget.atoms)
+        assert budget.after_success().atoms >= budget.atoms
+        budget = budget.after_success(budget.atoms, 1.0, fitting=budget.atoms / (0.05 + budget.atoms / 10_000))
+    assert seen == [1000, 2000, 4000, 8000, 9411, 9411]
+    assert budget.after_success().atoms == budget.atoms  # so that what comes next can be told
+
+
+def test_batches_on_a_gpu_have_a_ceiling_and_grow_only_where_memory_is_known():
+    budget = budget_for(1000, 10**9, device="cuda:0")
+    assert budget.after_success(1000, 1.0, fitting=0.0).atoms == 1000
+    for _ in range(20):
+        budget = budget.after_success(budget.atoms, 1.0)
+    assert budget.atoms == MOST_GROWTH * 1000
+    assert budget.after_oom(budget.atoms).patience == PATIENCE

@@ -124,6 +124,14 @@ def test_a_structure_that_kills_its_worker_is_given_up(tmp_path):
     assert not (tmp_path / "records/inflight.json").exists()
 
 
+def test_a_batch_that_kills_its_worker_comes_back_smaller(tmp_path):
+    """As where the system kills a process that takes too much memory: the tries of a job must do."""
+    write_job(tmp_path, cells(), model=faulty(mode="crash", max_atoms=200))
+    codes = [run_worker(tmp_path).returncode for _ in range(3)]
+    assert codes == [-signal.SIGKILL, -signal.SIGKILL, 0]
+    assert done(tmp_path)["counts"] == {"ok": N_CELLS}
+
+
 def test_innocents_are_recorded_while_a_suspect_is_tried(tmp_path):
     structures = [Atoms("Au", cell=[4] * 3, pbc=True), *cells(5)]
     write_job(tmp_path, structures, model=faulty(mode="crash", only_element="Au"))

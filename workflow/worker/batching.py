@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, replace
 from statistics import median
@@ -12,12 +13,14 @@ if TYPE_CHECKING:
 
     from worker.structures import Structure
 
-PATIENCE = 8
+PATIENCE, MOST_PATIENCE = 8, 256
 # On CPUs, batches of these multiples of a family's first guess are tried in turn: what is fastest depends on the model,
 # the cache and the threads. It costs a few batches, so there must be many.
 TRIED = (0.5, 1.0, 2.0, 4.0)
 ROUNDS = 3
 WORTH_TRYING = 60  # times the first guess, in atoms of a job
+# On GPUs the larger the faster, to where all their cores are busy; the first guess is a careful one.
+MOST_GROWTH = 16
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,12 @@ class Budget:
     atoms
         The bound now. A structure above it is evaluated alone.
     ceiling
-        The bound to start with and to grow back to.
+        The bound to grow to, and to grow back to.
     calm
         Batches since the bound last changed.
     patience
-        Calm batches before the bound is doubled again; twice as many after every failure, so that a
-        device at its limit is not driven into it over and over.
+        Calm batches before the bound is doubled; twice as many after every failure, so that a device at its limit
+        is not driven into it over and over.
     trials
         Bounds still to be tried, the one now first.
     seen
@@ -48,34 +51,68 @@ class Budget:
     trials: tuple[int, ...] = ()
     seen: tuple[tuple[int, float], ...] = ()
 
-    def after_success(self, batch_atoms: int = 0, wall_s: float = 0.0) -> Budget:
-        """Go on with the trials, or grow back after enough calm."""
+    def after_success(self, batch_atoms: int = 0, wall_s: float = 0.0, fitting: float = math.inf) -> Budget:
+        """Go on with the trials, or grow after enough calm.
+
+        Parameters
+        ----------
+        batch_atoms, wall_s
+            What the batch held and took.
+        fitting
+            Atoms for which there is memory, by what was seen (`worker.memory`).
+        """
         if self.trials:
-            # less than half a batch, such as a structure that is tried alone, says nothing about the bound
-            return self._after_trial(wall_s / batch_atoms) if 2 * batch_atoms > self.atoms else self
+            # a batch that is not half full, or one structure above the bound, says nothing about the bound
+            tells = batch_atoms <= self.atoms < 2 * batch_atoms
+            return self._after_trial(wall_s / batch_atoms, fitting) if tells else self
         if self.atoms == self.ceiling or self.calm + 1 < self.patience:
             return replace(self, calm=self.calm + 1)
-        return replace(self, atoms=min(self.ceiling, 2 * self.atoms), calm=0)
+        wanted = min(self.ceiling, 2 * self.atoms)
+        atoms = int(min(wanted, max(self.atoms, fitting)))
+        # where memory ends, growth does: to ask again after each batch would spoil what is prepared ahead
+        return replace(self, atoms=atoms, ceiling=self.ceiling if atoms == wanted else atoms, calm=0)
 
     def after_oom(self, batch_atoms: int) -> Budget:
         """Allow half of the atoms that did not fit."""
-        return replace(self, atoms=max(1, batch_atoms // 2), calm=0, patience=2 * self.patience, trials=())
+        patience = min(MOST_PATIENCE, max(2 * self.patience, PATIENCE))
+        return replace(self, atoms=max(1, batch_atoms // 2), calm=0, patience=patience, trials=())
 
-    def _after_trial(self, s_per_atom: float) -> Budget:
-        seen, trials = (*self.seen, (self.atoms, s_per_atom)), self.trials[1:]
+    def _after_trial(self, s_per_atom: float, fitting: float) -> Budget:
+        seen = (*self.seen, (self.atoms, s_per_atom))
+        trials = tuple(bound for bound in self.trials[1:] if bound <= max(self.atoms, fitting))
         if trials:
             return replace(self, atoms=trials[0], trials=trials, seen=seen)
         # the median, as other processes disturb some; without the first of all, which warms up
-        best = min({bound for bound, _ in seen}, key=lambda b: median(s for bound, s in seen[1:] if bound == b))
+        counted = seen[1:] or seen
+        best = min({bound for bound, _ in counted}, key=lambda b: median(s for bound, s in counted if bound == b))
         return Budget(best, best)
 
 
-def budget_for(first_guess: int, queued_atoms: int, *, device: str) -> Budget:
-    """Choose a budget: on a CPU, if there is enough to do, one that finds the fastest size by trying.
+def budget_for(
+    first_guess: int, queued_atoms: int, *, device: str, compiles_by_shape: bool = False, fatal_atoms: int | None = None
+) -> Budget:
+    """Choose a budget that finds the fastest size by itself, if there is enough to do.
 
-    On a GPU the largest batches are the fastest, so there the first guess is what fits.
+    Parameters
+    ----------
+    first_guess
+        What the family takes for fast on this device.
+    queued_atoms
+        Atoms of all that is to be evaluated.
+    device
+        `cpu` or `cuda:0`.
+    compiles_by_shape
+        Whether each other size of a batch costs seconds.
+    fatal_atoms
+        What was in flight when the last worker died of several structures, probably of their number.
     """
-    if device != "cpu" or queued_atoms < WORTH_TRYING * first_guess:
+    if fatal_atoms is not None:
+        first_guess = max(1, min(first_guess, fatal_atoms // 2))
+    if compiles_by_shape or fatal_atoms is not None:
+        return Budget(first_guess, first_guess)
+    if device != "cpu":
+        return Budget(first_guess, MOST_GROWTH * first_guess, patience=1)
+    if queued_atoms < WORTH_TRYING * first_guess:
         return Budget(first_guess, first_guess)
     trials = (first_guess, *(max(1, int(factor * first_guess)) for _ in range(ROUNDS) for factor in TRIED))
     return Budget(first_guess, first_guess, trials=trials)
@@ -122,11 +159,7 @@ class Queue:
         """Return a batch that was too large; it comes next, in smaller parts."""
         self._pending.extendleft(reversed(batch))
 
-    def retry_alone(self, structures: Iterable[Structure]) -> None:
-        """Ask for structures to be evaluated next, one by one."""
-        self._again.extend([structure] for structure in structures)
-
     def retry_halves(self, batch: list[Structure]) -> None:
         """Ask for the halves of a batch that failed: one that fails with its batch is found in a few steps."""
         middle = len(batch) // 2
-        self._again.extend([batch[:middle], batch[middle:]])
+        self._again.extend(half for half in (batch[:middle], batch[middle:]) if half)

@@ -100,6 +100,12 @@ def peak_gpu_mb(device: Device) -> float | None:
     return None
 
 
+def held_gpu_mb() -> float | None:
+    """Return the GPU memory, in MB, that tensors hold now; None if the framework does not say."""
+    torch = sys.modules.get("torch")
+    return round(torch.cuda.memory_allocated() / 1e6, 1) if torch else None
+
+
 def free_gpu_mb() -> float:
     """Return the memory in MB that the framework in use can have on its GPU."""
     if torch := sys.modules.get("torch"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from worker.ahead import Ahead
 from worker.contract import Outcome, judged, refusal
 from worker.errors import WorkerError, sentence
 from worker.failures import Failure, kind_of, release_memory
+from worker.memory import max_rss_mb
 from worker.prepare import RefusedError, prepare
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def evaluate_all(
     records: Records,
     journal: Journal,
     stop: Event,
+    fitting: Callable[[int], float] = lambda _: math.inf,
     ahead: bool = False,
 ) -> None:
     """Evaluate all that is queued, and record it.
@@ -68,6 +70,8 @@ def evaluate_all(
         Where to write.
     stop
         Looked at between batches.
+    fitting
+        Called with the atoms of a batch that went well; says for how many there is memory.
     ahead
         Whether a thread asks about the next batch while one is evaluated: worth it where another device evaluates.
 
@@ -101,15 +105,10 @@ def evaluate_all(
                 records.append(batch.refused, batch_size=0, wall_s=0.0, max_rss_mb=max_rss_mb())
                 journal.land(s.hash for s, _ in batch.refused)
             if batch.ready:
-                budget = _evaluate_batch(queue, budget, batch.ready, answer, wants_stress, records, journal)
+                budget = _evaluate_batch(queue, budget, batch.ready, answer, wants_stress, fitting, records, journal)
     finally:
         if beforehand:
             beforehand.close()
-
-
-def max_rss_mb() -> float:
-    """Return the most memory in MB that this process has held."""
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1)
 
 
 def _evaluate_batch(
@@ -118,6 +117,7 @@ def _evaluate_batch(
     ready: list[tuple[Structure, Prepared]],
     answer: Callable[[], Answer],
     model_has_stress: bool,
+    fitting: Callable[[int], float],
     records: Records,
     journal: Journal,
 ) -> Budget:
@@ -136,13 +136,16 @@ def _evaluate_batch(
         return budget
     done = list(zip(structures, outcomes, strict=True))
     if len(ready) > 1:
-        # NaN can spread through a batch: each that has it is asked about once more, alone
-        queue.retry_alone(s for s, outcome in done if outcome.status == "nonfinite")
+        # NaN can spread through a batch: those that have it are asked about once more, in the end alone
+        queue.retry_halves([s for s, outcome in done if outcome.status == "nonfinite"])
         done = [(s, outcome) for s, outcome in done if outcome.status != "nonfinite"]
     if done:
         records.append(done, batch_size=len(ready), wall_s=wall_s, max_rss_mb=max_rss_mb())
         journal.land(s.hash for s, _ in done)
-    return budget.after_success(sum(s.n_atoms for s in structures), wall_s)
+    if failure is not None:
+        return budget
+    atoms = sum(s.n_atoms for s in structures)
+    return budget.after_success(atoms, wall_s, fitting(atoms))
 
 
 def _attempt(

@@ -60,3 +60,5 @@ def release_memory() -> None:
     gc.collect()
     if torch := sys.modules.get("torch"):
         torch.cuda.empty_cache()  # does nothing where CUDA was never used
+        if torch.cuda.is_initialized():
+            torch.cuda.reset_peak_memory_stats()  # the peak of what did not fit says nothing about what fits

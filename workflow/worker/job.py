@@ -66,6 +66,7 @@ class Job:
     image: dict[str, Any]
     sources: tuple[Source, ...]
     accelerators: str = "auto"
+    memory_mb: int | None = None  # what the process may take; None: all there is
 
 
 def read_job(file: Path) -> Job:
@@ -109,6 +110,7 @@ def _job(content: dict[str, Any]) -> Job:
         image=content["image"],
         sources=tuple(Source(Path(s["file"]), tuple(s["rows"])) for s in content["structures"]),
         accelerators=accelerators,
+        memory_mb=content.get("memory_mb"),
     )
 
 

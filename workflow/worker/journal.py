@@ -62,15 +62,19 @@ class Journal:
     """`inflight.json` of one job. Hold the folder's lock while using it."""
 
     def __init__(self, folder: Path, recorded: Container[str]) -> None:
-        """Read what the last worker left, and write the conclusions down before anything else can fail."""
+        """Read what the last worker left, and write the conclusions down before anything else can fail.
+
+        `suspects` are evaluated alone; `fell` are those of them that were in flight at the last death.
+        """
         self._path = folder / "inflight.json"
         self._lock = Lock()
         self._slurm_job_id = os.environ.get("SLURM_JOB_ID")
         try:
             left = json.loads(self._path.read_bytes())
             self.suspects, self._deaths = after_death(left, recorded, self._slurm_job_id)
+            self.fell = self.suspects.intersection(left.get("in_flight", []))
         except (OSError, ValueError, TypeError, AttributeError):  # there is none, or it is damaged
-            self.suspects, self._deaths = set(), {}
+            self.suspects, self.fell, self._deaths = set(), set(), {}
         self._write([])
 
     def condemned(self) -> set[str]:

@@ -14,9 +14,10 @@ from worker import accelerator, device, families, provenance, tasks
 from worker.atomic import write_json
 from worker.batching import Budget, Queue, budget_for
 from worker.errors import WorkerError, sentence
-from worker.evaluate import evaluate_all, max_rss_mb
+from worker.evaluate import evaluate_all
 from worker.failures import release_memory
 from worker.journal import CONDEMNED, Journal
+from worker.memory import max_rss_mb, room
 from worker.records import Records, locked
 from worker.structures import read_structures
 
@@ -150,7 +151,13 @@ def _attempt(
     if job.batch_atoms:
         budget = Budget(job.batch_atoms, job.batch_atoms)
     else:
-        budget = budget_for(potential.batch_atoms(chosen.id), queued_atoms, device=chosen.id)
+        budget = budget_for(
+            potential.batch_atoms(chosen.id),
+            queued_atoms,
+            device=chosen.id,
+            compiles_by_shape=getattr(potential, "compiles_by_shape", False),
+            fatal_atoms=_fatal_atoms(todo, journal),
+        )
     evaluate_all(
         Queue(todo, journal.suspects),
         budget,
@@ -160,9 +167,16 @@ def _attempt(
         records=records,
         journal=journal,
         stop=stop.requested,
+        fitting=room(chosen, job.memory_mb).fitting,
         ahead=chosen.id != "cpu",  # there, the cores have no time left
     )
     return device.peak_gpu_mb(chosen)
+
+
+def _fatal_atoms(structures: list[Structure], journal: Journal) -> int | None:
+    """Atoms that were in flight when the last worker died; None if it did not, or of one structure."""
+    fell = [s.n_atoms for s in structures if s.hash in journal.fell]
+    return sum(fell) if len(fell) > 1 else None
 
 
 def framework_of(family: Family, model: Model) -> str | None:

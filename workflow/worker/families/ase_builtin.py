@@ -98,7 +98,7 @@ class Faulty(Builtin):
         """Break, or evaluate."""
         culprits = [i for i, atoms in enumerate(batch) if self._is_culprit(atoms)]
         mode = self.options["mode"]
-        fits = mode == "oom" and sum(map(len, batch)) <= self.options.get("max_atoms", 0)
+        fits = mode in {"oom", "crash"} and sum(map(len, batch)) <= self.options.get("max_atoms", 0)
         if not culprits or fits or not self._may_fail():
             return super().evaluate(batch)
         if mode == "evaluate":

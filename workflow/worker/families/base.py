@@ -52,6 +52,8 @@ class Potential(Protocol):
     `graphs(batch)`, which makes the input without touching the model or its device, and `answer(batch, graphs)`. A
     thread may then make the input of the next batch while this one is evaluated (`begin`).
 
+    One for which each other size of a batch costs seconds of compiling has a true `compiles_by_shape`.
+
     Attributes
     ----------
     cutoff_ang

@@ -44,6 +44,7 @@ class Grace:
     takes_charge: bool = False
     gives_stress: bool = True
     conservative: bool = True
+    compiles_by_shape: bool = True
 
     @property
     def cutoff_ang(self) -> float:
