@@ -122,7 +122,7 @@ def align(
 
 def shifts(made_of: Compositions, scheme: Scheme, have: Array, order: Array) -> Shifts | Refusal:
     """Make a scheme ready for the structures in (s,) `have`; `order` says which are lowest, where that matters."""
-    have = have & (made_of.counts.sum(axis=1) > 0)
+    have = have & made_of.known
     places = np.flatnonzero(have)
     first = places[np.unique(made_of.identity[places], return_index=True)[1]]  # equal structures count once
     if not len(first):
@@ -156,10 +156,12 @@ def element_shifts(difference: Array, made_of: Compositions) -> tuple[dict[str, 
     made = shifts(made_of, "per-element", have, difference)
     if isinstance(made, Refusal):
         return {}, made
-    rows = have & (made_of.counts.sum(axis=1) > 0)
-    fitted = made.of(difference)[rows]  # solved exactly by the shifts of smallest norm
-    inverse = np.linalg.pinv(made_of.fractions[rows])
-    known = np.abs(np.diag(inverse @ made_of.fractions[rows]) - 1) < 1 - EXACT
+    rows = np.flatnonzero(have & made_of.known)
+    present, one = np.unique(made_of.groups[rows], return_index=True)
+    fractions = made_of.fractions[present]
+    inverse = np.linalg.pinv(fractions)
+    known = np.abs(np.diag(inverse @ fractions) - 1) < 1 - EXACT
+    fitted = made.of(difference)[rows[one]]  # solved exactly by the shifts of smallest norm
     named = zip(made_of.elements, inverse @ fitted, known, strict=True)
     return {name: float(x) for name, x, is_known in named if is_known}, made
 
@@ -169,12 +171,9 @@ def _per_element(made_of: Compositions, have: Array, first: Array) -> Shifts | R
 
     Rows of one composition are one row with the root of their number as its weight: which is the same fit, and small.
     """
-    groups = made_of.groups
-    one = np.zeros(groups.max() + 1, dtype=int)
-    one[groups] = np.arange(len(groups))  # some structure of each composition
-    sizes = np.bincount(groups[first], minlength=len(one))
-    present, counts = np.flatnonzero(sizes), made_of.counts[one]
-    fractions = counts / np.maximum(counts.sum(axis=1), 1)[:, None]
+    groups, fractions = made_of.groups, made_of.fractions
+    sizes = np.bincount(groups[first], minlength=len(fractions))
+    present = np.flatnonzero(sizes)
     weights = np.sqrt(sizes[present])
     left, singular, right = np.linalg.svd(fractions[present] * weights[:, None], full_matrices=False)
     floor = max(len(first), fractions.shape[1]) * np.finfo(float).eps
@@ -187,7 +186,7 @@ def _per_element(made_of: Compositions, have: Array, first: Array) -> Shifts | R
     leverage = np.where(have, (out**2).sum(axis=1)[groups], np.nan)
 
     def fitted(difference: Array) -> Array:
-        sums = np.bincount(groups[first], difference[first], minlength=len(one))[present]
+        sums = np.bincount(groups[first], difference[first], minlength=len(sizes))[present]
         return np.asarray((out @ (into @ sums))[groups])
 
     return Shifts("per-element", len(first), rank, fitted, leverage)
@@ -195,7 +194,7 @@ def _per_element(made_of: Compositions, have: Array, first: Array) -> Shifts | R
 
 def _mean_shift(made_of: Compositions, have: Array, first: Array) -> Shifts | Refusal:
     groups = made_of.groups
-    sizes = np.bincount(groups[first], minlength=groups.max() + 1)
+    sizes = np.bincount(groups[first], minlength=len(made_of.fractions))
     rank = int((sizes > 0).sum())
     if len(first) <= rank:
         return Refusal("mean-shift", NO_TWO, len(first), rank)
@@ -212,7 +211,7 @@ def _composition(made_of: Compositions, first: Array, order: Array) -> Shifts | 
     present, lowest = _lowest(groups, first, order)
     if len(first) <= len(present):
         return Refusal("composition", NO_TWO, len(first), len(present))
-    zero = np.zeros(groups.max() + 1, dtype=int)
+    zero = np.zeros(len(made_of.fractions), dtype=int)
     zero[present] = lowest
     leverage = np.isin(made_of.identity, made_of.identity[lowest]).astype(float)
     return Shifts("composition", len(first), len(present), lambda d: np.asarray(d[zero[groups]]), leverage)
@@ -222,18 +221,23 @@ def _elemental(made_of: Compositions, have: Array, first: Array, order: Array) -
     present, lowest = _lowest(made_of.pure, first[made_of.pure[first] >= 0], order)
     lacking = np.ones(len(made_of.elements), dtype=bool)
     lacking[present] = False
-    covered = have & ~(made_of.counts[:, lacking] > 0).any(axis=1)
+    groups, fractions = made_of.groups, made_of.fractions
+    covered = have & ~np.any(fractions[:, lacking] > 0, axis=1)[groups]
     rows = int(covered[first].sum())
     if rows <= len(present):
-        occurring = (made_of.counts[have] > 0).any(axis=0)
+        occurring = fractions[np.unique(groups[have])].any(axis=0)
         names = [name for name, lacks in zip(made_of.elements, lacking & occurring, strict=True) if lacks]
         why = (
             f"no structure of pure {', '.join(names)}" if names else "every structure sets the zero of its own element"
         )
         return Refusal("elemental", why, rows, len(present))
-    out = np.where(covered[:, None], made_of.fractions[:, present], np.nan)
+    shares = fractions[:, present]
     leverage = np.isin(made_of.identity, made_of.identity[lowest]).astype(float)
-    return Shifts("elemental", rows, len(present), lambda d: np.asarray(out @ d[lowest]), leverage)
+
+    def zeros(difference: Array) -> Array:
+        return np.where(covered, (shares @ difference[lowest])[groups], np.nan)
+
+    return Shifts("elemental", rows, len(present), zeros, leverage)
 
 
 NO_TWO = "no two structures have the same composition"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,8 +38,8 @@ class ModelFacts:
 class Answers:
     """Answers of m models for s structures; NaN where there is none."""
 
-    structures: tuple[str, ...]
-    formulas: tuple[str | None, ...]
+    structures: pa.Array  # (s,) ids
+    formulas: pa.Array  # (s,)
     n_atoms: Array  # (s,)
     made_of: Compositions
     models: tuple[ModelFacts, ...]
@@ -51,6 +52,16 @@ class Answers:
     def __len__(self) -> int:
         """Count of structures."""
         return len(self.structures)
+
+    @cached_property
+    def referenced(self) -> Compositions:
+        """`made_of`, but the same structure with two reference energies counts as two."""
+        target, same = np.nan_to_num(self.reference_energy), self.made_of.identity
+        order = np.lexsort((target, same))
+        is_new = (np.diff(same[order]) != 0) | (np.diff(target[order]) != 0)
+        identity = np.zeros(len(order), int)
+        identity[order[1:]] = np.cumsum(is_new)
+        return replace(self.made_of, identity=identity)
 
 
 def answers_from_table(
@@ -69,20 +80,22 @@ def answers_from_table(
     facts
         By model, where more is known than the table says.
     """
+    import pyarrow.compute as pc
+
     ids = comparison["structure_id"].combine_chunks().dictionary_encode()
-    names = comparison["model"].combine_chunks().dictionary_encode()
-    structures, models = ids.dictionary.to_pylist(), names.dictionary.to_pylist()
+    names = comparison["model"].unify_dictionaries().combine_chunks().dictionary_encode()
+    structures, models = ids.dictionary, names.dictionary.to_pylist()
     at = ids.indices.to_numpy(zero_copy_only=False), names.indices.to_numpy(zero_copy_only=False)
     shape = len(structures), len(models)
 
     ok = np.zeros(shape, dtype=bool)
-    ok[at] = np.array(comparison["status"].to_pylist(), dtype=object) == "ok"
+    ok[at] = pc.fill_null(pc.equal(comparison["status"], "ok"), fill_value=False).to_numpy()
     _, first = np.unique(at[0], return_index=True)
-    formulas = comparison["formula"].take(first).to_pylist()
-    n_atoms = np.nan_to_num(_numbers(comparison, "n_atoms")[first]).astype(int)
-    hashes = (
-        comparison["structure_hash"].take(first).to_pylist() if "structure_hash" in comparison.schema.names else None
+    formulas, hashes = (
+        comparison[name].take(first).combine_chunks() if name in comparison.schema.names else None
+        for name in ("formula", "structure_hash")
     )
+    n_atoms = np.nan_to_num(_numbers(comparison, "n_atoms")[first]).astype(int)
 
     energy = np.full(shape, np.nan)
     energy[at] = _numbers(comparison, "energy_ev")
@@ -95,8 +108,8 @@ def answers_from_table(
     reference_energy, reference_stress = _references(structures, references)
     atoms = np.where(n_atoms > 0, n_atoms, np.nan)
     return Answers(
-        structures=tuple(structures),
-        formulas=tuple(formulas),
+        structures=structures,
+        formulas=formulas,
         n_atoms=n_atoms,
         made_of=compositions(formulas, hashes),
         models=_facts(comparison, at[1], models, facts or {}),
@@ -117,22 +130,34 @@ def _numbers(table: pa.Table, name: str) -> Array:
     return np.asarray(table[name].cast(pa.float64()).to_numpy(), dtype=float)
 
 
-def _references(structures: list[str], table: pa.Table | None) -> tuple[Array, Array]:
-    """(s,) eV and (s, 6) eV/Å³ by the structures' ids; what is not finite is no reference."""
-    energy, stress = np.full(len(structures), np.nan), np.full((len(structures), 6), np.nan)
-    if table is None:
+def _references(structures: pa.Array, table: pa.Table | None) -> tuple[Array, Array]:
+    """(s,) eV and (s, 6) eV/Å³ by the structures' ids; what is not finite is no reference, and the last one counts."""
+    energy, stress = np.full(len(structures), np.nan), np.broadcast_to(np.nan, (len(structures), 6))
+    columns = {"reference_energy_ev", "reference_stress_ev_per_ang3"}
+    if table is None or all(table[name].null_count == len(table) for name in columns & {*table.schema.names}):
         return energy, stress
-    place = {structure: i for i, structure in enumerate(structures)}
-    columns = [name for name in ("reference_energy_ev", "reference_stress_ev_per_ang3") if name in table.schema.names]
-    for row in table.select(["id", *columns]).to_pylist():
-        if (i := place.get(row["id"])) is None:
-            continue
-        if (value := row.get("reference_energy_ev")) is not None and np.isfinite(value):
-            energy[i] = value
-        six = row.get("reference_stress_ev_per_ang3")
-        if six is not None and len(six) == 6 and None not in six and np.isfinite(six).all():
-            stress[i] = six
+    import pyarrow.compute as pc
+
+    stress = stress.copy()
+    place = pc.fill_null(pc.index_in(table["id"], value_set=structures), -1).to_numpy()
+    values = _numbers(table, "reference_energy_ev")
+    has = np.flatnonzero((place >= 0) & np.isfinite(values))
+    energy[place[has]] = values[has]
+    if "reference_stress_ev_per_ang3" in table.schema.names:
+        six = _sixes(table["reference_stress_ev_per_ang3"].combine_chunks())
+        has = np.flatnonzero((place >= 0) & np.isfinite(six).all(axis=1))
+        stress[place[has]] = six[has]
     return energy, stress
+
+
+def _sixes(lists: pa.Array) -> Array:
+    """(n, 6) of n lists, NaN where one does not hold six numbers."""
+    import pyarrow.compute as pc
+
+    found = np.full((len(lists), 6), np.nan)
+    has = pc.fill_null(pc.equal(pc.list_value_length(lists), 6), fill_value=False)
+    found[np.asarray(has)] = lists.filter(has).flatten().to_numpy(zero_copy_only=False).reshape(-1, 6)
+    return found
 
 
 def _facts(

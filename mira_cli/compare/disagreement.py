@@ -57,10 +57,7 @@ def _of_committee(
     committee, n = force.committee, len(answers)
     order = np.lexsort((np.arange(n), -force.largest))  # NaN last
     known = np.isfinite(force.largest[order])
-    names = np.array([*(model.name for model in answers.models), None], dtype=object)  # -1: the last, which is none
-
-    def text(values: object) -> pa.Array:
-        return pa.array(np.array(values, dtype=object)[order], pa.string())
+    names = pa.array([model.name for model in answers.models], pa.string())
 
     def count(values: Array, where: Array | None = None) -> pa.Array:
         return pa.array(values[order], pa.int64(), mask=None if where is None else ~where)
@@ -81,8 +78,8 @@ def _of_committee(
     found = {
         **{name: pa.array([value], types[name]).take(pa.array(np.zeros(n, int))) for name, value in same.items()},
         "rank": pa.array(np.arange(1, n + 1), mask=~known),
-        "structure_id": text(answers.structures),
-        "formula": text(answers.formulas),
+        "structure_id": answers.structures.take(pa.array(order)),
+        "formula": answers.formulas.take(pa.array(order)),
         "n_atoms": count(answers.n_atoms),
         "n_members": count(force.members),
         "force_spread_max_ev_per_ang": real(force.largest),
@@ -90,12 +87,12 @@ def _of_committee(
         "force_spread_rms_ev_per_ang": real(force.rms),
         "force_spread_relative": real(force.relative),
         "worst_atom": count(force.worst_atom, known),
-        "outlier_model": text(names[force.outlier]),
+        "outlier_model": names.take(count(force.outlier, (force.outlier >= 0)[order])),
         "outlier_distance_ev_per_ang": real(force.distance),
         "n_energies": count(energy.members),
         "n_energy_pairs": count(energy.pairs),
         "energy_spread_ev_per_atom": real(energy.spread),
-        "energy_refusal": text(np.where(is_alone, refusal or ALONE, np.full(n, refusal))),
+        "energy_refusal": pa.array([refusal, refusal or ALONE], pa.string()).take(count(is_alone)),
         "n_stresses": count(stress[1]),
         "stress_spread_ev_per_ang3": real(stress[0]),
         "stress_spread_gpa": real(stress[0] * GPA),

@@ -27,8 +27,9 @@ def answers_of_run(comparison: pa.Table, index: StructureIndex, models: Sequence
     """
     facts = {facts.name: facts for facts in facts_of(models)}
     answers = answers_from_table(comparison, index.table, facts)
-    now = tuple(index.column("id")), tuple(model.name for model in models)
-    if all(now) and (answers.structures, tuple(model.name for model in answers.models)) != now:
+    ids, names = index.table["id"].combine_chunks(), [model.name for model in models]
+    is_of_now = ids.equals(answers.structures) and names == [model.name for model in answers.models]
+    if len(ids) and names and not is_of_now:
         raise UsageError("`comparison.parquet` is older than the run's plan", hint="`mira collect` makes it anew")
     return answers
 

@@ -9,7 +9,6 @@ import numpy as np
 from mira_cli.compare import columns
 from mira_cli.compare.alignment import Aligned, Refusal, align, element_shifts
 from mira_cli.compare.bootstrap import intervals
-from mira_cli.compare.compositions import Compositions
 from mira_cli.compare.energy_pairs import alignment_columns, mean, root_mean_square
 from mira_cli.compare.force_errors import EDGES
 from mira_cli.compare.pairs import force_columns, stress_columns
@@ -86,11 +85,8 @@ def _aligned(answers: Answers, scheme: Scheme) -> list[Aligned | Refusal]:
 
 def residuals(answers: Answers, m: int, scheme: Scheme) -> Aligned | Refusal:
     """A model's energies less the reference's, aligned. The same structure with two references counts as two."""
-    made_of, target = answers.made_of, answers.reference_energy
-    keys = np.column_stack([made_of.identity, np.nan_to_num(target)])
-    identity = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
-    with_reference = Compositions(made_of.elements, made_of.counts, identity)
-    return align(answers.energy[:, m] - target, with_reference, scheme, zero_by=target)
+    target = answers.reference_energy
+    return align(answers.energy[:, m] - target, answers.referenced, scheme, zero_by=target)
 
 
 def _energy(answers: Answers, m: int, aligned: Aligned | Refusal) -> dict[str, Any]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 class Statistics:
     """What becomes `pairs.csv`, `disagreement.csv` and `reference.csv`; the last is empty without references."""
 
+    answers: Answers  # of which they are made
     pairs: pa.Table
     disagreement: pa.Table
     reference: pa.Table
@@ -87,6 +88,7 @@ def conclude(
             energies.add(a, b, aligned)
     forces = sums.pairs.statistics()
     return Statistics(
+        answers=answers,
         pairs=rows.table(forces),
         disagreement=disagreement_table(answers, sums.spreads, energy_spreads),
         reference=reference_table(answers, forces, sums.errors, scheme=scheme, seed=seed, resamples=resamples),
@@ -126,6 +128,7 @@ def aligned_energies(answers: Answers, scheme: Scheme, *, target: Array | None =
         target = committee_mean(answers.energy)
     parts: list[dict[str, Any]] = []
     n = len(answers)
+    alike = pa.array(np.zeros(n, int))
     for m, model in enumerate(answers.models):
         result = align(answers.energy[:, m], answers.made_of, scheme, target=target)
         refusal = result.reason if isinstance(result, Refusal) else None
@@ -133,15 +136,15 @@ def aligned_energies(answers: Answers, scheme: Scheme, *, target: Array | None =
         determined = np.zeros(n, bool) if isinstance(result, Refusal) else result.determined
         parts.append(
             {
-                "structure_id": pa.array(answers.structures, pa.string()),
-                "model": pa.array([model.name] * n, pa.string()),
+                "structure_id": answers.structures,
+                "model": pa.array([model.name], pa.string()).take(alike),
                 "energy_aligned_ev_per_atom": pa.array(values, from_pandas=True),
                 "determined": pa.array(determined),
-                "alignment": pa.array([scheme] * n, pa.string()),
-                "alignment_rows": pa.array([result.rows] * n, pa.int64()),
-                "alignment_rank": pa.array([result.rank] * n, pa.int64()),
-                "alignment_dof": pa.array([result.dof] * n, pa.int64()),
-                "alignment_refusal": pa.array([refusal] * n, pa.string()),
+                "alignment": pa.array([scheme], pa.string()).take(alike),
+                "alignment_rows": pa.array([result.rows], pa.int64()).take(alike),
+                "alignment_rank": pa.array([result.rank], pa.int64()).take(alike),
+                "alignment_dof": pa.array([result.dof], pa.int64()).take(alike),
+                "alignment_refusal": pa.array([refusal], pa.string()).take(alike),
             }
         )
     return pa.concat_tables([pa.table(part) for part in parts]) if parts else pa.table({})

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.report.gathered import Atoms, read_atoms, rounded, short
-from mira_cli.report.structures_table import ROUNDING, disputed_first
+from mira_cli.report.structures_table import ROUNDING
 
 if TYPE_CHECKING:
-    from mira_cli.compare.blocks import Array
+    import pyarrow as pa
+
     from mira_cli.report.gathered import Gathered
 
 DRAWN = 12  # structures
@@ -20,30 +21,34 @@ BINS_A_DECADE = 8
 
 def distributions(gathered: Gathered) -> list[dict[str, Any]]:
     """For each committee, histograms of its spreads, and how often each member stands out."""
-    table = gathered.statistics.disagreement
-    names = ["committee", "theory", "outlier_model", "force_spread_max_ev_per_ang", "energy_spread_ev_per_atom"]
-    columns = {name: np.array(table[name].to_pylist(), dtype=object) for name in names}
     found = []
-    for committee in dict.fromkeys(columns["committee"].tolist()):
-        own = {name: column[columns["committee"] == committee] for name, column in columns.items()}
-        spread = own["force_spread_max_ev_per_ang"]
-        outliers = [name for name, s in zip(own["outlier_model"], spread, strict=True) if name and s >= ROUNDING]
+    for committee in gathered.statistics.disagreement["committee"].unique().to_pylist():
+        own = gathered.committee(committee)
+        outliers = outliers_of(own)
         found.append(
             {
                 "name": committee,
-                "theory": own["theory"][0],
-                "structures": len(own["theory"]),
+                "theory": own["theory"][0].as_py(),
+                "structures": len(own),
                 "force": _histogram(own["force_spread_max_ev_per_ang"], least=ROUNDING),
                 "energy": _histogram(own["energy_spread_ev_per_atom"], least=ROUNDING),
-                "outliers": {name: outliers.count(name) for name in gathered.names if name in set(outliers)},
+                "outliers": {name: outliers[name] for name in gathered.names if name in outliers},
             }
         )
     return found
 
 
-def _histogram(values: Array, *, least: float) -> dict[str, Any] | None:
+def outliers_of(rows: pa.Table) -> dict[str, int]:
+    """How often each model stands out in some rows of `disagreement.csv`, in the order in which they do first."""
+    import pyarrow.compute as pc
+
+    names = rows["outlier_model"].filter(pc.greater_equal(rows["force_spread_max_ev_per_ang"], ROUNDING)).drop_null()
+    return {each["values"]: each["counts"] for each in names.value_counts().to_pylist()}
+
+
+def _histogram(values: pa.ChunkedArray, *, least: float) -> dict[str, Any] | None:
     """Counts in bins of equal width on a logarithmic axis; values below `least` (rounding) are counted apart."""
-    given = np.array([value for value in values.tolist() if value is not None], dtype=float)
+    given = values.drop_null().to_numpy()
     if not len(given):
         return None
     positive = given[given >= least]
@@ -70,14 +75,15 @@ def _histogram(values: Array, *, least: float) -> dict[str, Any] | None:
 
 def structures_to_look_at(gathered: Gathered) -> dict[str, Any]:
     """The structures with the largest spread of forces; without one, those with the largest forces."""
-    spread = disputed_first(gathered)
-    places = [place for place, row in spread.items() if "rank" in row]
+    disputed = gathered.disputed
+    places = disputed.first[: len(disputed.table) - disputed.table["rank"].null_count][: 10 * DRAWN].tolist()
     by = "spread"
     if not places:
         by = "force"
         largest = gathered.column("fmax_ev_per_ang").max(axis=1, initial=-1, where=gathered.answers.ok)
-        places = [int(i) for i in np.argsort(-largest, kind="stable") if largest[i] >= 0]
-    distinct = list({gathered.index.hashes[place]: place for place in reversed(places[: 10 * DRAWN])}.values())[::-1]
+        order = np.argsort(-largest, kind="stable")
+        places = order[largest[order] >= 0][: 10 * DRAWN].tolist()
+    distinct = list({gathered.index.hashes[place]: place for place in reversed(places)}.values())[::-1]
     chosen = distinct[:DRAWN]
     small = [place for place in chosen if gathered.answers.n_atoms[place] <= MOST_DRAWN_ATOMS]
     atoms = {one.place: one for one in read_atoms(gathered, np.array(small, dtype=int))}
@@ -86,23 +92,24 @@ def structures_to_look_at(gathered: Gathered) -> dict[str, Any]:
         one = atoms.get(place)
         if one is not None:
             left -= len(one.numbers) * (len(gathered.models) + 1)
-        drawn.append(_drawn(gathered, place, spread.get(place, {}), one if left >= 0 else None))
+        drawn.append(_drawn(gathered, place, one if left >= 0 else None))
     return {"by": by, "structures": drawn}
 
 
-def _drawn(gathered: Gathered, place: int, row: dict[str, Any], atoms: Atoms | None) -> dict[str, Any]:
+def _drawn(gathered: Gathered, place: int, atoms: Atoms | None) -> dict[str, Any]:
     from ase.data import chemical_symbols
 
     answers = gathered.answers
+    row = gathered.disputed.of(place)
     found: dict[str, Any] = {
-        "id": answers.structures[place],
-        "formula": answers.formulas[place],
+        "id": answers.structures[place].as_py(),
+        "formula": answers.formulas[place].as_py(),
         "atoms": int(answers.n_atoms[place]),
         "fmax": short(gathered.column("fmax_ev_per_ang")[place]),
-        "force_spread": row.get("force_spread_max_ev_per_ang"),
-        "energy_spread": row.get("energy_spread_ev_per_atom"),
-        "worst_atom": row.get("worst_atom"),
-        "outlier": row.get("outlier_model"),
+        "force_spread": row["force_spread_max_ev_per_ang"],
+        "energy_spread": row["energy_spread_ev_per_atom"],
+        "worst_atom": row["worst_atom"],
+        "outlier": row["outlier_model"],
     }
     if atoms is not None:
         found |= {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.compare.from_run import answers_of_run
 from mira_cli.compare.schemes import scheme_named
 from mira_cli.files import read_json
 from mira_cli.results.collect import ModelResults, load_results
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mira_cli.run.directory import RunDirectory
     from mira_cli.structures.packs import StructureIndex
 
+NUMBERS = ("fmax_ev_per_ang", "frms_ev_per_ang", "pressure_gpa", "wall_s")  # columns of comparison.parquet
+TEXTS = ("status", "error", "device", "weights_sha256", "image_recipe", "runtime")
 SIGNIFICANT = 4  # digits of numbers that are drawn; the tables of the run have all of them
 READ_AT_ONCE, ATOMS_AT_ONCE = 500, 50_000  # structures, atoms
 
@@ -39,10 +41,14 @@ class Gathered:
     run: RunDirectory
     index: StructureIndex
     models: list[ModelResults]
-    table: pa.Table  # comparison.parquet: structures in input order, and for each the models in turn
-    answers: Answers
+    table: pa.Table  # of comparison.parquet what is needed: structures in input order, for each the models in turn
     statistics: Statistics
     provenance: dict[str, Any]
+
+    @property
+    def answers(self) -> Answers:
+        """Energies, stresses and references."""
+        return self.statistics.answers
 
     @property
     def names(self) -> list[str]:
@@ -56,9 +62,46 @@ class Gathered:
         flat = np.asarray(self.table[name].cast(pa.float64()).to_numpy(), dtype=float)
         return flat.reshape(len(self.answers), len(self.models))
 
-    def texts(self, name: str) -> list[Any]:
-        """One column of the table, flat."""
-        return list(self.table[name].to_pylist())
+    def texts(self, name: str) -> tuple[list[str | None], Array]:
+        """The different texts of one column in the order of the table, with None last; and (s, m) places in them."""
+        encoded = self.table[name].unify_dictionaries().combine_chunks()
+        places = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy()
+        return [*encoded.dictionary.to_pylist(), None], places.reshape(len(self.answers), len(self.models))
+
+    def committee(self, name: str) -> pa.Table:
+        """The rows of `disagreement.csv` of one committee: as many as structures, which follow one another."""
+        import pyarrow.compute as pc
+
+        table = self.statistics.disagreement
+        return table.slice(max(0, pc.index(table["committee"], name).as_py()), len(self.answers))
+
+    @cached_property
+    def disputed(self) -> Disputed:
+        """How far all models together are apart on each structure."""
+        import pyarrow.compute as pc
+
+        own = self.committee("all")
+        first = pc.index_in(own["structure_id"], value_set=self.answers.structures).to_numpy()
+        row = np.empty(len(first), int)
+        row[first] = np.arange(len(first))
+        return Disputed(first, row, own)
+
+
+@dataclass(frozen=True, eq=False)
+class Disputed:
+    """The rows of `disagreement.csv` of one committee, the most disputed structure first."""
+
+    first: Array  # (s,) structures in that order
+    row: Array  # (s,) row of each structure
+    table: pa.Table
+
+    def column(self, name: str, structures: Array) -> list[Any]:
+        """What a column says of some structures; None where it says nothing."""
+        return list(self.table[name].take(self.row[structures]).to_pylist())
+
+    def of(self, structure: int) -> dict[str, Any]:
+        """The row of one structure."""
+        return dict(self.table.slice(self.row[structure], 1).to_pylist()[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +131,9 @@ def gather(run: RunDirectory, computed: Statistics | None = None) -> Gathered:
     if not file.is_file():
         raise absent(run, "comparison")
     index, models = load_results(run)
-    table = pq.ParquetFile(file).read()
-    if computed is None:
-        answers, computed = compare(run.root, index, models, _scheme(run))
-    else:
-        answers = answers_of_run(table, index, models)
-    return Gathered(run, index, models, table, answers, computed, provenance(run, index, models))
+    computed = computed or compare(run.root, index, models, _scheme(run))
+    table = pq.ParquetFile(file, read_dictionary=TEXTS).read([*NUMBERS, *TEXTS])
+    return Gathered(run, index, models, table, computed, provenance(run, index, models))
 
 
 def _scheme(run: RunDirectory) -> Scheme:

@@ -35,8 +35,8 @@ def _structures(gathered: Gathered) -> dict[str, Any]:
     pressure = -answers.stress[places][:, :, :3].mean(axis=2) * GPA
     found: dict[str, Any] = {
         "total": len(answers),
-        "id": [answers.structures[i] for i in places.tolist()],
-        "formula": [answers.formulas[i] for i in places.tolist()],
+        "id": answers.structures.take(places).to_pylist(),
+        "formula": answers.formulas.take(places).to_pylist(),
         "energy": [rounded(column, 5) for column in answers.energy[places].T],
         "pressure": [short(column) for column in pressure.T],
         "aligned": {},
@@ -79,11 +79,11 @@ def _atoms(gathered: Gathered) -> dict[str, Any]:
                 forces[k, here] = given[within[here]]
     from ase.data import chemical_symbols
 
-    structures = {int(place): i for i, place in enumerate(np.unique(places))}
+    distinct, structure = np.unique(places, return_inverse=True)
     return {
         "total": total,
-        "id": [gathered.answers.structures[place] for place in structures],
-        "structure": [structures[int(place)] for place in places],
+        "id": gathered.answers.structures.take(distinct).to_pylist(),
+        "structure": structure.tolist(),
         "atom": within.tolist(),
         "element": [chemical_symbols[number] for number in elements.tolist()],
         "forces": [short(of_model) for of_model in forces[:-1]],

@@ -9,6 +9,7 @@ import numpy as np
 from mira_cli.compare.alignment import committee_mean
 from mira_cli.compare.statistics import aligned_energies
 from mira_cli.report.gathered import rounded, short
+from mira_cli.results.table import INVALID
 
 if TYPE_CHECKING:
     from mira_cli.compare.blocks import Array
@@ -24,9 +25,14 @@ ROUNDING = 1e-5  # eV/Å, eV/atom: below it a spread is no disagreement
 def structures_table(gathered: Gathered) -> dict[str, Any]:
     """Columns of the table; where there are too many structures, the most disputed and evenly spaced others."""
     rows = _shown(gathered)
-    answers = gathered.answers
+    answers, disputed = gathered.answers, gathered.disputed
     statuses, codes = _statuses(gathered)
-    spread = disputed_first(gathered)
+    spreads = {
+        name: np.array(disputed.column(f"{name}_spread_{unit}", rows), dtype=float)
+        for name, unit in (("force", "max_ev_per_ang"), ("energy", "ev_per_atom"))
+    }
+    stands_out = spreads["force"] >= ROUNDING  # else the models do not differ at all
+    outliers = zip(disputed.column("outlier_model", rows), stands_out.tolist(), strict=True)
     quantities = {
         "energy": [rounded(column, DECIMALS) for column in answers.energy[rows].T],
         "aligned": _aligned(gathered, rows),
@@ -42,51 +48,42 @@ def structures_table(gathered: Gathered) -> dict[str, Any]:
     }
     return {
         "total": len(answers),
-        "id": [answers.structures[i] for i in rows.tolist()],
-        "formula": [answers.formulas[i] for i in rows.tolist()],
+        "id": answers.structures.take(rows).to_pylist(),
+        "formula": answers.formulas.take(rows).to_pylist(),
         "atoms": answers.n_atoms[rows].tolist(),
-        "force_spread": short([spread.get(i, {}).get("force_spread_max_ev_per_ang", np.nan) for i in rows.tolist()]),
-        "energy_spread": short([spread.get(i, {}).get("energy_spread_ev_per_atom", np.nan) for i in rows.tolist()]),
-        "outlier": [_outlier(spread.get(i, {})) for i in rows.tolist()],
+        "force_spread": short(spreads["force"]),
+        "energy_spread": short(spreads["energy"]),
+        "outlier": [name if is_one else None for name, is_one in outliers],
         "statuses": statuses,
         "quantities": quantities,
     }
 
 
-def disputed_first(gathered: Gathered) -> dict[int, dict[str, Any]]:
-    """Rows of the committee of all models by place, the most disputed first."""
-    place = {structure: i for i, structure in enumerate(gathered.answers.structures)}
-    names = ["force_spread_max_ev_per_ang", "energy_spread_ev_per_atom", "outlier_model", "worst_atom", "rank"]
-    table = gathered.statistics.disagreement.select(["committee", "structure_id", *names])
-    found = {}
-    for row in table.to_pylist():
-        if row["committee"] == "all":
-            found[place[row["structure_id"]]] = {name: row[name] for name in names if row[name] is not None}
-    return found
-
-
-def _outlier(row: dict[str, Any]) -> str | None:
-    """The outlier of a structure on which the models differ at all."""
-    return row.get("outlier_model") if row.get("force_spread_max_ev_per_ang", 0) >= ROUNDING else None
-
-
 def failures(gathered: Gathered) -> dict[str, Any]:
     """Answers that are not `ok`, those with one model, status and reason together; the most frequent first."""
-    ids, models, statuses = (gathered.texts(name) for name in ("structure_id", "model", "status"))
-    found: dict[tuple[str, str, str], list[str]] = {}
-    for structure, model, status, error in zip(ids, models, statuses, gathered.texts("error"), strict=True):
-        if status != "ok":
-            # what is wrong with the input is no model's failure
-            key = ("" if status == "invalid_input" else model, status, error or "")
-            if key[0] or structure not in found.get(key, ()):
-                found.setdefault(key, []).append(structure)
-    ordered = sorted(found.items(), key=lambda item: -len(item[1]))
+    (statuses, status), (errors, error) = gathered.texts("status"), gathered.texts("error")
+    models, n = [*gathered.names, ""], max(1, len(gathered.answers))
+    place, model = np.nonzero(np.array([name != "ok" for name in statuses])[status])
+    status, error = status[place, model], error[place, model]
+    # what is wrong with the input is no model's failure
+    model = np.where(np.array([name == INVALID for name in statuses])[status], len(models) - 1, model)
+    kinds = len(models), len(statuses), len(errors)
+    found = np.unique(np.ravel_multi_index((model, status, error), kinds) * n + place)  # a structure counts once
+    kind, first, count = np.unique(found // n, return_index=True, return_counts=True)
+    model, status, error = np.unravel_index(kind, kinds)
+    order = np.lexsort((model, found[first] % n, -count))
     return {
         "groups": [
-            {"model": model, "status": status, "error": error, "count": len(where), "examples": where[:3]}
-            for (model, status, error), where in ordered[:MOST_REASONS]
+            {
+                "model": models[model[i]],
+                "status": statuses[status[i]],
+                "error": errors[error[i]] or "",
+                "count": int(count[i]),
+                "examples": gathered.answers.structures.take(found[first[i] :][: min(3, count[i])] % n).to_pylist(),
+            }
+            for i in order[:MOST_REASONS].tolist()
         ],
-        "left_out": max(0, len(ordered) - MOST_REASONS),
+        "left_out": max(0, len(order) - MOST_REASONS),
     }
 
 
@@ -95,7 +92,7 @@ def _shown(gathered: Gathered) -> Array:
     most = max(FEWEST_ROWS, MOST_CELLS // models)
     if total <= most:
         return np.arange(total)
-    first = np.fromiter(disputed_first(gathered), int)[: most // 2]
+    first = gathered.disputed.first[: most // 2]
     others = np.setdiff1d(np.arange(total), first)
     even = others[np.linspace(0, len(others) - 1, most - len(first)).astype(int)]
     return np.union1d(first, even)
@@ -103,10 +100,9 @@ def _shown(gathered: Gathered) -> Array:
 
 def _statuses(gathered: Gathered) -> tuple[list[str], Array]:
     """All statuses, `ok` first, and (s, m) places in that list."""
-    texts = gathered.texts("status")
-    names = list(dict.fromkeys(["ok", *texts]))
-    code = {name: i for i, name in enumerate(names)}
-    return names, np.array([code[text] for text in texts], dtype=int).reshape(len(gathered.answers), -1)
+    texts, places = gathered.texts("status")
+    names = list(dict.fromkeys(["ok", *(text for text in texts if text)]))
+    return names, np.array([names.index(text) if text else -1 for text in texts])[places]
 
 
 def _aligned(gathered: Gathered, rows: Array) -> list[list[float | None]] | None:

@@ -14,7 +14,7 @@ from mira_cli.catalogue.lookup import built_in
 from mira_cli.compare.theory import cautions, relation
 from mira_cli.console import count
 from mira_cli.report.alignment import about_energies, method
-from mira_cli.report.structures_table import ROUNDING
+from mira_cli.report.disputed import outliers_of
 from mira_cli.results.devices import on_cpu_instead
 from mira_cli.results.table import INVALID
 
@@ -38,7 +38,6 @@ REFERENCES = (
 
 def model_facts(gathered: Gathered) -> list[dict[str, Any]]:
     """What must stand beside a model's numbers."""
-    statuses = np.array(gathered.texts("status"), dtype=object).reshape(len(gathered.answers), -1)
     families = built_in().families
     origins = {name: _first(gathered, name) for name in ("device", "weights_sha256", "image_recipe", "runtime")}
     found = []
@@ -56,7 +55,7 @@ def model_facts(gathered: Gathered) -> list[dict[str, Any]]:
                 "conservative": facts.conservative,
                 "package": model.package,
                 "image": model.image,
-                "statuses": dict(Counter(statuses[:, m].tolist())),
+                "statuses": dict(_counts(gathered, "status", m)),
                 "code_licence": row.code_licence,
                 "weights_licence": row.weights_licence,
                 "licence_page": row.licence_page
@@ -66,6 +65,13 @@ def model_facts(gathered: Gathered) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _counts(gathered: Gathered, column: str, model: int | slice = slice(None)) -> Counter[str | None]:
+    """How often each text of a column occurs, of one model or of all, in the order in which they do first."""
+    texts, places = gathered.texts(column)
+    found, first, times = np.unique(places[:, model], return_index=True, return_counts=True)
+    return Counter({texts[found[i]]: int(times[i]) for i in np.argsort(first).tolist()})
 
 
 def banners(gathered: Gathered) -> list[dict[str, Any]]:
@@ -78,20 +84,20 @@ def findings(gathered: Gathered) -> list[str]:
     """A few sentences: who agrees, who does not, where."""
     pairs = gathered.statistics.pairs.to_pylist()
     said = who_agrees([row for row in pairs if row["force_mae_ev_per_ang"] is not None])
-    rows = [row for row in gathered.statistics.disagreement.to_pylist() if row["committee"] == "all" and row["rank"]]
-    if rows:
-        worst, spread = rows[0], rows[0]["force_spread_max_ev_per_ang"]
+    disputed = gathered.disputed.table.filter(gathered.disputed.table["rank"].is_valid())
+    if len(disputed):
+        (worst,) = disputed.slice(0, 1).to_pylist()
+        spread = worst["force_spread_max_ev_per_ang"]
         said.append(
             f"Most disputed structure: {_one_way(worst['structure_id'])}, force spread {spread:.3g} eV/Å on one atom "
             f"over {worst['n_members']} models."
         )
-    names = Counter(
-        row["outlier_model"] for row in rows if row["outlier_model"] and row["force_spread_max_ev_per_ang"] >= ROUNDING
-    )
-    if names:
-        name, times = names.most_common(1)[0]
+    outliers = outliers_of(disputed)
+    if outliers:
+        name, times = Counter(outliers).most_common(1)[0]
         said.append(
-            f"Most often furthest from the others: {name}, on {times:,} of {count(sum(names.values()), 'structure')}."
+            f"Most often furthest from the others: {name}, on {times:,} of "
+            f"{count(sum(outliers.values()), 'structure')}."
         )
     for row in gathered.statistics.reference.to_pylist():
         if row["subset"] == "all" and row["force_mae_ev_per_ang"] is not None and len(gathered.models) <= MOST_NAMED:
@@ -115,7 +121,7 @@ def methods(gathered: Gathered) -> list[str]:
     )
     said = [computed]
     if len(gathered.models) > 1 and answers.ok.any():
-        ddof = max(gathered.statistics.disagreement["ddof"].to_pylist(), default=1)
+        ddof = max(gathered.statistics.disagreement["ddof"].unique().to_pylist(), default=1)
         said += [method(gathered.statistics.scheme), SPREAD.format(d=f"k − {ddof}" if ddof else "k")]
     if gathered.statistics.reference.num_rows:
         said.append(REFERENCES)
@@ -123,7 +129,7 @@ def methods(gathered: Gathered) -> list[str]:
 
 
 def _about_answers(gathered: Gathered) -> list[dict[str, Any]]:
-    statuses = Counter(gathered.texts("status"))
+    statuses = _counts(gathered, "status")
     models, total = len(gathered.models), gathered.table.num_rows
     found = []
     if not statuses["ok"]:
@@ -242,6 +248,5 @@ def _title(row: Model) -> str:
 
 def _first(gathered: Gathered, column: str) -> list[Any]:
     """For each model the first value of a column that there is."""
-    values = gathered.texts(column)
-    models = len(gathered.models)
-    return [next((value for value in values[m::models] if value), None) for m in range(models)]
+    models = range(len(gathered.models))
+    return [next((value for value in _counts(gathered, column, m) if value), None) for m in models]

@@ -17,7 +17,7 @@ def timing(gathered: Gathered) -> list[dict[str, Any]]:
     rows = gathered.index.distinct
     ok, wall = gathered.answers.ok[rows], gathered.column("wall_s")[rows]
     n_atoms = gathered.answers.n_atoms[rows]
-    devices = np.array(gathered.texts("device"), dtype=object).reshape(len(gathered.answers), -1)
+    names, devices = gathered.texts("device")
     found = []
     for m, model in enumerate(gathered.provenance["models"]):
         timed = ok[:, m] & np.isfinite(wall[:, m])
@@ -26,7 +26,7 @@ def timing(gathered: Gathered) -> list[dict[str, Any]]:
         found.append(
             {
                 "model": model["name"],
-                "devices": sorted({str(name) for name in devices[:, m] if name}),
+                "devices": sorted(name for i in np.unique(devices[:, m]).tolist() if (name := names[i])),
                 "structures": int(timed.sum()),
                 "atoms": atoms,
                 "evaluate_s": short([seconds])[0],

@@ -16,7 +16,7 @@ from mira_cli.compare.schemes import scheme_named
 from mira_cli.errors import UsageError
 from mira_cli.files import read_json, replacing, write_json
 from mira_cli.results.batches import batches
-from mira_cli.results.comparison_files import write_comparisons
+from mira_cli.results.comparison_files import release_unused, write_comparisons
 from mira_cli.results.frames import frames
 from mira_cli.results.provenance import provenance
 from mira_cli.results.table import comparison_rows, comparison_schema, energies_rows, energies_schema
@@ -26,9 +26,13 @@ from mira_cli.structures.packs import StructureIndex, open_index
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pyarrow as pa
+
     from mira_cli.compare.statistics import Statistics
     from mira_cli.results.batches import Batch
     from mira_cli.run.directory import RunDirectory
+
+ROW_GROUP = 50_000  # rows that are written to a Parquet file together, and read again in one piece
 
 # a worker that starts says why it ends
 DIED = "job died without a message (killed, out of memory, or its image did not start: see logs/snakemake.log)"
@@ -53,10 +57,17 @@ def collect(run: RunDirectory) -> None:
     """Write all results of a run from its records, some structures in memory at a time."""
     from mira_cli.report.write import try_to_write_report
 
+    compared = _write_results(run)
+    release_unused()
+    try_to_write_report(run, computed=None if isinstance(compared, str) else compared)
+
+
+def _write_results(run: RunDirectory) -> Statistics | str:
+    """All but the report, which reads what it needs: what was in memory for the tables would only be beside it."""
     index, models = load_results(run, remember=True)
     sums = _write_tables(run.root, index, models)
-    compared = compare_again(run, index, models, sums)
-    try_to_write_report(run, computed=None if isinstance(compared, str) else compared)
+    release_unused()
+    return compare_again(run, index, models, sums)
 
 
 def compare_again(
@@ -81,6 +92,7 @@ def compare_again(
 
 def _write_tables(root: Path, index: StructureIndex, models: list[ModelResults]) -> ForceSums | Exception:
     """Write tables and frames in one pass over the records; returns what it summed over the forces on the way."""
+    import pyarrow as pa
     import pyarrow.csv as pc
     import pyarrow.parquet as pq
 
@@ -99,13 +111,18 @@ def _write_tables(root: Path, index: StructureIndex, models: list[ModelResults])
         columns = files.enter_context(
             pq.ParquetWriter(new("comparison.parquet"), comparison_schema(), compression="zstd")
         )
+        waiting: list[pa.Table] = []
         for batch in batches(index, models):
             rows = comparison_rows(batch, models)
-            columns.write_table(rows)
+            waiting.append(rows)
+            if sum(map(len, waiting)) >= ROW_GROUP:
+                columns.write_table(pa.concat_tables(waiting))
+                waiting = []
             table.write_table(rows)
             energies.write_table(energies_rows(batch, models, wide))
             text.writelines(frames(batch, models))
             sums = _counted(sums, batch)
+        columns.write_table(pa.concat_tables([comparison_schema().empty_table(), *waiting]))
     return sums
 
 

@@ -53,8 +53,8 @@ def write_comparisons(
     tables: dict[str, pa.Table] = {}
     made: Statistics | str
     try:
-        answers, made = compare(root, index, models, scheme, sums)
-        tables = tables_of(answers, made, scheme)
+        made = compare(root, index, models, scheme, sums)
+        tables = tables_of(made)
         for name, table in tables.items():
             write_csv(root / name, table)
     except Exception as error:  # noqa: BLE001  (whatever it is, the results are there)
@@ -72,7 +72,7 @@ def compare(
     models: Sequence[ModelResults],
     scheme: Scheme,
     sums: ForceSums | Exception | None = None,
-) -> tuple[Answers, Statistics]:
+) -> Statistics:
     """Statistics from `comparison.parquet` and the forces in the records, if these are not summed up already."""
     if isinstance(sums, Exception):
         raise sums
@@ -80,7 +80,7 @@ def compare(
     from mira_cli.compare.statistics import conclude
 
     answers = read_answers(root, index, models)
-    return answers, conclude(answers, sums or sums_of_run(index, models), scheme=scheme)
+    return conclude(answers, sums or sums_of_run(index, models), scheme=scheme)
 
 
 def read_answers(root: Path, index: StructureIndex, models: Sequence[ModelResults]) -> Answers:
@@ -90,11 +90,20 @@ def read_answers(root: Path, index: StructureIndex, models: Sequence[ModelResult
     from mira_cli.compare.answers import VOIGT
     from mira_cli.compare.from_run import answers_of_run
 
-    columns = [*READ, *(f"stress_{ij}_ev_per_ang3" for ij in VOIGT)]
-    return answers_of_run(pq.ParquetFile(root / "comparison.parquet").read(columns), index, models)
+    file = pq.ParquetFile(root / "comparison.parquet", read_dictionary=["model", "status"])
+    answers = answers_of_run(file.read([*READ, *(f"stress_{ij}_ev_per_ang3" for ij in VOIGT)]), index, models)
+    release_unused()
+    return answers
 
 
-def tables_of(answers: Answers, found: Statistics, scheme: Scheme) -> dict[str, pa.Table]:
+def release_unused() -> None:
+    """Give memory of tables that are gone back to the system, so that it is not beside what comes next."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+
+
+def tables_of(found: Statistics) -> dict[str, pa.Table]:
     """Tables by the names of their files.
 
     `reference.csv` is left out where the input has no references, and `energies_aligned.csv` where there is nothing
@@ -103,7 +112,7 @@ def tables_of(answers: Answers, found: Statistics, scheme: Scheme) -> dict[str, 
     tables = {PAIRS: found.pairs, DISAGREEMENT: found.disagreement}
     if found.reference.num_rows:
         tables[REFERENCE] = found.reference
-    if (aligned := aligned_table(answers, scheme)) is not None:
+    if (aligned := aligned_table(found.answers, found.scheme)) is not None:
         tables[ALIGNED] = aligned
     return tables
 

@@ -25,8 +25,11 @@ def fixed_text(values: Array) -> tuple[Array, Array]:
         digits = np.rint(scaled)
         # where rounding of the product could decide which way to round, and for large numbers and those that are none
         odd = ~((size < WHOLE - 1) & (np.abs(scaled - digits) < 0.5 - UNSURE * scaled))
-    whole, decimals = np.divmod(np.where(odd, 0, digits).astype(np.int64), 100_000_000)
-    high, low = np.divmod(decimals.astype(np.int32), 10_000)
+    number = np.where(odd, 0, digits).astype(np.int64)
+    whole = number // 100_000_000  # divmod takes several times as long as division by a constant
+    decimals = (number - whole * 100_000_000).astype(np.int32)
+    high = decimals // 10_000
+    low = decimals - high * 10_000
     wholes, fours = _tables()
     text = np.empty(values.shape, LAYOUT)
     text["whole"] = wholes[whole + WHOLE * np.signbit(values)]

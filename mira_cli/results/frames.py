@@ -5,7 +5,6 @@ The text is what ASE would write, put together here since ASE takes several time
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,16 +12,19 @@ import numpy as np
 from mira_cli.compare.spread import atom_spread
 from mira_cli.results.committee import committees_of, spread_key
 from mira_cli.results.fixed_text import FORM, fixed_text
+from mira_cli.results.shortest_text import joined, shortest_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
 
     from mira_cli.results.batches import Batch
     from mira_cli.results.collect import ModelResults
 
     Array = np.ndarray[Any, Any]
 
-PLAIN = re.compile(r"[\w.#/+-]+", re.ASCII)  # needs no quotes
+PLAIN = r"\A[A-Za-z0-9_.#/+-]+\z"  # needs no quotes
 
 
 def frames(batch: Batch, models: Sequence[ModelResults]) -> Iterator[bytes]:
@@ -34,10 +36,9 @@ def frames(batch: Batch, models: Sequence[ModelResults]) -> Iterator[bytes]:
     (`energy`, `forces`, `stress`) are left alone.
     """
     names, atoms = _atoms(batch, models)
-    for i, (lattice, words, pbc) in enumerate(_heads(batch, models)):
-        head = f"{batch.forces.sizes[i]}\n{lattice}Properties={names[i]} {words} pbc={pbc}\n"
-        yield head.encode()
-        yield atoms[i]
+    for head, lines in zip(_heads(batch, models, names), atoms, strict=True):
+        yield head
+        yield lines
 
 
 def _atoms(batch: Batch, models: Sequence[ModelResults]) -> tuple[list[str], list[bytes]]:
@@ -89,47 +90,82 @@ def _symbols(numbers: Array) -> Array:
     return np.array([symbol.ljust(2) for symbol in chemical_symbols], "S2")[numbers]
 
 
-def _heads(batch: Batch, models: Sequence[ModelResults]) -> Iterator[tuple[str, str, str]]:
-    """Lattice, words and periodicity of each valid structure."""
-    structures, valid = batch.structures, batch.valid
-    own = structures.take(valid)
-    ids, energy, stress = (own[name].to_pylist() for name in ("id", "reference_energy_ev", STRESS))
-    cells = batch.geometry["cell"].reshape(-1, 9).tolist()
-    charge, spin = (batch.geometry[name].tolist() for name in ("charge", "spin"))
-    pbc = batch.geometry["pbc"].tolist()
-    said = [_said(batch, k, model, valid) for k, model in enumerate(models)]
-    for i, name in enumerate(ids):
-        words = [f"{key}={value}" for key, value in (("charge", charge[i]), ("spin", spin[i])) if value == value]  # noqa: PLR0124
-        words.append(_named(name))
-        if energy[i] is not None:
-            words.append(f"reference_energy={energy[i]}")
-        if stress[i] is not None:
-            words.append(f'reference_stress="{" ".join(map(str, stress[i]))}"')
-        words += [of_model[i] for of_model in said if of_model[i]]
-        lattice = f'Lattice="{" ".join(map(str, cells[i]))}" ' if any(cells[i]) else ""
-        yield lattice, " ".join(words), '"{}"'.format(" ".join("T" if periodic else "F" for periodic in pbc[i]))
+def _heads(batch: Batch, models: Sequence[ModelResults], names: list[str]) -> list[bytes]:
+    """The two lines before the atoms of each valid structure, whose columns have these names."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    own, geometry = batch.structures.take(batch.valid), batch.geometry
+    cell = geometry["cell"].reshape(-1, 9)
+    lattice = _where((cell != 0).any(axis=1), 'Lattice="{}" ', joined(cell.ravel(), np.full(len(cell), 9)))
+    given = {key: geometry[key] for key in ("charge", "spin")}
+    words = [_where(~np.isnan(values), f"{key}={{}}", shortest_text(values)) for key, values in given.items()]
+    words += [_named(own["id"].combine_chunks()), *_reference(own)]
+    for k, model in enumerate(models):
+        words += _said(batch, k, model)
+    parts = [
+        *(pa.array(batch.forces.sizes).cast(pa.string()), "\n", pc.fill_null(lattice, "")),
+        *("Properties=", pa.array(names, pa.string()), " "),
+        pc.binary_join_element_wise(*words, " ", null_handling="skip"),
+        *(' pbc="', pa.array(PERIODIC).take(pa.array(geometry["pbc"].astype(int) @ (4, 2, 1))), '"\n'),
+    ]
+    return list(pc.binary_join_element_wise(*parts, "").cast(pa.binary()).to_pylist())
 
 
-STRESS = "reference_stress_ev_per_ang3"
+PERIODIC = [" ".join("FT"[number >> axis & 1] for axis in (2, 1, 0)) for number in range(8)]
 
 
-def _said(batch: Batch, k: int, model: ModelResults, valid: Array) -> list[str]:
-    """Energy and stress by one model of each valid structure; empty where it has no answer."""
-    found, slug = batch.found[k], model.slug
+def _where(has: Array, form: str, text: pa.Array) -> pa.Array:
+    """Texts put into `form`, null where a structure has none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    before, after = form.split("{}")
+    return pc.if_else(pa.array(has), pc.binary_join_element_wise(before, text, after, ""), pa.scalar(None, pa.string()))
+
+
+def _reference(structures: pa.Table) -> tuple[pa.Array, pa.Array]:
+    """Energy and stress that the input gives of each structure."""
+    import pyarrow.compute as pc
+
+    energy = structures["reference_energy_ev"].to_numpy()
+    stress = structures["reference_stress_ev_per_ang3"].combine_chunks()
+    lengths = pc.fill_null(pc.list_value_length(stress), 0).to_numpy()
+    numbers = joined(stress.flatten().to_numpy(zero_copy_only=False), lengths)
+    has = np.asarray(structures["reference_energy_ev"].is_valid()), np.asarray(stress.is_valid())
+    return (
+        _where(has[0], "reference_energy={}", shortest_text(energy)),
+        _where(has[1], 'reference_stress="{}"', numbers),
+    )
+
+
+def _said(batch: Batch, k: int, model: ModelResults) -> tuple[pa.Array, pa.Array]:
+    """Energy and stress by one model of each valid structure; null where it has no answer."""
+    found, slug, valid = batch.found[k], model.slug, batch.valid
     energy, stress, ok = (values[valid] for values in (found.numbers("energy_ev"), found.stress(), found.ok()))
     ok &= batch.forces.valid[k]
-    has_stress = (ok & ~np.isnan(stress).any(axis=1)).tolist()
-    with_stress = f'energy_{slug}=%r stress_{slug}="%r %r %r %r %r %r"'
-    return [
-        with_stress % (e, *six) if both else f"energy_{slug}={e}" if one else ""
-        for e, six, one, both in zip(energy.tolist(), stress.tolist(), ok.tolist(), has_stress, strict=True)
-    ]
+    return (
+        _where(ok, f"energy_{slug}={{}}", shortest_text(energy)),
+        _where(
+            ok & ~np.isnan(stress).any(axis=1),
+            f'stress_{slug}="{{}}"',
+            joined(stress.ravel(), np.full(len(stress), 6)),
+        ),
+    )
 
 
-def _named(name: str) -> str:
+def _named(names: pa.Array) -> pa.Array:
     """`structure_id=…`, in quotes where they are needed."""
-    if PLAIN.fullmatch(name):
-        return f"structure_id={name}"
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    odd = pc.invert(pc.match_substring_regex(names, PLAIN))
+    quoted = pa.array(map(_quoted, names.filter(odd).to_pylist()), pa.string())
+    plain = pc.binary_join_element_wise("structure_id=", names, "")
+    return pc.replace_with_mask(plain, odd, quoted)
+
+
+def _quoted(name: str) -> str:
     from ase.io.extxyz import key_val_dict_to_str
 
     return str(key_val_dict_to_str({"structure_id": name}))  # type: ignore[no-untyped-call]

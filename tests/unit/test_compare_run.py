@@ -90,7 +90,7 @@ def run(tmp_path):
 def test_statistics_of_a_run(run) -> None:
     index, models = load_results(run)
     found = answers_of_run(pq.ParquetFile(run.root / "comparison.parquet").read(), index, models)
-    assert list(found.structures) == index.column("id")
+    assert found.structures.to_pylist() == index.column("id")
     (forces,) = (batch.forces for batch in batches(index, models))
     assert forces.places.tolist() == [1, 2, 3, 4, 5]
     assert forces.valid[-1].tolist() == [True, False, False, True, False]

@@ -114,7 +114,7 @@ def test_a_long_table_keeps_the_most_disputed(gathered, monkeypatch) -> None:
     assert (len(table["id"]), table["total"]) == (8, 30)
     ranked = [row["structure_id"] for row in gathered.statistics.disagreement.to_pylist() if row["committee"] == "all"]
     assert set(ranked[:4]) <= set(table["id"])
-    places = [gathered.answers.structures.index(name) for name in table["id"]]
+    places = [gathered.answers.structures.index(name).as_py() for name in table["id"]]
     assert places == sorted(places)
 
 

@@ -269,6 +269,7 @@ def test_results_do_not_depend_on_the_blocks(run, monkeypatch) -> None:
     for structures, atoms in ((1, 100), (100, 1), (2, 100)):
         monkeypatch.setattr(batching, "BLOCK_STRUCTURES", structures)
         monkeypatch.setattr(batching, "BLOCK_ATOMS", atoms)
+        monkeypatch.setattr(collecting, "ROW_GROUP", structures)
         collecting.collect(run)
         assert [(run.root / name).read_bytes() for name in names] == before
         assert pq.read_table(run.root / "comparison.parquet").equals(table)
