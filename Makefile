@@ -46,9 +46,14 @@ bench: setup
 	$(MIRA) images build fairchem-sevennet matgl --runtime venv
 	@! command -v apptainer > /dev/null || $(MIRA) images build fairchem-sevennet matgl --runtime apptainer
 	.venv/bin/python benchmarks/evaluation.py
+	.venv/bin/python benchmarks/rounding.py
+	.venv/bin/python benchmarks/layout.py
 	.venv/bin/python benchmarks/end_to_end.py --ways scripts,venv$$(command -v apptainer > /dev/null && echo ,apptainer)
 	.venv/bin/python benchmarks/side_by_side.py
+	.venv/bin/python benchmarks/startup.py
 	.venv/bin/python benchmarks/planning.py
+	.venv/bin/python benchmarks/planning.py -n 1000000 -m 1 --made-up
+	@! command -v nvidia-smi > /dev/null || .venv/bin/python benchmarks/gpu.py
 
 test-fast: setup
 	.venv/bin/pytest tests/unit
