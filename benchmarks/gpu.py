@@ -77,15 +77,19 @@ def table(found: dict[str, dict[str, Any]]) -> list[str]:
         "|---|---|---:|---:|---:|---:|---:|",
     ]
     for name, row in found.items():
-        slow = row["small"]["ASE loop"]["per_s"]
+        slow = row["small"]["ASE loop"].get("per_s")
         for way, small in row["small"].items():
             large = row["large"][way]
-            rate = f"{large['per_s']:,.0f}" if "per_s" in large else large["error"]
+            times = f"{small['per_s'] / slow:.1f}" if slow and "per_s" in small else ""
             lines.append(
-                f"| {name} | {way} | {small['per_s']:,.1f} | {small['per_s'] / slow:.1f} | {memory(small)} "
-                f"| {rate} | {memory(large)} |"
+                f"| {name} | {way} | {rate(small, '.1f')} | {times} | {memory(small)} "
+                f"| {rate(large, '.0f')} | {memory(large)} |"
             )
     return lines
+
+
+def rate(measured: dict[str, Any], digits: str) -> str:
+    return format(measured["per_s"], f",{digits}") if "per_s" in measured else measured["error"]
 
 
 def memory(measured: dict[str, Any]) -> str:

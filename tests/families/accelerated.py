@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from unittest import mock
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "workflow"), str(HERE)]
@@ -54,6 +55,7 @@ def main(family_name: str, findings_file: str) -> None:
 
     family = families.find(family_name)
     import_family(family)
+    convolution = importlib.import_module("worker.families.convolution")
     if family_name == "sevennet":  # it asks for a GPU, which its conversion does not need
         importlib.import_module("sevenn.nn.cue_helper").is_cue_available = lambda: True
     tiny, usual = importlib.import_module(f"tiny.{family_name}"), family.accelerators
@@ -79,6 +81,8 @@ def main(family_name: str, findings_file: str) -> None:
             }
         )
         family.accelerators = usual
+        with mock.patch.object(convolution, "Convolution", side_effect=ValueError("of another kind")):
+            findings[-1]["unfused"] = tried(family, model, "cpu")
         findings[-1]["on a GPU"] = [offer.name for offer in usual(plain, "cuda:0")]
     if family_name == "sevennet":
         importlib.import_module("sevenn.nn.cue_helper").is_cue_available = lambda: False

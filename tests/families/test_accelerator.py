@@ -46,6 +46,12 @@ def test_one_that_was_never_made_is_refused(findings):
         assert choice["is_plain"]
 
 
+def test_one_that_converts_no_layer_is_refused(findings):
+    for model in findings:
+        reason = "the network has no layer that this convolution can compute"
+        assert model["unfused"] == {"name": None, "refused": {"fused convolution": reason}, "is_plain": True}
+
+
 def test_the_image_offers_it_on_gpus(findings):
     for model in findings:
         (offered,) = model["on a GPU"]

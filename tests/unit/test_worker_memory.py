@@ -30,7 +30,7 @@ def test_without_a_limit_everything_fits():
 def test_a_batch_of_this_process_is_seen():
     there = room(Device("cpu", "", None), memory_mb=100_000)
     np.ones(400_000_000 // 8).sum()
-    assert there.fitting(1000) <= 1000 * there.free_mb / (400.0 - 1)
+    assert there.fitting(1000) <= 1000 * there.free_mb / 300.0  # some of the rest may go meanwhile
 
 
 @pytest.mark.parametrize(("held", "free", "fits"), [(1000.0, 5000.0, 100 * 4000 / 1000), (None, 5000.0, 0.0)])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from worker.job import Source
 
+ATOM_KEYS = ("numbers", "positions")
 KEYS = ("hash", "natoms", "numbers", "positions", "cell", "pbc", "charge", "spin")
 
 
@@ -79,14 +80,26 @@ def read_structures(sources: Iterable[Source]) -> list[Structure]:
     """
     found: dict[str, Structure] = {}
     for source in sources:
-        pack = read_pack(source.file)
+        pack, rows = read_pack(source.file), list(dict.fromkeys(source.rows))
         n_structures = len(pack.arrays["natoms"])
-        for row in source.rows:
+        for row in rows:
             if not 0 <= row < n_structures:
                 raise WorkerError(f"{source.file} has {n_structures} structures, and none in row {row}")
+        if len(rows) < n_structures:  # a job may have one structure of each of very many packs
+            pack, rows = copied(pack, rows), list(range(len(rows)))
+        for row in rows:
             key = pack.arrays["hash"][row].decode()
             found.setdefault(key, Structure(key, int(pack.arrays["natoms"][row]), pack, row))
     return list(found.values())
+
+
+def copied(pack: Pack, rows: list[int]) -> Pack:
+    """Copy some rows of a pack to one of their own."""
+    places = np.array(rows, dtype=np.int64)
+    n_atoms = pack.arrays["natoms"][places]
+    starts = _starts(n_atoms)
+    atoms = np.arange(starts[-1]) + np.repeat(pack.starts[places] - starts[:-1], n_atoms)
+    return Pack({key: array[atoms if key in ATOM_KEYS else places] for key, array in pack.arrays.items()}, starts)
 
 
 def read_pack(file: Path) -> Pack:
@@ -104,7 +117,7 @@ def read_pack(file: Path) -> Pack:
         raise WorkerError(f"there is no structure pack {file}") from error
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise WorkerError(f"structure pack {file} cannot be read: {error}") from error
-    starts = np.concatenate([[0], np.cumsum(arrays["natoms"], dtype=np.int64)])
+    starts = _starts(arrays["natoms"])
     n_structures, n_atoms = len(starts) - 1, int(starts[-1])
     shapes = dict.fromkeys(("hash", "natoms", "charge", "spin"), (n_structures,)) | {
         "numbers": (n_atoms,),
@@ -116,6 +129,10 @@ def read_pack(file: Path) -> Pack:
         if arrays[key].shape != shape:
             raise WorkerError(f"structure pack {file}: {key} has shape {arrays[key].shape}, not {shape}")
     return Pack(arrays, starts)
+
+
+def _starts(n_atoms: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(n_atoms, dtype=np.int64)])
 
 
 def _given(value: float) -> float | None:

@@ -8,11 +8,14 @@ same up to rounding, which `worker.accelerator` checks before a network with it 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from worker.errors import WorkerError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -167,12 +170,21 @@ class _Convolve(torch.autograd.Function):
         return None, of_nodes, of_filters, of_weights, None, None
 
 
-def convolution_of(product: Any, dtype: torch.dtype) -> Convolution | None:
-    """Make the convolution of a tensor product; None if it is of another kind."""
-    try:
-        return Convolution(product, dtype)
-    except (AttributeError, ValueError):
-        return None
+def convolutions_of(products: dict[str, Any], dtype: torch.dtype) -> dict[str, Convolution]:
+    """Make the convolutions of tensor products, by their names, without those of another kind.
+
+    Raises
+    ------
+    WorkerError
+        All are of another kind.
+    """
+    made = {}
+    for name, product in products.items():
+        with contextlib.suppress(AttributeError, ValueError):
+            made[name] = Convolution(product, dtype)
+    if not made:
+        raise WorkerError("the network has no layer that this convolution can compute")
+    return made
 
 
 def twin(module: Any) -> Any:

@@ -202,24 +202,34 @@ def _with_network(potential: Mace, network: Any) -> Mace:
 
 
 def _fused(potential: Mace) -> Mace:
-    """Let a network compute its convolutions in the way that is fast on CPUs."""
+    """Let a network compute its convolutions in the way that is fast on CPUs.
+
+    Raises
+    ------
+    WorkerError
+        It can compute none of them.
+    """
     import torch
 
-    from worker.families.convolution import convolution_of, twin
+    from worker.families.convolution import convolutions_of, twin
 
     def forward(convolution: Any, nodes: Any, filters: Any, weights: Any, ends: Any) -> Any:
         return convolution(nodes, filters, weights, ends[0], ends[1])
 
     network = twin(potential.network)
     network.interactions = twin(network.interactions)
-    for name, layer in list(network.interactions.named_children()):
-        convolution = convolution_of(getattr(layer, "conv_tp", None), getattr(torch, potential.dtype))
-        if convolution and not hasattr(layer, "conv_fusion"):
-            changed = twin(layer)
-            del changed.conv_tp  # a function takes its place
-            # the switch of MACE's own accelerators: the product is then asked for the sum over the edges as well
-            changed.conv_fusion, changed.conv_tp = True, partial(forward, convolution)
-            setattr(network.interactions, name, changed)
+    layers = dict(network.interactions.named_children())
+    products = {
+        name: layer.conv_tp
+        for name, layer in layers.items()
+        if hasattr(layer, "conv_tp") and not hasattr(layer, "conv_fusion")
+    }
+    for name, convolution in convolutions_of(products, getattr(torch, potential.dtype)).items():
+        changed = twin(layers[name])
+        del changed.conv_tp  # a function takes its place
+        # the switch of MACE's own accelerators: the product is then asked for the sum over the edges as well
+        changed.conv_fusion, changed.conv_tp = True, partial(forward, convolution)
+        setattr(network.interactions, name, changed)
     return _with_network(potential, network)
 
 

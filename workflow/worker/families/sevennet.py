@@ -181,11 +181,17 @@ def converted(potential: SevenNet, kernel: str) -> SevenNet:
 
 
 def _fused(potential: SevenNet) -> SevenNet:
-    """Let a network compute its convolutions in the way that is fast on CPUs."""
+    """Let a network compute its convolutions in the way that is fast on CPUs.
+
+    Raises
+    ------
+    WorkerError
+        It can compute none of them.
+    """
     import torch
     from sevenn import _keys as key
 
-    from worker.families.convolution import convolution_of, twin
+    from worker.families.convolution import convolutions_of, twin
 
     def forward(layer: Any, convolution: Any, data: Any) -> Any:
         target, source = data[key.EDGE_IDX]
@@ -196,13 +202,16 @@ def _fused(potential: SevenNet) -> SevenNet:
 
     single = copy.copy(potential.single)
     single.model = network = twin(single.model)
-    for name, layer in list(network.named_children()):
-        if type(layer).__name__ == "IrrepsConvolution" and not layer.is_parallel:
-            convolution = convolution_of(layer.convolution, torch.float32)
-            if convolution:
-                changed = twin(layer)
-                changed.forward = partial(forward, changed, convolution)
-                setattr(network, name, changed)
+    layers = {
+        name: layer
+        for name, layer in network.named_children()
+        if type(layer).__name__ == "IrrepsConvolution" and not layer.is_parallel
+    }
+    products = {name: layer.convolution for name, layer in layers.items()}
+    for name, convolution in convolutions_of(products, torch.float32).items():
+        changed = twin(layers[name])
+        changed.forward = partial(forward, changed, convolution)
+        setattr(network, name, changed)
     return replace(potential, single=single)
 
 
