@@ -28,8 +28,7 @@ def examine(model: dict, tiny, folder: Path) -> dict:
 
     began = time.perf_counter()
     checked = session.check(_job(model), threads=1)
-    limits = [set(limit) for limit in (model["elements"], checked["facts"]["elements"]) if limit is not None]
-    known = frozenset.intersection(*map(frozenset, limits)) if limits else None
+    known = _known(model, checked["facts"])
     charge = {"takes_charge": checked["facts"]["takes_charge"]}
     good, bad = cases.good(known, **charge), cases.bad(known, **charge)
     code = work(folder, model, [*(given for given, _ in good.values()), *bad.values()])
@@ -63,8 +62,7 @@ def mixed(model: dict, facts: dict) -> dict:
     family, described = families.find(model["family"]), read_model(model)
     plain = load_model(family, described, Device("cpu", "", None))
     potential = accelerator.accelerate(family, described, plain, "cpu").potential
-    known = frozenset(facts["elements"]).intersection(model["elements"])
-    good = cases.good(known, takes_charge=facts["takes_charge"])
+    good = cases.good(_known(model, facts), takes_charge=facts["takes_charge"])
     asked = {name: prepare(given, potential.cutoff_ang) for name, (given, _) in good.items()}
 
     def ask(names: list[str]) -> dict[str, dict]:
@@ -78,6 +76,12 @@ def mixed(model: dict, facts: dict) -> dict:
         cuts = sorted(random.choice(np.arange(1, len(names)), size=2, replace=False).tolist())
         batches += [names[begin:end] for begin, end in zip([0, *cuts], [*cuts, None], strict=True)]
     return {"single": single, "batches": [ask(names) for names in batches]}
+
+
+def _known(model: dict, facts: dict) -> frozenset[int] | None:
+    """Atomic numbers that both the catalogue and the weights know; None if neither says."""
+    limits = [frozenset(limit) for limit in (model["elements"], facts["elements"]) if limit is not None]
+    return frozenset.intersection(*limits) if limits else None
 
 
 def _answer(result, prepared) -> dict:
@@ -196,10 +200,9 @@ def main(family: str, findings_file: str, models_file: str | None = None) -> Non
             (here / name).mkdir()
         models = tiny.make(here / "made")
     findings["models"] = [examine(model, tiny, here / f"run{i}") for i, model in enumerate(models)]
-    if models_file:
-        for found in findings["models"]:
-            found["mixed"] = mixed(found["model"], found["check"]["facts"])
-    else:
+    for found in findings["models"]:
+        found["mixed"] = mixed(found["model"], found["check"]["facts"])
+    if not models_file:
         facts = findings["models"][0]["check"]["facts"]
         findings["large"] = large(models[0], facts, here / "large")
         findings["refusals"] = refused(tiny.refusals(here / "refused"))

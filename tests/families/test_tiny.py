@@ -28,6 +28,15 @@ def test_records_agree_with_the_familys_own_calculator(findings):
     assert faults(findings, contract.disagreements) == []
 
 
+def test_an_answer_does_not_depend_on_its_company(findings):
+    for examined in findings["models"]:
+        batches, single = examined["mixed"]["batches"], examined["mixed"]["single"]
+        assert {case for batch in batches for case in batch} == set(single)
+        assert {"skewed", "left-handed", "one atom", "slab", "wire", "molecule"} < set(single)
+        assert len({len(batch) for batch in batches}) >= 4
+    assert faults(findings, contract.disturbances) == []
+
+
 def test_trouble_gets_a_status_and_no_number(findings):
     assert faults(findings, contract.mishandled) == []
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PRETENDED = "pretended"
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
-_KEEP_BYTES = 1 << 30
+_KEEP_BYTES = (1 << 30, 32 << 20)  # the second where glibc, before 2.35, takes no more
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _keep_memory() -> None:
     with contextlib.suppress(OSError, AttributeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
         for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-            mallopt(parameter, _KEEP_BYTES)
+            any(mallopt(parameter, size) for size in _KEEP_BYTES)  # the first that it takes
 
 
 def _torch_gpu(threads: int) -> Device | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import resource
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,14 +63,15 @@ def room(device: Device, memory_mb: int | None) -> Room:
         if held_mb is None:
             return Room(lambda: None, 0.0, 0.0)
         return Room(lambda: devices.peak_gpu_mb(device), held_mb, SHARE * devices.free_gpu_mb())
-    held_mb = _resident_mb()
+    held_mb = _status_mb("VmRSS")
     return Room(max_rss_mb, held_mb, math.inf if memory_mb is None else SHARE * (memory_mb - held_mb))
 
 
 def max_rss_mb() -> float:
     """Return the most memory in MB that this process has held."""
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1)
+    return _status_mb("VmHWM")  # not `ru_maxrss`, which begins with what the process that started this one held
 
 
-def _resident_mb() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+def _status_mb(field: str) -> float:
+    status = Path("/proc/self/status").read_text()
+    return round(int(status.partition(f"{field}:")[2].split(maxsplit=1)[0]) * 1024 / 1e6, 1)
