@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mira_cli import console, paths
+from mira_cli import consoles, paths
 from mira_cli.commands import images as command
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import content_sha256
@@ -77,7 +77,7 @@ def built(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[prepare
         monkeypatch.setenv("APPTAINER_BIND", f"{folder}:/not/in/the/image")
         monkeypatch.setenv("APPTAINERENV_UV_FIND_LINKS", "/nowhere")
         said = StringIO()
-        monkeypatch.setattr(console, "err", Console(file=said))
+        monkeypatch.setattr(consoles, "err", Console(file=said))
         return prepare.prepare(["tiny"], "apptainer")["tiny"], said.getvalue()
 
 
