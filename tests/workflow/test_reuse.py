@@ -65,8 +65,8 @@ def test_reuse_can_be_refused(mira, structures, first) -> None:
 
 
 def test_failures_are_not_taken_over_and_tables_learn_of_what_is(mira, structures, tmp_path) -> None:
-    broken = faulty(tmp_path / "models.yaml", mode="evaluate", only_element="Cu", times=2, counter=str(tmp_path / "n"))
-    call = ("run", structures, "-m", "faulty", "--models-file", broken)
+    broken = faulty(tmp_path / "models.yaml", mode="evaluate", only_element="Cu", times=1, counter=str(tmp_path / "n"))
+    call = ("run", structures, "-m", "faulty", "--models-file", broken, "--set", "resources.faulty.batch_atoms=1")
     failed, good = tmp_path / "runs" / "failed", tmp_path / "runs" / "good"
     mira(*call, "-o", failed, code=1)
     told = mira(*call, "-o", good).stderr
