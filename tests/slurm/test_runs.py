@@ -175,12 +175,12 @@ def test_detached_run_is_driven_in_the_background(cluster, mira, structures, tmp
 def test_retry_computes_one_model_again_and_leaves_the_others(cluster, mira, structures, tmp_path, profile) -> None:
     counter = tmp_path / "counter"
     models_file = tmp_path / "models.yaml"
-    options = {"mode": "evaluate", "only_element": "Cu", "times": 2, "counter": str(counter)}
+    options = {"mode": "evaluate", "only_element": "Cu", "times": 1, "counter": str(counter)}
     row = {"title": "t", "family": "ase_builtin", "checkpoint": {"bundled": "faulty"}, "options": options}
     models_file.write_text(yaml.safe_dump({"models": {"faulty": row}}))
     run = tmp_path / "run"
     call = ("run", structures, "-m", "faulty,emt", "--models-file", models_file, "-o", run, "--profile", profile)
-    mira(*call, code=1)
+    mira(*call, "--set", "resources.faulty.batch_atoms=1", code=1)
     assert sorted(statuses(run)["faulty"]) == ["failed", *["ok"] * 6]
     before = {path: path.stat().st_mtime_ns for path in run.glob("work/records/emt/*/*/records.jsonl")}
     mira("retry", run, "--model", "faulty")
