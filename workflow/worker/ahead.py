@@ -1,7 +1,7 @@
 """Input of the next batch, prepared by a thread while the device is busy with this one.
 
 What comes next is only guessed, and nothing is taken from the queue for it: a batch that is put back, a structure that
-is to be retried alone or another budget make the guess a wrong one, and then it is dropped.
+is to be retried or another budget make the guess a wrong one, and then it is dropped.
 """
 
 from __future__ import annotations
