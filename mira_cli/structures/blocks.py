@@ -10,7 +10,7 @@ import numpy as np
 
 from mira_cli.structures.check import why_invalid
 from mira_cli.structures.geometry import Geometry, geometry_of, identities
-from mira_cli.structures.read import Frame, read_frames
+from mira_cli.structures.read import read_frames
 from mira_cli.structures.references import QUANTITIES, ReferenceKeys, references
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from mira_cli.structures.frame import Frame
     from mira_cli.structures.parts import Part
 
     Array = np.ndarray[Any, Any]
