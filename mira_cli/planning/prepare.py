@@ -252,8 +252,11 @@ def read_input(request: Request, run: RunDirectory, scratch: Path | None) -> Str
     if found is None:
         return open_index(run.structures)
     if found.passed_over:
-        say(f"{count(len(found.passed_over), 'file')} passed over, by suffix no structures: {found.passed_over[0].name}"
+        say(f"{count(len(found.passed_over), 'file')} passed over, by name no structures: {found.passed_over[0].name}"
             + (" and others" if len(found.passed_over) > 1 else ""))  # fmt: skip
+    for file, better in list(found.told_better.items())[:1]:
+        more = f" and {len(found.told_better) - 1:,} more" if len(found.told_better) > 1 else ""
+        say(f"{file.name}{more} passed over: a calculation's geometry is read once, here from {better.name}")
     keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key)
     index = load_structures(run.structures, found.sources, keys=keys, scratch=scratch)
     for key in keys_not_found(index.table, keys):
