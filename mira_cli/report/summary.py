@@ -11,6 +11,7 @@ import numpy as np
 
 from mira_cli import __version__
 from mira_cli.catalogue.lookup import built_in
+from mira_cli.compare.reference import contradictions
 from mira_cli.compare.theory import cautions, relation
 from mira_cli.console import count
 from mira_cli.report.alignment import about_energies, method
@@ -77,7 +78,9 @@ def _counts(gathered: Gathered, column: str, model: int | slice = slice(None)) -
 def banners(gathered: Gathered) -> list[dict[str, Any]]:
     """What a reader must know before any number, the gravest first."""
     energies = about_energies(gathered) if gathered.answers.ok.any() else []
-    return [*_about_answers(gathered), *_about_theory(gathered), *energies]
+    said = contradictions(gathered.answers)
+    twofold = [_banner("warn", "The references contradict each other.", [f"{said}."])] if said else []
+    return [*_about_answers(gathered), *_about_theory(gathered), *twofold, *energies]
 
 
 def findings(gathered: Gathered) -> list[str]:
