@@ -196,7 +196,7 @@ def test_a_name_that_stands_twice_in_a_models_file_is_refused(tmp_path, rows, me
 def test_two_models_files_cannot_share_a_name(tmp_path) -> None:
     (tmp_path / "m.yaml").write_text(f"models: {{a: {{{GOOD}, aliases: [Mine]}}}}")
     (tmp_path / "n.yaml").write_text(f"models: {{mine: {{{GOOD}}}}}")
-    with pytest.raises(InputError, match="n.yaml` redefines `mine`"):
+    with pytest.raises(InputError, match=r"n\.yaml` redefines `mine`"):
         load_catalogue([tmp_path / "m.yaml", tmp_path / "n.yaml"])
 
 
