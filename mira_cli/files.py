@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a file that takes its final name only when it is complete and on disk; on any error nothing changes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # a name that nobody can guess: in a folder that others may write to, a link may wait under any other
+    partial = path.with_name(f".{path.name}.{int.from_bytes(os.urandom(6))}.partial")
+    descriptor = created(partial)
     try:
-        with partial.open(mode, encoding=None if "b" in mode else "utf-8") as stream:
+        with open(descriptor, mode, encoding=None if "b" in mode else "utf-8") as stream:  # noqa: PTH123
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -27,6 +29,28 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     finally:
         with suppress(FileNotFoundError):
             partial.unlink()
+
+
+def created(path: Path) -> int:
+    """A descriptor of a new file to write, with the mode that the umask gives.
+
+    Raises
+    ------
+    FileExistsError
+        There is something of that name, if only a link.
+    """
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
+def lock_file(path: Path) -> int:
+    """A descriptor of a file to lock, made if need be; never of one that a link leads to.
+
+    Raises
+    ------
+    OSError
+        There is a link, or another user's file that cannot be written.
+    """
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
 def write_json(path: Path, data: object) -> None:

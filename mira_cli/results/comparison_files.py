@@ -128,7 +128,7 @@ def aligned_table(answers: Answers, scheme: Scheme) -> pa.Table | None:
     if len(answers.models) > 1:
         targets["committee mean"] = aligned_energies(answers, scheme, target=committee_mean(answers.energy))
     if np.isfinite(answers.reference_energy).any():
-        targets["reference"] = aligned_energies(answers, scheme, target=answers.reference_energy)
+        targets["reference"] = aligned_energies(answers, scheme, target=answers.fitted_energy)
     named = [
         table.add_column(2, "aligned_with", pa.array([target] * table.num_rows, pa.string()))
         for target, table in targets.items()

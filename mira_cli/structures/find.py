@@ -8,6 +8,7 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -43,26 +44,29 @@ class Found:
 
 
 def find_sources(arguments: Iterable[str]) -> Found:
-    """Every file that the arguments name, in order, once each.
+    """Every file that the arguments name, in order, once each, by whatever way it is reached.
 
     Names are relative to the folder that was given; a name that two arguments share is led by the folder's own name.
-    What a text file or terminal could not show in a name is written as in URLs: `a%0Ab.cif`.
+    What a text file or terminal could not show in a name is written as in URLs: `a%0Ab.cif`; and so is `#`, which
+    stands before the number of a frame: no two structures have one id.
     What cannot be read is a source too: reading it will say why.
 
     Raises
     ------
     InputError
-        An argument matches nothing, or a CSV sheet has no `structure_path` column.
+        An argument matches nothing, or a CSV sheet has no `structure_path` column, or two.
     """
     over = Found([], [], {})
-    found: dict[Path, tuple[str, Path]] = {}
+    found: dict[str, tuple[Path, str, Path]] = {}
+    real = cache(os.path.realpath)
     for argument in arguments:
         for path, root in _expand(argument, over):
-            found.setdefault(path, (_shown(path.relative_to(root)), root))
-    names = Counter(name for name, _ in found.values())
+            place = os.path.join(real(path.parent), path.name)  # noqa: PTH118  (faster, and there may be millions)
+            found.setdefault(place, (path, _shown(path.relative_to(root)), root))
+    names = Counter(name for _, name, _ in found.values())
     sources: list[Source] = []
     taken: set[str] = set()
-    for path, (name, root) in found.items():
+    for path, name, root in found.values():
         unique = name if names[name] == 1 else f"{_shown(root.name)}/{name}"
         while unique in taken:
             root = root.parent  # noqa: PLW2901
@@ -73,9 +77,9 @@ def find_sources(arguments: Iterable[str]) -> Found:
 
 
 def _shown(name: str | Path) -> str:
-    """A name in printable characters: line breaks, controls, backslashes and bytes that are no UTF-8 as in URLs."""
+    """A name in printable characters: line breaks, controls, backslashes, `#`, bytes that are no UTF-8 as in URLs."""
     return "".join(
-        quote(c, errors="surrogateescape") if not c.isprintable() or c == "\\" else c
+        quote(c, errors="surrogateescape") if not c.isprintable() or c in "\\#" else c
         for c in _LOOKS_QUOTED.sub("%25", str(name))
     )
 
@@ -136,7 +140,8 @@ def _rows_of_sheet(sheet: Path) -> Iterator[tuple[Path, Path]]:
     folder = sheet.parent
     try:
         with sheet.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
+            sheet_rows = csv.DictReader(stream)
+            rows, titles = list(sheet_rows), sheet_rows.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot read the sheet `{sheet}`: {error}") from error
     if not rows or "structure_path" not in rows[0]:
@@ -145,6 +150,8 @@ def _rows_of_sheet(sheet: Path) -> Iterator[tuple[Path, Path]]:
             f"the sheet `{sheet}` has no row under a `structure_path` column (its columns: {columns})",
             hint="separate columns by commas, and name them in the first line",
         )
+    if titles.count("structure_path") > 1:
+        raise InputError(f"the sheet `{sheet}` has two `structure_path` columns", hint="give each column its own name")
     for row in rows:
         if row["structure_path"] and row["structure_path"].strip():
             path = (folder / row["structure_path"].strip()).absolute()

@@ -141,6 +141,12 @@ def test_options_of_a_path(tmp_path) -> None:
         find_models([f"sevennet:{file}?modal"], built_in())
 
 
+@pytest.mark.parametrize("query", ["head=a&head=b", "head=a&head=a"])
+def test_an_option_that_is_given_twice_is_refused(tmp_path, query) -> None:
+    with pytest.raises(UsageError, match="gives the option `head` twice"):
+        find_models([f"mace:{tmp_path}/x.model?{query}"], built_in())
+
+
 def test_wrong_paths(tmp_path) -> None:
     file = chgnet_file(tmp_path)
     with pytest.raises(InputError, match="there is no checkpoint"):

@@ -63,6 +63,8 @@ def test_names_that_no_text_could_show_are_escaped_and_stay_apart(tmp_path) -> N
         b"esc\x1b[31m.cif": "esc%1B[31m.cif",
         b"bad\xff.cif": "bad%FF.cif",
         "right\u202e.cif".encode(): "right%E2%80%AE.cif",
+        b"cell #1.cif": "cell %231.cif",
+        b"cell %231.cif": "cell %25231.cif",
         "50% café.cif".encode(): "50% café.cif",
     }
     for name in escaped:
@@ -76,6 +78,39 @@ def test_names_that_no_text_could_show_are_escaped_and_stay_apart(tmp_path) -> N
 def test_sheet_names_files_beside_it(folder) -> None:
     (folder / "sheet.csv").write_text("structure_path,remark\nCu.cif,1\nsüb/POSCAR,2\ngone.cif,3\n", encoding="utf-8")
     assert names(folder / "sheet.csv") == ["Cu.cif", "süb/POSCAR", "gone.cif"]
+
+
+def test_a_name_like_that_of_a_frame_is_no_twin_of_it(tmp_path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write(folder / "a.extxyz", [bulk("Cu"), bulk("Cu", a=3.7)])
+    (folder / "a.extxyz#1").write_text("nothing that ASE knows")
+    index = load_structures(tmp_path / "packs", find_sources([str(folder)]).sources)
+    assert index.column("id") == ["a.extxyz#0", "a.extxyz#1", "a.extxyz%231"]
+    assert [reason is None for reason in index.column("invalid")] == [True, True, False]
+
+
+def test_a_file_that_is_reached_by_several_ways_counts_once(tmp_path, folder) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    (folder / "süb" / "sheet.csv").write_text("structure_path\nPOSCAR\n../süb/POSCAR\n../Cu.cif\n", encoding="utf-8")
+    assert names(folder / "süb" / "sheet.csv") == ["POSCAR", "../Cu.cif"]
+    assert names(folder / "Cu.cif", folder / "süb" / ".." / "Cu.cif", tmp_path / "link" / "Cu.cif") == ["Cu.cif"]
+    assert names(folder, tmp_path / "link") == names(folder)
+
+
+def test_names_stay_apart_however_folders_are_called(tmp_path) -> None:
+    places = ["a/a/x.cif", "a/x.cif", "b/a/x.cif", "b/x.cif", "x.cif", "b/a#0/x.cif", "b/a%230/x.cif"]
+    for place in places:
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        write(tmp_path / place, bulk("Cu"))
+    found = names(*(tmp_path / place for place in places), tmp_path)
+    assert len(set(found)) == len(found) == len(places)
+
+
+def test_a_sheet_with_two_columns_of_paths_is_refused(folder) -> None:
+    (folder / "sheet.csv").write_text("structure_path,structure_path\nCu.cif,gone.cif\n")
+    with pytest.raises(InputError, match="two `structure_path` columns"):
+        names(folder / "sheet.csv")
 
 
 def test_what_is_passed_over_is_told(folder) -> None:
