@@ -114,7 +114,8 @@ def execute(
 
 
 def _look(request: Request, root: Path, again: Collection[str], only: Collection[str] | None) -> ExitCode:
-    from mira_cli.planning.prepare import prepare_run, tell_structures
+    from mira_cli.planning.input import tell_structures
+    from mira_cli.planning.prepare import prepare_run
 
     with TemporaryDirectory() as scratch:
         run = look_at_run(root)
@@ -140,7 +141,8 @@ def _drive(
     from mira_cli.driver import adopt
     from mira_cli.driver.note import leaves_jobs, obey
     from mira_cli.engine.execute import carry_out
-    from mira_cli.planning.prepare import SLURM, commit_plan, prepare_run, tell_structures
+    from mira_cli.planning.input import tell_structures
+    from mira_cli.planning.prepare import SLURM, commit_plan, prepare_run
 
     on_slurm = request.profile.executor == SLURM
     try:

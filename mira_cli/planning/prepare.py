@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from mira_cli.catalogue.lookup import find_models, load_catalogue
-from mira_cli.console import count, lines, say, warn
+from mira_cli.console import count, say, warn
 from mira_cli.engine.profile import Profile, find_profile, profile_folders
-from mira_cli.errors import EnvironmentNotReadyError, InputError
+from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import replacing
 from mira_cli.images.prepare import choose_runtime, is_built
 from mira_cli.images.prepare import prepare as prepare_images
 from mira_cli.images.recipe import find as find_images
 from mira_cli.images.recipe import pinned_versions
 from mira_cli.planning.chunks import without
+from mira_cli.planning.input import read_input
 from mira_cli.planning.machine import Machine, this_machine
 from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan
 from mira_cli.planning.resolve import ResolvedModel, resolve_models
@@ -32,8 +33,6 @@ from mira_cli.slurm import asks
 from mira_cli.slurm.cluster import partitions
 from mira_cli.slurm.preflight import problems
 from mira_cli.structures.find import Found, find_sources
-from mira_cli.structures.packs import StructureIndex, load_structures, open_index
-from mira_cli.structures.references import ReferenceKeys, keys_not_found, keys_told
 from mira_cli.weights import store
 from mira_cli.weights.fetch import ensure, permission
 
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from mira_cli.resources import Resources
     from mira_cli.run.directory import RunDirectory
     from mira_cli.slurm.cluster import Partition
+    from mira_cli.structures.packs import StructureIndex
 
 SLURM = "mira-slurm"
 HEADER = "# Settings of the last call; `mira run run.yaml` in this folder repeats it.\n"
@@ -239,40 +239,6 @@ def _skipped_images(names: list[str], runtime: Runtime) -> dict[str, ImageUse]:
     return {name: ImageUse({"name": name, "recipe": "", "runtime": runtime}, "") for name in names}
 
 
-def read_input(request: Request, run: RunDirectory, scratch: Path | None) -> StructureIndex:
-    """Read and check the structures; what cannot be used is told, and stays in the results with its reason.
-
-    Raises
-    ------
-    InputError
-        Nothing can be computed; or, with `strict`, something cannot.
-    """
-    config, found = request.config, request.found
-    if found is None:
-        return open_index(run.structures)
-    if found.passed_over:
-        say(f"{count(len(found.passed_over), 'file')} passed over, by suffix no structures: {found.passed_over[0].name}"
-            + (" and others" if len(found.passed_over) > 1 else ""))  # fmt: skip
-    keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key)
-    index = load_structures(run.structures, found.sources, keys=keys, scratch=scratch)
-    for key in keys_not_found(index.table, keys):
-        warn(f"no structure has a reference under the key `{key}`")
-    invalid = [f"{name}: {why}" for name, why in index.invalid()]
-    if len(invalid) == len(index):
-        first = f" ({invalid[0]})" if invalid else ""
-        raise InputError(
-            f"no structure to compute in {', '.join(f'`{s}`' for s in config.structures)}{first}",
-            hint="MIRA reads what `ase.io` reads: CIF, POSCAR, (ext)xyz, traj, db, json, …",
-        )
-    if invalid:
-        what = f"{len(invalid)} of {count(len(index), 'structure')} cannot be used"
-        if config.strict:
-            raise InputError(f"{what}; the first: {invalid[0]}", hint="mend or remove them, or leave out `--strict`")
-        warn(f"{what}; they stay in the results with the reason")
-        lines(invalid)
-    return index
-
-
 def commit_plan(prepared: Prepared, run: RunDirectory, *, keep: Collection[str] = ()) -> None:
     """Write the plan and the settings that led to it into the run directory.
 
@@ -300,12 +266,3 @@ def _write_settings(file: Path, settings: dict[str, Any]) -> None:
     with replacing(file) as stream:
         stream.write(HEADER)
         yaml.safe_dump(settings, stream, sort_keys=False, allow_unicode=True)
-
-
-def tell_structures(index: StructureIndex) -> None:
-    """One line on what was read."""
-    usable, distinct = int((index.hashes != b"").sum()), len(index.distinct)
-    twins = f", {usable - distinct} of them duplicates" if usable > distinct else ""
-    say(f"{count(usable, 'structure')}{twins}, {count(int(index.n_atoms.sum()), 'atom')}")
-    if told := keys_told(index.table):
-        say(told)

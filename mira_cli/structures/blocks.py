@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.structures.check import why_invalid
+from mira_cli.structures.frame import Frame
 from mira_cli.structures.geometry import Geometry, geometry_of, identities
-from mira_cli.structures.read import Frame, read_frames, where
+from mira_cli.structures.read import read_frames, where
 from mira_cli.structures.references import QUANTITIES, ReferenceKeys, references
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def index_schema() -> pa.Schema:
             ("id", pa.string()),
             ("hash", pa.string()),
             ("invalid", pa.string()),  # why it cannot be computed, else null
+            ("note", pa.string()),  # what to know of how it was understood, else null
             ("formula", pa.string()),
             ("n_atoms", pa.int32()),
             ("periodic_directions", pa.int8()),
@@ -106,6 +108,7 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
         "id": [frame.id for _, frame in frames],
         "hash": column(identities(geometry), ""),
         "invalid": reasons,
+        "note": ["; ".join(frame.notes) or None for _, frame in frames],
         "formula": column(_formula(np.sort(atoms.numbers).tobytes()) for atoms in images),
         "n_atoms": column(geometry.natoms.tolist(), 0),
         "periodic_directions": column(geometry.pbc.sum(axis=1).tolist()),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ase import Atoms
+    from mira_cli.structures.frame import Frame
 
 # Far beyond what valid files take: ASE was seen to need 75 s for a CIF file of 356 kB. Seconds are those of the
 # processor, from frame to frame, so that neither long files nor slow disks count.
@@ -27,7 +27,7 @@ class OverBoundsError(BaseException):
     """A reader took more than its file can need; no `Exception`, since readers catch those and go on."""
 
 
-def bounded(images: Iterator[Atoms], n_bytes: int) -> Iterator[Atoms]:
+def bounded(frames: Iterator[Frame], n_bytes: int) -> Iterator[Frame]:
     """Yield what a reader finds in so many bytes.
 
     Raises
@@ -48,16 +48,16 @@ def bounded(images: Iterator[Atoms], n_bytes: int) -> Iterator[Atoms]:
             try:
                 resource.setrlimit(resource.RLIMIT_DATA, (min(limits), before[1]))
                 _count(seconds(n_bytes) if timed else 0)
-                atoms = next(images, None)
+                frame = next(frames, None)
             finally:
                 resource.setrlimit(resource.RLIMIT_DATA, before)
                 _count(0)
-            if atoms is None:
+            if frame is None:
                 return
-            atoms_left -= max(len(atoms), 1)
+            atoms_left -= max(len(frame.atoms or ()), 1)
             if atoms_left < 0:
                 raise OverBoundsError(f"its reader finds more atoms than {n_bytes:,} bytes can hold")
-            yield atoms
+            yield frame
     except MemoryError:
         reason = f"its reader wants more than {memory / 1e9:.1f} GB of memory for {n_bytes:,} bytes"
         raise OverBoundsError(reason) from None

@@ -13,15 +13,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mira_cli.errors import InputError
+from mira_cli.structures.companions import holds_no_structure, told_better
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# A folder holds other things than structures; these are passed over without a word, all else is tried.
-NOT_STRUCTURES = {
-    ".md", ".rst", ".txt", ".html", ".pdf", ".png", ".jpg", ".svg", ".py", ".sh", ".yaml", ".yml", ".toml", ".csv",
-    ".tsv", ".log", ".ipynb", ".bib", ".zip", ".parquet", ".npz", ".sif",
-}  # fmt: skip
 _LOOKS_QUOTED = re.compile("%(?=[0-9A-Fa-f]{2})")  # so that no two names become one
 EXAMPLE = "for example `mira run structures/ --models sevennet-0`"
 
@@ -36,10 +32,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Found:
-    """What the arguments name: files to read, and files in folders that are no structures by their suffix."""
+    """What the arguments name: files to read, and what is passed over in folders.
+
+    `passed_over` are no structures by their name; `told_better` says of the others which file is read in their place.
+    """
 
     sources: list[Source]
     passed_over: list[Path]
+    told_better: dict[Path, Path]
 
 
 def find_sources(arguments: Iterable[str]) -> Found:
@@ -54,10 +54,10 @@ def find_sources(arguments: Iterable[str]) -> Found:
     InputError
         An argument matches nothing, or a CSV sheet has no `structure_path` column.
     """
-    passed_over: list[Path] = []
+    over = Found([], [], {})
     found: dict[Path, tuple[str, Path]] = {}
     for argument in arguments:
-        for path, root in _expand(argument, passed_over):
+        for path, root in _expand(argument, over):
             found.setdefault(path, (_shown(path.relative_to(root)), root))
     names = Counter(name for name, _ in found.values())
     sources: list[Source] = []
@@ -69,7 +69,7 @@ def find_sources(arguments: Iterable[str]) -> Found:
             unique = _shown(path.relative_to(root.parent) if root != root.parent else path)
         taken.add(unique)
         sources.append(Source(path, unique))
-    return Found(sources, passed_over)
+    return Found(sources, over.passed_over, over.told_better)
 
 
 def _shown(name: str | Path) -> str:
@@ -80,29 +80,29 @@ def _shown(name: str | Path) -> str:
     )
 
 
-def _expand(argument: str, passed_over: list[Path]) -> Iterator[tuple[Path, Path]]:
+def _expand(argument: str, over: Found) -> Iterator[tuple[Path, Path]]:
     """Files of one argument, each with the folder its name starts from."""
     path = Path(argument).expanduser()
     if _exists(path):
-        yield from _expand_path(path.absolute(), passed_over)
+        yield from _expand_path(path.absolute(), over)
     elif matches := sorted(glob.glob(str(path), recursive=True)):  # noqa: PTH207  (absolute patterns)
         for match in matches:
-            yield from _expand_path(Path(match).absolute(), passed_over)
+            yield from _expand_path(Path(match).absolute(), over)
     else:
         raise InputError(f"no file, folder or pattern `{argument}`", hint=EXAMPLE)
 
 
-def _expand_path(path: Path, passed_over: list[Path]) -> Iterator[tuple[Path, Path]]:
+def _expand_path(path: Path, over: Found) -> Iterator[tuple[Path, Path]]:
     if path.is_dir():
-        yield from ((file, path) for file in _files_below(path, passed_over, set()))
+        yield from ((file, path) for file in _files_below(path, over, set()))
     elif path.is_file() and path.suffix.lower() == ".csv":
         yield from _rows_of_sheet(path)
     else:
         yield path, path.parent
 
 
-def _files_below(folder: Path, passed_over: list[Path], seen: set[Path]) -> list[Path]:
-    """Files that may hold structures; hidden ones, known other kinds and run directories are left out."""
+def _files_below(folder: Path, over: Found, seen: set[Path]) -> list[Path]:
+    """Files that may hold structures; hidden ones, known other kinds, worse copies and run directories are left out."""
     if (real := folder.resolve()) in seen:  # a link that leads back
         return []
     seen.add(real)
@@ -110,15 +110,18 @@ def _files_below(folder: Path, passed_over: list[Path], seen: set[Path]) -> list
         entries = sorted(folder.iterdir())
     except OSError:
         return [folder]
+    over.told_better.update(better := told_better(entries))
     files: list[Path] = []
     for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
             if not (entry / "work" / "run.json").is_file():
-                files += _files_below(entry, passed_over, seen)
-        elif entry.suffix.lower() in NOT_STRUCTURES:
-            passed_over.append(entry)
+                files += _files_below(entry, over, seen)
+        elif holds_no_structure(entry):
+            over.passed_over.append(entry)
+        elif entry in better:
+            continue
         else:
             files.append(entry)
     return files

@@ -1,30 +1,20 @@
-"""Files to frames: ASE reads; what it cannot read comes out too, with the reason."""
+"""Files to frames: each format's reader, ours where there is one, else ASE's; what cannot be read says why."""
 
 from __future__ import annotations
 
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mira_cli.structures.bounds import OverBoundsError, bounded
+from mira_cli.structures.frame import Frame
 from mira_cli.structures.parts import n_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ase import Atoms
-
     from mira_cli.structures.parts import Part
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One structure as ASE read it, or why there is none; then nothing after it can be read."""
-
-    id: str
-    atoms: Atoms | None = None
-    unreadable: str | None = None
 
 
 def read_frames(part: Part) -> Iterator[Frame]:
@@ -42,8 +32,8 @@ def read_frames(part: Part) -> Iterator[Frame]:
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # readers warn about odd columns; what matters is checked later
-            for atoms in bounded(_images(part), n_bytes(part)):
-                yield Frame(f"{part.name}#{number}", atoms)
+            for frame in bounded(_frames(part), n_bytes(part)):
+                yield replace(frame, id=f"{part.name}#{number}")
                 number += 1
         if number == 0:
             yield Frame(part.name, unreadable="the file holds no structure")
@@ -53,16 +43,22 @@ def read_frames(part: Part) -> Iterator[Frame]:
         yield Frame(where(part, number), unreadable=f"cannot be read: {_one_line(error)}")
 
 
-def _images(part: Part) -> Iterator[Atoms]:
+def _frames(part: Part) -> Iterator[Frame]:
     from ase.io import iread
 
-    if part.length is None:
-        yield from iread(part.path, index=":", do_not_split_by_at_sign=True)
+    from mira_cli.structures.formats import pymatgen_json
+
+    if part.length is not None:
+        with part.path.open("rb") as stream:
+            stream.seek(part.offset)
+            text = io.TextIOWrapper(io.BytesIO(stream.read(part.length))).read()  # decoded as ASE would
+        images = iread(io.StringIO(text), index=":", format="extxyz")
+    elif pymatgen_json.is_pymatgen(part.path):
+        yield from pymatgen_json.read(part.path)
         return
-    with part.path.open("rb") as stream:
-        stream.seek(part.offset)
-        text = io.TextIOWrapper(io.BytesIO(stream.read(part.length))).read()  # decoded as ASE would
-    yield from iread(io.StringIO(text), index=":", format="extxyz")
+    else:
+        images = iread(part.path, index=":", do_not_split_by_at_sign=True)
+    yield from (Frame(atoms=atoms) for atoms in images)
 
 
 def where(part: Part, number: int) -> str:

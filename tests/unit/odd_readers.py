@@ -13,6 +13,7 @@ from ase.build import bulk
 from ase.io import iread
 
 from mira_cli.structures import bounds, read
+from mira_cli.structures.frame import Frame
 
 
 def for_ever():
@@ -72,13 +73,14 @@ READERS = {
 }
 
 
-def images(part):
+def frames(part):
     if part.path.suffix in {".odd", ".json"}:
-        yield from READERS[part.path.read_text().split()[0]]()
+        images = READERS[part.path.read_text().split()[0]]()
     else:
-        yield from iread(part.path, index=":")
+        images = iread(part.path, index=":")
+    yield from (Frame(atoms=atoms) for atoms in images)
 
 
 def with_little_time() -> None:
     bounds.SECONDS = bounds.GRACE_SECONDS = 0.4
-    read._images = images
+    read._frames = frames
