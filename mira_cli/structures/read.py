@@ -7,7 +7,9 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mira_cli.structures.bounds import OverBoundsError, bounded
 from mira_cli.structures.frame import Frame
+from mira_cli.structures.parts import n_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,15 +32,15 @@ def read_frames(part: Part) -> Iterator[Frame]:
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # readers warn about odd columns; what matters is checked later
-            for frame in _frames(part):
+            for frame in bounded(_frames(part), n_bytes(part)):
                 yield replace(frame, id=f"{part.name}#{number}")
                 number += 1
         if number == 0:
             yield Frame(part.name, unreadable="the file holds no structure")
     except (UnknownFileTypeError, UnicodeDecodeError):
-        yield Frame(_where(part, number), unreadable="not a structure file that ASE knows")
-    except Exception as error:  # noqa: BLE001  (ASE's readers raise anything on a broken file)
-        yield Frame(_where(part, number), unreadable=f"cannot be read: {_one_line(error)}")
+        yield Frame(where(part, number), unreadable="not a structure file that ASE knows")
+    except (Exception, OverBoundsError) as error:  # noqa: BLE001  (ASE's readers raise anything on a broken file)
+        yield Frame(where(part, number), unreadable=f"cannot be read: {_one_line(error)}")
 
 
 def _frames(part: Part) -> Iterator[Frame]:
@@ -59,11 +61,12 @@ def _frames(part: Part) -> Iterator[Frame]:
     yield from (Frame(atoms=atoms) for atoms in images)
 
 
-def _where(part: Part, number: int) -> str:
+def where(part: Part, number: int) -> str:
+    """What the frame is called at which reading a part ends: its file, if there was none before."""
     return f"{part.name}#{number}" if number else part.name
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     reason = (error.strerror or "").lower() if isinstance(error, OSError) else ""
     text = reason or " ".join(str(error).split()) or f"the reader gave up ({type(error).__name__})"
     return text[:160] + "…" if len(text) > 160 else text
