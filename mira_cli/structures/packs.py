@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.files import read_json, replacing, write_json
+from mira_cli.stamps import FIELDS as STAMP
+from mira_cli.stamps import stamp_of
 from mira_cli.structures.blocks import index_schema
 from mira_cli.structures.geometry import Geometry
 from mira_cli.structures.parts import Part, cut
@@ -31,16 +33,16 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from mira_cli.stamps import Stamp
     from mira_cli.structures.blocks import Block
     from mira_cli.structures.find import Source
 
-    Stamp = tuple[int | None, int | None]  # size in bytes, time of change in ns
     Array = np.ndarray[Any, Any]
 
 PACK_ATOMS, PACK_STRUCTURES = 100_000, 10_000  # bound a worker's memory for geometry to a few MB
 SMALLER = {"natoms": np.int32, "numbers": np.int16}  # types on disk
 ANY_KEYS = ReferenceKeys()
-FORMAT = 3  # raise when packs or index change shape: a run directory then reads its input again
+FORMAT = 4  # raise when packs or index change shape: a run directory then reads its input again
 
 
 @dataclass(frozen=True)
@@ -123,14 +125,14 @@ def load_structures(
     With other `keys` of references than the last time, everything is read. With `scratch`, what must be written is put
     there, and the folder stays as it is.
     """
-    stamps = [_stamp(source.path) for source in sources]
+    stamps = [stamp_of(source.path) for source in sources]
     named = [(source.name, str(source.path), *stamp) for source, stamp in zip(sources, stamps, strict=True)]
     named_keys = list(astuple(keys))
     digest = hashlib.sha256(json.dumps([named, named_keys]).encode()).hexdigest()
     known = read_json(folder / "sources.json") or {}
     # the files of an earlier call are trusted only if nobody has touched them since
     trusted = known.get("format") == FORMAT and known.get("keys") == named_keys
-    trusted = trusted and all(_stamp(folder / n) == (*s,) for n, *s in known.get("written", []))
+    trusted = trusted and all(stamp_of(folder / n) == (*s,) for n, *s in known.get("written", []))
     if trusted and known["sources"] == digest:
         return open_index(folder)
     said = {"format": FORMAT, "sources": digest, "keys": named_keys}
@@ -180,7 +182,7 @@ def _read_what_is_new(
     with replacing(folder / "parts.parquet", "wb") as stream:
         pq.write_table(_pieces_table(pieces), stream, compression="zstd")
     packs = {pack_path(folder, pack).name for pack in np.unique(table["pack"].to_numpy()).tolist()}
-    written = [[name, *_stamp(folder / name)] for name in sorted({*packs, "index.parquet", "parts.parquet"})]
+    written = [[name, *stamp_of(folder / name)] for name in sorted({*packs, "index.parquet", "parts.parquet"})]
     write_json(folder / "sources.json", {**said, "written": written})
     if folder == known:
         _remove_unused(folder, packs)
@@ -277,10 +279,10 @@ def _known_pieces(folder: Path) -> dict[str, list[_Piece]]:
     known: dict[str, list[_Piece]] = {}
     begin = 0
     for row in rows:
-        size, mtime_ns, n = row.pop("size"), row.pop("mtime_ns"), row.pop("rows")
+        stamp, n = tuple(row.pop(name) for name in STAMP), row.pop("rows")
         row["path"] = os.fsdecode(row["path"])
         part = Part(**{**row, "path": Path(row["path"])})
-        known.setdefault(row["path"], []).append(_Piece(part, (size, mtime_ns), begin, n, part.name))
+        known.setdefault(row["path"], []).append(_Piece(part, stamp, begin, n, part.name))
         begin += n
     return known
 
@@ -290,13 +292,10 @@ def _pieces_table(pieces: list[_Piece]) -> pa.Table:
 
     columns = {f.name: [getattr(piece.part, f.name) for piece in pieces] for f in fields(Part)}
     columns["path"] = [os.fsencode(path) for path in columns["path"]]  # a path need not be text
-    columns |= {
-        "size": [piece.stamp[0] for piece in pieces],
-        "mtime_ns": [piece.stamp[1] for piece in pieces],
-        "rows": [piece.rows for piece in pieces],
-    }
-    whole = ("offset", "length", "first_frame", "size", "mtime_ns", "rows")
-    types = dict.fromkeys(whole, pa.int64()) | {"path": pa.binary()}
+    columns |= {name: [piece.stamp[at] for piece in pieces] for at, name in enumerate(STAMP)}
+    columns["rows"] = [piece.rows for piece in pieces]
+    whole = ("offset", "length", "first_frame", *STAMP, "rows")
+    types = dict.fromkeys(whole, pa.int64()) | {"inode": pa.uint64(), "path": pa.binary()}
     return pa.table({name: pa.array(values, types.get(name, pa.string())) for name, values in columns.items()})
 
 
@@ -308,11 +307,3 @@ def _remove_unused(folder: Path, used: set[str]) -> None:
         unused = {name for name in unused if name not in text}
     for name in unused:
         (folder / name).unlink(missing_ok=True)
-
-
-def _stamp(path: Path) -> Stamp:
-    try:
-        stat = path.stat()
-    except OSError:
-        return (None, None)
-    return (stat.st_size, stat.st_mtime_ns)

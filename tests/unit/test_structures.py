@@ -1,6 +1,7 @@
 """What a user names is found, read, checked and identified; nothing is dropped without a word."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -76,6 +77,16 @@ def test_names_that_no_text_could_show_are_escaped_and_stay_apart(tmp_path) -> N
 def test_sheet_names_files_beside_it(folder) -> None:
     (folder / "sheet.csv").write_text("structure_path,remark\nCu.cif,1\nsüb/POSCAR,2\ngone.cif,3\n", encoding="utf-8")
     assert names(folder / "sheet.csv") == ["Cu.cif", "süb/POSCAR", "gone.cif"]
+
+
+def test_a_file_is_read_once_whatever_leads_to_it(folder) -> None:
+    (folder / "süb" / "sheet.csv").write_text("structure_path\n../Cu.cif\n../süb/../Cu.cif\n", encoding="utf-8")
+    around = folder / "süb" / ".." / "Cu.cif"
+    assert names(folder / "Cu.cif", around, folder / "süb" / "sheet.csv") == ["Cu.cif"]
+    (folder.parent / "elsewhere").mkdir()
+    write(folder.parent / "Cu.cif", bulk("Al"))
+    (folder / "link").symlink_to(folder.parent / "elsewhere")
+    assert len(names(folder / "Cu.cif", folder / "link" / ".." / "Cu.cif")) == 2  # the second one is above
 
 
 def test_what_is_passed_over_is_told(folder) -> None:
@@ -208,6 +219,38 @@ def test_unchanged_input_is_not_read_again_and_changed_input_is(tmp_path, monkey
     monkeypatch.undo()
     write(tmp_path / "x.cif", bulk("Al"))
     assert read(tmp_path, tmp_path / "x.cif") != before
+
+
+@pytest.mark.parametrize("how", ["swapped", "rewritten", "link"])
+def test_other_content_of_the_same_size_and_time_is_read(tmp_path, how) -> None:
+    files = [tmp_path / name for name in ("a.cif", "b.cif")]
+    for file, element in zip(files, ("Cu", "Al"), strict=True):
+        write(file, bulk(element, "fcc", a=4.0))
+        os.utime(file, ns=(10**18, 10**18))
+    assert files[0].stat().st_size == files[1].stat().st_size
+    seen, link = files[0], tmp_path / "link.cif"
+    if how == "link":
+        seen = link
+        link.symlink_to(files[0])
+    before = read(tmp_path, seen)
+    if how == "swapped":
+        files[0].rename(tmp_path / "c")
+        files[1].rename(files[0])
+    elif how == "link":
+        link.unlink()
+        link.symlink_to(files[1])
+    else:
+        files[0].write_bytes(files[1].read_bytes())
+        os.utime(files[0], ns=(10**18, 10**18))
+    ((now,), (then,)) = read(tmp_path, seen).values(), before.values()
+    assert (then["formula"], now["formula"]) == ("Cu", "Al")
+
+
+def test_a_copied_run_reads_its_input_again_and_keeps_the_identities(tmp_path) -> None:
+    write(tmp_path / "x.cif", bulk("Cu"))
+    before = read(tmp_path, tmp_path / "x.cif")
+    shutil.copytree(tmp_path / "packs", tmp_path / "copy" / "packs")
+    assert read(tmp_path / "copy", tmp_path / "x.cif")["x.cif#0"]["hash"] == before["x.cif#0"]["hash"]
 
 
 def test_many_structures_go_into_several_packs(tmp_path, monkeypatch) -> None:
