@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,7 @@ from mira_cli.compare.schemes import DEFAULT
 from mira_cli.config import load_config
 from mira_cli.console import count
 from mira_cli.errors import EnvironmentNotReadyError, ExitCode, Interrupted, MiraError, UsageError
-from mira_cli.run.directory import RunDirectory, is_run, look_at_run, open_run
+from mira_cli.run.directory import is_run, look_at_run, open_run
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mira_cli.driver.detach import Detach
     from mira_cli.planning.plan import Plan
     from mira_cli.planning.prepare import Request
+    from mira_cli.run.directory import RunDirectory
 
 
 def default_output(config: RunConfig, base: Path) -> Path:
@@ -96,7 +97,8 @@ def execute(
     from mira_cli.run.lock import locked
     from mira_cli.run.registry import remember
 
-    with _new_run_removed_unless_planned(root), locked(run := open_run(root)) as lock:
+    is_new = not root.exists()
+    with locked(run := open_run(root)) as lock, _removed_unless_planned(run, is_new=is_new):
         remember(run.root)
         with driving(run):
             driven = _drive(request, run, lock, again, only, detach=detach is not None)
@@ -166,8 +168,8 @@ def _drive(
             )
             if not adopted:
                 return True
+            run.collected.unlink(missing_ok=True)  # the tables know nothing of what is coming
             adopt.wait_for(adopted, run)
-            run.collected.unlink(missing_ok=True)  # the tables know nothing of these yet
             again = ()  # has been done
     except Interrupted as stop:
         if on_slurm and not detach:
@@ -190,14 +192,16 @@ def _clear_queue(run: RunDirectory, stop: Interrupted) -> None:
 
 
 @contextmanager
-def _new_run_removed_unless_planned(root: Path) -> Iterator[None]:
-    """Leave nothing of a new run that was refused before there was a plan to go on with."""
-    is_new = not root.exists()
+def _removed_unless_planned(run: RunDirectory, *, is_new: bool) -> Iterator[None]:
+    """Leave nothing of a new run that was refused before there was a plan to go on with; its lock must be held."""
     try:
         yield
     except MiraError:
-        if is_new and not RunDirectory(root).plan.exists():
-            shutil.rmtree(root, ignore_errors=True)
+        if is_new and not run.plan.exists():
+            aside = run.root.with_name(f".{run.root.name}.{os.getpid()}.refused")
+            with suppress(OSError):  # at once, so that a call that waits finds a whole run or none
+                run.root.rename(aside)
+                shutil.rmtree(aside, ignore_errors=True)
         raise
 
 

@@ -173,9 +173,9 @@ def _reuse(model: ResolvedModel, index: StructureIndex, run: RunDirectory, *, re
     done = finished_hashes(run.records(model.slug, model.key), retry=retry)
     missing = index.hashes[without(index.distinct, index.hashes, done)]
     for neighbour in neighbours_with(run, model.slug, model.key, missing):
-        n = take_over(run, model.slug, model.key, neighbour) if copy else len(neighbour.hashes)
-        if n and copy:
+        if copy:
             run.collected.unlink(missing_ok=True)  # the tables know nothing of these yet
+        n = take_over(run, model.slug, model.key, neighbour) if copy else len(neighbour.hashes)
         what = "taken over from" if copy else "will be taken over from"
         say(f"{model.name}: {count(n, 'structure')} {what} `{neighbour.root}`")
 

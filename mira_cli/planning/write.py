@@ -12,6 +12,7 @@ from mira_cli.files import read_json, write_json
 from mira_cli.images.enter import WORKER_IN_IMAGE
 from mira_cli.planning.plan import SCHEMA
 from mira_cli.resources import CLUSTER_THREADS, SURROUNDINGS_MB
+from mira_cli.run.collected import is_collected
 from mira_cli.slurm.queue import job_prefix
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def write_plan(
     }
     if read_json(run.wanted) != wanted:
         write_json(run.wanted, wanted)
-    if plan.jobs:  # Snakemake takes an existing end product for done, even if what it was made of is missing
+    # Snakemake takes an existing end product for done, even if what it was made of is missing, and asks clocks
+    if plan.jobs or not is_collected(run):
         run.collected.unlink(missing_ok=True)
     write_json(
         run.plan,

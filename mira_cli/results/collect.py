@@ -21,6 +21,7 @@ from mira_cli.results.frames import frames
 from mira_cli.results.provenance import provenance
 from mira_cli.results.table import comparison_rows, comparison_schema, energies_rows, energies_schema
 from mira_cli.run.answers import Answers, read_answers
+from mira_cli.run.collected import wanted_sha256
 from mira_cli.structures.packs import StructureIndex, open_index
 
 if TYPE_CHECKING:
@@ -57,13 +58,13 @@ def collect(run: RunDirectory) -> None:
     """Write all results of a run from its records, some structures in memory at a time."""
     from mira_cli.report.write import try_to_write_report
 
-    compared = _write_results(run)
+    compared = write_results(run)
     release_unused()
     try_to_write_report(run, computed=None if isinstance(compared, str) else compared)
 
 
-def _write_results(run: RunDirectory) -> Statistics | str:
-    """All but the report, which reads what it needs: what was in memory for the tables would only be beside it."""
+def write_results(run: RunDirectory) -> Statistics | str:
+    """Write all but the report, which reads what it needs; what was in memory for the tables is gone by then."""
     index, models = load_results(run, remember=True)
     sums = _write_tables(run.root, index, models)
     release_unused()
@@ -81,6 +82,8 @@ def compare_again(
     write_json(run.root / "provenance.json", provenance(run, index, models))
     compared = write_comparisons(run.root, index, models, scheme, sums)
     said = {
+        "wanted": wanted_sha256(run),
+        "records": sum(int((model.records.best["file"] >= 0).sum()) for model in models),
         "rows": len(index) * len(models),
         "energy_alignment": scheme,
         "energy_refusal": None if isinstance(compared, str) else compared.refusal,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.run.collected import is_collected
 from mira_cli.slurm.queue import job_prefix
 from mira_cli.stamps import stamp_of
-from mira_cli.watching.evidence import finished_jobs, is_collected, last_change, read_object, readable_run, settings
+from mira_cli.watching.evidence import finished_jobs, last_change, read_object, readable_run, settings
 from mira_cli.watching.job_events import JobEvents
 from mira_cli.watching.judge import judge
 from mira_cli.watching.liveness import find_driver, probe
