@@ -1,5 +1,6 @@
 """What a user names is found, read, checked and identified; nothing is dropped without a word."""
 
+import json
 import os
 import shutil
 
@@ -246,11 +247,19 @@ def test_other_content_of_the_same_size_and_time_is_read(tmp_path, how) -> None:
     assert (then["formula"], now["formula"]) == ("Cu", "Al")
 
 
-def test_a_copied_run_reads_its_input_again_and_keeps_the_identities(tmp_path) -> None:
+def test_a_copy_of_input_and_run_is_known_by_its_content(tmp_path, monkeypatch) -> None:
     write(tmp_path / "x.cif", bulk("Cu"))
     before = read(tmp_path, tmp_path / "x.cif")
+    sources = json.loads((tmp_path / "packs" / "sources.json").read_text())["sources"]
+    (tmp_path / "y").write_bytes((tmp_path / "x.cif").read_bytes())
+    (tmp_path / "y").rename(tmp_path / "x.cif")
     shutil.copytree(tmp_path / "packs", tmp_path / "copy" / "packs")
-    assert read(tmp_path / "copy", tmp_path / "x.cif")["x.cif#0"]["hash"] == before["x.cif#0"]["hash"]
+    monkeypatch.setattr("mira_cli.structures.packs.read_blocks", lambda tasks, _: (_ for _ in tasks))
+    assert read(tmp_path / "copy", tmp_path / "x.cif") == before
+    now = json.loads((tmp_path / "copy" / "packs" / "sources.json").read_text())
+    assert now["sources"] == sources  # so that no table is made anew
+    monkeypatch.setattr("mira_cli.structures.packs._sha256", None)  # what is known is not read again
+    assert read(tmp_path / "copy", tmp_path / "x.cif") == before
 
 
 def test_many_structures_go_into_several_packs(tmp_path, monkeypatch) -> None:
