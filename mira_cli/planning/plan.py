@@ -11,6 +11,7 @@ import numpy as np
 from mira_cli.files import read_json
 from mira_cli.planning.chunks import cut_chunks, grown_chunk_atoms, shortest_chunk_atoms, without
 from mira_cli.planning.resolve import digest
+from mira_cli.planning.tasks import task_of
 from mira_cli.planning.weights import worker_model
 from mira_cli.run.records import finished_hashes
 
@@ -165,7 +166,7 @@ def _job_spec(
         "job": job,
         "model": worker_model(model, weights),
         "model_key": model.key,
-        "task": {"name": config.task, "settings": {}},
+        "task": task_of(config),
         "device": config.device if asks.gpu or not machine.has_gpus or model.image == HOST else "cpu",
         "gpus": machine.gpus,
         "accelerators": config.accelerators,

@@ -24,6 +24,7 @@ from mira_cli.planning.chunks import without
 from mira_cli.planning.machine import Machine, this_machine
 from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan
 from mira_cli.planning.resolve import ResolvedModel, resolve_models
+from mira_cli.planning.tasks import task_of
 from mira_cli.planning.weights import Weights, locate, probe, refuse_strangers, wanted_units, with_facts
 from mira_cli.planning.write import surroundings_mb, write_plan
 from mira_cli.run.records import finished_hashes
@@ -284,7 +285,7 @@ def commit_plan(prepared: Prepared, run: RunDirectory, *, keep: Collection[str] 
     write_plan(
         prepared.plan, prepared.index, run, prepared.images, prepared.machine,
         executor=prepared.profile.executor, caps=prepared.caps, keep=keep,
-        energy_alignment=prepared.config.energy_alignment,
+        task=task_of(prepared.config), energy_alignment=prepared.config.energy_alignment,
     )  # fmt: skip
     settings = prepared.config.model_dump(mode="json")
     settings["resources"] = {k: v.model_dump(exclude_none=True) for k, v in prepared.config.resources.items()}

@@ -45,6 +45,7 @@ def write_plan(
     *,
     executor: str,
     caps: Mapping[str, tuple[int | None, int | None]],
+    task: Mapping[str, Any],
     energy_alignment: str,
     keep: Collection[str] = (),
 ) -> None:
@@ -56,6 +57,8 @@ def write_plan(
         The profile's.
     caps
         model -> most minutes and most MB that its partition gives, None where there is no limit.
+    task
+        What is asked of every structure: `name`, `settings`, `version`.
     energy_alignment
         How the results align energies.
     keep
@@ -81,6 +84,7 @@ def write_plan(
             }
             for m in plan.models
         ],
+        "task": task,
         "structures": index.sources,
         "energy_alignment": energy_alignment,
     }
