@@ -16,6 +16,7 @@ from mira_cli.compare.schemes import DEFAULT
 from mira_cli.config import load_config
 from mira_cli.console import count
 from mira_cli.errors import EnvironmentNotReadyError, ExitCode, Interrupted, MiraError, UsageError
+from mira_cli.files import read_json
 from mira_cli.run.directory import is_run, look_at_run, open_run
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _look(request: Request, root: Path, again: Collection[str], only: Collection
         run = look_at_run(root)
         prepared = prepare_run(request, run, images="skip", again=again, only=only, scratch=Path(scratch))
     tell_structures(prepared.index)
-    _tell_plan(prepared.plan, root)
+    _tell_plan(prepared.plan, run)
     return ExitCode.OK
 
 
@@ -153,7 +154,7 @@ def _drive(
                 request, run, images="build", again=again, only=only, elsewhere=adopt.elsewhere(adopted)
             )
             tell_structures(prepared.index)
-            _tell_plan(prepared.plan, run.root)
+            _tell_plan(prepared.plan, run)
             _check_space(run.root)
             commit_plan(prepared, run, keep=[one.job for one in adopted])
             if detach and (prepared.plan.jobs or adopted):
@@ -205,7 +206,7 @@ def _removed_unless_planned(run: RunDirectory, *, is_new: bool) -> Iterator[None
         raise
 
 
-def _tell_plan(plan: Plan, root: Path) -> None:
+def _tell_plan(plan: Plan, run: RunDirectory) -> None:
     for model in plan.models:
         jobs = [job for job in plan.jobs if job.model == model.name]
         kept = f", {plan.kept[model.name]:,} kept" if plan.kept[model.name] else ""
@@ -215,7 +216,20 @@ def _tell_plan(plan: Plan, root: Path) -> None:
             console.say(f"{model.name}: {what} ({plan.reasons[model.name]})")
         else:
             console.say(f"{model.name}: nothing to compute{kept}")
-    console.say(f"run directory: {root}")
+    _tell_left_out(plan, run)
+    console.say(f"run directory: {run.root}")
+
+
+def _tell_left_out(plan: Plan, run: RunDirectory) -> None:
+    """Say which models the last plan had and this one has not: tables and report are about those of the last call."""
+    names = [model.name for model in plan.models]
+    before = [model["name"] for model in (read_json(run.wanted) or {}).get("models", ())]
+    if left := [name for name in before if name not in names]:
+        every = ",".join(dict.fromkeys([*before, *names]))
+        console.warn(
+            f"not named by this call, so left out of tables and report: {', '.join(left)}",
+            hint=f"what they computed is kept: `--models {console.quoted(every)}` has all of them",
+        )
 
 
 def _check_space(root: Path, needed_mb: int = 50) -> None:
@@ -225,7 +239,6 @@ def _check_space(root: Path, needed_mb: int = 50) -> None:
 
 
 def _finish(run: RunDirectory, root: Path) -> ExitCode:
-    from mira_cli.files import read_json
     from mira_cli.results.devices import on_cpu_instead
     from mira_cli.results.terminal import print_results
 

@@ -45,18 +45,18 @@ def locate(folder: Path, *, remember: bool = False) -> tuple[Array, list[Path]]:
         Write down what was found, so that the next call reads new files only.
     """
     known, places = _remembered(folder)
-    at = {json.dumps(stamp): (begun, number) for number, (begun, stamp) in enumerate(known)}
+    at = {json.dumps(stamp): (since, number) for number, (since, stamp) in enumerate(known)}
     begins = np.searchsorted(places["file"], np.arange(len(known) + 1))
     files = [(file, _stamp(file)) for file in sorted(folder.glob("*/records.jsonl"))]
     ordered = sorted(
-        ((*(at.get(json.dumps(stamp)) or (_begun(file), -1)), stamp, file) for file, stamp in files),
+        ((*(at.get(json.dumps(stamp)) or (begun(file), -1)), stamp, file) for file, stamp in files),
         key=lambda one: one[0],
     )
     found: list[Array] = [np.zeros(0, LOCATION)]
     for number, (_, before, _, file) in enumerate(ordered):
         found.append(_scan(file, number) if before < 0 else places[begins[before] : begins[before + 1]])
         found[-1]["file"] = number
-    now = [[begun, stamp] for begun, _, stamp, _ in ordered]
+    now = [[since, stamp] for since, _, stamp, _ in ordered]
     places = np.concatenate(found)
     if remember and now != known:
         with replacing(folder / LOCATED, "wb") as stream:
@@ -85,10 +85,13 @@ def _stamp(file: Path) -> list[Any]:
     return [file.parent.name, *stamp_of(file), *stamp_of(file.with_name("forces.f64"))]
 
 
-def _begun(file: Path) -> str:
+def begun(file: Path) -> str:
     """When the first worker that wrote a file began, as text that sorts by time; empty where it does not say."""
-    with file.open("rb") as stream:
-        return str((lines.parse(stream.readline()) or {}).get("started") or "")
+    try:
+        with file.open("rb") as stream:
+            return str((lines.parse(stream.readline()) or {}).get("started") or "")
+    except OSError:
+        return ""
 
 
 def _scan(file: Path, number: int) -> Array:

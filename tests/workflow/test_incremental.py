@@ -141,6 +141,13 @@ def test_deleted_result_comes_back(mira, finished, structures, name) -> None:
     assert len(records(finished)) == 14
 
 
+def test_models_that_a_call_does_not_name_are_told(mira, finished, structures) -> None:
+    told = mira("run", structures, "--models", "lj", "-o", finished, "-n").stderr
+    assert "left out of tables and report: emt" in told
+    assert "`--models emt,lj`" in told
+    assert "left out" not in mira("run", structures, "--models", "lj,emt", "-o", finished, "-n").stderr
+
+
 def test_tables_follow_what_is_wanted_whatever_clocks_say(mira, finished, structures) -> None:
     ahead = time.time() + 10_000  # the host that collected is ahead of this one
     os.utime(finished / "work" / "collected.json", (ahead, ahead))
