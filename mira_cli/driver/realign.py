@@ -28,14 +28,17 @@ def realign(run: RunDirectory, scheme: Scheme) -> Statistics:
     MiraError
         The tables could not be written; those that say something else are gone.
     """
-    from mira_cli.results.collect import compare_again, load_results
+    from mira_cli.results.collect import compare_again, load_results, write_results
     from mira_cli.results.comparison_files import read_answers
     from mira_cli.results.reading import absent
+    from mira_cli.run.collected import is_collected
     from mira_cli.run.lock import locked
 
     if not (run.root / "comparison.parquet").is_file():
         raise absent(run, "comparison")
     with locked(run):
+        if not is_collected(run):
+            write_results(run)  # tables of something else would pass for its answer
         index, models = load_results(run)
         _refuse(read_answers(run.root, index, models), scheme)
         write_json(run.wanted, {**(read_json(run.wanted) or {}), SETTING: scheme})

@@ -25,6 +25,7 @@ from mira_cli.planning.input import read_input
 from mira_cli.planning.machine import Machine, this_machine
 from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan
 from mira_cli.planning.resolve import ResolvedModel, resolve_models
+from mira_cli.planning.tasks import task_of
 from mira_cli.planning.weights import Weights, locate, probe, refuse_strangers, wanted_units, with_facts
 from mira_cli.planning.write import surroundings_mb, write_plan
 from mira_cli.run.records import finished_hashes
@@ -173,9 +174,9 @@ def _reuse(model: ResolvedModel, index: StructureIndex, run: RunDirectory, *, re
     done = finished_hashes(run.records(model.slug, model.key), retry=retry)
     missing = index.hashes[without(index.distinct, index.hashes, done)]
     for neighbour in neighbours_with(run, model.slug, model.key, missing):
-        n = take_over(run, model.slug, model.key, neighbour) if copy else len(neighbour.hashes)
-        if n and copy:
+        if copy:
             run.collected.unlink(missing_ok=True)  # the tables know nothing of these yet
+        n = take_over(run, model.slug, model.key, neighbour) if copy else len(neighbour.hashes)
         what = "taken over from" if copy else "will be taken over from"
         say(f"{model.name}: {count(n, 'structure')} {what} `{neighbour.root}`")
 
@@ -250,7 +251,7 @@ def commit_plan(prepared: Prepared, run: RunDirectory, *, keep: Collection[str] 
     write_plan(
         prepared.plan, prepared.index, run, prepared.images, prepared.machine,
         executor=prepared.profile.executor, caps=prepared.caps, keep=keep,
-        energy_alignment=prepared.config.energy_alignment,
+        task=task_of(prepared.config), energy_alignment=prepared.config.energy_alignment,
     )  # fmt: skip
     settings = prepared.config.model_dump(mode="json")
     settings["resources"] = {k: v.model_dump(exclude_none=True) for k, v in prepared.config.resources.items()}
