@@ -236,7 +236,7 @@ def test_records_belong_to_the_content_not_to_the_place() -> None:
 
 
 def test_hash_of_a_folder_sees_names_and_contents(tmp_path) -> None:
-    from worker.families.base import sha256
+    from worker.weights import sha256
 
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "a").write_text("x")
