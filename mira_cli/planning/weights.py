@@ -67,8 +67,9 @@ def own_weights(
     own = [model for model in models if model.row.checkpoint.path]
     refuse_strangers(own, catalogue, trusted=bool(trusted))
     found = {model.name: located for model in own if (located := locate(model))}
-    for model in own if trusted is not True else ():
-        if catalogue.families[model.row.family].runs_code and found[model.name].sha256 not in trusted:
+    known = {each.sha256 for each in found.values()} if isinstance(trusted, bool) else set(trusted)
+    for model in own:
+        if catalogue.families[model.row.family].runs_code and found[model.name].sha256 not in known:
             raise UsageError(
                 f"`{model.row.checkpoint.path}` has changed since it was trusted, and loading it can run code that is "
                 "in it",

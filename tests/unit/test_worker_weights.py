@@ -39,7 +39,7 @@ class Reading:
     def __init__(self, change=lambda: None):
         self.change, self.read, self.place = change, {}, None
 
-    def load(self, model, device, dtype):  # noqa: ARG002
+    def load(self, model, device, dtype):
         self.change()
         self.place = place = model.checkpoint.path
         files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
@@ -95,7 +95,7 @@ def test_a_folder_is_loaded_as_it_was_hashed(tmp_path):
 
 def test_users_are_told_of_their_own_file(tmp_path):
     class Refusing(Reading):
-        def load(self, model, device, dtype):  # noqa: ARG002
+        def load(self, model, device, dtype):
             raise WorkerError(f"mine: {model.checkpoint.path} is not a model", code=7)
 
     (tmp_path / "my.model").write_text("x")
@@ -110,8 +110,9 @@ def test_a_file_in_a_package_is_what_was_published(tmp_path):
     file = tmp_path / "shipped.pth"
     file.write_text("good")
     family = Reading()
-    family.bundled = lambda model, known=sha256(file): (file, known)  # noqa: ARG005
-    assert session.load_model(family, model(None, bundled="shipped"), CPU).checkpoint_sha256 == sha256(file)
+    known = sha256(file)
+    family.bundled = lambda model: (file, known)
+    assert session.load_model(family, model(None, bundled="shipped"), CPU).checkpoint_sha256 == known
     file.write_text("repacked")
     family.place = None
     with pytest.raises(WorkerError, match="is not the file that some-package was published with; build the image"):
@@ -134,14 +135,14 @@ def test_where_the_node_has_no_space_the_jobs_own_folder_is_taken(tmp_path, scra
     family = Reading()
     session.load_model(family, model(file), CPU)
     assert family.place.parent.parent == tmp_path
-    monkeypatch.setattr(shutil, "disk_usage", lambda place: free(9, 9, 0))  # noqa: ARG005
-    with pytest.raises(WorkerError, match="no space for a copy .* set TMPDIR") as caught:
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: free(9, 9, 0))
+    with pytest.raises(WorkerError, match=r"no space in .* set TMPDIR") as caught:
         session.load_model(family, model(file), CPU)
     assert caught.value.code == EXIT_DISK_FULL
 
 
 def test_what_cannot_be_read_is_one_sentence_and_leaves_nothing(tmp_path, scratch, monkeypatch):
-    def fail(place, copy=None):  # noqa: ARG001
+    def fail(place, copy=None):
         raise OSError(errno.EIO, "Input/output error", str(place))
 
     (tmp_path / "my.model").write_text("x")

@@ -107,7 +107,7 @@ def _roomy(place: Path, name: str) -> Path:
         if shutil.disk_usage(folder).free > needed:
             return folder
     raise WorkerError(
-        f"{name}: no space for a copy of {place} ({needed / 1e9:.1f} GB) in {folders[0]}; free some, or set TMPDIR to a folder "
-        "with more",
+        f"{name}: no space in {folders[0]} for a copy of {place} ({needed / 1e9:.1f} GB); free some, or set TMPDIR to "
+        "a folder with more",
         code=EXIT_DISK_FULL,
     )
