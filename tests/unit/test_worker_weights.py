@@ -93,6 +93,18 @@ def test_a_folder_is_loaded_as_it_was_hashed(tmp_path):
     assert potential.checkpoint_sha256 == wanted != sha256(folder)
 
 
+def test_a_link_out_of_what_a_container_shows_is_told(tmp_path):
+    folder, other = tmp_path / "model", tmp_path / "other"
+    folder.mkdir()
+    other.mkdir()
+    (other / "a").write_text("x")
+    (folder / "linked").symlink_to(other)
+    wanted = sha256(folder)
+    shutil.rmtree(other)  # as good as not bound
+    with pytest.raises(WorkerError, match=rf"mine: {folder} holds a link to what is not visible here, linked; put"):
+        session.load_model(Reading(), model(folder, wanted), CPU)
+
+
 def test_users_are_told_of_their_own_file(tmp_path):
     class Refusing(Reading):
         def load(self, model, device, dtype):

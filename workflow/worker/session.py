@@ -210,16 +210,19 @@ def load_model(family: Family, model: Model, chosen: Device) -> Potential:
         return _loaded(family, model, chosen)
     with private_copy(place, model.name) as copy:
         if wanted not in (None, copy.sha256):
-            changed = (
-                f"is not the file that {family.DISTRIBUTIONS[0]} was published with; build the image again"
-                if of_package
-                else "has changed since the run was planned"
-            )
-            raise WorkerError(f"{model.name}: {place} {changed}")
+            of_others = f"is not the file that {family.DISTRIBUTIONS[0]} was published with; build the image again"
+            raise WorkerError(f"{model.name}: {place} {of_others if of_package else _changed(place)}")
         try:
             return _loaded(family, replace(model, checkpoint=copy), chosen)
         except WorkerError as error:  # in which users find their own file
             raise WorkerError(str(error).replace(str(copy.path), str(place)), code=error.code) from error
+
+
+def _changed(place: Path) -> str:
+    lost = next((path for path in place.rglob("*") if path.is_symlink() and not path.exists()), None)
+    if lost:  # a container shows what is in a folder, and not what its links lead to
+        return f"holds a link to what is not visible here, {lost.relative_to(place)}; put a copy in its place"
+    return "has changed since the run was planned"
 
 
 def _loaded(family: Family, model: Model, chosen: Device) -> Potential:
