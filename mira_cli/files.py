@@ -76,14 +76,26 @@ def read_yaml(path: Path) -> Any:
     return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506  (a safe loader)
 
 
+def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """All files below a folder, those behind links too; a link back to a folder that it lies in is left out."""
+    here = folder.resolve()
+    if here in above:
+        return
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from files_below(entry, (*above, here))
+        elif entry.is_file():
+            yield entry
+
+
 def content_sha256(place: Path) -> str:
     """The sha256 of a file in hexadecimal; of a folder, that of its files' names and hashes.
 
     For a folder it is the hash of the lines `<sha256>  <path below the folder>`, sorted by path: the worker's own
-    `families.base.sha256` of the same weights agrees with it.
+    `worker.weights.sha256` of the same weights agrees with it.
     """
     if place.is_dir():
-        files = sorted((path.relative_to(place).as_posix(), path) for path in place.rglob("*") if path.is_file())
+        files = sorted((path.relative_to(place).as_posix(), path) for path in files_below(place))
         lines = "".join(f"{content_sha256(path)}  {name}\n" for name, path in files)
         return hashlib.sha256(lines.encode()).hexdigest()
     with place.open("rb") as stream:

@@ -142,7 +142,7 @@ def _old_records(run: RunDirectory) -> Iterator[Path]:
 
 def strangers(run: RunDirectory) -> list[str]:
     """Names in a run directory of what MIRA did not write; a `run.yaml` may be the user's own."""
-    from mira_cli.planning.prepare import HEADER
+    from mira_cli.config import HEADER
 
     names = {entry.name for entry in run.root.iterdir() if not is_partial(entry)}
     text = run.config.read_text(encoding="utf-8", errors="replace") if run.config.is_file() else ""

@@ -64,7 +64,7 @@ def _set(file: Path, scheme: Scheme) -> None:
     """Change the setting in a file that MIRA wrote; one of the user's own stays as it is."""
     import yaml
 
-    from mira_cli.planning.prepare import HEADER
+    from mira_cli.config import HEADER
     from mira_cli.settings_yaml import load
 
     if file.is_file() and (text := file.read_text(encoding="utf-8")).startswith(HEADER):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from mira_cli.catalogue.lookup import find_models, load_catalogue
+from mira_cli.config import HEADER
 from mira_cli.console import count, say, warn
 from mira_cli.engine.profile import Profile, find_profile, profile_folders
 from mira_cli.errors import EnvironmentNotReadyError
@@ -26,7 +27,7 @@ from mira_cli.planning.machine import Machine, this_machine
 from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan
 from mira_cli.planning.resolve import ResolvedModel, resolve_models
 from mira_cli.planning.tasks import task_of
-from mira_cli.planning.weights import Weights, locate, probe, refuse_strangers, wanted_units, with_facts
+from mira_cli.planning.weights import Weights, locate, own_weights, probe, wanted_units, with_facts
 from mira_cli.planning.write import surroundings_mb, write_plan
 from mira_cli.run.records import finished_hashes
 from mira_cli.run.reuse import neighbours_with, take_over
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from mira_cli.structures.packs import StructureIndex
 
 SLURM = "mira-slurm"
-HEADER = "# Settings of the last call; `mira run run.yaml` in this folder repeats it.\n"
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Request:
     models: list[ResolvedModel]
     profile: Profile
     found: Found | None  # None: the structures that the run has read before
+    weights: dict[str, Weights]  # of models whose weights the user names by path
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,12 @@ def check_request(config: RunConfig, *, as_read: bool = False) -> Request:
     versions = {image.name: pinned_versions(image) for image in find_images(sorted(images - {HOST}))}
     versions[HOST] = {"ase": version("ase")}
     models = resolve_models(rows, catalogue, config, versions)
-    refuse_strangers(models, catalogue, trusted=config.trust_checkpoints)
+    own = own_weights(models, catalogue, trusted=config.trust_checkpoints)
+    # what the run writes down is trust in these, and not in whatever will be there when it goes on
+    trusted = [own[m.name].sha256 for m in models if m.name in own and catalogue.families[m.row.family].runs_code]
+    config = config.model_copy(update={"trust_checkpoints": sorted(set(trusted)) or False})
     found = None if as_read else find_sources(config.structures)
-    return Request(config, catalogue, models, find_profile(config.profile), found)
+    return Request(config, catalogue, models, find_profile(config.profile), found, own)
 
 
 def prepare_run(
@@ -142,7 +146,7 @@ def prepare_run(
         ensure(units, runtime, fetch=images == "build")
         uses = _image_uses(ready)
     uses[HOST] = ImageUse({"name": HOST, "recipe": "", "runtime": HOST}, sys.executable)
-    models, weights = _settle_weights(models, ready)
+    models, weights = _settle_weights(models, ready, request.weights)
     machine = this_machine(device=config.device, cluster=request.profile.cluster, gpus=config.gpus)
     offered = partitions() if request.profile.executor == SLURM else []
     resources, caps = _resources(models, request, machine, offered)
@@ -195,13 +199,13 @@ def _ask_slurm(plan: Plan, *, refuse: bool) -> None:
 
 
 def _settle_weights(
-    models: list[ResolvedModel], ready: Mapping[str, ReadyImage]
+    models: list[ResolvedModel], ready: Mapping[str, ReadyImage], own: Mapping[str, Weights]
 ) -> tuple[list[ResolvedModel], dict[str, Weights]]:
     """Find the weights, look into those that a user brings, and let both into the models' keys."""
     settled: list[ResolvedModel] = []
     weights: dict[str, Weights] = {}
     for model in models:
-        found = locate(model)
+        found = own.get(model.name) or locate(model)
         if found is None:
             if model.row.checkpoint.fetch:
                 say(f"weights of {model.name} are not here yet: they will be fetched, first")

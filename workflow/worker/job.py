@@ -18,7 +18,7 @@ ACCELERATORS = ("auto", "on", "off")
 class Checkpoint:
     """One set of weights: a name that ships inside the family's package, or a file or folder.
 
-    `sha256` is what the file or folder must have (`worker.families.base.sha256`), None where nothing is known.
+    `sha256` is what the file or folder must have (`worker.weights.sha256`), None where nothing is known.
     """
 
     bundled: str | None
