@@ -39,17 +39,18 @@ def _print_version(wanted: bool) -> None:
 
 
 def _set_debug(wanted: bool) -> None:
+    """Asked for before the command is imported, which is traced too where it fails."""
     global _debug  # noqa: PLW0603  (one process, one command)
     _debug = wanted
 
 
 @app.callback()
 def options(
-    quiet: Quiet = False,  # noqa: ARG001
-    debug: Annotated[  # noqa: ARG001  (eager: a command that cannot be imported is traced too)
+    quiet: Quiet = False,
+    debug: Annotated[
         bool, typer.Option("--debug", help="Show tracebacks.", callback=_set_debug, is_eager=True)
     ] = False,
-    version: Annotated[  # noqa: ARG001
+    version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:

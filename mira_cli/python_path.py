@@ -12,8 +12,8 @@ import sys
 # directory may hold an `ase/` or a `random.py`, and may come from somebody else.
 SAFE = {"PYTHONSAFEPATH": "1"}
 
-_PACKAGE = os.path.dirname(os.path.realpath(__file__))
-_HOME = os.path.dirname(_PACKAGE)
+_PACKAGE = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120  (pathlib is not loaded yet)
+_HOME = os.path.dirname(_PACKAGE)  # noqa: PTH120
 
 
 def own(entries: str) -> list[str]:
@@ -39,10 +39,10 @@ def drop_strangers() -> None:
     else:
         del os.environ["PYTHONPATH"]
     if sys.executable and given:
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
 
 def settings(*folders: str | os.PathLike[str]) -> dict[str, str]:
     """Variables for a Python that is to find these folders, MIRA itself, and nothing in its current folder."""
     known = own(os.environ.get("PYTHONPATH", ""))
-    return {**SAFE, "PYTHONPATH": os.pathsep.join([*map(os.fspath, folders), *known])}
+    return {**SAFE, "PYTHONPATH": os.pathsep.join([*map(str, folders), *known])}

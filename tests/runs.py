@@ -103,10 +103,9 @@ class Started:
 def plant(run: Path) -> Path:
     """Modules of a user's own in a run directory, under names that MIRA needs; who takes one is noted in the file."""
     note = run.parent / "taken"
-    for name in ("ase/__init__", "numpy", "random", "json", "worker/__init__", "mira_cli/__init__", "snakemake/__init__"):
+    packages = [f"{name}/__init__" for name in ("ase", "worker", "mira_cli", "snakemake")]
+    for name in [*packages, "numpy", "random", "json"]:
         file = run / f"{name}.py"
         file.parent.mkdir(exist_ok=True)
-        file.write_text(
-            f"with open({str(note)!r}, 'a') as stream:\n    stream.write({name!r} + '\\n')\nraise ImportError('planted')\n"
-        )
+        file.write_text(f"open({str(note)!r}, 'a').write('{name} ')\nraise ImportError('planted')\n")
     return note

@@ -89,4 +89,5 @@ def test_no_module_is_looked_for_in_the_current_folder() -> None:
     assert len(lists) >= 5
     assert not [words for words in lists if words[words.index("-m") - 1] != "-P"]
     rules = "".join(file.read_text() for file in (REPOSITORY / "workflow" / "rules").glob("*.smk"))
-    assert len(re.findall(r" -m (mira_cli|worker)", rules)) == len(re.findall(r":q} -P -m (mira_cli|worker)", rules)) > 3
+    assert re.findall(r"(\S+ \S+) -m (?:mira_cli|worker)", rules) == re.findall(r"(\S+:q} -P) -m", rules)
+    assert rules.count(" -m ") == 4

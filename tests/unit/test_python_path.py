@@ -1,4 +1,4 @@
-"""What MIRA is started with: `PYTHONPATH` of an environment module, packages that are not there, a folder that is gone."""
+"""What MIRA is started with: the `PYTHONPATH` of an environment module, missing packages, a folder that is gone."""
 
 import os
 import subprocess
@@ -51,7 +51,7 @@ def test_a_package_that_cannot_be_loaded_is_told_and_traced(missing, debug) -> N
     command = [sys.executable, "-c", MIRA.format(missing=missing), *words, "models", "show", "emt"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
     assert done.returncode == 4, done.stderr
-    assert f"error: a package that MIRA needs cannot be loaded: " in done.stderr
+    assert "error: a package that MIRA needs cannot be loaded: " in done.stderr
     assert missing in done.stderr.partition("cannot be loaded")[2]
     assert ("Traceback" in done.stderr) is debug
 

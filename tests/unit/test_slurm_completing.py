@@ -78,7 +78,7 @@ def test_its_result_is_taken_as_soon_as_it_is_there(executor, tmp_path) -> None:
     output.touch()
     assert executor._settled(about, {"11": "RUNNING"}) is None  # its own Snakemake has not looked at it yet
     assert executor._settled(about, {"11": "COMPLETING"}) == "COMPLETED"
-    about_it = os.stat(output)
+    about_it = output.stat()
     executor._before[1] = {(about_it.st_ino, about_it.st_mtime_ns)}  # it was there before the job
     assert executor._settled(about, {"11": "COMPLETING"}) is None
 
