@@ -28,17 +28,10 @@ def own(entries: str) -> list[str]:
 
 def drop_strangers() -> None:
     """Start this process again, with the same arguments, where `PYTHONPATH` holds what is not MIRA's."""
-    given = os.environ.get("PYTHONPATH")
-    if given is None:
-        return
+    given = os.environ.get("PYTHONPATH", "")
     kept = os.pathsep.join(own(given))
-    if kept == given:
-        return
-    if kept:
+    if kept != given and sys.executable:
         os.environ["PYTHONPATH"] = kept
-    else:
-        del os.environ["PYTHONPATH"]
-    if sys.executable and given:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
 

@@ -78,3 +78,14 @@ def test_plain_snakemake_collects_what_there_is_with_a_python_in_any_folder(mira
     call(place / "bin" / "python", "-P", "-m", "snakemake", *WORKFLOW, cwd=run, code=1)
     assert statuses(run) == {"emt": ["ok"] * len(METALS), "faulty": ["failed"] * len(METALS)}
     assert not taken.exists(), taken.read_text()
+
+
+def test_packages_of_another_python_are_not_taken(mira, structures, tmp_path) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    taken = plant(others)
+    (others / "mira_cli" / "__init__.py").unlink()  # who names another MIRA there wants that one
+    run = tmp_path / "run"
+    mira("run", structures, "--models", "emt", "-o", run, PYTHONPATH=f"{others}:{REPOSITORY}")
+    assert statuses(run) == {"emt": ["ok"] * len(METALS)}
+    assert not taken.exists(), taken.read_text()
