@@ -81,3 +81,5 @@ def tell_passed_over(found: Found) -> None:
     for file, better in list(found.told_better.items())[:1]:
         more = f" and {len(found.told_better) - 1:,} more" if len(found.told_better) > 1 else ""
         say(f"{file.name}{more} passed over: a calculation's geometry is read once, here from {better.name}")
+    for sheet, columns in found.unused_columns.items():
+        say(f"columns of {sheet.name} that are not used: {', '.join(columns)}")

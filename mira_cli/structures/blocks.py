@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.structures.charges import ContradictionError, settle
 from mira_cli.structures.check import why_invalid
 from mira_cli.structures.frame import Frame
 from mira_cli.structures.geometry import Geometry, geometry_of, identities
@@ -86,11 +87,17 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
     import pyarrow as pa
 
     reasons = [frame.unreadable for _, frame in frames]
+    notes = [list(frame.notes) for _, frame in frames]
     read = [i for i, (_, frame) in enumerate(frames) if frame.atoms is not None]
     images = [frame.atoms for _, frame in frames if frame.atoms is not None]
+    for i, atoms in zip(read, images, strict=True):
+        try:
+            notes[i] += settle(atoms)
+        except ContradictionError as error:
+            reasons[i] = str(error)
     geometry = geometry_of(images)
     for i, reason in zip(read, why_invalid(geometry), strict=True):
-        reasons[i] = reason
+        reasons[i] = reasons[i] or reason
     valid = [i for i, reason in enumerate(reasons) if reason is None]
     if len(valid) < len(images):
         images = [atoms for i, atoms in zip(read, images, strict=True) if reasons[i] is None]
@@ -108,7 +115,7 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
         "id": [frame.id for _, frame in frames],
         "hash": column(identities(geometry), ""),
         "invalid": reasons,
-        "note": ["; ".join(frame.notes) or None for _, frame in frames],
+        "note": ["; ".join(of_frame) or None for of_frame in notes],
         "formula": column(_formula(np.sort(atoms.numbers).tobytes()) for atoms in images),
         "n_atoms": column(geometry.natoms.tolist(), 0),
         "periodic_directions": column(geometry.pbc.sum(axis=1).tolist()),

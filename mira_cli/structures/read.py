@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ def read_frames(part: Part) -> Iterator[Frame]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # readers warn about odd columns; what matters is checked later
             for frame in bounded(_frames(part), n_bytes(part)):
+                if part.given and frame.atoms is not None:
+                    frame = _with_given(frame, part.given)  # noqa: PLW2901
                 yield replace(frame, id=f"{part.name}#{number}")
                 number += 1
         if number == 0:
@@ -46,7 +49,7 @@ def read_frames(part: Part) -> Iterator[Frame]:
 def _frames(part: Part) -> Iterator[Frame]:
     from ase.io import iread
 
-    from mira_cli.structures.formats import pymatgen_json
+    from mira_cli.structures.formats import ase_db, gaussian_input, pymatgen_json
 
     if part.length is not None:
         with part.path.open("rb") as stream:
@@ -56,9 +59,20 @@ def _frames(part: Part) -> Iterator[Frame]:
     elif pymatgen_json.is_pymatgen(part.path):
         yield from pymatgen_json.read(part.path)
         return
+    elif part.path.suffix.lower() in ase_db.SUFFIXES:
+        images = ase_db.read(part.path)
+    elif part.path.suffix.lower() in gaussian_input.SUFFIXES:
+        images = gaussian_input.read(part.path)
     else:
         images = iread(part.path, index=":", do_not_split_by_at_sign=True)
     yield from (Frame(atoms=atoms) for atoms in images)
+
+
+def _with_given(frame: Frame, given: str) -> Frame:
+    """A frame with what a sheet says of it, under keys that no file has; `charges` sees where the two contradict."""
+    assert frame.atoms is not None
+    frame.atoms.info |= {f"{name} of the sheet": value for name, value in json.loads(given).items()}
+    return frame
 
 
 def where(part: Part, number: int) -> str:
