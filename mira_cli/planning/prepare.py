@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -270,7 +271,21 @@ def read_input(request: Request, run: RunDirectory, scratch: Path | None) -> Str
             raise InputError(f"{what}; the first: {invalid[0]}", hint="mend or remove them, or leave out `--strict`")
         warn(f"{what}; they stay in the results with the reason")
         lines(invalid)
+    _tell_notes(index)
     return index
+
+
+def _tell_notes(index: StructureIndex) -> None:
+    """Notes by what they say, the most frequent first, each with the first structure that has it."""
+    first: dict[str, str] = {}
+    times: Counter[str] = Counter()
+    for name, note in index.notes():
+        first.setdefault(note, name)
+        times[note] += 1
+    if times:
+        warn(f"{count(times.total(), 'structure')} to look at: see the column `note` of `comparison.csv`")
+        said = ((f" and {times[note] - 1:,} more" if times[note] > 1 else "", note) for note, _ in times.most_common())
+        lines(f"{first[note]}{others}: {note}" for others, note in said)
 
 
 def commit_plan(prepared: Prepared, run: RunDirectory, *, keep: Collection[str] = ()) -> None:

@@ -140,6 +140,10 @@ def _about_answers(gathered: Gathered) -> list[dict[str, Any]]:
         found.append(_banner("warn", f"{waiting:,} of {count(total, 'answer')} are not computed yet.", []))
     if invalid:
         found.append(_banner("warn", f"{count(invalid, 'structure')} of the input could not be used.", []))
+    if noted := gathered.index.notes():
+        said = Counter(note for _, note in noted).most_common(MOST_NAMED)
+        text = f"{count(len(noted), 'structure')} of the input to look at (column `note` of comparison.csv)."
+        found.append(_banner("note", text, [f"{note} ({count(n, 'structure')})" for note, n in said]))
     if failed and statuses["ok"]:
         kinds = [f"{name}: {n:,}" for name, n in statuses.most_common() if name not in {"ok", "not_computed", INVALID}]
         found.append(_banner("warn", f"{failed:,} of {count(total, 'answer')} failed.", [", ".join(kinds)]))

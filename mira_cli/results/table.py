@@ -44,6 +44,7 @@ def comparison_rows(batch: Batch, models: Sequence[ModelResults]) -> pa.Table:
         "formula": structures["formula"].take(each),
         "n_atoms": structures["n_atoms"].take(each),
         "structure_hash": structures["hash"].take(each),
+        "note": structures["note"].take(each),
         **{name: pa.array(values, comparison_schema().field(name).type).take(in_turn)
            for name, values in _constants(models).items()},
         **{name: pa.array(np.stack([part[name] for part in parts], axis=1).ravel(), from_pandas=True)
@@ -183,5 +184,6 @@ def comparison_schema() -> pa.Schema:
             ("structure_hash", text),
             ("dispersion", text),
             ("conservative", pa.bool_()),
+            ("note", text),
         ]
     )

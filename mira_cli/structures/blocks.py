@@ -49,6 +49,7 @@ def index_schema() -> pa.Schema:
             ("id", pa.string()),
             ("hash", pa.string()),
             ("invalid", pa.string()),  # why it cannot be computed, else null
+            ("note", pa.string()),  # what to know of how it was understood, else null
             ("formula", pa.string()),
             ("n_atoms", pa.int32()),
             ("periodic_directions", pa.int8()),
@@ -101,6 +102,7 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
         "id": [frame.id for _, frame in frames],
         "hash": column(identities(geometry), ""),
         "invalid": reasons,
+        "note": ["; ".join(frame.notes) or None for _, frame in frames],
         "formula": column(_formula(np.sort(atoms.numbers).tobytes()) for atoms in images),
         "n_atoms": column(geometry.natoms.tolist(), 0),
         "periodic_directions": column(geometry.pbc.sum(axis=1).tolist()),

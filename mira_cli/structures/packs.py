@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 PACK_ATOMS, PACK_STRUCTURES = 100_000, 10_000  # bound a worker's memory for geometry to a few MB
 SMALLER = {"natoms": np.int32, "numbers": np.int16}  # types on disk
 ANY_KEYS = ReferenceKeys()
-FORMAT = 3  # raise when packs or index change shape: a run directory then reads its input again
+FORMAT = 4  # raise when packs or index change shape: a run directory then reads its input again
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,11 @@ class StructureIndex:
         """Structures that cannot be computed: id and reason."""
         found = self.table.select(["id", "invalid"]).filter(self.table["invalid"].is_valid())
         return list(zip(found["id"].to_pylist(), found["invalid"].to_pylist(), strict=True))
+
+    def notes(self) -> list[tuple[str, str]]:
+        """Structures of which there is something to know: id and note."""
+        found = self.table.select(["id", "note"]).filter(self.table["note"].is_valid())
+        return list(zip(found["id"].to_pylist(), found["note"].to_pylist(), strict=True))
 
     def pack_path(self, pack: int) -> Path:
         """File of one pack."""

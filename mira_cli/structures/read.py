@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Frame:
-    """One structure as ASE read it, or why there is none; then nothing after it can be read."""
+    """One structure as it was read, or why there is none; then nothing after it can be read.
+
+    `notes` are sentences on what a user should know of how it was understood.
+    """
 
     id: str
     atoms: Atoms | None = None
     unreadable: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_frames(part: Part) -> Iterator[Frame]:

@@ -109,7 +109,7 @@ def test_spread_of_forces_is_in_the_frames(run) -> None:
 
 def test_comparison_says_dispersion_and_kind_of_forces(run) -> None:
     names = list(rows(run, "comparison.csv")[0])
-    assert names[-3:] == ["structure_hash", "dispersion", "conservative"]
+    assert names[-4:] == ["structure_hash", "dispersion", "conservative", "note"]
 
 
 @pytest.mark.parametrize("fault", [ValueError("odd"), MemoryError(), OSError(28, "No space left on device")])
