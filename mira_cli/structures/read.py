@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pathlib import Path
+
     from ase import Atoms
 
     from mira_cli.structures.parts import Part
@@ -32,6 +34,9 @@ def read_frames(part: Part) -> Iterator[Frame]:
     """Yield every frame of a part; a file (or the rest of it) that cannot be read is one last frame without atoms."""
     from ase.io.formats import UnknownFileTypeError
 
+    from mira_cli.structures.cif import is_cif, read_cif
+    from mira_cli.structures.cif_block import Unreadable
+
     number = part.first_frame
     try:
         if not part.path.is_file():
@@ -41,6 +46,10 @@ def read_frames(part: Part) -> Iterator[Frame]:
         if part.path.stat().st_size == 0:
             yield Frame(part.name, unreadable="the file is empty")
             return
+        if is_cif(part.path):
+            for number, read in enumerate(read_cif(_content(part.path))):
+                yield Frame(f"{part.name}#{number}", read.atoms, read.unreadable, read.notes)
+            return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # readers warn about odd columns; what matters is checked later
             for atoms in _images(part):
@@ -48,6 +57,8 @@ def read_frames(part: Part) -> Iterator[Frame]:
                 number += 1
         if number == 0:
             yield Frame(part.name, unreadable="the file holds no structure")
+    except Unreadable as error:
+        yield Frame(_where(part, number), unreadable=str(error))
     except (UnknownFileTypeError, UnicodeDecodeError):
         yield Frame(_where(part, number), unreadable="not a structure file that ASE knows")
     except Exception as error:  # noqa: BLE001  (ASE's readers raise anything on a broken file)
@@ -64,6 +75,15 @@ def _images(part: Part) -> Iterator[Atoms]:
         stream.seek(part.offset)
         text = io.TextIOWrapper(io.BytesIO(stream.read(part.length))).read()  # decoded as ASE would
     yield from iread(io.StringIO(text), index=":", format="extxyz")
+
+
+def _content(path: Path) -> bytes:
+    """What a file holds, unpacked if its name says that it is packed."""
+    from ase.io.formats import open_with_compression
+
+    with open_with_compression(str(path), "rb") as stream:
+        content: bytes = stream.read()
+    return content
 
 
 def _where(part: Part, number: int) -> str:

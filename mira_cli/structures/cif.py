@@ -1,0 +1,250 @@
+"""CIFs to frames: gemmi parses and knows the settings of space groups; what decides the crystal is decided here.
+
+The operations that a file lists are the truth. Where there are none, symbol, number and cell say which settings are
+possible, and what the file says of its contents decides between those that give different crystals. If nothing decides,
+the block is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gemmi
+import numpy as np
+from ase import Atoms
+from ase.cell import Cell
+
+from mira_cli.structures.cif_block import Unreadable, blocks_of, text_of
+from mira_cli.structures.cif_contents import Contents
+from mira_cli.structures.cif_sites import ISOTOPES, sites_of
+from mira_cli.structures.cif_symmetry import ADD, NEAR, disagreement, fits, listed_operations, named_operations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mira_cli.structures.cif_block import CifBlock
+    from mira_cli.structures.cif_sites import Sites
+    from mira_cli.structures.cif_symmetry import Operations
+
+    Array = np.ndarray[Any, Any]
+
+SUFFIXES, PACKED = {".cif", ".mcif", ".mmcif"}, {".gz", ".bz2", ".xz"}
+CELL = tuple(f"_cell_length_{x}" for x in "abc") + tuple(f"_cell_angle_{x}" for x in ("alpha", "beta", "gamma"))
+OWN_IMAGE_ANG = 0.5  # an atom and its image cannot be nearer than this: they are one, or something is wrong
+ROUNDED_ANG = 0.05  # how far a place may be from the special position that it means, if it is written with few digits
+SAME = 1e-5  # fractional
+
+
+@dataclass(frozen=True)
+class Read:
+    """A structure and notes on how it was understood, or why a block is none."""
+
+    atoms: Atoms | None = None
+    unreadable: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Crystal:
+    """Atoms in the cell: `places` (n, 3) fractional, of which site each is, and notes on what was moved."""
+
+    operations: str
+    places: Array
+    kinds: Array
+    notes: tuple[str, ...]
+
+
+def is_cif(path: Path) -> bool:
+    """Whether a file is a CIF by its name."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    while suffixes and suffixes[-1] in PACKED:
+        suffixes.pop()
+    return bool(suffixes) and suffixes[-1] in SUFFIXES
+
+
+def read_cif(content: bytes) -> Iterator[Read]:
+    """Yield every block of a CIF that has atom sites.
+
+    Raises
+    ------
+    Unreadable
+        The text is no CIF, or no block has atom sites.
+    """
+    text = text_of(content)
+    blocks = blocks_of(text)
+    if not blocks:
+        raise Unreadable("no block of the CIF has atom sites")
+    for block, line in blocks:
+        try:
+            yield _read(block, text, line)
+        except Unreadable as why:
+            yield Read(unreadable=str(why))
+
+
+def _read(block: CifBlock, text: str, line: int) -> Read:
+    if (gemmi.cif.as_number(block.first("_cell_modulation_dimension") or "0")) > 0:
+        raise Unreadable("the structure is modulated: it has no cell of its own; write an approximant")
+    sites = sites_of(block, text, line)
+    cell = _cell(block)
+    if cell is None:
+        if sites.fractional:
+            raise Unreadable("the sites are fractions of a cell, and there is none: add `_cell_length_a` and the like")
+        return Read(Atoms(_hydrogen(sites.elements), positions=sites.coordinates), notes=sites.notes)
+    crystal, notes = _crystal(block, sites, cell)
+    elements = [sites.elements[kind] for kind in crystal.kinds]
+    atoms = Atoms(_hydrogen(elements), scaled_positions=crystal.places, cell=cell, pbc=True)
+    return Read(atoms, notes=(*sites.notes, *crystal.notes, *notes))
+
+
+def _hydrogen(elements: list[str]) -> list[str]:
+    return ["H" if element in ISOTOPES else element for element in elements]
+
+
+def _cell(block: CifBlock) -> Cell | None:
+    given = [block.first(tag) for tag in CELL]
+    if not any(given):
+        return None
+    for tag, value in zip(CELL, given, strict=True):
+        if value is None:
+            raise Unreadable(f"the cell has no `{tag}`")
+        if not 0 < gemmi.cif.as_number(value) < np.inf:
+            raise Unreadable(f"`{tag}` is {value}, which no cell can have")
+    try:
+        with np.errstate(invalid="ignore"):
+            cell = Cell.new([gemmi.cif.as_number(str(value)) for value in given])
+    except AssertionError:
+        cell = Cell.new()
+    if not np.isfinite(cell.array).all() or cell.volume < 1e-6:
+        raise Unreadable(f"no cell has the angles {', '.join(str(angle) for angle in given[3:])}")
+    return cell
+
+
+def _crystal(block: CifBlock, sites: Sites, cell: Cell) -> tuple[_Crystal, list[str]]:
+    """The atoms in the cell, and notes on how they were found."""
+    contents = Contents.of(block)
+    metric = cell.array @ cell.array.T
+    fractional = _fractional(block, sites, cell)
+    if (listed := listed_operations(block)) is not None:
+        crystal = _filled(sites, fractional, listed, cell)
+        notes = [] if fits(listed, metric, NEAR) else ["the cell does not have the symmetry of the listed operations"]
+        if other := disagreement(block, listed):
+            notes.append(other)
+        return crystal, [*notes, *_contradictions(contents, crystal, sites, cell)]
+    possible, names = named_operations(block, metric)
+    crystals = _different(possible, sites, fractional, cell)
+    if len(crystals) == 1:
+        return crystals[0], _contradictions(contents, crystals[0], sites, cell)
+    settings = ", ".join(crystal.operations for crystal in crystals[:4]) + (", …" if len(crystals) > 4 else "")
+    if contents.formula is None and contents.density is None:
+        raise Unreadable(f"{names} does not say which of its settings is meant ({settings}): {ADD}")
+    agreeing = [crystal for crystal in crystals if not _contradictions(contents, crystal, sites, cell)]
+    if len(agreeing) != 1:
+        how_many = "more than one" if agreeing else "none"
+        raise Unreadable(f"{names} has several settings ({settings}), and formula, Z and density fit {how_many}: {ADD}")
+    return agreeing[0], [f"of the settings of {names} only {agreeing[0].operations} fits formula, Z or density"]
+
+
+def _contradictions(contents: Contents, crystal: _Crystal, sites: Sites, cell: Cell) -> list[str]:
+    return contents.contradicted_by([sites.elements[kind] for kind in crystal.kinds], cell.volume)
+
+
+def _fractional(block: CifBlock, sites: Sites, cell: Cell) -> Array:
+    """Fractional coordinates of the sites."""
+    if sites.fractional:
+        return sites.coordinates
+    for tag in ("_atom_sites_cartn_tran_matrix_11", "_atom_sites_fract_tran_matrix_11"):
+        if block.column(tag):
+            raise Unreadable(f"Cartesian sites with axes of their own (`{tag}`) are not read: give fractional ones")
+    return np.asarray(cell.scaled_positions(sites.coordinates))
+
+
+def _different(possible: list[Operations], sites: Sites, fractional: Array, cell: Cell) -> list[_Crystal]:
+    """The different crystals that some operations make, without those in which atoms meet their own images.
+
+    Raises
+    ------
+    Unreadable
+        They do in all.
+    """
+    different: list[_Crystal] = []
+    why: Unreadable | None = None
+    for operations in possible:
+        try:
+            crystal = _filled(sites, fractional, operations, cell)
+        except Unreadable as error:
+            why = why or error
+            continue
+        if not any(_same(crystal, other, sites) for other in different):
+            different.append(crystal)
+    if why is not None and not different:
+        raise why
+    return different
+
+
+def _same(one: _Crystal, other: _Crystal, sites: Sites) -> bool:
+    """Whether two crystals in one cell have the same atoms at the same places."""
+    if len(one.kinds) != len(other.kinds):
+        return False
+    distance = one.places[:, None] - other.places
+    equal = (np.abs(distance - np.rint(distance)) < SAME).all(axis=2)
+    elements = np.array(sites.elements)
+    equal &= elements[one.kinds][:, None] == elements[other.kinds]
+    return bool(equal.any(axis=1).all() and equal.any(axis=0).all())
+
+
+def _filled(sites: Sites, fractional: Array, operations: Operations, cell: Cell) -> _Crystal:
+    """Every site with its images, in the order of sites and operations."""
+    # through Cartesian coordinates and back as ASE's reader does it, so that structures keep their identity to the last bit
+    exact = cell.scaled_positions(cell.cartesian_positions(fractional))
+    orbits, moves = [], {}
+    rounding = sites.rounding if sites.fractional else np.full((len(fractional), 3), 0.0)
+    for name, given, place, half in zip(sites.names, fractional, exact, rounding, strict=True):
+        orbit, moved = _orbit(name, given, place, half, operations, cell)
+        orbits.append(orbit)
+        if moved:
+            moves[name] = moved
+    kinds = np.repeat(np.arange(len(orbits)), [len(orbit) for orbit in orbits])
+    return _Crystal(operations.name, np.concatenate(orbits), kinds, _moved(moves))
+
+
+def _moved(moves: dict[str, float]) -> tuple[str, ...]:
+    if not moves:
+        return ()
+    which = f"site `{next(iter(moves))}` was" if len(moves) == 1 else f"{len(moves)} sites were"
+    by = f"by {'up to ' * (len(moves) > 1)}{max(moves.values()):.3f} Å"
+    return (f"{which} moved {by} to special positions that the file gives with few digits",)
+
+
+def _orbit(
+    name: str, given: Array, place: Array, half: Array, operations: Operations, cell: Cell
+) -> tuple[Array, float]:
+    """Images (n, 3) of a site, and by how many Å it was moved beyond its rounding.
+
+    A site nearer to some of its images than atoms can be means the special position in their middle.
+    """
+    rotations, translations = operations.rotations, operations.translations % 1.0
+    images = (rotations @ place + translations) % 1.0
+    offset = images - given
+    offset -= np.rint(offset)
+    near = np.linalg.norm(offset @ cell.array, axis=1) < OWN_IMAGE_ANG
+    if near.sum() == 1:
+        return images, 0.0
+    shift = offset[near].mean(axis=0)
+    distance = float(np.linalg.norm(shift @ cell.array))
+    rounded = bool((np.abs(shift) <= 1.01 * half + 1e-9).all())
+    if np.abs(shift).max() > 1e-9:
+        if distance > ROUNDED_ANG and not rounded:
+            apart = float(np.linalg.norm(offset[near] @ cell.array, axis=1).max())
+            raise Unreadable(f"site `{name}` and its own image are {apart:.2g} Å apart: is it half occupied, or misplaced?")
+        place = given + shift
+        twentyfourths = np.rint(place * 24) / 24
+        place = np.where(np.abs(place - twentyfourths) < 1e-9, twentyfourths, place)
+        images = (rotations @ place + translations) % 1.0
+    between = images[:, None] - images
+    equal = (np.abs(between - np.rint(between)) < SAME).all(axis=2)
+    first = np.flatnonzero(equal.argmax(axis=1) == np.arange(len(images)))
+    if len(first) * near.sum() != len(images):
+        raise Unreadable(f"site `{name}` is too near to its own images: are its coordinates right?")
+    return images[first], 0.0 if rounded or distance < 1e-6 else distance
