@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 SUFFIXES, PACKED = {".cif", ".mcif", ".mmcif"}, {".gz", ".bz2", ".xz"}
 CELL = tuple(f"_cell_length_{x}" for x in "abc") + tuple(f"_cell_angle_{x}" for x in ("alpha", "beta", "gamma"))
-OWN_IMAGE_ANG = 0.5  # an atom and its image cannot be nearer than this: they are one, or something is wrong
-ROUNDED_ANG = 0.05  # how far a place may be from the special position that it means, if it is written with few digits
+IMAGE_ANG = 0.5  # from here on an atom and its own image are two, however few the digits
+ROUNDED_ANG = 0.05  # how far a place may be from the special position that it means, whatever its digits
 SAME = 1e-5  # fractional
 
 
@@ -161,25 +161,12 @@ def _fractional(block: CifBlock, sites: Sites, cell: Cell) -> Array:
 
 
 def _different(possible: list[Operations], sites: Sites, fractional: Array, cell: Cell) -> list[_Crystal]:
-    """The different crystals that some operations make, without those in which atoms meet their own images.
-
-    Raises
-    ------
-    Unreadable
-        They do in all.
-    """
+    """The different crystals that some operations make."""
     different: list[_Crystal] = []
-    why: Unreadable | None = None
     for operations in possible:
-        try:
-            crystal = _filled(sites, fractional, operations, cell)
-        except Unreadable as error:
-            why = why or error
-            continue
+        crystal = _filled(sites, fractional, operations, cell)
         if not any(_same(crystal, other, sites) for other in different):
             different.append(crystal)
-    if why is not None and not different:
-        raise why
     return different
 
 
@@ -222,22 +209,20 @@ def _orbit(
 ) -> tuple[Array, float]:
     """Images (n, 3) of a site, and by how many Å it was moved beyond its rounding.
 
-    A site nearer to some of its images than atoms can be means the special position in their middle.
+    A site that rounding, or less than atoms can be apart, tells from some of its images is the special position in
+    their middle.
     """
     rotations, translations = operations.rotations, operations.translations % 1.0
     images = (rotations @ place + translations) % 1.0
     offset = images - given
     offset -= np.rint(offset)
-    near = np.linalg.norm(offset @ cell.array, axis=1) < OWN_IMAGE_ANG
-    if near.sum() == 1:
+    apart = np.linalg.norm(offset @ cell.array, axis=1)
+    by_rounding = (np.abs(offset) <= (np.abs(rotations) @ half + half) * 1.01 + 1e-9).all(axis=1)
+    one = (apart <= 2 * ROUNDED_ANG) | (by_rounding & (apart < IMAGE_ANG))
+    if one.sum() == 1:
         return images, 0.0
-    shift = offset[near].mean(axis=0)
-    distance = float(np.linalg.norm(shift @ cell.array))
-    rounded = bool((np.abs(shift) <= 1.01 * half + 1e-9).all())
+    shift = offset[one].mean(axis=0)
     if np.abs(shift).max() > 1e-9:
-        if distance > ROUNDED_ANG and not rounded:
-            apart = float(np.linalg.norm(offset[near] @ cell.array, axis=1).max())
-            raise Unreadable(f"site `{name}` and its own image are {apart:.2g} Å apart: is it half occupied, or misplaced?")
         place = given + shift
         twentyfourths = np.rint(place * 24) / 24
         place = np.where(np.abs(place - twentyfourths) < 1e-9, twentyfourths, place)
@@ -245,6 +230,7 @@ def _orbit(
     between = images[:, None] - images
     equal = (np.abs(between - np.rint(between)) < SAME).all(axis=2)
     first = np.flatnonzero(equal.argmax(axis=1) == np.arange(len(images)))
-    if len(first) * near.sum() != len(images):
-        raise Unreadable(f"site `{name}` is too near to its own images: are its coordinates right?")
-    return images[first], 0.0 if rounded or distance < 1e-6 else distance
+    if len(first) * one.sum() != len(images):
+        raise Unreadable(f"site `{name}` is so near to some of its images that it may be any of several special positions")
+    rounded = bool((np.abs(shift) <= 1.01 * half + 1e-9).all())
+    return images[first], 0.0 if rounded else float(np.linalg.norm(shift @ cell.array))

@@ -14,7 +14,7 @@ from ase.data import atomic_numbers
 from mira_cli.structures.cif_block import NOTHING, Unreadable, rows_with
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from mira_cli.structures.cif_block import CifBlock
 
@@ -55,12 +55,7 @@ def sites_of(block: CifBlock, text: str, line: int) -> Sites:
     count = len(columns[0])
     names = _names(block, count)
     _refuse_dummies(block, names)
-    symbols = block.column("_atom_site_type_symbol") or ["?"] * count
-    known = _elements_elsewhere(block)
-    elements = [
-        _element(symbol, name, known, lambda name=name: _place(text, name, line))
-        for symbol, name in zip(symbols, names, strict=True)
-    ]
+    elements = _elements(block, names, lambda name: _place(text, name, line))
     coordinates = np.array([[gemmi.cif.as_number(value) for value in column] for column in columns]).T
     for i in np.flatnonzero(~np.isfinite(coordinates).all(axis=1)):
         given = " ".join(column[i] for column in columns)
@@ -100,7 +95,7 @@ def _refuse_dummies(block: CifBlock, names: list[str]) -> None:
 
 
 def _place(text: str, name: str, line: int) -> str:
-    return next((f"line {number}: " for number in rows_with(text, name, line)), "")
+    return next((f"(line {number}) " for number in rows_with(text, name, line)), "")
 
 
 def _elements_elsewhere(block: CifBlock) -> set[str]:
@@ -109,26 +104,33 @@ def _elements_elsewhere(block: CifBlock) -> set[str]:
     return {word for word in re.findall("[A-Z][a-z]?", words) if word in ELEMENTS}
 
 
-def _element(symbol: str, name: str, known: set[str], place: Any) -> str:
-    if symbol not in NOTHING:
-        if (element := _of_symbol(symbol)) is None:
-            raise Unreadable(f"{place()}the type `{symbol}` of site `{name}` is no element")
-        return element
-    choices = _of_label(name)
-    if len(choices) > 1 and len(named := [choice for choice in choices if choice in known]) == 1:
-        choices = tuple(named)
-    if len(choices) == 1:
-        return choices[0]
-    what = f"may be {' or '.join(choices)}" if choices else "names no element"
-    raise Unreadable(f"{place()}the label `{name}` {what}: say which element it is in `_atom_site_type_symbol`")
+def _elements(block: CifBlock, names: list[str], place: Callable[[str], str]) -> list[str]:
+    symbols = block.column("_atom_site_type_symbol") or ["?"] * len(names)
+    known = _elements_elsewhere(block)
+    elements, wrong = [], []
+    for symbol, name in zip(symbols, names, strict=True):
+        by_label = symbol in NOTHING
+        choices = _of_label(name) if by_label else _of_symbol(symbol)
+        if len(choices) > 1 and len(named := tuple(choice for choice in choices if choice in known)) == 1:
+            choices = named
+        if len(choices) == 1:
+            elements.append(choices[0])
+        else:
+            what = f"`{name}`" if by_label else f"`{symbol}` of site `{name}`"
+            why = f"may be {' or '.join(choices)}" if choices else "is no element"
+            wrong.append(f"{what} {place(name)}{why}")
+    if wrong:
+        more = f", and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise Unreadable(f"{', '.join(wrong[:5])}{more}: give elements in `_atom_site_type_symbol`")
+    return elements
 
 
 @lru_cache(maxsize=10_000)
-def _of_symbol(symbol: str) -> str | None:
-    """The element of such as `Fe3+`, `O2-`, `CU`, `D`; None if it is none."""
+def _of_symbol(symbol: str) -> tuple[str, ...]:
+    """The element of such as `Fe3+`, `O2-`, `CU`, `D`; empty if it is none."""
     match = re.fullmatch(r"([A-Za-z]{1,2})[\d.+-]*", symbol)
     element = match[1].capitalize() if match else ""
-    return element if element in ELEMENTS | set(ISOTOPES) else None
+    return (element,) if element in ELEMENTS or element in ISOTOPES else ()
 
 
 @lru_cache(maxsize=10_000)
@@ -176,9 +178,10 @@ def _whole(block: CifBlock, names: list[str], elements: list[str], coordinates: 
             first += together
         else:
             mixed = " + ".join(f"{occupancies[i]:g} {elements[i]}" for i in together)
-            broken.append(f"site `{names[together[0]]}` is {mixed}")
+            where = " ".join(f"{value:g}" for value in coordinates[together[0]])
+            broken.append(f"site `{names[together[0]]}` at {where} is {mixed}")
     if broken:
-        more = f" (and {len(broken) - 1} more sites are partly occupied)" if len(broken) > 1 else ""
+        more = f", and {len(broken) - 1} more such" if len(broken) > 1 else ""
         raise Unreadable(f"{broken[0]}{more}: {ORDER_IT}")
     given = "_atom_site_occupancy" in block.columns
     for i, group in enumerate(groups):
