@@ -15,18 +15,19 @@ import numpy as np
 from ase import Atoms
 from ase.cell import Cell
 
-from mira_cli.structures.cif_block import Unreadable, blocks_of, text_of
+from mira_cli.structures.cif_block import UnreadableError, blocks_of, text_of
 from mira_cli.structures.cif_contents import Contents
+from mira_cli.structures.cif_operations import fits, listed_operations
 from mira_cli.structures.cif_sites import ISOTOPES, sites_of
-from mira_cli.structures.cif_symmetry import ADD, NEAR, disagreement, fits, listed_operations, named_operations
+from mira_cli.structures.cif_symmetry import ADD, NEAR, disagreement, named_operations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from mira_cli.structures.cif_block import CifBlock
+    from mira_cli.structures.cif_operations import Operations
     from mira_cli.structures.cif_sites import Sites
-    from mira_cli.structures.cif_symmetry import Operations
 
     Array = np.ndarray[Any, Any]
 
@@ -34,6 +35,7 @@ SUFFIXES, PACKED = {".cif", ".mcif", ".mmcif"}, {".gz", ".bz2", ".xz"}
 CELL = tuple(f"_cell_length_{x}" for x in "abc") + tuple(f"_cell_angle_{x}" for x in ("alpha", "beta", "gamma"))
 IMAGE_ANG = 0.5  # from here on an atom and its own image are two, however few the digits
 ROUNDED_ANG = 0.05  # how far a place may be from the special position that it means, whatever its digits
+EXACT_ANG = 1e-6  # what is not worth to be moved
 SAME = 1e-5  # fractional
 
 
@@ -69,28 +71,28 @@ def read_cif(content: bytes) -> Iterator[Read]:
 
     Raises
     ------
-    Unreadable
+    UnreadableError
         The text is no CIF, or no block has atom sites.
     """
     text = text_of(content)
     blocks = blocks_of(text)
     if not blocks:
-        raise Unreadable("no block of the CIF has atom sites")
+        raise UnreadableError("no block of the CIF has atom sites")
     for block, line in blocks:
         try:
             yield _read(block, text, line)
-        except Unreadable as why:
+        except UnreadableError as why:
             yield Read(unreadable=str(why))
 
 
 def _read(block: CifBlock, text: str, line: int) -> Read:
     if (gemmi.cif.as_number(block.first("_cell_modulation_dimension") or "0")) > 0:
-        raise Unreadable("the structure is modulated: it has no cell of its own; write an approximant")
+        raise UnreadableError("the structure is modulated: it has no cell of its own; write an approximant")
     sites = sites_of(block, text, line)
     cell = _cell(block)
     if cell is None:
         if sites.fractional:
-            raise Unreadable("the sites are fractions of a cell, and there is none: add `_cell_length_a` and the like")
+            raise UnreadableError("there is no cell for the fractional sites: add `_cell_length_a` and the like")
         return Read(Atoms(_hydrogen(sites.elements), positions=sites.coordinates), notes=sites.notes)
     crystal, notes = _crystal(block, sites, cell)
     elements = [sites.elements[kind] for kind in crystal.kinds]
@@ -108,16 +110,16 @@ def _cell(block: CifBlock) -> Cell | None:
         return None
     for tag, value in zip(CELL, given, strict=True):
         if value is None:
-            raise Unreadable(f"the cell has no `{tag}`")
+            raise UnreadableError(f"the cell has no `{tag}`")
         if not 0 < gemmi.cif.as_number(value) < np.inf:
-            raise Unreadable(f"`{tag}` is {value}, which no cell can have")
+            raise UnreadableError(f"`{tag}` is {value}, which no cell can have")
     try:
         with np.errstate(invalid="ignore"):
-            cell = Cell.new([gemmi.cif.as_number(str(value)) for value in given])
+            cell: Cell = Cell.new([gemmi.cif.as_number(str(value)) for value in given])  # type: ignore[no-untyped-call]
     except AssertionError:
-        cell = Cell.new()
+        cell = Cell.new()  # type: ignore[no-untyped-call]
     if not np.isfinite(cell.array).all() or cell.volume < 1e-6:
-        raise Unreadable(f"no cell has the angles {', '.join(str(angle) for angle in given[3:])}")
+        raise UnreadableError(f"no cell has the angles {', '.join(str(angle) for angle in given[3:])}")
     return cell
 
 
@@ -138,11 +140,13 @@ def _crystal(block: CifBlock, sites: Sites, cell: Cell) -> tuple[_Crystal, list[
         return crystals[0], _contradictions(contents, crystals[0], sites, cell)
     settings = ", ".join(crystal.operations for crystal in crystals[:4]) + (", …" if len(crystals) > 4 else "")
     if contents.formula is None and contents.density is None:
-        raise Unreadable(f"{names} does not say which of its settings is meant ({settings}): {ADD}")
+        raise UnreadableError(f"{names} does not say which of its settings is meant ({settings}): {ADD}")
     agreeing = [crystal for crystal in crystals if not _contradictions(contents, crystal, sites, cell)]
     if len(agreeing) != 1:
         how_many = "more than one" if agreeing else "none"
-        raise Unreadable(f"{names} has several settings ({settings}), and formula, Z and density fit {how_many}: {ADD}")
+        raise UnreadableError(
+            f"{names} has settings ({settings}) of which formula, Z and density fit {how_many}: {ADD}"
+        )
     return agreeing[0], [f"of the settings of {names} only {agreeing[0].operations} fits formula, Z or density"]
 
 
@@ -156,7 +160,7 @@ def _fractional(block: CifBlock, sites: Sites, cell: Cell) -> Array:
         return sites.coordinates
     for tag in ("_atom_sites_cartn_tran_matrix_11", "_atom_sites_fract_tran_matrix_11"):
         if block.column(tag):
-            raise Unreadable(f"Cartesian sites with axes of their own (`{tag}`) are not read: give fractional ones")
+            raise UnreadableError(f"Cartesian axes of the file's own (`{tag}`) are not read: give fractional sites")
     return np.asarray(cell.scaled_positions(sites.coordinates))
 
 
@@ -183,17 +187,44 @@ def _same(one: _Crystal, other: _Crystal, sites: Sites) -> bool:
 
 def _filled(sites: Sites, fractional: Array, operations: Operations, cell: Cell) -> _Crystal:
     """Every site with its images, in the order of sites and operations."""
-    # through Cartesian coordinates and back as ASE's reader does it, so that structures keep their identity to the last bit
+    # through Cartesian coordinates and back as in ASE's reader, so that structures keep their identity to the last bit
     exact = cell.scaled_positions(cell.cartesian_positions(fractional))
-    orbits, moves = [], {}
-    rounding = sites.rounding if sites.fractional else np.full((len(fractional), 3), 0.0)
-    for name, given, place, half in zip(sites.names, fractional, exact, rounding, strict=True):
-        orbit, moved = _orbit(name, given, place, half, operations, cell)
+    orbits: list[Array] = []
+    moves: dict[str, float] = {}
+    again: dict[str, str] = {}
+    kinds: list[int] = []
+    if len(operations.rotations) == 1:
+        return _Crystal(operations.name, exact % 1.0, np.arange(len(exact)), ())
+    rounding = sites.rounding if sites.fractional else np.zeros((len(fractional), 3))
+    for i, name in enumerate(sites.names):
+        if orbits and (first := _there_already(fractional[i], orbits, cell)) is not None:
+            before = kinds[first]
+            if sites.elements[i] != sites.elements[before]:
+                raise UnreadableError(f"sites `{sites.names[before]}` and `{name}` are at one place by symmetry")
+            again[name] = sites.names[before]
+            continue
+        orbit, moved = _orbit(name, fractional[i], exact[i], rounding[i], operations, cell)
         orbits.append(orbit)
+        kinds += [i] * len(orbit)
         if moved:
             moves[name] = moved
-    kinds = np.repeat(np.arange(len(orbits)), [len(orbit) for orbit in orbits])
-    return _Crystal(operations.name, np.concatenate(orbits), kinds, _moved(moves))
+    return _Crystal(operations.name, np.concatenate(orbits), np.array(kinds), (*_moved(moves), *_repeated(again)))
+
+
+def _there_already(place: Array, orbits: list[Array], cell: Cell) -> int | None:
+    """Which atom so far is at a place."""
+    offset = np.concatenate(orbits) - place
+    offset -= np.rint(offset)
+    near = np.flatnonzero(np.linalg.norm(offset @ cell.array, axis=1) < ROUNDED_ANG)
+    return int(near[0]) if len(near) else None
+
+
+def _repeated(again: dict[str, str]) -> tuple[str, ...]:
+    if not again:
+        return ()
+    name, before = next(iter(again.items()))
+    more = f" (and {len(again) - 1} more such)" if len(again) > 1 else ""
+    return (f"site `{name}` is by symmetry the same atoms as `{before}`{more}, and was counted once",)
 
 
 def _moved(moves: dict[str, float]) -> tuple[str, ...]:
@@ -222,7 +253,8 @@ def _orbit(
     if one.sum() == 1:
         return images, 0.0
     shift = offset[one].mean(axis=0)
-    if np.abs(shift).max() > 1e-9:
+    distance = float(np.linalg.norm(shift @ cell.array))
+    if distance > EXACT_ANG:
         place = given + shift
         twentyfourths = np.rint(place * 24) / 24
         place = np.where(np.abs(place - twentyfourths) < 1e-9, twentyfourths, place)
@@ -231,6 +263,8 @@ def _orbit(
     equal = (np.abs(between - np.rint(between)) < SAME).all(axis=2)
     first = np.flatnonzero(equal.argmax(axis=1) == np.arange(len(images)))
     if len(first) * one.sum() != len(images):
-        raise Unreadable(f"site `{name}` is so near to some of its images that it may be any of several special positions")
+        raise UnreadableError(
+            f"site `{name}` is so near to some of its images that it may be any of several special positions"
+        )
     rounded = bool((np.abs(shift) <= 1.01 * half + 1e-9).all())
-    return images[first], 0.0 if rounded else float(np.linalg.norm(shift @ cell.array))
+    return images[first], 0.0 if rounded or distance < EXACT_ANG else distance

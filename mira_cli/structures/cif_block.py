@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gemmi
 
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 WANTED = ("_cell_", "_atom_site_", "_space_group_", "_symmetry_", "_chemical_formula_sum", "_exptl_crystal_density_",
           "_atom_sites_", "_atom_type_", "_parent_space_group", "_magnetic_space_group_")  # fmt: skip
 OLD_NAMES = {"_magnetic_space_group_symop_operation_xyz": "_space_group_symop_magn_operation_xyz"}
+SITES = ("_atom_site_label", "_atom_site_type_symbol", "_atom_site_fract_x", "_atom_site_cartn_x")
 NOTHING = {"?", "."}
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """Why a block cannot be a structure, as one sentence."""
 
 
@@ -35,11 +36,11 @@ class CifBlock:
 
         Raises
         ------
-        Unreadable
+        UnreadableError
             The block gives it twice, with different values.
         """
         if tag in self.twice:
-            raise Unreadable(f"`{tag}` is given twice, with different values")
+            raise UnreadableError(f"`{tag}` is given twice, with different values")
         values = self.columns.get(tag)
         return values if values and not NOTHING.issuperset(values) else None
 
@@ -53,14 +54,15 @@ def blocks_of(text: str) -> list[tuple[CifBlock, int]]:
 
     Raises
     ------
-    Unreadable
+    UnreadableError
         The text is no CIF.
     """
     try:
         document = gemmi.cif.read_string(text, check_level=0)
     except (ValueError, RuntimeError) as error:
-        raise Unreadable(_told(str(error))) from error
-    return [found for block in document if (found := _block(block))[1] >= 0]
+        raise UnreadableError(_told(str(error))) from error
+    blocks = [_block(block) for block in document]
+    return [(block, line) for block, line in blocks if any(map(block.column, SITES) if line >= 0 else ())]
 
 
 def text_of(content: bytes) -> str:
@@ -78,8 +80,10 @@ def _block(block: gemmi.cif.Block) -> tuple[CifBlock, int]:
     twice: set[str] = set()
     line = -1
     for item in block:
-        if item.pair is not None:
-            found = [(item.pair[0], [item.pair[1]])]
+        found: list[tuple[str, list[str]]]
+        pair: Any = item.pair
+        if pair is not None:
+            found = [(pair[0], [pair[1]])]
         elif item.loop is not None and any(_is_wanted(tag) for tag in item.loop.tags):
             width, values = item.loop.width(), item.loop.values
             found = [(tag, values[i::width]) for i, tag in enumerate(item.loop.tags)]

@@ -11,7 +11,7 @@ import gemmi
 import numpy as np
 from ase.data import atomic_numbers
 
-from mira_cli.structures.cif_block import NOTHING, Unreadable, rows_with
+from mira_cli.structures.cif_block import NOTHING, UnreadableError, rows_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,9 +25,13 @@ ISOTOPES = {"D": "deuterium", "T": "tritium"}
 FRACTIONAL = tuple(f"_atom_site_fract_{axis}" for axis in "xyz")
 CARTESIAN = tuple(f"_atom_site_cartn_{axis}" for axis in "xyz")
 NAMES = ("_atom_site_label", "_atom_site_label_atom_id", "_atom_site_auth_atom_id", "_atom_site_id")
+OTHERS = tuple(
+    f"_atom_site_{what}"
+    for what in ("type_symbol", "occupancy", "disorder_group", "disorder_assembly", "calc_flag", "attached_hydrogens")
+)
 MANY_NAMES = "HCNOFPS"  # elements whose labels bear other letters: OW, HN, CT
 FULL = 5e-3  # what an occupancy may lack of 1 by rounding
-ORDER_IT = "models need whole atoms, so choose one of its orders, for example with icet, supercell or pymatgen"
+ORDER_IT = "models need whole atoms, so write an ordered structure, for example with icet or pymatgen"
 
 
 @dataclass(frozen=True)
@@ -47,19 +51,21 @@ def sites_of(block: CifBlock, text: str, line: int) -> Sites:
 
     Raises
     ------
-    Unreadable
+    UnreadableError
         A site is no whole atom of a known element at a known place.
     """
-    tags = next(tags for tags in (FRACTIONAL, CARTESIAN) if any(tag in block.columns for tag in tags))
+    tags = next((tags for tags in (FRACTIONAL, CARTESIAN) if any(map(block.column, tags))), FRACTIONAL)
     columns = [_column(block, tag) for tag in tags]
     count = len(columns[0])
+    if any(len(block.column(tag) or columns[0]) != count for tag in (*tags, *NAMES, *OTHERS)):
+        raise UnreadableError("what the file says of its sites is in several loops: give it in one")
     names = _names(block, count)
     _refuse_dummies(block, names)
     elements = _elements(block, names, lambda name: _place(text, name, line))
     coordinates = np.array([[gemmi.cif.as_number(value) for value in column] for column in columns]).T
     for i in np.flatnonzero(~np.isfinite(coordinates).all(axis=1)):
         given = " ".join(column[i] for column in columns)
-        raise Unreadable(f"site `{names[i]}` has no place (`{given}`): give its coordinates, or leave it out")
+        raise UnreadableError(f"site `{names[i]}` is at `{given}`, which is no place: correct it, or leave it out")
     rounding = np.array([[_rounding(value) for value in column] for column in columns]).T
     whole = _whole(block, names, elements, coordinates)
     isotopes = sorted({ISOTOPES[element] for element in elements if element in ISOTOPES})
@@ -75,7 +81,7 @@ def sites_of(block: CifBlock, text: str, line: int) -> Sites:
 
 def _column(block: CifBlock, tag: str) -> list[str]:
     if (values := block.column(tag)) is None:
-        raise Unreadable(f"the sites have no `{tag}`")
+        raise UnreadableError(f"the sites have no `{tag}`")
     return values
 
 
@@ -85,13 +91,13 @@ def _names(block: CifBlock, count: int) -> list[str]:
 
 
 def _refuse_dummies(block: CifBlock, names: list[str]) -> None:
-    flags = block.column("_atom_site_calc_flag") or []
-    if dummies := [name for name, flag in zip(names, flags, strict=False) if flag.lower() == "dum"]:
-        raise Unreadable(f"{_sites(dummies)} no atom but a dummy (`dum`): leave it out")
-    attached = block.column("_atom_site_attached_hydrogens") or []
-    for name, hydrogens in zip(names, attached, strict=False):
+    flags = block.column("_atom_site_calc_flag") or [""] * len(names)
+    if dummies := [name for name, flag in zip(names, flags, strict=True) if flag.lower() == "dum"]:
+        raise UnreadableError(f"{_sites(dummies)} no atom but a dummy (`dum`): leave it out")
+    attached = block.column("_atom_site_attached_hydrogens") or ["."] * len(names)
+    for name, hydrogens in zip(names, attached, strict=True):
         if gemmi.cif.as_number(hydrogens) > 0:
-            raise Unreadable(f"site `{name}` has {hydrogens} attached hydrogens, whose places are not given: add them")
+            raise UnreadableError(f"site `{name}` has {hydrogens} attached hydrogens without places: add them")
 
 
 def _place(text: str, name: str, line: int) -> str:
@@ -121,7 +127,7 @@ def _elements(block: CifBlock, names: list[str], place: Callable[[str], str]) ->
             wrong.append(f"{what} {place(name)}{why}")
     if wrong:
         more = f", and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise Unreadable(f"{', '.join(wrong[:5])}{more}: give elements in `_atom_site_type_symbol`")
+        raise UnreadableError(f"{', '.join(wrong[:5])}{more}: give elements in `_atom_site_type_symbol`")
     return elements
 
 
@@ -182,12 +188,12 @@ def _whole(block: CifBlock, names: list[str], elements: list[str], coordinates: 
             broken.append(f"site `{names[together[0]]}` at {where} is {mixed}")
     if broken:
         more = f", and {len(broken) - 1} more such" if len(broken) > 1 else ""
-        raise Unreadable(f"{broken[0]}{more}: {ORDER_IT}")
+        raise UnreadableError(f"{broken[0]}{more}: {ORDER_IT}")
     given = "_atom_site_occupancy" in block.columns
     for i, group in enumerate(groups):
         others = {g for g, a in zip(groups, assemblies, strict=True) if a == assemblies[i]} - NOTHING - {"0"}
         if group not in NOTHING | {"0"} and (not given or len(others) > 1 or group.startswith("-")):
-            raise Unreadable(f"site `{names[i]}` belongs to disorder group {group}: {ORDER_IT}")
+            raise UnreadableError(f"site `{names[i]}` belongs to disorder group {group}: {ORDER_IT}")
     return sorted(first)
 
 

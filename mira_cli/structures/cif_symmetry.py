@@ -1,18 +1,19 @@
-"""Which symmetry operations a CIF means: those that it lists, else what its names and its cell allow."""
+"""Which symmetry operations the names in a CIF may mean: symbols, numbers and settings of space groups."""
 
 from __future__ import annotations
 
-import re
+from contextlib import suppress
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import gemmi
 import numpy as np
+from ase.spacegroup import Spacegroup
+from ase.spacegroup.spacegroup import SpacegroupError
 
-from mira_cli.structures.cif_block import Unreadable
+from mira_cli.structures.cif_block import UnreadableError
+from mira_cli.structures.cif_operations import Operations, fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,13 +22,6 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-LISTED = (
-    "_space_group_symop_operation_xyz",
-    "_symmetry_equiv_pos_as_xyz",
-    "_space_group_symop_magn_operation_xyz",
-    "_space_group_symop_magn_operation_mxmymz",
-)
-CENTRING = "_space_group_symop_magn_centering_xyz"
 HERMANN_MAUGUIN = (
     "_space_group_name_h-m_alt",
     "_symmetry_space_group_name_h-m",
@@ -43,31 +37,6 @@ CODE = ("_space_group_it_coordinate_system_code",)
 WRITTEN_BEHIND = {"h": "h", "r": "r", "s": "1", "z": "2", "o1": "1", "o2": "2"}
 ADD = "add the operations (`_space_group_symop_operation_xyz`)"
 CLOSE, NEAR = 1e-3, 1e-2  # how far the cell may be from a symmetry, as the cosine of an angle
-STEPS = 5040  # of a translation, when operations are compared: whole for all fractions that occur
-
-
-@dataclass(frozen=True, eq=False)
-class Operations:
-    """Symmetry operations in the order of their source: `rotations` (n, 3, 3), `translations` (n, 3), fractional."""
-
-    name: str
-    rotations: Array
-    translations: Array
-    codes: frozenset[int]  # the same for the same operations in any order
-
-
-def listed_operations(block: CifBlock) -> Operations | None:
-    """Return the operations that a block lists, None where it lists none.
-
-    Raises
-    ------
-    Unreadable
-        One of them is none, or they do not form a group.
-    """
-    for tag in LISTED:
-        if texts := block.column(tag):
-            return _parsed(tuple(texts), tuple(block.column(CENTRING) or ()))
-    return None
 
 
 def named_operations(block: CifBlock, metric: Array) -> tuple[list[Operations], str]:
@@ -75,22 +44,22 @@ def named_operations(block: CifBlock, metric: Array) -> tuple[list[Operations], 
 
     Raises
     ------
-    Unreadable
+    UnreadableError
         There are no names, they are unknown, or nothing that they may mean fits the cell.
     """
     names = _Names.of(block)
     if not names.told:
-        raise Unreadable(
+        raise UnreadableError(
             f"no symmetry is given: {ADD}, or `_space_group_name_H-M_alt 'P 1'` if every atom of the cell is listed"
         )
     possible = _unique(names.operations())
     if not possible:
-        raise Unreadable(f"{names.told} is not known: {ADD}")
+        raise UnreadableError(f"{names.told} is not known: {ADD}")
     for tolerance in (CLOSE, NEAR):
         if fitting := [one for one in possible if fits(one, metric, tolerance)]:
             break
     else:
-        raise Unreadable(f"the cell does not have the symmetry of {names.told}: correct it, or {ADD}")
+        raise UnreadableError(f"the cell does not have the symmetry of {names.told}: correct it, or {ADD}")
     if len(fitting) > 1 and names.is_short:
         fitting = [one for one in fitting if one.codes in names.with_axis_b()] or fitting
     return fitting, names.told
@@ -103,13 +72,6 @@ def disagreement(block: CifBlock, listed: Operations) -> str | None:
     if not known or any(one.codes == listed.codes for one in known):
         return None
     return f"the {len(listed.codes)} operations that the file lists were used: they are not those of {names.told}"
-
-
-def fits(operations: Operations, metric: Array, tolerance: float) -> bool:
-    """Whether operations leave a metric tensor as it is."""
-    rotated = np.einsum("nki,kl,nlj->nij", operations.rotations, metric, operations.rotations)
-    lengths = np.sqrt(np.diag(metric))
-    return bool((np.abs(rotated - metric) / np.outer(lengths, lengths)).max() <= tolerance)
 
 
 @dataclass(frozen=True)
@@ -139,7 +101,7 @@ class _Names:
 
     def with_axis_b(self) -> set[frozenset[int]]:
         return {
-            of_hall(group.hall).codes
+            _of_group(group).codes
             for group in _by_short_symbol().get(_split(self.symbol)[0], [])
             if group.monoclinic_unique_axis() == "b"
         }
@@ -152,7 +114,7 @@ class _Names:
         groups = both or (_with_extension(number, self.code) if not symbol else [*symbol, *number])
         if self.code and symbol:
             groups = _with_extension(groups, self.code)
-        tabulated = [of_hall(group.hall, group.xhm()) for group in groups]
+        tabulated = [_of_group(group) for group in groups]
         if not self.hall or (hall := _try_hall(self.hall)) is None:
             return tabulated
         same = [one for one in tabulated if one.codes == hall.codes]
@@ -171,7 +133,7 @@ def groups_of_symbol(symbol: str) -> list[gemmi.SpaceGroup]:
 @lru_cache(maxsize=1_000)
 def _split(symbol: str) -> tuple[str, str]:
     """A symbol as the tables are searched for it, and its extension."""
-    base, _, extension = symbol.replace("_", " ").partition(":")
+    base, _, extension = symbol.replace("_", "" if " " in symbol else " ").partition(":")
     squeezed = _squeezed(_shortened(base.split()))
     if extension or _is_known(squeezed):
         return squeezed, WRITTEN_BEHIND.get(_squeezed(extension), _squeezed(extension))
@@ -239,82 +201,31 @@ def _grouped(pairs: Iterable[tuple[str, gemmi.SpaceGroup]]) -> dict[str, list[ge
     return grouped
 
 
+def _of_group(group: gemmi.SpaceGroup) -> Operations:
+    return _of_hall(group.hall, group.xhm(), group.number)
+
+
 @lru_cache(maxsize=1_000)
-def of_hall(hall: str, name: str = "") -> Operations:
-    """Return the operations of a Hall symbol."""
+def _of_hall(hall: str, name: str, number: int = 0) -> Operations:
     all_of_them = list(gemmi.symops_from_hall(hall))
     rotations = np.array([one.rot for one in all_of_them]) // gemmi.Op.DEN
-    translations = np.array([one.tran for one in all_of_them]) / gemmi.Op.DEN
-    return Operations(name or hall, rotations, translations, frozenset(_codes(rotations, translations).tolist()))
+    operations = Operations.of(name, rotations, np.array([one.tran for one in all_of_them]) / gemmi.Op.DEN)
+    for setting in (1, 2) if number else ():  # in ASE's order where it has them: structures keep their identity
+        with suppress(SpacegroupError):
+            pairs = Spacegroup(number, setting).get_symop()  # type: ignore[no-untyped-call]
+            same = Operations.of(name, *(np.array(column) for column in zip(*pairs, strict=True)))
+            if same.codes == operations.codes:
+                return same
+    return operations
 
 
 @lru_cache(maxsize=1_000)
 def _try_hall(hall: str) -> Operations | None:
     try:
-        return of_hall(hall.replace("_", " "))
+        return _of_hall(hall.replace("_", " "), hall)
     except (RuntimeError, ValueError):
         return None
 
 
 def _unique(operations: list[Operations]) -> list[Operations]:
     return list({one.codes: one for one in reversed(operations)}.values())[::-1]
-
-
-@lru_cache(maxsize=1_000)
-def _parsed(texts: tuple[str, ...], centring: tuple[str, ...]) -> Operations:
-    pairs = [_operation(text) for text in texts]
-    rotations, translations = np.array([r for r, _ in pairs]), np.array([t for _, t in pairs])
-    if centring:
-        shifts = np.array([shift for _, shift in map(_operation, centring)])
-        rotations = np.concatenate([rotations] * len(shifts))
-        translations = np.concatenate([translations + shift for shift in shifts])
-    codes = _codes(rotations, translations)
-    first = np.sort(np.unique(codes, return_index=True)[1])
-    rotations, translations, codes = rotations[first], translations[first], codes[first]
-    products = np.einsum("nij,mjk->nmik", rotations, rotations).reshape(-1, 3, 3)
-    shifts = (np.einsum("nij,mj->nmi", rotations, translations) + translations[:, None]).reshape(-1, 3)
-    if not np.isin(_codes(products, shifts), codes).all():
-        raise Unreadable(f"the {len(codes)} operations that the file lists are no group: some are missing or wrong")
-    return Operations("the listed operations", rotations, translations, frozenset(codes.tolist()))
-
-
-@lru_cache(maxsize=10_000)
-def _operation(text: str) -> tuple[Array, Array]:
-    """The rotation (3, 3) and translation (3,) of such as `-y+1/2,x,z`; a fourth part, of time, is passed over."""
-    parts = "".join(text.lower().split()).split(",")
-    rotation, translation = np.zeros((3, 3), dtype=int), np.zeros(3)
-    try:
-        if len(parts) not in {3, 4}:
-            raise ValueError
-        for i, part in enumerate(parts[:3]):
-            terms = re.findall(r"[+-]?[^+-]+", part)
-            if not terms or "".join(terms) != part:
-                raise ValueError
-            for term in terms:
-                sign, size = (-1 if term[0] == "-" else 1), term.lstrip("+-").replace("*", "")
-                if size[-1] in "xyz":
-                    rotation[i, "xyz".index(size[-1])] += sign * int(size[:-1] or 1)
-                else:
-                    translation[i] += sign * _translation(size)
-        if abs(round(np.linalg.det(rotation))) != 1:
-            raise ValueError
-    except (ValueError, ZeroDivisionError) as error:
-        raise Unreadable(f"`{text[:60]}` is no symmetry operation") from error
-    return rotation, translation % 1.0
-
-
-def _translation(text: str) -> float:
-    """A fraction; a decimal is the nearest 24th if that is what was rounded."""
-    value = Fraction(text)
-    nearest = Fraction(round(value * 24), 24)
-    return float(nearest if abs(value - nearest) < Fraction(4, 1000) else value)
-
-
-def _codes(rotations: Array, translations: Array) -> Array:
-    """One number for each operation: the same for the same operation."""
-    code = np.zeros(len(rotations), dtype=np.int64)
-    for digit in chain(rotations.reshape(-1, 9).T + 3):
-        code = code * 7 + digit
-    for digit in (np.rint(translations * STEPS).astype(np.int64) % STEPS).T:
-        code = code * STEPS + digit
-    return code

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
     from pathlib import Path
 
     from ase import Atoms
@@ -35,7 +34,7 @@ def read_frames(part: Part) -> Iterator[Frame]:
     from ase.io.formats import UnknownFileTypeError
 
     from mira_cli.structures.cif import is_cif, read_cif
-    from mira_cli.structures.cif_block import Unreadable
+    from mira_cli.structures.cif_block import UnreadableError
 
     number = part.first_frame
     try:
@@ -57,7 +56,7 @@ def read_frames(part: Part) -> Iterator[Frame]:
                 number += 1
         if number == 0:
             yield Frame(part.name, unreadable="the file holds no structure")
-    except Unreadable as error:
+    except UnreadableError as error:
         yield Frame(_where(part, number), unreadable=str(error))
     except (UnknownFileTypeError, UnicodeDecodeError):
         yield Frame(_where(part, number), unreadable="not a structure file that ASE knows")

@@ -47,7 +47,9 @@ def cif(group: gemmi.SpaceGroup, notation: str, contents: str = "") -> bytes:
     tags = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
     cell = "\n".join(f"_cell_{tag} {value}" for tag, value in zip(tags, cell_for(group), strict=True))
     sites = "\n".join(f"{element}1 {element} {x} {y} {z}" for element, (x, y, z) in SITES.items())
-    loop = "loop_\n" + "\n".join(f"_atom_site_{tag}" for tag in ("label", "type_symbol", "fract_x", "fract_y", "fract_z"))
+    loop = "loop_\n" + "\n".join(
+        f"_atom_site_{tag}" for tag in ("label", "type_symbol", "fract_x", "fract_y", "fract_z")
+    )
     return "\n".join([f"data_{group.number}", cell, names(group, notation), contents, loop, sites, ""]).encode()
 
 
@@ -55,9 +57,7 @@ def truth(group: gemmi.SpaceGroup) -> Atoms:
     """By gemmi's operations, one after the other."""
     symbols, places = [], []
     for element, site in SITES.items():
-        images = {
-            tuple(round(x % 1.0, 6) % 1.0 for x in one.apply_to_xyz(list(site))) for one in group.operations()
-        }
+        images = {tuple(round(x % 1.0, 6) % 1.0 for x in one.apply_to_xyz(list(site))) for one in group.operations()}
         symbols += [element] * len(images)
         places += sorted(images)
     return Atoms(symbols, scaled_positions=places, cell=cell_for(group), pbc=True)
