@@ -18,7 +18,7 @@ from ase.cell import Cell
 from mira_cli.structures.cif_block import UnreadableError, blocks_of, text_of
 from mira_cli.structures.cif_contents import Contents
 from mira_cli.structures.cif_operations import fits, listed_operations
-from mira_cli.structures.cif_sites import ISOTOPES, sites_of
+from mira_cli.structures.cif_sites import FAR, ISOTOPES, sites_of
 from mira_cli.structures.cif_symmetry import ADD, NEAR, disagreement, named_operations
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _cell(block: CifBlock) -> Cell | None:
     for tag, value in zip(CELL, given, strict=True):
         if value is None:
             raise UnreadableError(f"the cell has no `{tag}`")
-        if not 0 < gemmi.cif.as_number(value) < np.inf:
+        if not 0 < gemmi.cif.as_number(value) < FAR:
             raise UnreadableError(f"`{tag}` is {value}, which no cell can have")
     try:
         with np.errstate(invalid="ignore"):

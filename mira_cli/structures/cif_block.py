@@ -93,7 +93,7 @@ def _block(block: gemmi.cif.Block) -> tuple[CifBlock, int]:
             if _is_wanted(tag):
                 key = tag.lower().replace(".", "_")
                 key = OLD_NAMES.get(key, key)
-                unquoted = [value if value[0] not in "'\";" else gemmi.cif.as_string(value) or "?" for value in raw]
+                unquoted = [value if value[:1] not in "'\";" else gemmi.cif.as_string(value) or "?" for value in raw]
                 if columns.setdefault(key, unquoted) != unquoted:
                     twice.add(key)
                 if key in {"_atom_site_fract_x", "_atom_site_cartn_x"} and line < 0:

@@ -30,6 +30,7 @@ OTHERS = tuple(
     for what in ("type_symbol", "occupancy", "disorder_group", "disorder_assembly", "calc_flag", "attached_hydrogens")
 )
 MANY_NAMES = "HCNOFPS"  # elements whose labels bear other letters: OW, HN, CT
+FAR = 1e6  # no coordinate is
 FULL = 5e-3  # what an occupancy may lack of 1 by rounding
 ORDER_IT = "models need whole atoms, so write an ordered structure, for example with icet or pymatgen"
 
@@ -63,7 +64,7 @@ def sites_of(block: CifBlock, text: str, line: int) -> Sites:
     _refuse_dummies(block, names)
     elements = _elements(block, names, lambda name: _place(text, name, line))
     coordinates = np.array([[gemmi.cif.as_number(value) for value in column] for column in columns]).T
-    for i in np.flatnonzero(~np.isfinite(coordinates).all(axis=1)):
+    for i in np.flatnonzero(~(np.abs(coordinates) < FAR).all(axis=1)):
         given = " ".join(column[i] for column in columns)
         raise UnreadableError(f"site `{names[i]}` is at `{given}`, which is no place: correct it, or leave it out")
     rounding = np.array([[_rounding(value) for value in column] for column in columns]).T

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Frame:
-    """One structure as it was read, or why there is none; then nothing after it can be read.
+    """One structure as it was read, or why there is none; then nothing after it can be read but blocks of a CIF.
 
     `notes` are sentences on what a user should know of how it was understood.
     """
