@@ -57,10 +57,15 @@ def blocks_of(text: str) -> list[tuple[CifBlock, int]]:
     UnreadableError
         The text is no CIF.
     """
-    try:
-        document = gemmi.cif.read_string(text, check_level=0)
-    except (ValueError, RuntimeError) as error:
-        raise UnreadableError(_told(str(error))) from error
+    document = None
+    for lines in (text, _quoted(text)):
+        try:
+            document = gemmi.cif.read_string(lines, check_level=0)
+            break
+        except (ValueError, RuntimeError) as error:
+            why = _told(str(error))
+    if document is None:
+        raise UnreadableError(why)
     blocks = [_block(block) for block in document]
     return [(block, line) for block, line in blocks if any(map(block.column, SITES) if line >= 0 else ())]
 
@@ -73,6 +78,20 @@ def text_of(content: bytes) -> str:
     except UnicodeDecodeError:
         text = content.decode("latin-1")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _quoted(text: str) -> str:
+    """The text with quotes and underscores where people leave them out: `_tag P 1`, `data_my name`."""
+    lines, in_text_field = text.split("\n"), False
+    for i, line in enumerate(lines):
+        if line.startswith(";"):
+            in_text_field = not in_text_field
+        elif not in_text_field and line.lower().startswith("data_"):
+            lines[i] = "_".join(line.split())
+        elif not in_text_field and (match := re.match(r"\s*(_\S+)\s+([^\s'\"#_].*?)\s*(?:\s#.*)?$", line)):
+            quote = '"' if "'" in match[2] else "'"
+            lines[i] = f"{match[1]} {quote}{match[2]}{quote}"
+    return "\n".join(lines)
 
 
 def _block(block: gemmi.cif.Block) -> tuple[CifBlock, int]:

@@ -68,7 +68,7 @@ def sites_of(block: CifBlock, text: str, line: int) -> Sites:
         given = " ".join(column[i] for column in columns)
         raise UnreadableError(f"site `{names[i]}` is at `{given}`, which is no place: correct it, or leave it out")
     rounding = np.array([[_rounding(value) for value in column] for column in columns]).T
-    whole = _whole(block, names, elements, coordinates)
+    whole = _whole(block, names, elements, coordinates % 1.0 if tags is FRACTIONAL else coordinates)
     isotopes = sorted({ISOTOPES[element] for element in elements if element in ISOTOPES})
     return Sites(
         names=[names[i] for i in whole],
@@ -164,7 +164,7 @@ def _rounding(value: str) -> float:
     return float(0.5 * 10.0 ** (int(match[2] or 0) - len(match[1])))
 
 
-def _whole(block: CifBlock, names: list[str], elements: list[str], coordinates: Array) -> list[int]:
+def _whole(block: CifBlock, names: list[str], elements: list[str], places: Array) -> list[int]:
     """Which sites to take: all, but of an element listed twice at one place (as with two charges) the first."""
     raw = block.column("_atom_site_occupancy") or ["1"] * len(names)
     occupancies = np.array([1.0 if value in NOTHING else gemmi.cif.as_number(value) for value in raw])
@@ -174,7 +174,7 @@ def _whole(block: CifBlock, names: list[str], elements: list[str], coordinates: 
     if full.all() and NOTHING.issuperset(groups):
         return list(range(len(names)))
     at: dict[tuple[float, ...], list[int]] = {}
-    for i, place in enumerate(np.round(coordinates % 1.0, 5) % 1.0 if coordinates.size else []):
+    for i, place in enumerate(np.round(places, 5)):
         at.setdefault(tuple(place.tolist()), []).append(i)
     first, broken = [], []
     for together in at.values():
@@ -185,7 +185,7 @@ def _whole(block: CifBlock, names: list[str], elements: list[str], coordinates: 
             first += together
         else:
             mixed = " + ".join(f"{occupancies[i]:g} {elements[i]}" for i in together)
-            where = " ".join(f"{value:g}" for value in coordinates[together[0]])
+            where = " ".join(f"{value:g}" for value in places[together[0]])
             broken.append(f"site `{names[together[0]]}` at {where} is {mixed}")
     if broken:
         more = f", and {len(broken) - 1} more such" if len(broken) > 1 else ""

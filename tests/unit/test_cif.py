@@ -12,7 +12,7 @@ from mira_cli.structures.cif import read_cif
 from mira_cli.structures.cif_block import UnreadableError
 from mira_cli.structures.parts import Part
 from mira_cli.structures.read import read_frames
-from tests.unit.cif_texts import all_of, cif, one, refusal
+from tests.unit.cif_texts import HEXAGONAL, all_of, cif, formula, one, refusal
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_cells_that_are_none(cell: tuple[float, ...], told: str) -> None:
     [
         ("hello\n", "line 1: a CIF begins with `data_` and a name"),
         ("data_a\nloop_\n_a\n_b\n1 2 3\n", "line 2: the loop has too few or too many values for its columns"),
-        ("data_a\n_x 1 2\n", "line 2: this is no CIF: a tag, a value or `loop_` is out of place"),
+        ("data_a\n_x '1' 2\n", "line 2: this is no CIF: a tag, a value or `loop_` is out of place"),
         ("data_a\n_x 'abc\n", "line 2: a quoted text or text field does not end"),
     ],
 )
@@ -91,6 +91,15 @@ def test_what_is_no_cif_is_told_in_our_words_with_the_line(text: str, told: str)
     with pytest.raises(UnreadableError) as error:
         all_of(text)
     assert str(error.value) == told
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["_a P 63/m m c", "_a b c  # d", "_a $x", "_a [1 2]", "_a {1}", "_a it's x", "_a\n;b c\n_d e f\n;", '_a "b c"'],
+)
+def test_quotes_that_people_leave_out(line: str) -> None:
+    text = cif("Mg1 Mg 0.333 0.667 .25", cell=HEXAGONAL, tags=f"_space_group_name_H-M_alt P 63/m m c # hcp\n{line}")
+    assert formula(text.replace("data_x", "data_my crystal")) == "Mg2"
 
 
 def test_a_tag_with_two_values_and_sites_in_two_loops_are_refused() -> None:
