@@ -135,11 +135,11 @@ def _crystal(block: CifBlock, sites: Sites, cell: Cell) -> tuple[_Crystal, list[
             notes.append(other)
         return crystal, [*notes, *_contradictions(contents, crystal, sites, cell)]
     possible, names = named_operations(block, metric)
-    crystals = _different(possible, sites, fractional, cell)
-    if len(crystals) == 1:
+    crystals, impossible = _different(possible, sites, fractional, cell)
+    if len(crystals) == 1 and not impossible:
         return crystals[0], _contradictions(contents, crystals[0], sites, cell)
     settings = ", ".join(crystal.operations for crystal in crystals[:4]) + (", …" if len(crystals) > 4 else "")
-    if contents.formula is None and contents.density is None:
+    if len(crystals) > 1 and contents.formula is None and contents.density is None:
         raise UnreadableError(f"{names} does not say which of its settings is meant ({settings}): {ADD}")
     agreeing = [crystal for crystal in crystals if not _contradictions(contents, crystal, sites, cell)]
     if len(agreeing) != 1:
@@ -147,7 +147,8 @@ def _crystal(block: CifBlock, sites: Sites, cell: Cell) -> tuple[_Crystal, list[
         raise UnreadableError(
             f"{names} has settings ({settings}) of which formula, Z and density fit {how_many}: {ADD}"
         )
-    return agreeing[0], [f"of the settings of {names} only {agreeing[0].operations} fits formula, Z or density"]
+    fits_what = "formula, Z or density" if len(crystals) > 1 else "the sites"
+    return agreeing[0], [f"of the settings of {names} only {agreeing[0].operations} fits {fits_what}"]
 
 
 def _contradictions(contents: Contents, crystal: _Crystal, sites: Sites, cell: Cell) -> list[str]:
@@ -164,14 +165,29 @@ def _fractional(block: CifBlock, sites: Sites, cell: Cell) -> Array:
     return np.asarray(cell.scaled_positions(sites.coordinates))
 
 
-def _different(possible: list[Operations], sites: Sites, fractional: Array, cell: Cell) -> list[_Crystal]:
-    """The different crystals that some operations make."""
+def _different(
+    possible: list[Operations], sites: Sites, fractional: Array, cell: Cell
+) -> tuple[list[_Crystal], list[UnreadableError]]:
+    """The different crystals that some operations make, and why others make none.
+
+    Raises
+    ------
+    UnreadableError
+        All make none.
+    """
     different: list[_Crystal] = []
+    impossible: list[UnreadableError] = []
     for operations in possible:
-        crystal = _filled(sites, fractional, operations, cell)
+        try:
+            crystal = _filled(sites, fractional, operations, cell)
+        except UnreadableError as why:
+            impossible.append(why)
+            continue
         if not any(_same(crystal, other, sites) for other in different):
             different.append(crystal)
-    return different
+    if not different:
+        raise impossible[0]
+    return different, impossible
 
 
 def _same(one: _Crystal, other: _Crystal, sites: Sites) -> bool:

@@ -137,6 +137,13 @@ def test_an_origin_that_nothing_decides_is_refused() -> None:
     assert "fit more than one" in refusal(cif("Si1 Si 0 0 0", tags=f"{name}\n_chemical_formula_sum Si"))
 
 
+def test_a_setting_in_which_two_elements_are_at_one_place_is_not_meant() -> None:
+    tags = "_symmetry_space_group_name_H-M 'F d -3 m'"
+    found = one(cif("Zn1 Zn 0 0 0", "Mg1 Mg .25 .25 .25", tags=tags))
+    assert str(found.atoms.symbols) == "Zn16Mg32"
+    assert found.notes == ("of the settings of `F d -3 m` only F d -3 m:2 fits the sites",)
+
+
 def test_settings_that_give_the_same_crystal_need_not_be_told_apart() -> None:
     everywhere = cif("C1 C 0 0 0", "C2 C .5 0 0", cell=(3, 4, 5, 90, 90, 90), tags="_space_group_IT_number 16")
     assert formula(everywhere) == "C2"
