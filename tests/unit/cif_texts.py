@@ -1,6 +1,7 @@
 """Small CIFs, and what is read of them."""
 
-from mira_cli.structures.cif import Read, read_cif
+from mira_cli.structures.formats.cif import read_cif
+from mira_cli.structures.frame import Frame
 
 COLUMNS = ("label", "type_symbol", "fract_x", "fract_y", "fract_z")
 HEXAGONAL = (3.2, 3.2, 5.2, 90, 90, 120)
@@ -22,12 +23,12 @@ def cif(
     return "\n".join([*lines, "loop_", *(f"_atom_site_{column}" for column in columns), *sites, ""])
 
 
-def one(text: str) -> Read:
+def one(text: str) -> Frame:
     (found,) = all_of(text)
     return found
 
 
-def all_of(text: str) -> list[Read]:
+def all_of(text: str) -> list[Frame]:
     return list(read_cif(text.encode()))
 
 

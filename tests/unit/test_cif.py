@@ -8,8 +8,8 @@ import pytest
 from ase.build import bulk, molecule
 from ase.io import read as read_by_ase
 
-from mira_cli.structures.cif import read_cif
-from mira_cli.structures.cif_block import UnreadableError
+from mira_cli.structures.formats.cif import read_cif
+from mira_cli.structures.formats.cif_block import UnreadableError
 from mira_cli.structures.parts import Part
 from mira_cli.structures.read import read_frames
 from tests.unit.cif_texts import HEXAGONAL, all_of, cif, formula, one, refusal

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from mira_cli.structures.cif import read_cif
+from mira_cli.structures.formats.cif import read_cif
 
 SITES = {"Zn": (0.0, 0.0, 0.0), "Mg": (0.125, 0.125, 0.125), "O": (0.1137, 0.2741, 0.4129)}
 DECIDE = ("operations", "operations and names", "symbol with extension", "Hall symbol")
@@ -126,6 +126,6 @@ def test_every_setting_is_read_where_the_file_decides(notation: str) -> None:
         ("number", False, 169),
         ("number", True, 211),
     ],
-)
+)  # fmt: skip
 def test_no_setting_is_read_as_another_where_it_does_not(notation: str, with_contents: bool, right: int) -> None:
     assert outcomes(notation, with_contents=with_contents) == Counter(right=right, refused=len(SETTINGS) - right)

@@ -15,19 +15,20 @@ import numpy as np
 from ase import Atoms
 from ase.cell import Cell
 
-from mira_cli.structures.cif_block import UnreadableError, blocks_of, text_of
-from mira_cli.structures.cif_contents import Contents
-from mira_cli.structures.cif_operations import fits, listed_operations
-from mira_cli.structures.cif_sites import FAR, ISOTOPES, sites_of
-from mira_cli.structures.cif_symmetry import ADD, NEAR, disagreement, named_operations
+from mira_cli.structures.formats.cif_block import UnreadableError, blocks_of, text_of
+from mira_cli.structures.formats.cif_contents import Contents
+from mira_cli.structures.formats.cif_operations import fits, listed_operations
+from mira_cli.structures.formats.cif_sites import FAR, ISOTOPES, sites_of
+from mira_cli.structures.formats.cif_symmetry import ADD, NEAR, disagreement, named_operations
+from mira_cli.structures.frame import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mira_cli.structures.cif_block import CifBlock
-    from mira_cli.structures.cif_operations import Operations
-    from mira_cli.structures.cif_sites import Sites
+    from mira_cli.structures.formats.cif_block import CifBlock
+    from mira_cli.structures.formats.cif_operations import Operations
+    from mira_cli.structures.formats.cif_sites import Sites
 
     Array = np.ndarray[Any, Any]
 
@@ -37,15 +38,6 @@ IMAGE_ANG = 0.5  # from here on an atom and its own image are two, however few t
 ROUNDED_ANG = 0.05  # how far a place may be from the special position that it means, whatever its digits
 EXACT_ANG = 1e-6  # what is not worth to be moved
 SAME = 1e-5  # fractional
-
-
-@dataclass(frozen=True)
-class Read:
-    """A structure and notes on how it was understood, or why a block is none."""
-
-    atoms: Atoms | None = None
-    unreadable: str | None = None
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,8 +58,23 @@ def is_cif(path: Path) -> bool:
     return bool(suffixes) and suffixes[-1] in SUFFIXES
 
 
-def read_cif(content: bytes) -> Iterator[Read]:
-    """Yield every block of a CIF that has atom sites.
+def read(path: Path) -> Iterator[Frame]:
+    """Yield every block of a file that has atom sites.
+
+    Raises
+    ------
+    UnreadableError
+        The text is no CIF, or no block has atom sites.
+    """
+    from ase.io.formats import open_with_compression
+
+    with open_with_compression(str(path), "rb") as stream:
+        content = stream.read()
+    yield from read_cif(content)
+
+
+def read_cif(content: bytes) -> Iterator[Frame]:
+    """Yield every block with atom sites of a CIF in memory.
 
     Raises
     ------
@@ -82,10 +89,10 @@ def read_cif(content: bytes) -> Iterator[Read]:
         try:
             yield _read(block, text, line)
         except UnreadableError as why:
-            yield Read(unreadable=str(why))
+            yield Frame(unreadable=str(why))
 
 
-def _read(block: CifBlock, text: str, line: int) -> Read:
+def _read(block: CifBlock, text: str, line: int) -> Frame:
     if (gemmi.cif.as_number(block.first("_cell_modulation_dimension") or "0")) > 0:
         raise UnreadableError("the structure is modulated: it has no cell of its own; write an approximant")
     sites = sites_of(block, text, line)
@@ -93,11 +100,11 @@ def _read(block: CifBlock, text: str, line: int) -> Read:
     if cell is None:
         if sites.fractional:
             raise UnreadableError("there is no cell for the fractional sites: add `_cell_length_a` and the like")
-        return Read(Atoms(_hydrogen(sites.elements), positions=sites.coordinates), notes=sites.notes)
+        return Frame(atoms=Atoms(_hydrogen(sites.elements), positions=sites.coordinates), notes=sites.notes)
     crystal, notes = _crystal(block, sites, cell)
     elements = [sites.elements[kind] for kind in crystal.kinds]
     atoms = Atoms(_hydrogen(elements), scaled_positions=crystal.places, cell=cell, pbc=True)
-    return Read(atoms, notes=(*sites.notes, *crystal.notes, *notes))
+    return Frame(atoms=atoms, notes=(*sites.notes, *crystal.notes, *notes))
 
 
 def _hydrogen(elements: list[str]) -> list[str]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.structures.cif_block import UnreadableError
+from mira_cli.structures.formats.cif_block import UnreadableError
 
 if TYPE_CHECKING:
-    from mira_cli.structures.cif_block import CifBlock
+    from mira_cli.structures.formats.cif_block import CifBlock
 
     Array = np.ndarray[Any, Any]
 

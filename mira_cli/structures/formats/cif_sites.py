@@ -11,12 +11,12 @@ import gemmi
 import numpy as np
 from ase.data import atomic_numbers
 
-from mira_cli.structures.cif_block import NOTHING, UnreadableError, rows_with
+from mira_cli.structures.formats.cif_block import NOTHING, UnreadableError, rows_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from mira_cli.structures.cif_block import CifBlock
+    from mira_cli.structures.formats.cif_block import CifBlock
 
     Array = np.ndarray[Any, Any]
 

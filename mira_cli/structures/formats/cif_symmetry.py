@@ -12,13 +12,13 @@ import numpy as np
 from ase.spacegroup import Spacegroup
 from ase.spacegroup.spacegroup import SpacegroupError
 
-from mira_cli.structures.cif_block import UnreadableError
-from mira_cli.structures.cif_operations import Operations, fits
+from mira_cli.structures.formats.cif_block import UnreadableError
+from mira_cli.structures.formats.cif_operations import Operations, fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from mira_cli.structures.cif_block import CifBlock
+    from mira_cli.structures.formats.cif_block import CifBlock
 
     Array = np.ndarray[Any, Any]
 

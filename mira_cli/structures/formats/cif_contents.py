@@ -13,7 +13,7 @@ from ase.data import atomic_masses, atomic_numbers
 from ase.formula import Formula
 
 if TYPE_CHECKING:
-    from mira_cli.structures.cif_block import CifBlock
+    from mira_cli.structures.formats.cif_block import CifBlock
 
 MASSES = {"D": 2.0141018, "T": 3.0160493}
 DALTON_PER_ANG3 = 1.66053907  # in g/cm³
