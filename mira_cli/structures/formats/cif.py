@@ -201,11 +201,15 @@ def _same(one: _Crystal, other: _Crystal, sites: Sites) -> bool:
     """Whether two crystals in one cell have the same atoms at the same places."""
     if len(one.kinds) != len(other.kinds):
         return False
-    distance = one.places[:, None] - other.places
-    equal = (np.abs(distance - np.rint(distance)) < SAME).all(axis=2)
     elements = np.array(sites.elements)
-    equal &= elements[one.kinds][:, None] == elements[other.kinds]
-    return bool(equal.any(axis=1).all() and equal.any(axis=0).all())
+    taken = np.zeros(len(one.kinds), dtype=bool)
+    for place, element in zip(one.places, elements[one.kinds], strict=True):
+        offset = other.places - place
+        equal = (np.abs(offset - np.rint(offset)) < SAME).all(axis=1) & (elements[other.kinds] == element)
+        if not equal.any():
+            return False
+        taken |= equal
+    return bool(taken.all())
 
 
 def _filled(sites: Sites, fractional: Array, operations: Operations, cell: Cell) -> _Crystal:

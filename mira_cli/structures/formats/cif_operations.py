@@ -23,6 +23,7 @@ LISTED = (
     "_space_group_symop_magn_operation_xyz",
 )
 CENTRING = "_space_group_symop_magn_centering_xyz"
+MOST = 2_000  # 192 in a space group; magnetic cells are larger by a few times
 STEPS = 5040  # of a translation, when operations are compared: whole for all fractions that occur
 
 
@@ -64,6 +65,8 @@ def fits(operations: Operations, metric: Array, tolerance: float) -> bool:
 
 @lru_cache(maxsize=1_000)
 def _parsed(texts: tuple[str, ...], centring: tuple[str, ...]) -> Operations:
+    if (number := len(texts) * max(len(centring), 1)) > MOST:
+        raise UnreadableError(f"the file lists {number:,} operations, more than any crystal has in its cell")
     pairs = [_operation(text) for text in texts]
     rotations, translations = np.array([r for r, _ in pairs]), np.array([t for _, t in pairs])
     if centring:
@@ -96,7 +99,7 @@ def _row(part: str) -> tuple[list[int], float] | None:
     """The factors of x, y and z and the shift of such as `-y+1/2`; None if it is no such thing."""
     factors, shift = [0, 0, 0], 0.0
     terms = re.findall(r"([+-]?)(?:(\d?)([xyz])|(\d+/[1-9]\d*|\d+\.?\d*|\.\d+))", part)
-    if not terms or "".join(map("".join, terms)) != part:
+    if not terms or "".join(map("".join, terms)) != part or not all(sign for sign, *_ in terms[1:]):
         return None
     for sign, factor, axis, number in terms:
         one = -1 if sign == "-" else 1
