@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mira_cli.structures.bounds import OverBoundsError, bounded
+from mira_cli.structures.formats import own_reader
 from mira_cli.structures.frame import Frame
 from mira_cli.structures.parts import n_bytes
 
@@ -49,20 +50,14 @@ def read_frames(part: Part) -> Iterator[Frame]:
 def _frames(part: Part) -> Iterator[Frame]:
     from ase.io import iread
 
-    from mira_cli.structures.formats import ase_db, gaussian_input, pymatgen_json
-
     if part.length is not None:
         with part.path.open("rb") as stream:
             stream.seek(part.offset)
             text = io.TextIOWrapper(io.BytesIO(stream.read(part.length))).read()  # decoded as ASE would
         images = iread(io.StringIO(text), index=":", format="extxyz")
-    elif pymatgen_json.is_pymatgen(part.path):
-        yield from pymatgen_json.read(part.path)
+    elif (read := own_reader(part.path)) is not None:
+        yield from read(part.path)
         return
-    elif part.path.suffix.lower() in ase_db.SUFFIXES:
-        images = ase_db.read(part.path)
-    elif part.path.suffix.lower() in gaussian_input.SUFFIXES:
-        images = gaussian_input.read(part.path)
     else:
         images = iread(part.path, index=":", do_not_split_by_at_sign=True)
     yield from (Frame(atoms=atoms) for atoms in images)

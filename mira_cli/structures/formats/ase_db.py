@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mira_cli.structures.frame import Frame
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from ase import Atoms
 
-SUFFIXES = {".db"}
 
-
-def read(path: Path) -> Iterator[Atoms]:
+def read(path: Path) -> Iterator[Frame]:
     """Yield the structures of a database, with what their rows say in `info`."""
     from ase.db import connect
 
@@ -21,7 +21,7 @@ def read(path: Path) -> Iterator[Atoms]:
         for row in database.select():
             atoms: Atoms = row.toatoms()
             atoms.info |= _said(row)
-            yield atoms
+            yield Frame(atoms=atoms)
 
 
 def _said(row: Any) -> dict[str, Any]:

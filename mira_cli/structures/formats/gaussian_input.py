@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from mira_cli.structures.frame import Frame
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ase import Atoms
-
-SUFFIXES = {".gjf", ".com"}
 STATE = re.compile(r"^[ \t]*([+-]?\d+)[ \t,]+(\d+)[ \t]*$", re.MULTILINE)
 
 
-def read(path: Path) -> Iterator[Atoms]:
+def read(path: Path) -> Iterator[Frame]:
     """Yield the structure of an input file.
 
     Raises
@@ -33,4 +32,4 @@ def read(path: Path) -> Iterator[Atoms]:
     if state is None:
         raise ValueError("no line with charge and multiplicity after the title")
     atoms.info |= {"charge": int(state[1]), "spin": int(state[2])}
-    yield atoms
+    yield Frame(atoms=atoms)
