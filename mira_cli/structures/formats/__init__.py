@@ -21,6 +21,7 @@ BY_SUFFIX = {
     ".db": "ase_db",
     ".gjf": "gaussian_input",
     ".json": "pymatgen_json",
+    ".res": "res",
 }
 
 
