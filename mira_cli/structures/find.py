@@ -84,10 +84,10 @@ def _expand(argument: str, passed_over: list[Path]) -> Iterator[tuple[Path, Path
     """Files of one argument, each with the folder its name starts from."""
     path = Path(argument).expanduser()
     if _exists(path):
-        yield from _expand_path(path.absolute(), passed_over)
+        yield from _expand_path(_plain(path), passed_over)
     elif matches := sorted(glob.glob(str(path), recursive=True)):  # noqa: PTH207  (absolute patterns)
         for match in matches:
-            yield from _expand_path(Path(match).absolute(), passed_over)
+            yield from _expand_path(_plain(Path(match)), passed_over)
     else:
         raise InputError(f"no file, folder or pattern `{argument}`", hint=EXAMPLE)
 
@@ -124,6 +124,18 @@ def _files_below(folder: Path, passed_over: list[Path], seen: set[Path]) -> list
     return files
 
 
+def _plain(path: Path) -> Path:
+    """An absolute path, without `..` unless they come after a link to elsewhere: one file, one path."""
+    whole = path.absolute()
+    if ".." not in whole.parts:
+        return whole
+    short = Path(os.path.normpath(whole))
+    try:
+        return short if short.samefile(whole) else whole
+    except OSError:
+        return whole
+
+
 def _exists(path: Path) -> bool:
     """Whether there is anything of that name, a link to nothing included."""
     return os.path.lexists(path)
@@ -144,5 +156,5 @@ def _rows_of_sheet(sheet: Path) -> Iterator[tuple[Path, Path]]:
         )
     for row in rows:
         if row["structure_path"] and row["structure_path"].strip():
-            path = (folder / row["structure_path"].strip()).absolute()
+            path = _plain(folder / row["structure_path"].strip())
             yield path, folder if path.is_relative_to(folder) else path.parent

@@ -80,6 +80,16 @@ def test_sheet_names_files_beside_it(folder) -> None:
     assert names(folder / "sheet.csv") == ["Cu.cif", "süb/POSCAR", "gone.cif"]
 
 
+def test_a_file_is_read_once_whatever_leads_to_it(folder) -> None:
+    (folder / "süb" / "sheet.csv").write_text("structure_path\n../Cu.cif\n../süb/../Cu.cif\n", encoding="utf-8")
+    around = folder / "süb" / ".." / "Cu.cif"
+    assert names(folder / "Cu.cif", around, folder / "süb" / "sheet.csv") == ["Cu.cif"]
+    (folder.parent / "elsewhere").mkdir()
+    write(folder.parent / "Cu.cif", bulk("Al"))
+    (folder / "link").symlink_to(folder.parent / "elsewhere")
+    assert len(names(folder / "Cu.cif", folder / "link" / ".." / "Cu.cif")) == 2  # the second one is above
+
+
 def test_what_is_passed_over_is_told(folder) -> None:
     (folder / "notes.txt").touch()
     assert [path.name for path in find_sources([str(folder)]).passed_over] == ["notes.txt"]
