@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.structures.check import why_invalid
+from mira_cli.structures.check import judge
 from mira_cli.structures.geometry import Geometry, geometry_of, identities
 from mira_cli.structures.read import Frame, read_frames
 from mira_cli.structures.references import QUANTITIES, ReferenceKeys, references
@@ -83,8 +83,10 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
     read = [i for i, (_, frame) in enumerate(frames) if frame.atoms is not None]
     images = [frame.atoms for _, frame in frames if frame.atoms is not None]
     geometry = geometry_of(images)
-    for i, reason in zip(read, why_invalid(geometry), strict=True):
+    notes = [list(frame.notes) for _, frame in frames]
+    for i, reason, odd in zip(read, *judge(geometry), strict=True):
         reasons[i] = reason
+        notes[i] += odd
     valid = [i for i, reason in enumerate(reasons) if reason is None]
     if len(valid) < len(images):
         images = [atoms for i, atoms in zip(read, images, strict=True) if reasons[i] is None]
@@ -102,7 +104,7 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
         "id": [frame.id for _, frame in frames],
         "hash": column(identities(geometry), ""),
         "invalid": reasons,
-        "note": ["; ".join(frame.notes) or None for _, frame in frames],
+        "note": ["; ".join(said) or None for said in notes],
         "formula": column(_formula(np.sort(atoms.numbers).tobytes()) for atoms in images),
         "n_atoms": column(geometry.natoms.tolist(), 0),
         "periodic_directions": column(geometry.pbc.sum(axis=1).tolist()),
