@@ -119,7 +119,7 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
         part=np.array([number for number, _ in frames]),
         geometry=geometry,
         reference_forces=np.concatenate(forces or [np.zeros((0, 3))]),
-        unreadable=frames[-1][1].unreadable is not None,
+        unreadable=frames[-1][1].last,
     )
 
 

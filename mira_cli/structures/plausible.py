@@ -53,11 +53,11 @@ def odd_cells(geometry: Geometry, usable: Array) -> Iterator[tuple[int, str]]:
 
     mass = np.bincount(geometry.owner, atomic_masses[geometry.numbers], minlength=len(geometry))
     volume = np.abs(np.linalg.det(np.where(usable[:, None, None], geometry.cell, np.eye(3))))
-    whole = usable & geometry.pbc.all(axis=1)
+    whole: Array = usable & geometry.pbc.all(axis=1)
     density = AMU_PER_ANG3 * mass / np.maximum(volume, 1e-9)
     for i in np.flatnonzero(whole & (density > HEAVY)).tolist():
         yield i, f"a density of {density[i]:.3g} g/cm³ is beyond that of any solid that is not compressed"
-    partly: Array = np.flatnonzero(usable & geometry.pbc.any(axis=1) & ~geometry.pbc.all(axis=1) & (volume > 1e-6))
+    partly: Array = np.asarray(usable & geometry.pbc.any(axis=1) & ~whole & (volume > 1e-6)).nonzero()[0]
     for i in partly[_reach_out(geometry, partly)].tolist():
         yield i, "atoms reach out of the cell in a direction that is not periodic"
 
@@ -156,7 +156,10 @@ def _reduced(basis: Array, directions: int) -> Array:
     """(k, 3) the shortest vectors that span the same lattice."""
     from ase.geometry import minkowski_reduce
 
-    reduced: Array = minkowski_reduce(basis, pbc=np.arange(3) < directions)[0]  # type: ignore[no-untyped-call]
+    try:
+        reduced: Array = minkowski_reduce(basis, pbc=np.arange(3) < directions)[0]  # type: ignore[no-untyped-call]
+    except RuntimeError:  # there is no end to it
+        reduced = basis
     return reduced[:directions]
 
 

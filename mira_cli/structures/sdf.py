@@ -1,0 +1,59 @@
+"""Molecules of SDF and MOL files, of which ASE reads the first only."""
+
+from __future__ import annotations
+
+from io import StringIO
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+from mira_cli.structures.labels import element_of
+from mira_cli.structures.outcome import Read, UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+END = "$$$$"
+
+
+def molecules(stream: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the lines of each molecule."""
+    lines = iter(stream)
+    for line in lines:
+        molecule = [] if line.startswith(END) else [line, *takewhile(lambda later: not later.startswith(END), lines)]
+        if "".join(molecule).strip():
+            yield molecule
+
+
+def read_sdf(stream: Iterable[str]) -> Iterator[Read]:
+    """Yield every molecule."""
+    for molecule in molecules(stream):
+        try:
+            yield _read(molecule)
+        except UnreadableError as error:
+            yield Read(unreadable=str(error))
+
+
+def _read(molecule: list[str]) -> Read:
+    from ase.io.sdf import read_sdf as read
+
+    counts = molecule[3] if len(molecule) > 3 else ""
+    if "V3000" in counts:
+        raise UnreadableError("the molecule is written as V3000, which is not known here; write it as V2000")
+    if not counts[:3].strip().isdecimal():
+        raise UnreadableError("the fourth line of the molecule does not begin with a count of atoms")
+    natoms = int(counts[:3])
+    atoms, notes = molecule[4 : 4 + natoms], set()
+    if len(atoms) < natoms:
+        raise UnreadableError(f"the file ends early: {natoms} atoms are announced, {len(atoms)} are there")
+    for number, line in enumerate(atoms, 5):
+        words = line.split()
+        try:
+            [float(word) for word in words[:3]]
+            symbol, note = element_of(words[3])
+        except (ValueError, IndexError):
+            raise UnreadableError(f"line {number} of the molecule is not made of x, y, z and an element") from None
+        except UnreadableError as error:
+            raise UnreadableError(f"{error} (line {number} of the molecule)") from None
+        notes |= {note} if note else set()
+        atoms[number - 5] = " ".join([*words[:3], symbol]) + "\n"
+    return Read(read(StringIO("".join([*molecule[:4], *atoms]))), notes=tuple(sorted(notes)))
