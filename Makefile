@@ -4,8 +4,8 @@
 # make bench  speed against what a user would do instead; writes benchmarks/RESULTS.md
 # make lint   formatting, lint, types, workflow lint
 #
-# The set-up needs Python ≥ 3.11 and a package index, nothing else. Environments and images go to $(MIRA_CACHE)
-# (~/.cache/mira unless set), by the hash of their recipe, and are built once.
+# The set-up needs Python ≥ 3.11 (3.14 with a C compiler) and a package index, nothing else. Environments and images go
+# to $(MIRA_CACHE) (~/.cache/mira unless set), by the hash of their recipe, and are built once.
 
 SHELL := /bin/bash
 MIRA := .venv/bin/mira
@@ -19,9 +19,9 @@ export UV_COMPILE_BYTECODE = 1
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml uv.lock
-	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer was found"; echo "  hint: install one, e.g. apt-get install python3 python3-venv"; exit 4; }
+	@test -n "$(PYTHON)" || { echo "error: no Python from 3.11 to 3.13 was found, nor a newer one with a C compiler, which it needs"; echo "  hint: install one, e.g. apt-get install python3 python3-venv, or gcc for the newer one"; exit 4; }
 	@test -x .tools/bin/uv || { $(PYTHON) -m venv .tools && .tools/bin/pip install -qq "$$(grep -oE 'uv>=[0-9.]+' pyproject.toml)"; }
-	.tools/bin/uv sync --locked --extra slurm --quiet --python $(PYTHON)
+	.tools/bin/uv sync --locked --quiet --python $(PYTHON)
 	@touch $@
 
 demo: setup

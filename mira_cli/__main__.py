@@ -1,13 +1,16 @@
 """`python -m mira_cli` is `mira`."""
 
-import sys
-
-from mira_cli.errors import ExitCode, Interrupted
-from mira_cli.signals import install
+from mira_cli.python_path import drop_strangers
 
 
 def main() -> None:
     """Run the command and exit with its code, also when it is interrupted while it still starts."""
+    drop_strangers()
+    import sys
+
+    from mira_cli.errors import ExitCode, Interrupted
+    from mira_cli.signals import install
+
     install()
     try:
         from mira_cli.app import main as run
@@ -16,6 +19,15 @@ def main() -> None:
     except Interrupted:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(ExitCode.INTERRUPTED)
+    except ImportError as error:  # told by hand: what tells errors may be what is missing
+        import os
+        import traceback
+
+        if "--debug" in sys.argv or os.environ.get("MIRA_DEBUG"):
+            traceback.print_exc()
+        print(f"error: a package that MIRA needs cannot be loaded: {error}", file=sys.stderr)
+        print("  hint: install MIRA again, in an environment of its own; `mira --debug …` says more", file=sys.stderr)
+        sys.exit(ExitCode.ENVIRONMENT)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -37,21 +38,33 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _set_debug(wanted: bool) -> None:
+    """Asked for before the command is imported, which is traced too where it fails."""
+    global _debug  # noqa: PLW0603  (one process, one command)
+    _debug = wanted
+
+
 @app.callback()
 def options(
-    quiet: Quiet = False,  # noqa: ARG001
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    version: Annotated[  # noqa: ARG001
+    quiet: Quiet = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks.", callback=_set_debug, is_eager=True)
+    ] = False,
+    version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     """Options for every command come before its name."""
-    global _debug  # noqa: PLW0603  (one process, one command)
-    _debug = debug
 
 
 def main() -> None:
-    """Run the command and exit with its code; see `ExitCode`."""
+    """Run the command and exit with its code; see `ExitCode`.
+
+    Raises
+    ------
+    ImportError
+        A package cannot be loaded; it may be the one that errors are told with.
+    """
     if not _debug:
         warnings.simplefilter("ignore")  # libraries' warnings are for their developers
     try:
@@ -64,6 +77,8 @@ def main() -> None:
         _trace()
         _fail(_from_os_error(error))
         sys.exit(ExitCode.ENVIRONMENT)
+    except ImportError:
+        raise
     except Exception as error:  # noqa: BLE001  (a bug: say so, without burying the user)
         _trace()
         what = f"this is a bug in MIRA: {type(error).__name__}: {error}"
@@ -83,15 +98,31 @@ def _trace() -> None:
 
 
 def _from_os_error(error: OSError) -> MiraError:
-    """A full or read-only disk, or what is another user's, met anywhere, in one sentence."""
+    """A full or read-only disk, what is not there, or is another user's, met anywhere, in one sentence."""
+    if error.errno in {errno.ENOENT, errno.ESTALE} and (folder := _removed_folder()):
+        what = f"the folder that this was called in, `{folder}`, has been removed"
+        return MiraError(what, hint="`cd` to a folder that is there, then run the same command again")
     where = f" `{error.filename}`" if error.filename else ""
     what = (error.strerror or str(error)).lower()
     hint = "free space or permissions there, then run the same command again"
+    if error.errno in {errno.ENOENT, errno.ESTALE}:
+        hint = "`ls` shows whether it is there; `mira --debug …` says what wanted it"
     if isinstance(error, PermissionError):
         hint = "`ls -l` shows who may do what there"
         if owner := _other_owner(error.filename):
             hint = f"it belongs to `{owner}`; only its owner can change it"
     return MiraError(f"the system refused{where}: {what}", hint=hint)
+
+
+def _removed_folder() -> str | None:
+    """The current folder, if it is there no more."""
+    try:
+        Path.cwd()
+    except OSError:
+        with suppress(OSError):
+            return os.readlink("/proc/self/cwd").removesuffix(" (deleted)")  # noqa: PTH115  (a name, not a path)
+        return os.environ.get("PWD", ".")
+    return None
 
 
 def _other_owner(name: object) -> str | None:

@@ -16,6 +16,8 @@ from mira_cli.resources import SHARED, Megabytes, Minutes, Name, Resources, did_
 from mira_cli.settings_yaml import load, reason
 
 Option = bool | int | float | str | None
+# the first line of what MIRA writes into a run
+HEADER = "# Settings of the last call; `mira run run.yaml` in this folder repeats it.\n"
 GENERAL = ("chunk_atoms", "batch_atoms", "threads", "mem_mb", "runtime_min")  # settings that hold for every job
 
 
@@ -69,8 +71,10 @@ class RunConfig(BaseModel):
     )
     dtype: Literal["default", "float32", "float64"] = Field("default", description="default is each model's own")
     models_files: list[str] = Field([], description="YAML files with models of your own")
-    trust_checkpoints: bool = Field(
-        False, description="load weights of your own although loading can run code that is in them"
+    trust_checkpoints: bool | list[str] = Field(
+        False,
+        description="load weights of your own although loading can run code that is in them: all that there are now, "
+        "or those with these sha256",
     )
     options: dict[str, dict[str, Option]] = Field({}, description="settings of single models, `model: {option: value}`")
     chunk_atoms: int | None = Field(
@@ -114,11 +118,14 @@ def load_config(file: Path) -> dict[str, Any]:
         The file is not a YAML mapping.
     """
     try:
-        data = load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        data = load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"cannot read `{file}`: {reason(error)}", hint="`mira init` writes an example") from error
     if not isinstance(data, dict):
         raise UsageError(f"`{file}` is not a mapping of settings", hint="`mira init` writes an example")
+    if text.startswith(HEADER) and data.get("trust_checkpoints") is True:
+        data["trust_checkpoints"] = False  # of a MIRA that did not write down what was trusted
     return absolute_paths(data, file.resolve().parent)
 
 

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a file that takes its final name only when it is complete and on disk; on any error nothing changes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # a name that nobody can guess: in a folder that others may write to, a link may wait under any other
+    partial = path.with_name(f".{path.name}.{int.from_bytes(os.urandom(6))}.partial")
+    descriptor = created(partial)
     try:
-        with partial.open(mode, encoding=None if "b" in mode else "utf-8") as stream:
+        with open(descriptor, mode, encoding=None if "b" in mode else "utf-8") as stream:  # noqa: PTH123
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -27,6 +29,28 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     finally:
         with suppress(FileNotFoundError):
             partial.unlink()
+
+
+def created(path: Path) -> int:
+    """A descriptor of a new file to write, with the mode that the umask gives.
+
+    Raises
+    ------
+    FileExistsError
+        There is something of that name, if only a link.
+    """
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
+def lock_file(path: Path) -> int:
+    """A descriptor of a file to lock, made if need be; never of one that a link leads to.
+
+    Raises
+    ------
+    OSError
+        There is a link, or another user's file that cannot be written.
+    """
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
 def write_json(path: Path, data: object) -> None:
@@ -52,14 +76,26 @@ def read_yaml(path: Path) -> Any:
     return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506  (a safe loader)
 
 
+def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """All files below a folder, those behind links too; a link back to a folder that it lies in is left out."""
+    here = folder.resolve()
+    if here in above:
+        return
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from files_below(entry, (*above, here))
+        elif entry.is_file():
+            yield entry
+
+
 def content_sha256(place: Path) -> str:
     """The sha256 of a file in hexadecimal; of a folder, that of its files' names and hashes.
 
     For a folder it is the hash of the lines `<sha256>  <path below the folder>`, sorted by path: the worker's own
-    `families.base.sha256` of the same weights agrees with it.
+    `worker.weights.sha256` of the same weights agrees with it.
     """
     if place.is_dir():
-        files = sorted((path.relative_to(place).as_posix(), path) for path in place.rglob("*") if path.is_file())
+        files = sorted((path.relative_to(place).as_posix(), path) for path in files_below(place))
         lines = "".join(f"{content_sha256(path)}  {name}\n" for name, path in files)
         return hashlib.sha256(lines.encode()).hexdigest()
     with place.open("rb") as stream:

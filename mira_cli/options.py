@@ -18,3 +18,6 @@ def _set_quiet(wanted: bool) -> bool:
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Say nothing but errors and results.", callback=_set_quiet, is_eager=True)
 ]
+TrustCheckpoint = Annotated[
+    bool, typer.Option("--trust-checkpoint", help="Load weights of your own that can run code when loaded.")
+]

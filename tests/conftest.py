@@ -68,6 +68,26 @@ def mira() -> Callable[..., subprocess.CompletedProcess[str]]:
     return call
 
 
+@pytest.fixture(scope="session")
+def installed_mira(tmp_path_factory) -> Path:
+    """The command of a wheel of this checkout, in an environment that holds nothing else, with the lock's versions."""
+    place = tmp_path_factory.mktemp("installed")
+    settings = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+
+    def uv(*arguments: object) -> None:
+        command = [sys.executable, "-P", "-m", "uv", "--quiet", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=place, env=settings, timeout=600)
+        assert done.returncode == 0, done.stderr
+
+    uv("build", "--wheel", "--out-dir", place, REPOSITORY)
+    uv("export", "--project", REPOSITORY, "--locked", "--no-dev", "--no-emit-project", "-o", place / "versions.txt")
+    uv("venv", "--python", sys.executable, "--no-project", place / "env")
+    (wheel,) = place.glob("*.whl")
+    python = place / "env" / "bin" / "python"
+    uv("pip", "install", "--python", python, "--constraints", place / "versions.txt", wheel)
+    return place / "env" / "bin" / "mira"
+
+
 @pytest.fixture(autouse=True)
 def _own_register(tmp_path_factory, monkeypatch) -> None:
     """Runs of tests are not the user's."""

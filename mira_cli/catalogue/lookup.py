@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import ValidationError
 
-from mira_cli import files
+from mira_cli import files, settings_yaml
 from mira_cli.catalogue.elements import parse_elements
 from mira_cli.catalogue.mistakes import EXAMPLE_ROW, explain, nearest, suggestion
 from mira_cli.catalogue.rows import Catalogue, Checkpoint, Family, Model
 from mira_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 BUILT_IN = Path(__file__).parent
 
@@ -56,7 +56,7 @@ def load_catalogue(models_files: Iterable[Path] = ()) -> Catalogue:
     Raises
     ------
     InputError
-        A file cannot be read, has a wrong key or value, or redefines a name.
+        A file cannot be read, has a wrong key or value, gives two models one name, or redefines a name.
     """
     catalogue = built_in()
     for file in models_files:
@@ -79,12 +79,14 @@ def load_catalogue(models_files: Iterable[Path] = ()) -> Catalogue:
 def read_models_file(file: Path) -> Catalogue:
     """Rows of a user's `--models-file`: a YAML mapping with `models:` alone."""
     try:
-        data: object = files.read_yaml(file)
+        data: object = settings_yaml.load(file.read_text(encoding="utf-8"))
         if not isinstance(data, dict) or set(data) != {"models"}:
             raise InputError(f"`{file}` must hold one mapping, `models:`", hint=EXAMPLE_ROW)
-        return _with_absolute_paths(Catalogue.model_validate(data), file.absolute().parent)
+        rows = Catalogue.model_validate(data)
+        _refuse_twins(file, rows)
+        return _with_absolute_paths(rows, file.absolute().parent)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
+        reason = (isinstance(error, OSError) and error.strerror) or settings_yaml.reason(error)
         raise InputError(f"cannot read the models file `{file}`: {reason}", hint=EXAMPLE_ROW) from error
     except ValidationError as error:
         raise explain(file, error) from error
@@ -104,11 +106,24 @@ def _with_absolute_paths(rows: Catalogue, folder: Path) -> Catalogue:
 
 
 def all_names(catalogue: Catalogue) -> dict[str, str]:
-    """Every name a user may type, aliases included, with the name of the model it means."""
-    names = {name: name for name in catalogue.models}
+    """Every name a user may type, aliases included, in lower case, with the name of the model it means."""
+    return dict(_called(catalogue))
+
+
+def _called(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
     for name, model in catalogue.models.items():
-        names.update(dict.fromkeys(model.aliases, name))
-    return names
+        yield from ((word.lower(), name) for word in (name, *model.aliases))
+
+
+def _refuse_twins(file: Path, rows: Catalogue) -> None:
+    """A name in upper and lower case is one name, as it is when it is typed."""
+    owner: dict[str, str] = {}
+    for word, name in _called(rows):
+        if (other := owner.setdefault(word, name)) != name:
+            raise InputError(
+                f"`{file}` calls two models `{word}`: `{other}` and `{name}`",
+                hint="a name or an alias is that of one row alone: give one of them another",
+            )
 
 
 def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:

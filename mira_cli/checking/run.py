@@ -18,7 +18,7 @@ from mira_cli.images.prepare import prepare
 from mira_cli.images.recipe import find, pinned_versions
 from mira_cli.planning.plan import HOST
 from mira_cli.planning.resolve import resolve_models
-from mira_cli.planning.weights import locate, refuse_strangers, worker_model
+from mira_cli.planning.weights import locate, own_weights, worker_model
 
 if TYPE_CHECKING:
     from mira_cli.catalogue.rows import Catalogue, Model
@@ -67,9 +67,9 @@ def subject(name: str, row: Model, catalogue: Catalogue, config: RunConfig, runt
     image = catalogue.families[row.family].image
     versions = pinned_versions(find([image])[0]) if image != HOST else {"ase": version("ase")}
     (model,) = resolve_models({name: row}, catalogue, config, {image: versions})
-    refuse_strangers([model], catalogue, trusted=config.trust_checkpoints)
+    own = own_weights([model], catalogue, trusted=config.trust_checkpoints)
     ready = None if image == HOST else prepare([image], runtime, build=False)[image]
-    weights = locate(model)
+    weights = own.get(name) or locate(model)
     if row.checkpoint.fetch and weights is None:
         raise EnvironmentNotReadyError(f"weights of {name} are not here", hint=f"`mira weights fetch {name}`")
     return Subject(model, ready, weights)

@@ -88,13 +88,17 @@ def explain_path(names: Sequence[str], place: int) -> UsageError | None:
 
 def _options(name: str, query: str, family: Family) -> dict[str, bool | int | float | str | None]:
     try:
-        options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True)) if query else {}
+        given = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
     except ValueError as error:
         raise UsageError(f"`{name}`: `{query}` is not of the form option=value", hint=_has(family)) from error
-    for option in options:
+    options: dict[str, bool | int | float | str | None] = {}
+    for option, value in given:
         if option not in family.options:
             raise UsageError(f"`{name}`: {family.title} has no option `{option}`", hint=_has(family))
-    return {**options}
+        if option in options:
+            raise UsageError(f"`{name}` gives the option `{option}` twice", hint="give it once")
+        options[option] = value
+    return options
 
 
 def _short(value: object) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from mira_cli import paths
 from mira_cli.cleaning.runs import is_in_use
 from mira_cli.cleaning.waste import Waste, is_partial, remove, without_links
-from mira_cli.files import read_json
+from mira_cli.files import lock_file, read_json
 from mira_cli.images import apptainer, recipe, venv
 from mira_cli.run.directory import RunDirectory
 from mira_cli.run.registry import known_runs
@@ -135,7 +135,7 @@ def _held(lock: Path | None) -> Iterator[bool]:
         return
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = lock_file(lock)
     except OSError:  # another user's, in a shared cache
         yield False
         return

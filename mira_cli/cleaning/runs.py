@@ -69,13 +69,13 @@ def refuse_queued(run: RunDirectory) -> None:
         SLURM does not answer.
     """
     from mira_cli.slurm.ask import here
-    from mira_cli.slurm.queue import job_prefix, live_jobs
+    from mira_cli.slurm.queue import is_over, job_prefix, live_jobs
 
     plan, driver = read_json(run.plan) or {}, read_json(run.work / "driver.json") or {}
     is_submitted = driver.get("kind") == "slurm" and driver.get("ended") is None
     if not is_submitted and (plan.get("executor") != "mira-slurm" or (is_finished(run) and not here())):
         return
-    if jobs := live_jobs(plan.get("job_prefix") or job_prefix(run)):
+    if jobs := [job for job in live_jobs(plan.get("job_prefix") or job_prefix(run)) if not is_over(job, run)]:
         raise RunLockedError(
             f"`{run.root}` has {count(len(jobs), 'job')} in SLURM's queue: nothing was removed",
             hint=f"wait for them, or end them with `mira cancel {quoted(run.root)}`",
@@ -142,7 +142,7 @@ def _old_records(run: RunDirectory) -> Iterator[Path]:
 
 def strangers(run: RunDirectory) -> list[str]:
     """Names in a run directory of what MIRA did not write; a `run.yaml` may be the user's own."""
-    from mira_cli.planning.prepare import HEADER
+    from mira_cli.config import HEADER
 
     names = {entry.name for entry in run.root.iterdir() if not is_partial(entry)}
     text = run.config.read_text(encoding="utf-8", errors="replace") if run.config.is_file() else ""

@@ -27,7 +27,7 @@ def cancel(
     quiet: Quiet = False,  # noqa: ARG001  (acts when it is parsed)
 ) -> None:
     """End a run: its jobs leave the queue, its driver ends, what was computed is kept and written into the tables."""
-    from mira_cli.engine.execute import is_collected
+    from mira_cli.run.collected import is_collected
     from mira_cli.run.lock import is_locked
     from mira_cli.watching.choose import choose_run
 

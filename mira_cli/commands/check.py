@@ -11,6 +11,7 @@ import typer
 from mira_cli import console
 from mira_cli.console import count
 from mira_cli.errors import ExitCode, MiraError
+from mira_cli.options import TrustCheckpoint  # noqa: TC001  (typer reads it at run time)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,9 +39,7 @@ def check(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write JSON to this file too.")] = None,
-    trust_checkpoint: Annotated[
-        bool, typer.Option("--trust-checkpoint", help="Load weights of your own that can run code when loaded.")
-    ] = False,
+    trust_checkpoint: TrustCheckpoint = False,
 ) -> None:
     """Measure whether a model's numbers hold: gradients, symmetries, batches, its own calculator.
 

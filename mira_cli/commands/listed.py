@@ -56,6 +56,10 @@ PANELS: dict[str, dict[str, Listed]] = {
         ),
     },
     "Prepare": {
+        "inspect": Listed(
+            "inspect:inspect",
+            "Show what is read from files, and what is odd in it: formulas, cells, space groups, references.",
+        ),
         "init": Listed("init:init", "Write a commented `run.yaml` with every setting."),
         "doctor": Listed(
             "doctor:doctor", "Look at what a run needs on this machine: runtimes, GPUs, images, disks, SLURM."

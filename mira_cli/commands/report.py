@@ -26,8 +26,8 @@ def report(
 ) -> None:
     """Write the report of a run anew from its results: one file that opens without a network."""
     from mira_cli.report.write import write_report
+    from mira_cli.run.collected import is_collected
     from mira_cli.watching.choose import choose_run
-    from mira_cli.watching.evidence import is_collected
 
     directory, computed = choose_run(run), None
     if energy_alignment is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mira_cli.errors import MiraError, UsageError
-from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
+from mira_cli.options import Quiet, TrustCheckpoint  # noqa: TC001  (typer reads it at run time)
 
 if TYPE_CHECKING:
     from mira_cli.config import RunConfig
@@ -35,10 +35,11 @@ def resume(
     assignments: Assignments = None,
     detach: Background = False,
     submit: Submit = False,
+    trust_checkpoint: TrustCheckpoint = False,
     quiet: Quiet = False,  # noqa: ARG001  (acts when it is parsed)
 ) -> None:
     """Go on with a run that was interrupted: what is missing is computed, nothing twice."""
-    _go_on(run, model, assignments, retry=False, detach=_how(detach, submit))
+    _go_on(run, model, _changes(assignments, trust_checkpoint), retry=False, detach=_how(detach, submit))
 
 
 def retry(
@@ -47,10 +48,11 @@ def retry(
     assignments: Assignments = None,
     detach: Background = False,
     submit: Submit = False,
+    trust_checkpoint: TrustCheckpoint = False,
     quiet: Quiet = False,  # noqa: ARG001  (acts when it is parsed)
 ) -> None:
     """Compute again what has no result, of one model or of all; results that are there stay."""
-    _go_on(run, model, assignments, retry=True, detach=_how(detach, submit))
+    _go_on(run, model, _changes(assignments, trust_checkpoint), retry=True, detach=_how(detach, submit))
 
 
 def _how(background: bool, submit: bool) -> Detach | None:
@@ -59,9 +61,11 @@ def _how(background: bool, submit: bool) -> Detach | None:
     return "slurm" if submit else "background" if background else None
 
 
-def _go_on(
-    root: Path, models: list[str] | None, assignments: list[str] | None, *, retry: bool, detach: Detach | None
-) -> None:
+def _changes(assignments: list[str] | None, trust: bool) -> list[str]:
+    return [*(assignments or []), *(["trust_checkpoints=true"] if trust else [])]
+
+
+def _go_on(root: Path, models: list[str] | None, assignments: list[str], *, retry: bool, detach: Detach | None) -> None:
     from mira_cli.driver.execute import execute
     from mira_cli.driver.note import kind, note_failure
     from mira_cli.watching.choose import choose_run
@@ -70,7 +74,7 @@ def _go_on(
     is_driver = kind() != "foreground"
     only = [name.strip() for word in models or () for name in word.split(",") if name.strip()]
     try:
-        config = settings_of(run, assignments or [])
+        config = settings_of(run, assignments)
         code = execute(config, Path(), retry=retry, only=only or None, detach=detach, as_read=is_driver)
     except MiraError as error:
         if is_driver:

@@ -10,7 +10,7 @@ import typer
 
 from mira_cli.compare.schemes import Scheme  # noqa: TC001  (typer reads it at run time)
 from mira_cli.errors import UsageError
-from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
+from mira_cli.options import Quiet, TrustCheckpoint  # noqa: TC001  (typer reads it at run time)
 
 if TYPE_CHECKING:
     from mira_cli.driver.detach import Detach
@@ -43,9 +43,7 @@ def run(
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse to start when an input cannot be read.")] = False,
     quiet: Quiet = False,
-    trust_checkpoint: Annotated[
-        bool, typer.Option("--trust-checkpoint", help="Load weights of your own that can run code when loaded.")
-    ] = False,
+    trust_checkpoint: TrustCheckpoint = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Compute structures again that failed.")] = False,
     max_jobs: Annotated[int | None, typer.Option(help="Jobs at once.", min=1)] = None,
     gpus: Annotated[str | None, typer.Option(help="GPUs of this machine to use: how many, or which (`0,2`).")] = None,

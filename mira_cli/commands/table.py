@@ -65,8 +65,8 @@ def table(
     """Show how the models of a run compare; columns are explained in docs/results.md and docs/comparison.md."""
     from mira_cli.results import rows, summary
     from mira_cli.results.reading import read_table
+    from mira_cli.run.collected import is_collected
     from mira_cli.watching.choose import choose_run
-    from mira_cli.watching.evidence import is_collected
 
     if as_json and as_csv:
         raise UsageError("`--json` and `--csv` exclude one another")

@@ -49,6 +49,7 @@ class Aligned:
     rank: int
     values: Array  # (s,) eV/atom; NaN where the scheme has no shift for a structure
     leverage: Array  # (s,) share of a structure's own energy in its shift; 1: its value is what it is by construction
+    apart: Array | float = 0.0  # (s,) eV/atom: value less the mean of its structure's, where references contradict
 
     @property
     def dof(self) -> int:
@@ -64,7 +65,8 @@ class Aligned:
     def left_out(self) -> Array:
         """(s,) eV/atom: what a difference would be if its structure had not set the shift; NaN if undetermined."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(self.determined, self.values / (1 - self.leverage), np.nan)
+            mean = (self.values - self.apart) / (1 - self.leverage)
+            return np.where(self.determined, mean + self.apart, np.nan)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mira_cli.compare.blocks import Array
 
+ROUNDING = 1e-9  # eV/atom within which two reference energies of one structure are not called different
 VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")
 FACTS = ("level_of_theory", "dispersion", "energy_correction", "training_data", "dtype", "conservative")
 
@@ -54,14 +55,26 @@ class Answers:
         return len(self.structures)
 
     @cached_property
-    def referenced(self) -> Compositions:
-        """`made_of`, but the same structure with two reference energies counts as two."""
-        target, same = np.nan_to_num(self.reference_energy), self.made_of.identity
-        order = np.lexsort((target, same))
-        is_new = (np.diff(same[order]) != 0) | (np.diff(target[order]) != 0)
-        identity = np.zeros(len(order), int)
-        identity[order[1:]] = np.cumsum(is_new)
-        return replace(self.made_of, identity=identity)
+    def fitted_energy(self) -> Array:
+        """(s,) eV/atom that fits meet: the mean of the different reference energies of the same structure.
+
+        It is NaN where a row has no reference of its own, and the reference itself unless the input contradicts itself.
+        A fit that saw rows would take the first of a structure's references, or let one structure pass for several.
+        """
+        target, same = self.reference_energy, self.made_of.identity
+        order = np.lexsort((target, same))  # NaN last
+        is_new = np.r_[True, (np.diff(same[order]) != 0) | (np.diff(target[order]) != 0)][: len(order)]
+        distinct = order[is_new & np.isfinite(target[order])]
+        times = np.bincount(same[distinct], minlength=len(order))
+        mean = np.bincount(same[distinct], target[distinct], minlength=len(order)) / np.maximum(times, 1)
+        return np.where(times[same] > 1, np.where(np.isfinite(target), mean[same], np.nan), target)
+
+    @property
+    def contradictions(self) -> tuple[int, float]:
+        """Structures with several different reference energies, and how far one is from their mean, eV/atom at most."""
+        apart = np.nan_to_num(np.abs(self.reference_energy - self.fitted_energy))
+        told = apart > ROUNDING
+        return len(np.unique(self.made_of.identity[told])), float(apart.max(initial=0))
 
 
 def answers_from_table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +51,7 @@ def reference_table(
         rho, structures, compositions = order.correlation(both, m, both.shape[1] - 1)
         stress = answers.stress[:, m] - answers.reference_stress
         cautions = [UNKNOWN_THEORY, *(["forces are not a gradient"] if facts.conservative is False else [])]
+        cautions += [said] if (said := contradictions(answers)) else []
         common = {
             "model": facts.name,
             **columns.facts_of(facts),
@@ -74,7 +76,7 @@ def reference_table(
                 **{name: float(values[m]) for name, values in ends.items()},
             }
         )
-        shifts, fit = element_shifts(answers.energy[:, m] - answers.reference_energy, answers.made_of)
+        shifts, fit = element_shifts(answers.energy[:, m] - answers.fitted_energy, answers.made_of)
         rows += [{**common, **row} for row in _subsets(errors, m, shifts, alignment_columns(fit))]
     return columns.table(rows, columns.REFERENCE)
 
@@ -84,9 +86,21 @@ def _aligned(answers: Answers, scheme: Scheme) -> list[Aligned | Refusal]:
 
 
 def residuals(answers: Answers, m: int, scheme: Scheme) -> Aligned | Refusal:
-    """A model's energies less the reference's, aligned. The same structure with two references counts as two."""
+    """A model's energies less the reference's, aligned."""
+    aligned = align(answers.energy[:, m], answers.made_of, scheme, target=answers.fitted_energy)
+    if isinstance(aligned, Refusal):
+        return aligned
     target = answers.reference_energy
-    return align(answers.energy[:, m] - target, answers.referenced, scheme, zero_by=target)
+    return replace(aligned, values=aligned.values - target, apart=answers.fitted_energy - target)
+
+
+def contradictions(answers: Answers) -> str | None:
+    """What must be said where the input gives one structure several reference energies."""
+    structures, apart = answers.contradictions
+    if not structures:
+        return None
+    which = "1 structure has" if structures == 1 else f"{structures:,} structures have"
+    return f"{which} different references, up to {apart:.2g} eV/atom from their mean, which fits meet"
 
 
 def _energy(answers: Answers, m: int, aligned: Aligned | Refusal) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def aligned_energies(answers: Answers, scheme: Scheme, *, target: Array | None =
     scheme
         See `alignment.align`.
     target
-        (s,) eV/atom that the energies shall meet, as `answers.reference_energy`; default: for `per-element` and
+        (s,) eV/atom that the energies shall meet, as `answers.fitted_energy`; default: for `per-element` and
         `mean-shift` the committee's mean, for the others none.
     """
     import pyarrow as pa

@@ -25,30 +25,33 @@ class Committee:
 
 
 def relation(models: Sequence[ModelFacts]) -> Relation:
-    """Whether some models were trained on one level of theory, dispersion included; `unknown` if one is not known."""
+    """Whether some models were trained on one level of theory, dispersion included; `unknown` if one is not known.
+
+    Not even two models of which the same is not known: None stands for anything.
+    """
     levels = {model.level_of_theory for model in models}
     dispersions = {model.dispersion for model in models}
     if EACH_ITS_OWN in levels and len(models) > 1:
         return "different"
     if len(levels - {None}) > 1 or (len(levels) == 1 and len(dispersions - {None}) > 1):
         return "different"
-    return "unknown" if None in levels or len(dispersions) > 1 else "same"
+    return "unknown" if None in levels | dispersions else "same"
 
 
 def committees(models: Sequence[ModelFacts]) -> list[Committee]:
-    """All models, then each group of two and more that share level of theory and dispersion, unless it is all."""
+    """All models, then each group of two and more known to share level of theory and dispersion, unless it is all."""
     everyone = Committee("all", tuple(range(len(models))), relation(models))
-    groups: dict[tuple[str, str | None], list[int]] = {}
+    groups: dict[tuple[str, str], list[int]] = {}
     for i, model in enumerate(models):
-        if model.level_of_theory not in {None, EACH_ITS_OWN}:
-            groups.setdefault((str(model.level_of_theory), model.dispersion), []).append(i)
+        if model.level_of_theory and model.level_of_theory != EACH_ITS_OWN and model.dispersion:
+            groups.setdefault((model.level_of_theory, model.dispersion), []).append(i)
     several = {key: members for key, members in groups.items() if 1 < len(members) < len(models)}
     levels = [level for level, _ in several]
     return [
         everyone,
         *(
             Committee(
-                level if levels.count(level) == 1 else f"{level}, dispersion {dispersion or 'unknown'}",
+                level if levels.count(level) == 1 else f"{level}, dispersion {dispersion}",
                 tuple(members),
                 relation([models[i] for i in members]),
             )
@@ -58,9 +61,10 @@ def committees(models: Sequence[ModelFacts]) -> list[Committee]:
 
 
 def same_zero(a: ModelFacts, b: ModelFacts) -> bool:
-    """Whether the energies of two models are known to count from one zero: one theory, corrections and data shared."""
+    """Whether the energies of two models are known to count from one zero: one theory, correction and data shared."""
     shared = set((a.training_data or "").split()) & set((b.training_data or "").split())
-    return relation([a, b]) == "same" and bool(shared) and a.energy_correction == b.energy_correction
+    one_correction = a.energy_correction is not None and a.energy_correction == b.energy_correction
+    return relation([a, b]) == "same" and bool(shared) and one_correction
 
 
 def cautions(a: ModelFacts, b: ModelFacts) -> list[str]:
@@ -75,6 +79,8 @@ def cautions(a: ModelFacts, b: ModelFacts) -> list[str]:
     unknown = [model.name for model in (a, b) if not model.level_of_theory]
     if unknown:
         said.append(f"level of theory not known: {', '.join(unknown)}")
+    elif relation([a, b]) == "unknown":
+        said.append(f"dispersion not known: {', '.join(model.name for model in (a, b) if not model.dispersion)}")
     if a.energy_correction and b.energy_correction and a.energy_correction != b.energy_correction:
         said.append(f"energy corrections differ ({a.energy_correction}, {b.energy_correction})")
     direct = [model.name for model in (a, b) if model.conservative is False]

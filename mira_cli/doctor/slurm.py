@@ -6,9 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from mira_cli.slurm.cluster import Partition
 
 NEEDED = ("sbatch", "squeue", "scancel", "sinfo", "scontrol")
-PLUGIN = "snakemake-executor-plugin-slurm"
 PATIENCE_S = 15.0
 LEAST_JOB_AGE_S = 120
 MOST_PARTITIONS = 15
@@ -37,7 +34,7 @@ def here() -> bool:
 
 
 def commands() -> Iterator[Finding]:
-    """SLURM's commands, and what Snakemake needs to use them."""
+    """SLURM's commands."""
     if not here():
         yield ok("SLURM", "no SLURM on this machine: jobs run here")
         return
@@ -49,29 +46,6 @@ def commands() -> Iterator[Finding]:
             "commands",
             f"{', '.join(NEEDED)}{'; sacct' if shutil.which('sacct') else '; no sacct, which is not needed'}",
         )
-    yield from _plugin()
-
-
-def _plugin() -> Iterator[Finding]:
-    """The executor plugin, in the one version that MIRA's own is built on."""
-    wanted = _pinned()
-    command = (
-        f"`{sys.executable} -m uv pip install --python {sys.executable} '{PLUGIN}{f'=={wanted}' if wanted else ''}'`"
-    )
-    try:
-        found = metadata.version(PLUGIN)
-    except metadata.PackageNotFoundError:
-        yield warn("executor plugin", f"{PLUGIN} is not installed", command)
-        return
-    if wanted and found != wanted:
-        yield warn("executor plugin", f"{PLUGIN} is {found}, and MIRA is made for {wanted}", command)
-    else:
-        yield ok("executor plugin", f"{PLUGIN} {found}")
-
-
-def _pinned() -> str | None:
-    pins = [re.match(rf"{PLUGIN}\s*==\s*([\w.]+)", text) for text in metadata.requires("mira-mlip") or ()]
-    return next((pin[1] for pin in pins if pin), None)
 
 
 def controller() -> Iterator[Finding]:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def software() -> Iterator[Finding]:
     """Versions, and whether text is UTF-8."""
     yield ok("MIRA", f"{__version__}, with Python {platform.python_version()} in {sys.prefix}")
-    yield from _snakemake()
+    yield from _package("Snakemake", "snakemake")
+    yield from _package("executor plugin", "snakemake-executor-plugin-slurm")
     encoding = locale.getpreferredencoding(False)
     if encoding.lower().replace("-", "") == "utf8":
         yield ok("locale", "UTF-8")
@@ -31,26 +32,30 @@ def software() -> Iterator[Finding]:
         )
 
 
-def _snakemake() -> Iterator[Finding]:
-    """Snakemake, which must lie within the versions that MIRA is made for."""
-    wanted = next((t for t in metadata.requires("mira-mlip") or () if re.match(r"snakemake[^\w-]", t)), "snakemake")
+def _package(title: str, name: str) -> Iterator[Finding]:
+    """What no run can do without, which must lie within the versions that MIRA is made for."""
+    wanted = next((t for t in metadata.requires("mira-mlip") or () if re.match(rf"{name}[^\w-]", t)), name)
     command = f"`{sys.executable} -m uv pip install --python {sys.executable} '{wanted}'`"
     try:
-        found = metadata.version("snakemake")
+        found = metadata.version(name)
     except metadata.PackageNotFoundError:
-        yield fail("Snakemake", "is not installed", command)
+        yield fail(title, f"{name} is not installed", command)
         return
     if within(found, wanted):
-        yield ok("Snakemake", found)
+        yield ok(title, found)
     else:
-        yield warn("Snakemake", f"{found} is not what MIRA is made for: {wanted}", command)
+        yield warn(title, f"{found} is not what MIRA is made for: {wanted}", command)
 
 
 def within(version: str, requirement: str) -> bool:
-    """Whether a version is at least what a requirement says after `>=`, and below what it says after `<`."""
-    low, high = (re.search(rf"{sign}(\d[\d.]*)", requirement) for sign in (">=", "<"))
+    """Whether a version is what a requirement says after `==`, at least that after `>=`, below that after `<`."""
+    exact, low, high = (re.search(rf"{sign}(\d[\d.]*)", requirement) for sign in ("==", ">=", "<"))
     number = _number(version)
-    return (not low or number >= _number(low[1])) and (not high or number < _number(high[1]))
+    return (
+        (not exact or number == _number(exact[1]))
+        and (not low or number >= _number(low[1]))
+        and (not high or number < _number(high[1]))
+    )
 
 
 def _number(version: str) -> tuple[int, ...]:

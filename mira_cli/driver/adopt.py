@@ -14,7 +14,7 @@ from mira_cli.driver.note import obey
 from mira_cli.errors import RunLockedError
 from mira_cli.files import read_json
 from mira_cli.slurm.ask import SlurmError
-from mira_cli.slurm.queue import cancel, job_prefix, live_jobs
+from mira_cli.slurm.queue import cancel, is_over, job_prefix, live_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +46,8 @@ def adopt(run: RunDirectory) -> list[Adopted]:
     SlurmError
         SLURM does not answer: then nobody knows what runs, and nothing may be submitted.
     """
-    live = [job for job in live_jobs(job_prefix(run)) if job.id != os.environ.get("SLURM_JOB_ID")]
+    me = os.environ.get("SLURM_JOB_ID")
+    live = [job for job in live_jobs(job_prefix(run)) if job.id != me and not is_over(job, run)]
     if drivers := [job for job in live if job.rule == "driver"]:
         raise RunLockedError(
             f"SLURM job {drivers[0].id} ({drivers[0].state.lower()}) drives `{run.root}` already",
@@ -85,7 +86,7 @@ def elsewhere(adopted: Iterable[Adopted]) -> dict[tuple[str, str], set[str]]:
 
 
 def wait_for(adopted: list[Adopted], run: RunDirectory) -> None:
-    """Return when none of them is in the queue any more.
+    """Return when all of them are over.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def wait_for(adopted: list[Adopted], run: RunDirectory) -> None:
     told = 0.0
     while left:
         try:
-            left &= {job.id for job in live_jobs(job_prefix(run))}
+            left &= {job.id for job in live_jobs(job_prefix(run)) if not is_over(job, run)}
         except SlurmError as error:
             say(f"{error.message}; still waiting")
         if left and time.monotonic() - told > 60:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from mira_cli.console import quoted, say
 from mira_cli.driver.note import VARIABLE
 from mira_cli.files import read_json, write_json
+from mira_cli.python_path import SAFE
 from mira_cli.slurm.ask import SlurmError, ask, job_id
 from mira_cli.slurm.queue import job_prefix
 
@@ -58,14 +59,14 @@ def resume_command(run: RunDirectory, *, retry: bool, only: Collection[str] | No
     """Argument list that carries a planned run on."""
     models = [word for model in only or () for word in ("--model", model)]
     verb = "retry" if retry else "resume"
-    return [sys.executable, "-m", "mira_cli", verb, str(run.root), *models]
+    return [sys.executable, "-P", "-m", "mira_cli", verb, str(run.root), *models]
 
 
 def _start_process(command: list[str], run: RunDirectory) -> int:
     with (run.logs / "driver.log").open("a", encoding="utf-8") as log:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=run.root,
-            env={**os.environ, VARIABLE: "background"},
+            env={**os.environ, **SAFE, VARIABLE: "background"},
         )  # fmt: skip
     return child.pid
 
@@ -81,10 +82,11 @@ def _submit(command: list[str], run: RunDirectory, layers: Sequence[Mapping[str,
             f"the driver's own job would not start: {found[0].reason}",
             hint=f"set `driver` in the profile's `resources.yaml`; {found[0].hint}",
         )
+    added = ",".join(f"{name}={value}" for name, value in {**SAFE, VARIABLE: "slurm"}.items())
     job = job_id(ask(
         "sbatch", "--parsable", "--job-name", f"{job_prefix(run)}-driver", "--comment", "driver",
         "--output", str(run.logs / "driver.log"), "--open-mode", "append", "--chdir", str(run.root),
-        "--export", f"ALL,{VARIABLE}=slurm", "--requeue", "--signal", "B:TERM@60",
+        "--export", f"ALL,{added}", "--requeue", "--signal", "B:TERM@60",
         *sbatch_options(asks, cpus), "--wrap", f"exec {shlex.join(command)}",
     ))  # fmt: skip
     if (read_json(run.driver) or {}).get("slurm_job_id") != job:  # unless it has started and says so itself

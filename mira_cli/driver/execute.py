@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,8 @@ from mira_cli.compare.schemes import DEFAULT
 from mira_cli.config import load_config
 from mira_cli.console import count
 from mira_cli.errors import EnvironmentNotReadyError, ExitCode, Interrupted, MiraError, UsageError
-from mira_cli.run.directory import RunDirectory, is_run, look_at_run, open_run
+from mira_cli.files import read_json
+from mira_cli.run.directory import is_run, look_at_run, open_run
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mira_cli.driver.detach import Detach
     from mira_cli.planning.plan import Plan
     from mira_cli.planning.prepare import Request
+    from mira_cli.run.directory import RunDirectory
 
 
 def default_output(config: RunConfig, base: Path) -> Path:
@@ -96,7 +98,8 @@ def execute(
     from mira_cli.run.lock import locked
     from mira_cli.run.registry import remember
 
-    with _new_run_removed_unless_planned(root), locked(run := open_run(root)) as lock:
+    is_new = not root.exists()
+    with locked(run := open_run(root)) as lock, _removed_unless_planned(run, is_new=is_new):
         remember(run.root)
         with driving(run):
             driven = _drive(request, run, lock, again, only, detach=detach is not None)
@@ -114,13 +117,14 @@ def execute(
 
 
 def _look(request: Request, root: Path, again: Collection[str], only: Collection[str] | None) -> ExitCode:
-    from mira_cli.planning.prepare import prepare_run, tell_structures
+    from mira_cli.planning.input import tell_structures
+    from mira_cli.planning.prepare import prepare_run
 
     with TemporaryDirectory() as scratch:
         run = look_at_run(root)
         prepared = prepare_run(request, run, images="skip", again=again, only=only, scratch=Path(scratch))
     tell_structures(prepared.index)
-    _tell_plan(prepared.plan, root)
+    _tell_plan(prepared.plan, run)
     return ExitCode.OK
 
 
@@ -140,7 +144,8 @@ def _drive(
     from mira_cli.driver import adopt
     from mira_cli.driver.note import leaves_jobs, obey
     from mira_cli.engine.execute import carry_out
-    from mira_cli.planning.prepare import SLURM, commit_plan, prepare_run, tell_structures
+    from mira_cli.planning.input import tell_structures
+    from mira_cli.planning.prepare import SLURM, commit_plan, prepare_run
 
     on_slurm = request.profile.executor == SLURM
     try:
@@ -151,7 +156,7 @@ def _drive(
                 request, run, images="build", again=again, only=only, elsewhere=adopt.elsewhere(adopted)
             )
             tell_structures(prepared.index)
-            _tell_plan(prepared.plan, run.root)
+            _tell_plan(prepared.plan, run)
             _check_space(run.root)
             commit_plan(prepared, run, keep=[one.job for one in adopted])
             if detach and (prepared.plan.jobs or adopted):
@@ -166,8 +171,8 @@ def _drive(
             )
             if not adopted:
                 return True
+            run.collected.unlink(missing_ok=True)  # the tables know nothing of what is coming
             adopt.wait_for(adopted, run)
-            run.collected.unlink(missing_ok=True)  # the tables know nothing of these yet
             again = ()  # has been done
     except Interrupted as stop:
         if on_slurm and not detach:
@@ -190,18 +195,20 @@ def _clear_queue(run: RunDirectory, stop: Interrupted) -> None:
 
 
 @contextmanager
-def _new_run_removed_unless_planned(root: Path) -> Iterator[None]:
-    """Leave nothing of a new run that was refused before there was a plan to go on with."""
-    is_new = not root.exists()
+def _removed_unless_planned(run: RunDirectory, *, is_new: bool) -> Iterator[None]:
+    """Leave nothing of a new run that was refused before there was a plan to go on with; its lock must be held."""
     try:
         yield
     except MiraError:
-        if is_new and not RunDirectory(root).plan.exists():
-            shutil.rmtree(root, ignore_errors=True)
+        if is_new and not run.plan.exists():
+            aside = run.root.with_name(f".{run.root.name}.{os.getpid()}.refused")
+            with suppress(OSError):  # at once, so that a call that waits finds a whole run or none
+                run.root.rename(aside)
+                shutil.rmtree(aside, ignore_errors=True)
         raise
 
 
-def _tell_plan(plan: Plan, root: Path) -> None:
+def _tell_plan(plan: Plan, run: RunDirectory) -> None:
     for model in plan.models:
         jobs = [job for job in plan.jobs if job.model == model.name]
         kept = f", {plan.kept[model.name]:,} kept" if plan.kept[model.name] else ""
@@ -211,7 +218,20 @@ def _tell_plan(plan: Plan, root: Path) -> None:
             console.say(f"{model.name}: {what} ({plan.reasons[model.name]})")
         else:
             console.say(f"{model.name}: nothing to compute{kept}")
-    console.say(f"run directory: {root}")
+    _tell_left_out(plan, run)
+    console.say(f"run directory: {run.root}")
+
+
+def _tell_left_out(plan: Plan, run: RunDirectory) -> None:
+    """Say which models the last plan had and this one has not: tables and report are about those of the last call."""
+    names = [model.name for model in plan.models]
+    before = [model["name"] for model in (read_json(run.wanted) or {}).get("models", ())]
+    if left := [name for name in before if name not in names]:
+        every = ",".join(dict.fromkeys([*before, *names]))
+        console.warn(
+            f"not named by this call, so left out of tables and report: {', '.join(left)}",
+            hint=f"what they computed is kept: `--models {console.quoted(every)}` has all of them",
+        )
 
 
 def _check_space(root: Path, needed_mb: int = 50) -> None:
@@ -221,7 +241,6 @@ def _check_space(root: Path, needed_mb: int = 50) -> None:
 
 
 def _finish(run: RunDirectory, root: Path) -> ExitCode:
-    from mira_cli.files import read_json
     from mira_cli.results.devices import on_cpu_instead
     from mira_cli.results.terminal import print_results
 

@@ -28,14 +28,17 @@ def realign(run: RunDirectory, scheme: Scheme) -> Statistics:
     MiraError
         The tables could not be written; those that say something else are gone.
     """
-    from mira_cli.results.collect import compare_again, load_results
+    from mira_cli.results.collect import compare_again, load_results, write_results
     from mira_cli.results.comparison_files import read_answers
     from mira_cli.results.reading import absent
+    from mira_cli.run.collected import is_collected
     from mira_cli.run.lock import locked
 
     if not (run.root / "comparison.parquet").is_file():
         raise absent(run, "comparison")
     with locked(run):
+        if not is_collected(run):
+            write_results(run)  # tables of something else would pass for its answer
         index, models = load_results(run)
         _refuse(read_answers(run.root, index, models), scheme)
         write_json(run.wanted, {**(read_json(run.wanted) or {}), SETTING: scheme})
@@ -61,7 +64,7 @@ def _set(file: Path, scheme: Scheme) -> None:
     """Change the setting in a file that MIRA wrote; one of the user's own stays as it is."""
     import yaml
 
-    from mira_cli.planning.prepare import HEADER
+    from mira_cli.config import HEADER
     from mira_cli.settings_yaml import load
 
     if file.is_file() and (text := file.read_text(encoding="utf-8")).startswith(HEADER):

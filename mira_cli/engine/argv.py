@@ -45,7 +45,7 @@ def build_argv(
     slurm_prefix
         What the names of SLURM jobs begin with; None where jobs do not go there.
     """
-    argv = [sys.executable, "-m", "snakemake"]
+    argv = [sys.executable, "-P", "-m", "snakemake"]
     argv += ["--snakefile", str(assets / "Snakefile"), "--directory", str(run.root)]
     argv += ["--workflow-profile", str(profile)]
     argv += ["--config", "plan=work/plan.json"]

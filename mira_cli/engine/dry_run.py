@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from mira_cli import python_path
 from mira_cli.errors import EngineError
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ def refusal(profile: Profile) -> tuple[str, str | None] | None:
 def _snakemake(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments], cwd=cwd, capture_output=True, text=True, check=False,
-            timeout=PATIENCE_S, env={**os.environ, "PYTHONPATH": str(PLUGINS)},
+            [sys.executable, "-P", "-m", "snakemake", *arguments], cwd=cwd, capture_output=True, text=True, check=False,
+            timeout=PATIENCE_S, env={**os.environ, **python_path.settings(PLUGINS)},
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise EngineError(

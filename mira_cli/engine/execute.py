@@ -18,7 +18,7 @@ from mira_cli.engine.queue_watch import QueueWatch
 from mira_cli.errors import EngineError
 from mira_cli.files import read_json, write_json
 from mira_cli.results.collect import collect, last_words
-from mira_cli.run.directory import RESULTS
+from mira_cli.run.collected import is_collected
 from mira_cli.slurm.queue import job_prefix
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def carry_out(
     timings = {"planning_s": round(planning_s, 3)}
     write_json(run.work / "call.json", {**call, "timings": timings})
     if not prepared.plan.jobs:
-        if not is_collected(run):
+        if not is_collected(run, records=sum(prepared.plan.kept.values())):
             collect(run)
         return
     on_slurm = prepared.profile.executor == SLURM
@@ -81,8 +81,8 @@ def carry_out(
         outcome = run_snakemake(argv, run, lock, plugins=PLUGINS, on_tick=on_tick, patience_s=patience_s)
     if outcome.stopped:
         raise outcome.stopped
-    if outcome.status != 0:
-        collect(run)  # Snakemake did not get there
+    if not is_collected(run):
+        collect(run)  # Snakemake did not get there, or took older tables for newer ones
     _check(outcome, run)
     timings |= _snakemake_timings(run, started)
     write_json(run.work / "call.json", {**call, "timings": timings})
@@ -102,12 +102,6 @@ def _argv(prepared: Prepared, run: RunDirectory, *, on_slurm: bool) -> list[str]
         limits=limits(prepared.config, asks, profile, len(prepared.machine.gpus)),
         slurm_prefix=job_prefix(run) if on_slurm else None,
     )
-
-
-def is_collected(run: RunDirectory) -> bool:
-    """Whether the results are there, and those of the last plan."""
-    there = run.collected.is_file() and all((run.root / name).is_file() for name in RESULTS)
-    return there and run.collected.stat().st_mtime >= run.wanted.stat().st_mtime
 
 
 def _check(outcome: Outcome, run: RunDirectory) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from mira_cli import python_path
 from mira_cli.errors import Interrupted
 from mira_cli.images.enter import TOKENS
 from mira_cli.run.lock import end_session, note, run_mark
@@ -52,7 +53,7 @@ def run_snakemake(
     run.events.unlink(missing_ok=True)
     name, _, value = run_mark(run).partition("=")
     inherited = {variable: word for variable, word in os.environ.items() if variable not in TOKENS}
-    environment = {**inherited, **_cache(run), name: value, "PYTHONPATH": str(plugins), "APPTAINER_QUIET": "1"}
+    environment = {**inherited, **_cache(run), name: value, **python_path.settings(plugins), "APPTAINER_QUIET": "1"}
     stopped: Interrupted | None = None
     with log.open("a", encoding="utf-8") as stream:
         stream.write(f"\n# {time.strftime('%Y-%m-%d %H:%M:%S')}\n")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from mira_cli import console, paths
+from mira_cli import console, files, paths
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.images import process
 
@@ -69,7 +69,8 @@ def workshop(key: str, *, doing: str = "builds") -> Iterator[Workshop]:
         remove(folder)
         folder.mkdir()
         log_path = logs / f"{key}.log"
-        with log_path.open("w", encoding="utf-8") as log:
+        log_path.unlink(missing_ok=True)  # in a shared cache it may be another user's, or a link
+        with open(files.created(log_path), "w", encoding="utf-8") as log:  # noqa: PTH123
             yield Workshop(folder, log, log_path, lock)
     finally:
         remove(folder)
@@ -77,7 +78,7 @@ def workshop(key: str, *, doing: str = "builds") -> Iterator[Workshop]:
 
 
 def _lock(path: Path, waiting: str) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = files.lock_file(path)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -96,7 +97,7 @@ def _remove_leftovers(place: Path) -> None:
         if not folder.is_dir():
             continue
         try:
-            descriptor = os.open(place / f"{folder.name}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = files.lock_file(place / f"{folder.name}.lock")
         except OSError:
             continue  # another user's, in a shared cache
         try:

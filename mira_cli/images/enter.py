@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli import paths
 from mira_cli.images import apptainer
+from mira_cli.python_path import SAFE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +41,7 @@ def command(
     network
         Whether it has the network. Without, an image has none; an environment's module leaves it by itself.
     """
-    own = ["-m", f"worker.{module}", *arguments]
+    own = ["-P", "-m", f"worker.{module}", *arguments]
     if image is None or image.sif is None:
         return [image.python if image else sys.executable, *own]
     options = ["--nv", "--no-home", *mount(paths.assets() / "workflow", WORKER_IN_IMAGE)]
@@ -57,7 +58,7 @@ def command(
 def environment(image: ReadyImage | None, *, token: Mapping[str, str] | None = None) -> dict[str, str]:
     """Environment variables for `command`; `token` holds the only secrets that pass."""
     base = apptainer.environment() if image and image.sif else dict(os.environ)
-    kept = {name: value for name, value in base.items() if name not in TOKENS}
+    kept = {name: value for name, value in base.items() if name not in TOKENS} | SAFE
     if image is None or image.sif is None:
         kept["PYTHONPATH"] = str(paths.assets() / "workflow")
         kept["PYTHONDONTWRITEBYTECODE"] = "1"

@@ -27,7 +27,7 @@ def update(kind: str, image: str, value: object | None) -> None:
     """
     folder = paths.cache_dir()
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{kind}.lock").open("a") as lock:
+    with open(files.lock_file(folder / f".{kind}.lock"), "a") as lock:  # noqa: PTH123
         fcntl.flock(lock, fcntl.LOCK_EX)
         kept = {name: known for name, known in read(kind).items() if name != image}
         files.write_json(folder / f"{kind}.json", kept if value is None else {**kept, image: value})

@@ -146,7 +146,10 @@ def _unpacking(target: _Target) -> Iterator[Path]:
     scratch = Path(chosen) / f"mira-{os.getuid()}-{target.key}"
     building.remove(scratch)
     try:
-        scratch.mkdir(mode=0o700)
+        try:
+            scratch.mkdir(mode=0o700)
+        except FileExistsError:  # another user's, or a link
+            scratch = Path(tempfile.mkdtemp(prefix="mira-unpacking-", dir=chosen))
     except OSError as error:
         raise EnvironmentNotReadyError(
             f"cannot write to {chosen}: {error.strerror}", hint="set APPTAINER_TMPDIR to a folder that you can write to"

@@ -11,6 +11,7 @@ import numpy as np
 from mira_cli.files import read_json
 from mira_cli.planning.chunks import cut_chunks, grown_chunk_atoms, shortest_chunk_atoms, without
 from mira_cli.planning.resolve import digest
+from mira_cli.planning.tasks import task_of
 from mira_cli.planning.weights import worker_model
 from mira_cli.run.records import finished_hashes
 
@@ -93,6 +94,7 @@ def make_plan(
     kept: dict[str, int] = {}
     reasons: dict[str, str] = {}
     wanted: dict[str, Array] = {}
+    last = read_json(run.wanted) or {}
     for model in models:
         retry = model.name in again
         done = finished_hashes(run.records(model.slug, model.key), retry=retry)
@@ -103,7 +105,7 @@ def make_plan(
         busy = np.array(sorted((elsewhere or {}).get(model.name, ())), dtype="S32")
         wanted[model.name] = without(missing, index.hashes, busy)
         if len(wanted[model.name]):
-            reasons[model.name] = _why(model, run, anything=len(done) > 0, sources=index.sources, retry=retry)
+            reasons[model.name] = _why(model, run, last, anything=len(done) > 0, sources=index.sources, retry=retry)
     total = sum(int(index.n_atoms[rows].sum(dtype=np.int64)) for rows in wanted.values())
     spread = -(-machine.slots // len(models))  # with few models, a chunk for every worker that could run
     jobs: list[Job] = []
@@ -122,11 +124,18 @@ def make_plan(
     return Plan(models, jobs, kept, reasons, dict(resources))
 
 
-def _why(model: ResolvedModel, run: RunDirectory, *, anything: bool, sources: object, retry: bool) -> str:
-    """Why a model has jobs, judged by what the last plan wanted."""
+def _why(
+    model: ResolvedModel,
+    run: RunDirectory,
+    last: Mapping[str, Any],
+    *,
+    anything: bool,
+    sources: object,
+    retry: bool,
+) -> str:
+    """Why a model has jobs, judged by what the `last` plan wanted."""
     if retry and anything:
         return "failed or not finished before"
-    last = read_json(run.wanted) or {}
     if any(known["name"] == model.name and known["key"] == model.key for known in last.get("models", [])):
         return "not finished yet" if last.get("structures") == sources else "structures are new"
     if anything:
@@ -165,7 +174,7 @@ def _job_spec(
         "job": job,
         "model": worker_model(model, weights),
         "model_key": model.key,
-        "task": {"name": config.task, "settings": {}},
+        "task": task_of(config),
         "device": config.device if asks.gpu or not machine.has_gpus or model.image == HOST else "cpu",
         "gpus": machine.gpus,
         "accelerators": config.accelerators,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections import Counter
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,19 +12,22 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from mira_cli.catalogue.lookup import find_models, load_catalogue
-from mira_cli.console import count, lines, say, warn
+from mira_cli.config import HEADER
+from mira_cli.console import count, say, warn
 from mira_cli.engine.profile import Profile, find_profile, profile_folders
-from mira_cli.errors import EnvironmentNotReadyError, InputError
+from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import replacing
 from mira_cli.images.prepare import choose_runtime, is_built
 from mira_cli.images.prepare import prepare as prepare_images
 from mira_cli.images.recipe import find as find_images
 from mira_cli.images.recipe import pinned_versions
 from mira_cli.planning.chunks import without
+from mira_cli.planning.input import read_input
 from mira_cli.planning.machine import Machine, this_machine
 from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan
 from mira_cli.planning.resolve import ResolvedModel, resolve_models
-from mira_cli.planning.weights import Weights, locate, probe, refuse_strangers, wanted_units, with_facts
+from mira_cli.planning.tasks import task_of
+from mira_cli.planning.weights import Weights, locate, own_weights, probe, wanted_units, with_facts
 from mira_cli.planning.write import surroundings_mb, write_plan
 from mira_cli.run.records import finished_hashes
 from mira_cli.run.reuse import neighbours_with, take_over
@@ -33,8 +35,6 @@ from mira_cli.slurm import asks
 from mira_cli.slurm.cluster import partitions
 from mira_cli.slurm.preflight import problems
 from mira_cli.structures.find import Found, find_sources
-from mira_cli.structures.packs import StructureIndex, load_structures, open_index
-from mira_cli.structures.references import ReferenceKeys, keys_not_found, keys_told
 from mira_cli.weights import store
 from mira_cli.weights.fetch import ensure, permission
 
@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from mira_cli.resources import Resources
     from mira_cli.run.directory import RunDirectory
     from mira_cli.slurm.cluster import Partition
+    from mira_cli.structures.packs import StructureIndex
 
 SLURM = "mira-slurm"
-HEADER = "# Settings of the last call; `mira run run.yaml` in this folder repeats it.\n"
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Request:
     models: list[ResolvedModel]
     profile: Profile
     found: Found | None  # None: the structures that the run has read before
+    weights: dict[str, Weights]  # of models whose weights the user names by path
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,12 @@ def check_request(config: RunConfig, *, as_read: bool = False) -> Request:
     versions = {image.name: pinned_versions(image) for image in find_images(sorted(images - {HOST}))}
     versions[HOST] = {"ase": version("ase")}
     models = resolve_models(rows, catalogue, config, versions)
-    refuse_strangers(models, catalogue, trusted=config.trust_checkpoints)
+    own = own_weights(models, catalogue, trusted=config.trust_checkpoints)
+    # what the run writes down is trust in these, and not in whatever will be there when it goes on
+    trusted = [own[m.name].sha256 for m in models if m.name in own and catalogue.families[m.row.family].runs_code]
+    config = config.model_copy(update={"trust_checkpoints": sorted(set(trusted)) or False})
     found = None if as_read else find_sources(config.structures)
-    return Request(config, catalogue, models, find_profile(config.profile), found)
+    return Request(config, catalogue, models, find_profile(config.profile), found, own)
 
 
 def prepare_run(
@@ -142,7 +146,7 @@ def prepare_run(
         ensure(units, runtime, fetch=images == "build")
         uses = _image_uses(ready)
     uses[HOST] = ImageUse({"name": HOST, "recipe": "", "runtime": HOST}, sys.executable)
-    models, weights = _settle_weights(models, ready)
+    models, weights = _settle_weights(models, ready, request.weights)
     machine = this_machine(device=config.device, cluster=request.profile.cluster, gpus=config.gpus)
     offered = partitions() if request.profile.executor == SLURM else []
     resources, caps = _resources(models, request, machine, offered)
@@ -174,9 +178,9 @@ def _reuse(model: ResolvedModel, index: StructureIndex, run: RunDirectory, *, re
     done = finished_hashes(run.records(model.slug, model.key), retry=retry)
     missing = index.hashes[without(index.distinct, index.hashes, done)]
     for neighbour in neighbours_with(run, model.slug, model.key, missing):
-        n = take_over(run, model.slug, model.key, neighbour) if copy else len(neighbour.hashes)
-        if n and copy:
+        if copy:
             run.collected.unlink(missing_ok=True)  # the tables know nothing of these yet
+        n = take_over(run, model.slug, model.key, neighbour) if copy else len(neighbour.hashes)
         what = "taken over from" if copy else "will be taken over from"
         say(f"{model.name}: {count(n, 'structure')} {what} `{neighbour.root}`")
 
@@ -195,13 +199,13 @@ def _ask_slurm(plan: Plan, *, refuse: bool) -> None:
 
 
 def _settle_weights(
-    models: list[ResolvedModel], ready: Mapping[str, ReadyImage]
+    models: list[ResolvedModel], ready: Mapping[str, ReadyImage], own: Mapping[str, Weights]
 ) -> tuple[list[ResolvedModel], dict[str, Weights]]:
     """Find the weights, look into those that a user brings, and let both into the models' keys."""
     settled: list[ResolvedModel] = []
     weights: dict[str, Weights] = {}
     for model in models:
-        found = locate(model)
+        found = own.get(model.name) or locate(model)
         if found is None:
             if model.row.checkpoint.fetch:
                 say(f"weights of {model.name} are not here yet: they will be fetched, first")
@@ -240,54 +244,6 @@ def _skipped_images(names: list[str], runtime: Runtime) -> dict[str, ImageUse]:
     return {name: ImageUse({"name": name, "recipe": "", "runtime": runtime}, "") for name in names}
 
 
-def read_input(request: Request, run: RunDirectory, scratch: Path | None) -> StructureIndex:
-    """Read and check the structures; what cannot be used is told, and stays in the results with its reason.
-
-    Raises
-    ------
-    InputError
-        Nothing can be computed; or, with `strict`, something cannot.
-    """
-    config, found = request.config, request.found
-    if found is None:
-        return open_index(run.structures)
-    if found.passed_over:
-        say(f"{count(len(found.passed_over), 'file')} passed over, by suffix no structures: {found.passed_over[0].name}"
-            + (" and others" if len(found.passed_over) > 1 else ""))  # fmt: skip
-    keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key)
-    index = load_structures(run.structures, found.sources, keys=keys, scratch=scratch)
-    for key in keys_not_found(index.table, keys):
-        warn(f"no structure has a reference under the key `{key}`")
-    invalid = [f"{name}: {why}" for name, why in index.invalid()]
-    if len(invalid) == len(index):
-        first = f" ({invalid[0]})" if invalid else ""
-        raise InputError(
-            f"no structure to compute in {', '.join(f'`{s}`' for s in config.structures)}{first}",
-            hint="MIRA reads what `ase.io` reads: CIF, POSCAR, (ext)xyz, traj, db, json, …",
-        )
-    if invalid:
-        what = f"{len(invalid)} of {count(len(index), 'structure')} cannot be used"
-        if config.strict:
-            raise InputError(f"{what}; the first: {invalid[0]}", hint="mend or remove them, or leave out `--strict`")
-        warn(f"{what}; they stay in the results with the reason")
-        lines(invalid)
-    _tell_notes(index)
-    return index
-
-
-def _tell_notes(index: StructureIndex) -> None:
-    """Notes by what they say, the most frequent first, each with the first structure that has it."""
-    first: dict[str, str] = {}
-    times: Counter[str] = Counter()
-    for name, note in index.notes():
-        first.setdefault(note, name)
-        times[note] += 1
-    if times:
-        warn(f"{count(times.total(), 'structure')} to look at: see the column `note` of `comparison.csv`")
-        said = ((f" and {times[note] - 1:,} more" if times[note] > 1 else "", note) for note, _ in times.most_common())
-        lines(f"{first[note]}{others}: {note}" for others, note in said)
-
-
 def commit_plan(prepared: Prepared, run: RunDirectory, *, keep: Collection[str] = ()) -> None:
     """Write the plan and the settings that led to it into the run directory.
 
@@ -299,7 +255,7 @@ def commit_plan(prepared: Prepared, run: RunDirectory, *, keep: Collection[str] 
     write_plan(
         prepared.plan, prepared.index, run, prepared.images, prepared.machine,
         executor=prepared.profile.executor, caps=prepared.caps, keep=keep,
-        energy_alignment=prepared.config.energy_alignment,
+        task=task_of(prepared.config), energy_alignment=prepared.config.energy_alignment,
     )  # fmt: skip
     settings = prepared.config.model_dump(mode="json")
     settings["resources"] = {k: v.model_dump(exclude_none=True) for k, v in prepared.config.resources.items()}
@@ -315,12 +271,3 @@ def _write_settings(file: Path, settings: dict[str, Any]) -> None:
     with replacing(file) as stream:
         stream.write(HEADER)
         yaml.safe_dump(settings, stream, sort_keys=False, allow_unicode=True)
-
-
-def tell_structures(index: StructureIndex) -> None:
-    """One line on what was read."""
-    usable, distinct = int((index.hashes != b"").sum()), len(index.distinct)
-    twins = f", {usable - distinct} of them duplicates" if usable > distinct else ""
-    say(f"{count(usable, 'structure')}{twins}, {count(int(index.n_atoms.sum()), 'atom')}")
-    if told := keys_told(index.table):
-        say(told)

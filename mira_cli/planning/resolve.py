@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from mira_cli.catalogue.rows import slug
 from mira_cli.errors import UsageError
+from mira_cli.planning.tasks import identity as identity_of_task
+from mira_cli.planning.tasks import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,7 +98,7 @@ def _resolve(
         "dtype": dtype,
         "elements": sorted(row.elements) if row.elements else None,
         "stress": row.stress,
-        "task": config.task,
+        "task": identity_of_task(task_of(config)),
     }
     return ResolvedModel(name, slug(name), row, family.image, package, options, dtype, identity)
 

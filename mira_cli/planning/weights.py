@@ -16,7 +16,7 @@ from mira_cli.weights import store
 from mira_cli.weights.units import units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from mira_cli.catalogue.rows import Catalogue
     from mira_cli.images.prepare import ReadyImage
@@ -47,6 +47,35 @@ def refuse_strangers(models: Iterable[ResolvedModel], catalogue: Catalogue, *, t
                 f"loading `{model.row.checkpoint.path}` can run code that is in it: {title} checkpoints are programs",
                 hint="if you trust where it comes from, add `--trust-checkpoint`",
             )
+
+
+def own_weights(
+    models: Iterable[ResolvedModel], catalogue: Catalogue, *, trusted: bool | Collection[str]
+) -> dict[str, Weights]:
+    """Weights that a user names by path, by model; trust in those whose loading can run code is in their content.
+
+    Parameters
+    ----------
+    trusted
+        Whether the user vouches for whatever is there now, or the sha256 of what they vouched for.
+
+    Raises
+    ------
+    UsageError
+        There are such weights that the user does not vouch for.
+    """
+    own = [model for model in models if model.row.checkpoint.path]
+    refuse_strangers(own, catalogue, trusted=bool(trusted))
+    found = {model.name: located for model in own if (located := locate(model))}
+    known = {each.sha256 for each in found.values()} if isinstance(trusted, bool) else set(trusted)
+    for model in own:
+        if catalogue.families[model.row.family].runs_code and found[model.name].sha256 not in known:
+            raise UsageError(
+                f"`{model.row.checkpoint.path}` has changed since it was trusted, and loading it can run code that is "
+                "in it",
+                hint="if you trust what is there now, add `--trust-checkpoint`",
+            )
+    return found
 
 
 def locate(model: ResolvedModel) -> Weights | None:

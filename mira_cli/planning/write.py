@@ -12,6 +12,7 @@ from mira_cli.files import read_json, write_json
 from mira_cli.images.enter import WORKER_IN_IMAGE
 from mira_cli.planning.plan import SCHEMA
 from mira_cli.resources import CLUSTER_THREADS, SURROUNDINGS_MB
+from mira_cli.run.collected import is_collected
 from mira_cli.slurm.queue import job_prefix
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def write_plan(
     *,
     executor: str,
     caps: Mapping[str, tuple[int | None, int | None]],
+    task: Mapping[str, Any],
     energy_alignment: str,
     keep: Collection[str] = (),
 ) -> None:
@@ -55,6 +57,8 @@ def write_plan(
         The profile's.
     caps
         model -> most minutes and most MB that its partition gives, None where there is no limit.
+    task
+        What is asked of every structure: `name`, `settings`, `version`.
     energy_alignment
         How the results align energies.
     keep
@@ -80,12 +84,14 @@ def write_plan(
             }
             for m in plan.models
         ],
+        "task": task,
         "structures": index.sources,
         "energy_alignment": energy_alignment,
     }
     if read_json(run.wanted) != wanted:
         write_json(run.wanted, wanted)
-    if plan.jobs:  # Snakemake takes an existing end product for done, even if what it was made of is missing
+    # Snakemake takes an existing end product for done, even if what it was made of is missing, and asks clocks
+    if plan.jobs or not is_collected(run):
         run.collected.unlink(missing_ok=True)
     write_json(
         run.plan,

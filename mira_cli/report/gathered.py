@@ -13,7 +13,7 @@ from mira_cli.files import read_json
 from mira_cli.results.collect import ModelResults, load_results
 from mira_cli.results.comparison_files import compare
 from mira_cli.results.provenance import provenance
-from mira_cli.results.reading import absent
+from mira_cli.results.reading import absent, read_comparison
 from mira_cli.run.records import OK
 
 if TYPE_CHECKING:
@@ -125,14 +125,11 @@ def gather(run: RunDirectory, computed: Statistics | None = None) -> Gathered:
     UsageError
         The run has no results, or they are older than its plan.
     """
-    import pyarrow.parquet as pq
-
-    file = run.root / "comparison.parquet"
-    if not file.is_file():
+    if not (run.root / "comparison.parquet").is_file():
         raise absent(run, "comparison")
     index, models = load_results(run)
     computed = computed or compare(run.root, index, models, _scheme(run))
-    table = pq.ParquetFile(file, read_dictionary=TEXTS).read([*NUMBERS, *TEXTS])
+    table = read_comparison(run, [*NUMBERS, *TEXTS], as_words=TEXTS)
     return Gathered(run, index, models, table, computed, provenance(run, index, models))
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from mira_cli import __version__
 from mira_cli.catalogue.lookup import built_in
-from mira_cli.compare.theory import cautions, relation
+from mira_cli.compare.reference import contradictions
+from mira_cli.compare.theory import EACH_ITS_OWN, cautions, relation
 from mira_cli.console import count
 from mira_cli.report.alignment import about_energies, method
 from mira_cli.report.disputed import outliers_of
@@ -77,7 +78,9 @@ def _counts(gathered: Gathered, column: str, model: int | slice = slice(None)) -
 def banners(gathered: Gathered) -> list[dict[str, Any]]:
     """What a reader must know before any number, the gravest first."""
     energies = about_energies(gathered) if gathered.answers.ok.any() else []
-    return [*_about_answers(gathered), *_about_theory(gathered), *energies]
+    said = contradictions(gathered.answers)
+    twofold = [_banner("warn", "The references contradict each other.", [f"{said}."])] if said else []
+    return [*_about_answers(gathered), *_about_theory(gathered), *twofold, *energies]
 
 
 def findings(gathered: Gathered) -> list[str]:
@@ -161,14 +164,16 @@ def _about_theory(gathered: Gathered) -> list[dict[str, Any]]:
     found, together = [], relation(facts)
     groups: dict[str, list[str]] = {}
     for one in facts:
-        with_dispersion = ", dispersion included" if one.dispersion == "included" else ""
-        groups.setdefault((one.level_of_theory or "not known") + with_dispersion, []).append(one.name)
+        level, dispersion = one.level_of_theory, one.dispersion or "not known"
+        goes_without = dispersion == "none" or level in {None, EACH_ITS_OWN}
+        name = (level or "not known") + ("" if goes_without else f", dispersion {dispersion}")
+        groups.setdefault(name, []).append(one.name)
     named = [f"{level}: {_names(names)}" for level, names in groups.items()]
     if together == "different":
         why = "What differs between them is then not an error of either, and their spread is no error bar."
         found.append(_banner("warn", "These models are of different levels of theory.", [*named, why]))
     elif together == "unknown":
-        found.append(_banner("warn", "The level of theory of some models is not established.", named))
+        found.append(_banner("warn", "The level of theory or the dispersion of some models is not established.", named))
     corrections = {one.energy_correction for one in facts if one.energy_correction}
     if len(corrections) > 1:
         by = [f"{c}: {_names([f.name for f in facts if f.energy_correction == c])}" for c in sorted(corrections)]

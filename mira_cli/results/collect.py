@@ -19,11 +19,14 @@ from mira_cli.results.batches import batches
 from mira_cli.results.comparison_files import release_unused, write_comparisons
 from mira_cli.results.frames import frames
 from mira_cli.results.provenance import provenance
+from mira_cli.results.reading import undamaged
 from mira_cli.results.table import comparison_rows, comparison_schema, energies_rows, energies_schema
 from mira_cli.run.answers import Answers, read_answers
+from mira_cli.run.collected import wanted_sha256
 from mira_cli.structures.packs import StructureIndex, open_index
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -57,13 +60,13 @@ def collect(run: RunDirectory) -> None:
     """Write all results of a run from its records, some structures in memory at a time."""
     from mira_cli.report.write import try_to_write_report
 
-    compared = _write_results(run)
+    compared = write_results(run)
     release_unused()
     try_to_write_report(run, computed=None if isinstance(compared, str) else compared)
 
 
-def _write_results(run: RunDirectory) -> Statistics | str:
-    """All but the report, which reads what it needs: what was in memory for the tables would only be beside it."""
+def write_results(run: RunDirectory) -> Statistics | str:
+    """Write all but the report, which reads what it needs; what was in memory for the tables is gone by then."""
     index, models = load_results(run, remember=True)
     sums = _write_tables(run.root, index, models)
     release_unused()
@@ -81,6 +84,8 @@ def compare_again(
     write_json(run.root / "provenance.json", provenance(run, index, models))
     compared = write_comparisons(run.root, index, models, scheme, sums)
     said = {
+        "wanted": wanted_sha256(run),
+        "records": sum(int((model.records.best["file"] >= 0).sum()) for model in models),
         "rows": len(index) * len(models),
         "energy_alignment": scheme,
         "energy_refusal": None if isinstance(compared, str) else compared.refusal,
@@ -149,32 +154,30 @@ def load_results(run: RunDirectory, *, remember: bool = False) -> tuple[Structur
     wanted = read_json(run.wanted)
     if wanted is None:
         raise UsageError(f"`{run.root}` has no plan yet", hint="`mira run` makes one")
-    index = open_index(run.structures)
+    again = "call `mira run` on it again"
+    with undamaged(run.structures / "index.parquet", hint=again):
+        index = open_index(run.structures)
     if wanted["structures"] != index.sources:
-        raise UsageError(
-            f"the structures of `{run.root}` are not those of its plan", hint="call `mira run` on it again"
-        )
+        raise UsageError(f"the structures of `{run.root}` are not those of its plan", hint=again)
     hashes = np.sort(index.hashes[index.distinct])
+    planned = {model["slug"]: model["jobs"] for model in (read_json(run.plan) or {"models": []})["models"]}
     models = [
         ModelResults(
             **{**model, "row": Model.model_validate(model["row"])},
             records=read_answers(run.records(model["slug"], model["key"]), hashes, remember=remember),
-            without_record=_why_missing(run, model["slug"]),
+            without_record=_why_missing(run, model["slug"], planned.get(model["slug"], ())),
         )
         for model in wanted["models"]
     ]
     return index, models
 
 
-def _why_missing(run: RunDirectory, slug: str) -> tuple[str, str]:
-    """Status and reason of a model's structures without a record, from the logs of the last plan's jobs."""
-    plan = read_json(run.plan) or {"models": []}
-    jobs = [job for model in plan["models"] if model["slug"] == slug for job in model["jobs"]]
-    for job in jobs:
-        log = run.logs / slug / f"{job}.log"
-        if log.is_file() and not run.done(slug, job).exists():
-            words = last_words(log)
-            return "failed", f"job failed: {words}" if words else DIED
+def _why_missing(run: RunDirectory, slug: str, jobs: Sequence[str]) -> tuple[str, str]:
+    """Status and reason of a model's structures without a record, from the newest log of the last plan's jobs."""
+    logs = [run.logs / slug / f"{job}.log" for job in jobs if not run.done(slug, job).exists()]
+    if there := [log for log in logs if log.is_file()]:
+        words = last_words(max(there, key=lambda log: log.stat().st_mtime_ns))
+        return "failed", f"job failed: {words}" if words else DIED
     return "not_computed", "not computed yet"
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from mira_cli import console
 from mira_cli.files import replacing
-from mira_cli.run.directory import COMPARISONS
+from mira_cli.results.reading import read_comparison
+from mira_cli.run.directory import COMPARISONS, RunDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,13 +86,13 @@ def compare(
 
 def read_answers(root: Path, index: StructureIndex, models: Sequence[ModelResults]) -> Answers:
     """Energies and stresses from `comparison.parquet`."""
-    import pyarrow.parquet as pq
-
     from mira_cli.compare.answers import VOIGT
     from mira_cli.compare.from_run import answers_of_run
 
-    file = pq.ParquetFile(root / "comparison.parquet", read_dictionary=["model", "status"])
-    answers = answers_of_run(file.read([*READ, *(f"stress_{ij}_ev_per_ang3" for ij in VOIGT)]), index, models)
+    columns = [*READ, *(f"stress_{ij}_ev_per_ang3" for ij in VOIGT)]
+    table = read_comparison(RunDirectory(root), columns, as_words=["model", "status"])
+    answers = answers_of_run(table, index, models)
+    del table
     release_unused()
     return answers
 
@@ -128,7 +129,7 @@ def aligned_table(answers: Answers, scheme: Scheme) -> pa.Table | None:
     if len(answers.models) > 1:
         targets["committee mean"] = aligned_energies(answers, scheme, target=committee_mean(answers.energy))
     if np.isfinite(answers.reference_energy).any():
-        targets["reference"] = aligned_energies(answers, scheme, target=answers.reference_energy)
+        targets["reference"] = aligned_energies(answers, scheme, target=answers.fitted_energy)
     named = [
         table.add_column(2, "aligned_with", pa.array([target] * table.num_rows, pa.string()))
         for target, table in targets.items()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from mira_cli.console import quoted
 from mira_cli.errors import UsageError
 from mira_cli.files import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -28,27 +30,71 @@ def read_table(run: RunDirectory, name: Name, columns: Sequence[str] | None = No
     Raises
     ------
     UsageError
-        It was not written.
+        It was not written, or is damaged.
     """
-    import pyarrow.parquet as pq
-
+    if name == "comparison":
+        return read_comparison(run, columns)
     try:
-        if name == "comparison":
-            file = pq.ParquetFile(run.root / "comparison.parquet")
-            return file.read([c for c in columns or file.schema_arrow.names if c in file.schema_arrow.names])
-        table = read_csv(run.root / f"{name}.csv")
+        with undamaged(run.root / f"{name}.csv", hint=_made_anew(run)) as file:
+            table = read_csv(file)
     except FileNotFoundError as error:
         raise absent(run, name) from error
     return table.select([c for c in columns or table.column_names if c in table.column_names])
 
 
+def read_comparison(
+    run: RunDirectory, columns: Sequence[str] | None = None, *, as_words: Sequence[str] = ()
+) -> pa.Table:
+    """`comparison.parquet`; columns of which few values differ take less memory `as_words` (Arrow's dictionaries).
+
+    Raises
+    ------
+    UsageError
+        It was not written, or is damaged.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        with undamaged(run.root / "comparison.parquet", hint=_made_anew(run)) as file:
+            found = pq.ParquetFile(file, read_dictionary=list(as_words))
+            names = found.schema_arrow.names
+            return found.read([c for c in columns or names if c in names])
+    except FileNotFoundError as error:
+        raise absent(run, "comparison") from error
+
+
+@contextmanager
+def undamaged(file: Path, *, hint: str) -> Iterator[Path]:
+    """The path of a table; what Arrow then says of its content becomes one sentence."""
+    try:
+        yield file
+    except (ValueError, NotImplementedError, OSError) as error:  # Arrow's; those of the system have a number
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise UsageError(f"`{file}` is empty or damaged", hint=hint) from error
+
+
+def _made_anew(run: RunDirectory) -> str:
+    return f"`mira collect {quoted(run.root)}` makes it anew"
+
+
 def read_csv(file: Path) -> pa.Table:
-    """A table that `comparison_files.write_csv` wrote; an empty cell is null."""
+    """A table that `comparison_files.write_csv` wrote; an empty cell is null.
+
+    Raises
+    ------
+    ValueError
+        It is empty, cut short, or no such table.
+    """
     import pyarrow as pa
     import pyarrow.csv as pc
 
     from mira_cli.compare import columns
 
+    with file.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, 2) - 1))
+        if stream.read() != b"\n":
+            raise ValueError("cut short")
     kinds = {"pairs": columns.PAIRS, "disagreement": columns.DISAGREEMENT, "reference": columns.REFERENCE}
     schema = columns.table([], kinds.get(file.stem, {})).schema
     names = dict.fromkeys(("structure_id", "model", "aligned_with", "energy_alignment", "energy_refusal"), pa.string())

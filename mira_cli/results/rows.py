@@ -54,8 +54,7 @@ def only(table: pa.Table, *, models: Sequence[str], statuses: Sequence[str]) -> 
 
 
 STATUSES = (
-    "ok", "failed", "oom", "unsupported_element", "unsupported_property", "nonfinite", "timeout", "invalid_input",
-    "not_computed",
+    "ok", "failed", "oom", "unsupported_element", "unsupported_property", "nonfinite", "invalid_input", "not_computed",
 )  # fmt: skip
 
 

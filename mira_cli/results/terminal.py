@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mira_cli import console
+from mira_cli.results.reading import read_table
 from mira_cli.results.table import INVALID
 
 if TYPE_CHECKING:
@@ -29,9 +30,8 @@ GAP = 3  # columns of the terminal between those of a table
 def print_results(run: RunDirectory) -> bool:
     """Print counts and energies of a collected run on stdout; True if every row is `ok`."""
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
-    table = pq.ParquetFile(run.root / "comparison.parquet").read(columns=list(COLUMNS))
+    table = read_table(run, "comparison", COLUMNS)
     models = table["model"].unique().to_pylist()
     shown = table.slice(0, MOST_ROWS * len(models)).to_pylist()  # a structure's rows follow one another
     for energies in _energies(shown, models, len(table) // max(1, len(models))):

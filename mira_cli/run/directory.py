@@ -125,14 +125,26 @@ def look_at_run(root: Path) -> RunDirectory:
     if run.root.exists() and not run.root.is_dir():
         raise UsageError(f"`{root}` is a file, not a run directory", hint="choose another with `-o`")
     if run.root.is_dir() and not is_run(run.root):
-        # Snakemake makes its folder first, and a user may keep the settings where the run will be
-        if {entry.name for entry in run.root.iterdir()} - {".snakemake", "run.yaml"}:
+        if not _is_nothing_yet(run) and not is_run(run.root):  # another `mira` may just have made it
             raise UsageError(
                 f"`{root}` holds something that is not a MIRA run", hint="choose an empty or new directory with `-o`"
             )
     elif (read_json(run.work / "run.json") or {}).get("mira_run", FORMAT) != FORMAT:
         raise UsageError(f"`{root}` was made by another version of MIRA", hint="choose another directory with `-o`")
     return run
+
+
+def _is_nothing_yet(run: RunDirectory) -> bool:
+    """Whether nothing is there but what comes before a run: Snakemake's folder, a user's settings, our first file."""
+    if {entry.name for entry in run.root.iterdir()} - {".snakemake", "run.yaml", "work"}:
+        return False
+    try:
+        begun = {entry.name for entry in run.work.iterdir()}
+    except FileNotFoundError:
+        return True
+    except NotADirectoryError:
+        return False
+    return all(name.startswith(".") and "run.json" in name for name in begun)  # not complete yet
 
 
 def new_job_prefix(root: Path) -> str:

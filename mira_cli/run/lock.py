@@ -34,19 +34,25 @@ def locked(run: RunDirectory) -> Iterator[IO[str]]:
     RunLockedError
         Another `mira` works on it, here or on another host.
     """
-    with (run.work / "lock").open("a+") as stream:
+    gone = RunLockedError(f"`{run.root}` was removed just now", hint="call the same command again")
+    try:
+        opened = (run.work / "lock").open("a+")
+    except FileNotFoundError:
+        raise gone from None
+    with opened as stream:
         if not _try_lock(stream):
             holder = _read(stream)
             if _is_orphaned(holder):
                 end_session(holder["session"], run)
             if not _wait_for_lock(stream):
+                holder = _read(stream)
                 host, pid = holder.get("host", "another host"), holder.get("pid", "unknown")
                 raise RunLockedError(
                     f"`{run.root}` is in use by another `mira` (process {pid} on {host})",
                     hint=f"`mira status {quoted(run.root)}` watches it, `mira cancel {quoted(run.root)}` ends it",
                 )
         if not _same_file(stream, run.work / "lock"):
-            raise RunLockedError(f"`{run.root}` was removed just now", hint="call the same command again")
+            raise gone
         leftover = _read(stream)
         if leftover.get("host") == socket.gethostname():
             end_session(leftover.get("session"), run)

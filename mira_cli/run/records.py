@@ -19,6 +19,7 @@ import numpy as np
 from mira_cli.files import replacing
 from mira_cli.run import lines
 from mira_cli.run.lines import columns_of, equal
+from mira_cli.stamps import stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,24 +44,24 @@ def locate(folder: Path, *, remember: bool = False) -> tuple[Array, list[Path]]:
     remember
         Write down what was found, so that the next call reads new files only.
     """
-    files = sorted(folder.glob("*/records.jsonl"))
-    stamps = [_stamp(file) for file in files]
     known, places = _remembered(folder)
-    at = {json.dumps(stamp): number for number, stamp in enumerate(known)}
+    at = {json.dumps(stamp): (since, number) for number, (since, stamp) in enumerate(known)}
     begins = np.searchsorted(places["file"], np.arange(len(known) + 1))
+    files = [(file, _stamp(file)) for file in sorted(folder.glob("*/records.jsonl"))]
+    ordered = sorted(
+        ((*(at.get(json.dumps(stamp)) or (begun(file), -1)), stamp, file) for file, stamp in files),
+        key=lambda one: one[0],
+    )
     found: list[Array] = [np.zeros(0, LOCATION)]
-    for number, (file, stamp) in enumerate(zip(files, stamps, strict=True)):
-        before = at.get(json.dumps(stamp))
-        if before is None:
-            found.append(_scan(file, number))
-        else:
-            found.append(places[begins[before] : begins[before + 1]])
-            found[-1]["file"] = number
+    for number, (_, before, _, file) in enumerate(ordered):
+        found.append(_scan(file, number) if before < 0 else places[begins[before] : begins[before + 1]])
+        found[-1]["file"] = number
+    now = [[since, stamp] for since, _, stamp, _ in ordered]
     places = np.concatenate(found)
-    if remember and stamps != known:
+    if remember and now != known:
         with replacing(folder / LOCATED, "wb") as stream:
-            np.savez(stream, places=places, stamps=np.frombuffer(json.dumps(stamps).encode(), np.uint8))
-    return places, files
+            np.savez(stream, places=places, files=np.frombuffer(json.dumps(now).encode(), np.uint8))
+    return places, [file for *_, file in ordered]
 
 
 def finished_hashes(folder: Path, *, retry: bool = False) -> Array:
@@ -70,20 +71,27 @@ def finished_hashes(folder: Path, *, retry: bool = False) -> Array:
 
 
 def _remembered(folder: Path) -> tuple[list[Any], Array]:
-    """Stamps of the files, and their records in that order."""
+    """When each file was begun and its stamp, and their records in that order."""
     try:
         with (folder / LOCATED).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            places, stamps = arrays["places"], json.loads(arrays["stamps"].tobytes())
+            places, files = arrays["places"], json.loads(arrays["files"].tobytes())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # there is none, or it is damaged
         return [], np.zeros(0, LOCATION)
-    return (stamps, places) if places.dtype == LOCATION else ([], np.zeros(0, LOCATION))
+    return (files, places) if places.dtype == LOCATION else ([], np.zeros(0, LOCATION))
 
 
 def _stamp(file: Path) -> list[Any]:
-    """What says that a file and its forces are as they were: name of the job, sizes in bytes, time of change in ns."""
-    forces = file.with_name("forces.f64")
-    stat = file.stat()
-    return [file.parent.name, stat.st_size, stat.st_mtime_ns, forces.stat().st_size if forces.is_file() else 0]
+    """What says that a file and its forces are as they were, beside the name of the job."""
+    return [file.parent.name, *stamp_of(file), *stamp_of(file.with_name("forces.f64"))]
+
+
+def begun(file: Path) -> str:
+    """When the first worker that wrote a file began, as text that sorts by time; empty where it does not say."""
+    try:
+        with file.open("rb") as stream:
+            return str((lines.parse(stream.readline()) or {}).get("started") or "")
+    except OSError:
+        return ""
 
 
 def _scan(file: Path, number: int) -> Array:

@@ -84,7 +84,7 @@ def take_over(run: RunDirectory, slug: str, key: str, neighbour: Neighbour) -> i
     partial.mkdir(parents=True)
     copied = 0
     attempt: dict[str, Any] | None = None
-    with (partial / "records.jsonl").open("w", encoding="utf-8") as log, (partial / "forces.f64").open("wb") as forces:
+    with (partial / "records.jsonl").open("x", encoding="utf-8") as log, (partial / "forces.f64").open("xb") as forces:
         row = 0
         for record in _records(neighbour, slug, key):
             own = record.forces()

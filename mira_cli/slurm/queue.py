@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -106,12 +107,23 @@ def live_jobs(prefix: str, timeout_s: float = PATIENCE_S) -> list[QueuedJob]:
         SLURM does not answer.
     """
     found = []
-    for fields in rows("squeue", "--noheader", "--me", "--format=%i|%T|%r|%N|%M|%j|%k", timeout_s=timeout_s):
+    mine = f"--user={os.getuid()}"  # `--me` came with SLURM 20.02, and wrappers of sites may not know it
+    for fields in rows("squeue", "--noheader", mine, "--format=%i|%T|%r|%N|%M|%j|%k", timeout_s=timeout_s):
         if len(fields) < 7 or not fields[5].startswith(prefix) or fields[1] in ENDED:
             continue
         rule, _, job = fields[6].removeprefix("rule_").partition("_wildcards_")
         found.append(QueuedJob(fields[0], fields[5], fields[1], fields[2], fields[3], rule, job, fields[4]))
     return found
+
+
+def is_over(job: QueuedJob, run: RunDirectory) -> bool:
+    """Whether a job that SLURM is still cleaning up after has done all it was to do: an epilog may hang for long."""
+    if job.state != "COMPLETING":
+        return False
+    if job.rule == "driver":
+        note = read_json(run.driver) or {}
+        return note.get("slurm_job_id") == job.id and note.get("ended") is not None
+    return bool(job.job) and run.done(job.slug, job.job).exists()
 
 
 def cancel(jobs: list[QueuedJob]) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LIMIT_MIN = 5
 POLL_S = 2.0
+LAST_WORD = "over"  # what a job writes last
 LATENCY_S = 10.0  # what a file that was written on a node may take to be seen here
 
 
@@ -63,7 +64,7 @@ def run_trials(
     name = f"mira-check-{uuid.uuid4().hex[:8]}"
     try:
         jobs = {kind: _submit(kind, *asked, name, folder) for kind, asked in requests.items()}
-        last = _wait(jobs, name, tell)
+        last = _wait(jobs, name, folder, tell)
     except BaseException:
         with suppress(SlurmError):
             sweep(name, patience_s=5.0)
@@ -73,9 +74,9 @@ def run_trials(
 
 def _submit(kind: str, resources: Resources, threads: int, name: str, folder: Path) -> str:
     short = resources.model_copy(update={"runtime_min": min(LIMIT_MIN, resources.runtime_min or LIMIT_MIN)})
-    doctor = shlex.join([sys.executable, "-m", "mira_cli", "doctor", "--json", "--node"])
+    doctor = shlex.join([sys.executable, "-P", "-m", "mira_cli", "doctor", "--json", "--node"])
     answer = shlex.quote(str(folder / f"{kind}.json"))
-    script = f'{doctor} >{answer}; echo "devices=${{CUDA_VISIBLE_DEVICES:-}}"; nvidia-smi -L; exit 0'
+    script = f'{doctor} >{answer}; echo "devices=${{CUDA_VISIBLE_DEVICES:-}}"; nvidia-smi -L; echo {LAST_WORD}; exit 0'
     said = ask(
         "sbatch", "--parsable", "--job-name", name, "--comment", kind, "--no-requeue", "--chdir", str(Path.cwd()),
         "--output", str(folder / f"{kind}.out"), "--error", str(folder / f"{kind}.err"),
@@ -84,18 +85,25 @@ def _submit(kind: str, resources: Resources, threads: int, name: str, folder: Pa
     return job_id(said)
 
 
-def _wait(jobs: Mapping[str, str], name: str, tell: Callable[[str], None]) -> dict[str, QueuedJob]:
-    """Poll until none is in the queue, and return how each was last seen; what would never start is cancelled."""
+def _wait(jobs: Mapping[str, str], name: str, folder: Path, tell: Callable[[str], None]) -> dict[str, QueuedJob]:
+    """Poll until all are over, and return how each was last seen; what would never start is cancelled.
+
+    A job that has said all is over, however long SLURM cleans up after it.
+    """
     last: dict[str, QueuedJob] = {}
     kinds = {job: kind for kind, job in jobs.items()}
-    while live := {job.id: job for job in live_jobs(name)}:
-        for job in live.values():
+
+    def said_all(job: QueuedJob) -> bool:
+        return LAST_WORD in _text(folder / f"{kinds.get(job.id)}.out").splitlines()
+
+    while live := [job for job in live_jobs(name) if not (job.state == "COMPLETING" and said_all(job))]:
+        for job in live:
             before = last.get(job.id)
             if before is None or (before.state, before.reason) != (job.state, job.reason):
                 why = f" ({job.reason})" if job.waits and job.reason not in {"", "None"} else ""
                 tell(f"job {job.id} for {kinds.get(job.id, name)}: {job.state.lower()}{why}")
             last[job.id] = job
-        cancel([job for job in live.values() if job.stuck])
+        cancel([job for job in live if job.stuck])
         time.sleep(POLL_S)
     return last
 

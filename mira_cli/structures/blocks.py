@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.structures.check import judge
+from mira_cli.structures.frame import Frame
 from mira_cli.structures.geometry import Geometry, geometry_of, identities
-from mira_cli.structures.read import Frame, read_frames
+from mira_cli.structures.read import read_frames, where
 from mira_cli.structures.references import QUANTITIES, ReferenceKeys, references
 
 if TYPE_CHECKING:
@@ -74,6 +75,13 @@ def read_task(task: list[Part], keys: ReferenceKeys) -> Iterator[Block]:
                 frames, atoms = [], 0
     if frames:
         yield _block(frames, keys)
+
+
+def unreadable_block(part: Part, reason: str) -> Block:
+    """What comes of a part when nobody is left to tell more of it."""
+    return _block(
+        [(0, Frame(where(part, part.first_frame), unreadable=f"cannot be read: {reason}", last=True))], ReferenceKeys()
+    )
 
 
 def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:

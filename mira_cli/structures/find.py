@@ -8,20 +8,17 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mira_cli.errors import InputError
+from mira_cli.structures.companions import holds_no_structure, told_better
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# A folder holds other things than structures; these are passed over without a word, all else is tried.
-NOT_STRUCTURES = {
-    ".md", ".rst", ".txt", ".html", ".pdf", ".png", ".jpg", ".svg", ".py", ".sh", ".yaml", ".yml", ".toml", ".csv",
-    ".tsv", ".log", ".ipynb", ".bib", ".zip", ".parquet", ".npz", ".sif",
-}  # fmt: skip
 _LOOKS_QUOTED = re.compile("%(?=[0-9A-Fa-f]{2})")  # so that no two names become one
 EXAMPLE = "for example `mira run structures/ --models sevennet-0`"
 
@@ -36,73 +33,80 @@ class Source:
 
 @dataclass(frozen=True)
 class Found:
-    """What the arguments name: files to read, and files in folders that are no structures by their suffix."""
+    """What the arguments name: files to read, and what is passed over in folders.
+
+    `passed_over` are no structures by their name; `told_better` says of the others which file is read in their place.
+    """
 
     sources: list[Source]
     passed_over: list[Path]
+    told_better: dict[Path, Path]
 
 
 def find_sources(arguments: Iterable[str]) -> Found:
-    """Every file that the arguments name, in order, once each.
+    """Every file that the arguments name, in order, once each, by whatever way it is reached.
 
     Names are relative to the folder that was given; a name that two arguments share is led by the folder's own name.
-    What a text file or terminal could not show in a name is written as in URLs: `a%0Ab.cif`.
+    What a text file or terminal could not show in a name is written as in URLs: `a%0Ab.cif`; and so is `#`, which
+    stands before the number of a frame: no two structures have one id.
     What cannot be read is a source too: reading it will say why.
 
     Raises
     ------
     InputError
-        An argument matches nothing, or a CSV sheet has no `structure_path` column.
+        An argument matches nothing, or a CSV sheet has no `structure_path` column, or two.
     """
-    passed_over: list[Path] = []
-    found: dict[Path, tuple[str, Path]] = {}
+    over = Found([], [], {})
+    found: dict[str, tuple[Path, str, Path]] = {}
+    real = cache(os.path.realpath)
     for argument in arguments:
-        for path, root in _expand(argument, passed_over):
-            found.setdefault(path, (_shown(path.relative_to(root)), root))
-    names = Counter(name for name, _ in found.values())
+        for path, root in _expand(argument, over):
+            place = os.path.join(real(path.parent), path.name)  # noqa: PTH118  (faster, and there may be millions)
+            found.setdefault(place, (path, _shown(path.relative_to(root)), root))
+    names = Counter(name for _, name, _ in found.values())
     sources: list[Source] = []
     taken: set[str] = set()
-    for path, (name, root) in found.items():
+    for path, name, root in found.values():
         unique = name if names[name] == 1 else f"{_shown(root.name)}/{name}"
         while unique in taken:
             root = root.parent  # noqa: PLW2901
             unique = _shown(path.relative_to(root.parent) if root != root.parent else path)
         taken.add(unique)
         sources.append(Source(path, unique))
-    return Found(sources, passed_over)
+    return Found(sources, over.passed_over, over.told_better)
 
 
 def _shown(name: str | Path) -> str:
-    """A name in printable characters: line breaks, controls, backslashes and bytes that are no UTF-8 as in URLs."""
+    """A name in printable characters: line breaks, controls, backslashes, `#`, bytes that are no UTF-8 as in URLs."""
     return "".join(
-        quote(c, errors="surrogateescape") if not c.isprintable() or c == "\\" else c
+        quote(c, errors="surrogateescape") if not c.isprintable() or c in "\\#" else c
         for c in _LOOKS_QUOTED.sub("%25", str(name))
     )
 
 
-def _expand(argument: str, passed_over: list[Path]) -> Iterator[tuple[Path, Path]]:
+def _expand(argument: str, over: Found) -> Iterator[tuple[Path, Path]]:
     """Files of one argument, each with the folder its name starts from."""
     path = Path(argument).expanduser()
     if _exists(path):
-        yield from _expand_path(path.absolute(), passed_over)
+        yield from _expand_path(path.absolute(), over)
     elif matches := sorted(glob.glob(str(path), recursive=True)):  # noqa: PTH207  (absolute patterns)
         for match in matches:
-            yield from _expand_path(Path(match).absolute(), passed_over)
+            yield from _expand_path(Path(match).absolute(), over)
     else:
         raise InputError(f"no file, folder or pattern `{argument}`", hint=EXAMPLE)
 
 
-def _expand_path(path: Path, passed_over: list[Path]) -> Iterator[tuple[Path, Path]]:
+def _expand_path(path: Path, over: Found) -> Iterator[tuple[Path, Path]]:
     if path.is_dir():
-        yield from ((file, path) for file in _files_below(path, passed_over, set()))
+        yield from ((file, path) for file in _files_below(path, over, set()))
     elif path.is_file() and path.suffix.lower() == ".csv":
         yield from _rows_of_sheet(path)
     else:
         yield path, path.parent
 
 
-def _files_below(folder: Path, passed_over: list[Path], seen: set[Path]) -> list[Path]:
-    """Files that may hold structures; hidden ones, known other kinds and run directories are left out."""
+def _files_below(folder: Path, over: Found, seen: set[Path]) -> list[Path]:
+    """Files that may hold structures; hidden ones, known other kinds, worse copies and run directories are left out."""
     if (real := folder.resolve()) in seen:  # a link that leads back
         return []
     seen.add(real)
@@ -110,15 +114,18 @@ def _files_below(folder: Path, passed_over: list[Path], seen: set[Path]) -> list
         entries = sorted(folder.iterdir())
     except OSError:
         return [folder]
+    over.told_better.update(better := told_better(entries))
     files: list[Path] = []
     for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
             if not (entry / "work" / "run.json").is_file():
-                files += _files_below(entry, passed_over, seen)
-        elif entry.suffix.lower() in NOT_STRUCTURES:
-            passed_over.append(entry)
+                files += _files_below(entry, over, seen)
+        elif holds_no_structure(entry):
+            over.passed_over.append(entry)
+        elif entry in better:
+            continue
         else:
             files.append(entry)
     return files
@@ -133,7 +140,8 @@ def _rows_of_sheet(sheet: Path) -> Iterator[tuple[Path, Path]]:
     folder = sheet.parent
     try:
         with sheet.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
+            sheet_rows = csv.DictReader(stream)
+            rows, titles = list(sheet_rows), sheet_rows.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot read the sheet `{sheet}`: {error}") from error
     if not rows or "structure_path" not in rows[0]:
@@ -142,6 +150,8 @@ def _rows_of_sheet(sheet: Path) -> Iterator[tuple[Path, Path]]:
             f"the sheet `{sheet}` has no row under a `structure_path` column (its columns: {columns})",
             hint="separate columns by commas, and name them in the first line",
         )
+    if titles.count("structure_path") > 1:
+        raise InputError(f"the sheet `{sheet}` has two `structure_path` columns", hint="give each column its own name")
     for row in rows:
         if row["structure_path"] and row["structure_path"].strip():
             path = (folder / row["structure_path"].strip()).absolute()

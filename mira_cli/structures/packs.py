@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.files import read_json, replacing, write_json
+from mira_cli.files import content_sha256, read_json, replacing, write_json
+from mira_cli.stamps import FIELDS as STAMP
+from mira_cli.stamps import stamp_of
 from mira_cli.structures.blocks import index_schema
 from mira_cli.structures.geometry import Geometry
 from mira_cli.structures.parts import Part, cut
@@ -31,16 +33,17 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from mira_cli.stamps import Stamp
     from mira_cli.structures.blocks import Block
     from mira_cli.structures.find import Source
 
-    Stamp = tuple[int | None, int | None]  # size in bytes, time of change in ns
     Array = np.ndarray[Any, Any]
+    Written = dict[str, tuple[Stamp, str | None]]  # name -> its stamp and sha256
 
 PACK_ATOMS, PACK_STRUCTURES = 100_000, 10_000  # bound a worker's memory for geometry to a few MB
 SMALLER = {"natoms": np.int32, "numbers": np.int16}  # types on disk
 ANY_KEYS = ReferenceKeys()
-FORMAT = 4  # raise when packs or index change shape: a run directory then reads its input again
+FORMAT = 5  # raise when packs or index change shape: a run directory then reads its input again
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ class _Piece:
 
     part: Part
     stamp: Stamp  # of its file
+    sha256: str | None  # of its file; None where that cannot be read
     begin: int | None = None
     rows: int = 0
     known_as: str | None = None  # the name that is in the ids of the rows
@@ -128,18 +132,20 @@ def load_structures(
     With other `keys` of references than the last time, everything is read. With `scratch`, what must be written is put
     there, and the folder stays as it is.
     """
-    stamps = [_stamp(source.path) for source in sources]
-    named = [(source.name, str(source.path), *stamp) for source, stamp in zip(sources, stamps, strict=True)]
-    named_keys = list(astuple(keys))
-    digest = hashlib.sha256(json.dumps([named, named_keys]).encode()).hexdigest()
+    stamps = [stamp_of(source.path) for source in sources]
+    seen = _digest([(source.name, str(source.path), *stamp) for source, stamp in zip(sources, stamps, strict=True)])
+    said = {"format": FORMAT, "keys": list(astuple(keys))}
     known = read_json(folder / "sources.json") or {}
-    # the files of an earlier call are trusted only if nobody has touched them since
-    trusted = known.get("format") == FORMAT and known.get("keys") == named_keys
-    trusted = trusted and all(_stamp(folder / n) == (*s,) for n, *s in known.get("written", []))
-    if trusted and known["sources"] == digest:
+    # the files of an earlier call are trusted only if they are what it wrote, as in a copy of the run
+    written: Written | None = None
+    if said.items() <= known.items():
+        written = {name: ((*stamp,), sha256) for name, *stamp, sha256 in known["written"]}
+    untouched = written is not None and all(stamp_of(folder / name) == stamp for name, (stamp, _) in written.items())
+    if untouched and known["seen"] == seen:
         return open_index(folder)
-    said = {"format": FORMAT, "sources": digest, "keys": named_keys}
-    return _read_what_is_new(folder, scratch or folder, sources, stamps, keys, said, trusted=trusted)
+    if written and not untouched and any(_sha256(folder / name) != sha256 for name, (_, sha256) in written.items()):
+        written = None
+    return _read_what_is_new(folder, scratch or folder, sources, stamps, keys, {**said, "seen": seen}, written)
 
 
 def open_index(folder: Path) -> StructureIndex:
@@ -157,15 +163,15 @@ def _read_what_is_new(
     stamps: list[Stamp],
     keys: ReferenceKeys,
     said: dict[str, Any],
-    *,
-    trusted: bool,
+    trusted: Written | None,
 ) -> StructureIndex:
     """Take over the rows of parts that have not changed, read the others, and write the index of all to `folder`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tables = [open_index(known).table if trusted else _index_schema().empty_table()]
-    pieces = _pieces(sources, stamps, _known_pieces(known) if trusted else {})
+    tables = [_index_schema().empty_table() if trusted is None else open_index(known).table]
+    pieces = _pieces(sources, stamps, {} if trusted is None else _known_pieces(known))
+    said["sources"] = _digest([*said["keys"], *((p.part.name, str(p.part.path), p.sha256 or p.stamp) for p in pieces)])
     first_row = tables[0].num_rows
     found: Counter[Part] = Counter()
     broken: dict[Path, int] = {}  # file -> the offset of its part with the frame that cannot be read
@@ -185,7 +191,8 @@ def _read_what_is_new(
     with replacing(folder / "parts.parquet", "wb") as stream:
         pq.write_table(_pieces_table(pieces), stream, compression="zstd")
     packs = {pack_path(folder, pack).name for pack in np.unique(table["pack"].to_numpy()).tolist()}
-    written = [[name, *_stamp(folder / name)] for name in sorted({*packs, "index.parquet", "parts.parquet"})]
+    names = sorted({*packs, "index.parquet", "parts.parquet"})
+    written = [[name, *stamp, sha256] for name in names for stamp, sha256 in [_look(folder / name, trusted or {})]]
     write_json(folder / "sources.json", {**said, "written": written})
     if folder == known:
         _remove_unused(folder, packs)
@@ -197,13 +204,16 @@ def _pieces(sources: list[Source], stamps: list[Stamp], known: dict[str, list[_P
     pieces: list[_Piece] = []
     for source, stamp in zip(sources, stamps, strict=True):
         before = known.get(str(source.path), [])
-        if before and before[0].stamp == stamp:
-            pieces += [replace(piece, part=replace(piece.part, name=source.name)) for piece in before]
+        untouched = before and before[0].stamp == stamp
+        sha256 = before[0].sha256 if untouched else _sha256(source.path)
+        if untouched or (before and sha256 and before[0].sha256 == sha256):  # the same, or a copy
+            pieces += [replace(piece, part=replace(piece.part, name=source.name), stamp=stamp) for piece in before]
             continue
         same = {(p.part.content, p.part.first_frame): p for p in before if p.part.content}
         for part in cut(source):
             piece = same.get((part.content, part.first_frame))
-            pieces.append(replace(piece, part=part, stamp=stamp) if piece else _Piece(part, stamp))
+            new = _Piece(part, stamp, sha256)
+            pieces.append(replace(piece, part=part, stamp=stamp, sha256=sha256) if piece else new)
     return pieces
 
 
@@ -282,10 +292,11 @@ def _known_pieces(folder: Path) -> dict[str, list[_Piece]]:
     known: dict[str, list[_Piece]] = {}
     begin = 0
     for row in rows:
-        size, mtime_ns, n = row.pop("size"), row.pop("mtime_ns"), row.pop("rows")
+        stamp, n = tuple(row.pop(name) for name in STAMP), row.pop("rows")
+        sha256 = row.pop("sha256")
         row["path"] = os.fsdecode(row["path"])
         part = Part(**{**row, "path": Path(row["path"])})
-        known.setdefault(row["path"], []).append(_Piece(part, (size, mtime_ns), begin, n, part.name))
+        known.setdefault(row["path"], []).append(_Piece(part, stamp, sha256, begin, n, part.name))
         begin += n
     return known
 
@@ -295,13 +306,10 @@ def _pieces_table(pieces: list[_Piece]) -> pa.Table:
 
     columns = {f.name: [getattr(piece.part, f.name) for piece in pieces] for f in fields(Part)}
     columns["path"] = [os.fsencode(path) for path in columns["path"]]  # a path need not be text
-    columns |= {
-        "size": [piece.stamp[0] for piece in pieces],
-        "mtime_ns": [piece.stamp[1] for piece in pieces],
-        "rows": [piece.rows for piece in pieces],
-    }
-    whole = ("offset", "length", "first_frame", "size", "mtime_ns", "rows")
-    types = dict.fromkeys(whole, pa.int64()) | {"path": pa.binary()}
+    columns |= {name: [piece.stamp[at] for piece in pieces] for at, name in enumerate(STAMP)}
+    columns |= {"rows": [piece.rows for piece in pieces], "sha256": [piece.sha256 for piece in pieces]}
+    whole = ("offset", "length", "first_frame", *STAMP, "rows")
+    types = dict.fromkeys(whole, pa.int64()) | {"inode": pa.uint64(), "path": pa.binary()}
     return pa.table({name: pa.array(values, types.get(name, pa.string())) for name, values in columns.items()})
 
 
@@ -315,9 +323,19 @@ def _remove_unused(folder: Path, used: set[str]) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _stamp(path: Path) -> Stamp:
+def _look(file: Path, known: Written) -> tuple[Stamp, str | None]:
+    """Stamp and sha256 of a file, which is not read if it is known."""
+    stamp = stamp_of(file)
+    before, sha256 = known.get(file.name, (None, None))
+    return stamp, sha256 if before == stamp else _sha256(file)
+
+
+def _sha256(file: Path) -> str | None:
     try:
-        stat = path.stat()
+        return content_sha256(file) if file.is_file() else None  # a pipe would be waited for
     except OSError:
-        return (None, None)
-    return (stat.st_size, stat.st_mtime_ns)
+        return None
+
+
+def _digest(data: object) -> str:
+    return hashlib.sha256(json.dumps(data).encode()).hexdigest()

@@ -32,6 +32,14 @@ class Part:
     content: str = ""  # sha256
 
 
+def n_bytes(part: Part) -> int:
+    """Size of a part; 0 if its file is not there."""
+    try:
+        return part.path.stat().st_size if part.length is None else part.length
+    except OSError:
+        return 0
+
+
 def cut(source: Source) -> list[Part]:
     """The parts of a file, in order: one, unless it is a long xyz file."""
     if not _is_long_xyz(source.path):

@@ -52,12 +52,12 @@ def odd_cells(geometry: Geometry, usable: Array) -> Iterator[tuple[int, str]]:
     from ase.data import atomic_masses
 
     mass = np.bincount(geometry.owner, atomic_masses[geometry.numbers], minlength=len(geometry))
-    volume = np.abs(np.linalg.det(np.where(usable[:, None, None], geometry.cell, np.eye(3))))
-    whole: Array = usable & geometry.pbc.all(axis=1)
+    volume: Array = np.abs(np.linalg.det(np.where(usable[:, None, None], geometry.cell, np.eye(3))))
+    whole: Array = np.asarray(usable & geometry.pbc.all(axis=1))
     density = AMU_PER_ANG3 * mass / np.maximum(volume, 1e-9)
     for i in np.flatnonzero(whole & (density > HEAVY)).tolist():
         yield i, f"a density of {density[i]:.3g} g/cm³ is beyond that of any solid that is not compressed"
-    partly: Array = np.asarray(usable & geometry.pbc.any(axis=1) & ~whole & (volume > 1e-6)).nonzero()[0]
+    partly = np.flatnonzero(usable & geometry.pbc.any(axis=1) & ~whole & (volume > 1e-6))
     for i in partly[_reach_out(geometry, partly)].tolist():
         yield i, "atoms reach out of the cell in a direction that is not periodic"
 

@@ -1,52 +1,35 @@
-"""Files to frames: which reader reads what; what it cannot read comes out too, with the reason."""
+"""Files to frames: each format's reader, ours where there is one, else ASE's; what cannot be read says why."""
 
 from __future__ import annotations
 
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
-from mira_cli.structures.by_ase import read_by_ase
-from mira_cli.structures.lammps import read_dump
-from mira_cli.structures.outcome import Read, UnreadableError
-from mira_cli.structures.pdb import read_pdb
+from mira_cli.structures.bounds import OverBoundsError, bounded
+from mira_cli.structures.formats import by_ase, lammps, pdb, pymatgen_json, sdf, vasprun, xyz
+from mira_cli.structures.frame import Frame, UnreadableError
+from mira_cli.structures.parts import n_bytes
 from mira_cli.structures.reasons import why
-from mira_cli.structures.sdf import read_sdf
-from mira_cli.structures.vasprun import read_vasprun
-from mira_cli.structures.xyz import read_xyz
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from ase import Atoms
-
     from mira_cli.structures.parts import Part
 
-# by ASE's names of formats: where ASE's readers leave out or guess what the file says
-OF_TEXT: dict[str, Callable[[Iterable[str]], Iterator[Read]]] = {
-    "extxyz": read_xyz,
-    "xyz": read_xyz,
-    "proteindatabank": read_pdb,
-    "sdf": read_sdf,
-    "mol": read_sdf,
-    "lammps-dump-text": read_dump,
+# by names of formats, ASE's where ASE has one
+OF_FILES: dict[str, Callable[[Path], Iterator[Frame]]] = {"pymatgen-json": pymatgen_json.read}
+OF_BYTES: dict[str, Callable[[bytes], Iterator[Frame]]] = {"vasp-xml": vasprun.read_vasprun}
+OF_TEXT: dict[str, Callable[[Iterable[str]], Iterator[Frame]]] = {
+    "extxyz": xyz.read_xyz,
+    "xyz": xyz.read_xyz,
+    "proteindatabank": pdb.read_pdb,
+    "sdf": sdf.read_sdf,
+    "mol": sdf.read_sdf,
+    "lammps-dump-text": lammps.read_dump,
 }
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One structure as it was read, or why there is none.
-
-    `notes` are sentences on what a user should know of how it was understood; `last` if nothing after it can be read.
-    """
-
-    id: str
-    atoms: Atoms | None = None
-    unreadable: str | None = None
-    notes: tuple[str, ...] = ()
-    last: bool = False
 
 
 def read_frames(part: Part) -> Iterator[Frame]:
@@ -61,36 +44,41 @@ def read_frames(part: Part) -> Iterator[Frame]:
         if part.path.stat().st_size == 0:
             yield Frame(part.name, unreadable="the file is empty", last=True)
             return
+        form = _format(part)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # readers warn about odd columns; what matters is checked later
-            form = "extxyz" if part.length is not None else _format(part.path)
-            for read in _structures(part, form):
-                reason = None if read.unreadable is None else f"cannot be read: {read.unreadable}"
-                yield Frame(f"{part.name}#{number}", read.atoms, reason, read.notes)
+            for frame in bounded(_frames(part, form), n_bytes(part)):
+                yield replace(frame, id=f"{part.name}#{number}")
                 number += 1
         if number == 0:
             yield Frame(part.name, unreadable="the file holds no structure", last=True)
-    except Exception as error:  # noqa: BLE001  (ASE's readers raise anything on a broken file)
-        yield Frame(_where(part, number), unreadable=why(error, form), last=True)
+    except (Exception, OverBoundsError) as error:  # noqa: BLE001  (ASE's readers raise anything on a broken file)
+        yield Frame(where(part, number), unreadable=why(error, form), last=True)
 
 
-def _format(path: Path) -> str:
+def _format(part: Part) -> str:
     from ase.io.formats import filetype
 
-    return str(filetype(str(path)))
+    if part.length is not None:
+        return "extxyz"
+    if pymatgen_json.is_pymatgen(part.path):
+        return "pymatgen-json"
+    return str(filetype(str(part.path)))
 
 
-def _structures(part: Part, form: str) -> Iterator[Read]:
+def _frames(part: Part, form: str) -> Iterator[Frame]:
     if form == "lammps-dump-binary":
         raise UnreadableError("a binary dump of LAMMPS holds types of atoms, which are no elements")
-    if form == "vasp-xml":
+    if form in OF_FILES:
+        yield from OF_FILES[form](part.path)
+    elif form in OF_BYTES:
         with _opened(part) as stream:
-            yield from read_vasprun(stream.read())
+            yield from OF_BYTES[form](stream.read())
     elif form in OF_TEXT:
         with _opened(part) as stream:
             yield from OF_TEXT[form](io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape"))
     else:
-        yield from read_by_ase(part.path, form)
+        yield from by_ase.read(part.path, form)
 
 
 def _opened(part: Part) -> IO[bytes]:
@@ -105,5 +93,6 @@ def _opened(part: Part) -> IO[bytes]:
         return io.BytesIO(file.read(part.length))
 
 
-def _where(part: Part, number: int) -> str:
+def where(part: Part, number: int) -> str:
+    """What the frame is called at which reading a part ends: its file, if there was none before."""
     return f"{part.name}#{number}" if number else part.name

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mira_cli.structures.outcome import UnreadableError
+from mira_cli.structures.bounds import OverBoundsError
+from mira_cli.structures.frame import UnreadableError
 
 
 def why(error: BaseException, form: str | None) -> str:
@@ -15,7 +16,7 @@ def why(error: BaseException, form: str | None) -> str:
 
 
 def _reason(error: BaseException, form: str | None) -> str:
-    if isinstance(error, UnreadableError):
+    if isinstance(error, UnreadableError | OverBoundsError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()

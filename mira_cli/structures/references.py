@@ -93,7 +93,7 @@ def keys_told(structures: pa.Table) -> str | None:
     """One sentence on where references were found in how many rows of an index; None where there are none."""
     parts = []
     for quantity, counts in _used(structures).items():
-        words = [f"{_spoken(key, quantity)} ({n:,})" for key, n in counts.items()]
+        words = [f"{spoken(key, quantity)} ({n:,})" for key, n in counts.items()]
         if words:
             parts.append(f"{quantity} from {' and '.join(words)}")
     return f"references in the input: {', '.join(parts)}" if parts else None
@@ -117,5 +117,6 @@ def _used(structures: pa.Table) -> dict[str, dict[str, int]]:
     return found
 
 
-def _spoken(key: str, quantity: str) -> str:
+def spoken(key: str, quantity: str) -> str:
+    """A key in a sentence."""
     return f"ASE's own `{quantity}`" if key == COMPUTED else f"`{key}`"

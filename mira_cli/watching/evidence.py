@@ -56,12 +56,6 @@ def last_change(run: RunDirectory) -> float | None:
     return max((stat for place in places if (stat := _mtime(place)) is not None), default=None)
 
 
-def is_collected(run: RunDirectory) -> bool:
-    """Whether results were written for what the run wants now."""
-    collected, wanted = _mtime(run.collected), _mtime(run.wanted)
-    return collected is not None and (wanted is None or collected >= wanted)
-
-
 def finished_jobs(run: RunDirectory, slug: str) -> set[str]:
     """Jobs of a model that said that they are over."""
     try:

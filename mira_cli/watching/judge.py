@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mira_cli.console import count, quoted
-from mira_cli.watching.evidence import is_collected, read_object
+from mira_cli.run.collected import is_collected
+from mira_cli.watching.evidence import read_object
 from mira_cli.watching.state import Problem
 
 if TYPE_CHECKING:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.run.collected import is_collected
 from mira_cli.slurm.queue import job_prefix
-from mira_cli.watching.evidence import finished_jobs, is_collected, last_change, read_object, readable_run, settings
+from mira_cli.stamps import stamp_of
+from mira_cli.watching.evidence import finished_jobs, last_change, read_object, readable_run, settings
 from mira_cli.watching.job_events import JobEvents
 from mira_cli.watching.judge import judge
 from mira_cli.watching.liveness import find_driver, probe
@@ -143,8 +145,7 @@ class RunReader:
 
         file = self.run.structures / "index.parquet"
         try:
-            stat = file.stat()
-            stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            stamp = stamp_of(file)
             if stamp == self._index[0]:
                 return
             column = pq.ParquetFile(file).read(columns=["hash"])["hash"]

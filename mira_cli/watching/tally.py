@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.run.records import OK
+from mira_cli.run.records import OK, begun
 from mira_cli.run.tail import Tail
 
 if TYPE_CHECKING:
@@ -35,18 +35,17 @@ class Tally:
         self.tails: dict[str, Tail] = {}  # job -> its records
         self.best = np.zeros(len(wanted), np.uint8)
         self.statuses = [OK]  # code - 1 -> status
-        self.reasons: dict[str, str] = {}  # status -> what the first such record says
+        self.reasons: dict[str, str] = {}  # status -> what the newest such record says
         self._over: set[str] = set()
 
     def read(self, over: Collection[str] = ()) -> None:
         """Take in what is new. `over` are the jobs that append no more; they are read once."""
         try:
-            jobs = sorted(entry.name for entry in self.folder.iterdir())
+            jobs = {entry.name for entry in self.folder.iterdir()} - self._over
         except OSError:
             return
-        for job in jobs:
-            if job in self._over:
-                continue
+        # of several failures the newest counts
+        for job in sorted(jobs, key=lambda job: (begun(self.folder / job / "records.jsonl"), job)):
             tail = self.tails.setdefault(job, Tail(self.folder / job / "records.jsonl"))
             self._take(tail.read())
             if job in over:
@@ -102,5 +101,6 @@ class Tally:
             if len(self.statuses) >= 250:  # damage, not statuses
                 return len(self.statuses)
             self.statuses.append(status)
+        if status != OK:
             self.reasons[status] = record["error"] or status
         return self.statuses.index(status) + 1

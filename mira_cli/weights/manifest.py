@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from mira_cli.files import content_sha256
+from mira_cli.files import content_sha256, files_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,4 +98,4 @@ def describe(folder: Path) -> tuple[StoredFile, ...]:
 
 def list_files(folder: Path) -> list[Path]:
     """All files below a folder, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    return sorted(files_below(folder))

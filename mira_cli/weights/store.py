@@ -34,7 +34,7 @@ class Stored:
 
     @property
     def sha256(self) -> str:
-        """Hash of `path`, as the worker computes it (`worker.families.base.sha256`)."""
+        """Hash of `path`, as the worker computes it (`worker.weights.sha256`)."""
         return self.manifest.sha256
 
     @property

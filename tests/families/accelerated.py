@@ -19,12 +19,14 @@ sys.path[:0] = [str(HERE.parents[1] / "workflow"), str(HERE)]
 def tried(family, model: dict, device: str, offers=None) -> dict:
     """Load a model, let the worker choose, and report that with the loaded potential."""
     from worker import accelerator
+    from worker.device import Device
     from worker.job import read_model
+    from worker.session import load_model
 
     if offers is not None:
         family.accelerators = lambda *_: offers
     described = read_model(model)
-    plain = family.load(described, device, described.dtype)
+    plain = load_model(family, described, Device(device, "", None))  # whose file is then gone
     choice = accelerator.accelerate(family, described, plain, device)
     assert choice.potential.batch_atoms("cpu") == plain.batch_atoms("cpu")  # which it reads from the network
     return {"name": choice.name, "refused": choice.refused, "is_plain": choice.potential is plain}
@@ -50,8 +52,9 @@ def main(family_name: str, findings_file: str) -> None:
     """Convert each tiny model, properly and badly."""
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from worker import accelerator, families
+    from worker.device import Device
     from worker.job import read_model
-    from worker.session import import_family
+    from worker.session import import_family, load_model
 
     family = families.find(family_name)
     import_family(family)
@@ -63,7 +66,7 @@ def main(family_name: str, findings_file: str) -> None:
     findings = []
     for model in tiny.make(folder):
         described = read_model(model)
-        plain = family.load(described, "cpu", described.dtype)
+        plain = load_model(family, described, Device("cpu", "", None))
 
         def converted(plain=plain):
             return family.converted(plain, "cuequivariance")

@@ -119,8 +119,13 @@ class Cluster:
         self.stop_controller()
         self.start_controller()
 
+    def hang_epilogs(self) -> None:
+        """Keep jobs in COMPLETING when they are over, until the test ends."""
+        self._do("epilogs-hang")
+
     def mend(self, folder: Path) -> None:
         """Undo what a test has done: cancel the jobs that it started below its folder, and bring back what is gone."""
+        self._do("epilogs-end")
         if switch("status").returncode != 0:
             self.start_controller()
         if left := [job["id"] for job in self.squeue() if Path(job["folder"]).is_relative_to(folder)]:

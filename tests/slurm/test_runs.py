@@ -1,6 +1,8 @@
 """Runs as a user types them: on GPUs in containers, watched, cancelled, left to a driver."""
 
 import json
+import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 import yaml
 
 from mira_cli.images import apptainer
-from tests.runs import METALS, faulty, records, rows, statuses
+from tests.runs import METALS, faulty, plant, records, rows, statuses
 
 from .conftest import write_profile
 from .sound import assert_sound, records_of, slow_call, table_of
@@ -260,3 +262,37 @@ def test_driver_that_cannot_begin_says_why(cluster, mira, structures, tmp_path, 
     assert note["exit_code"] == 3
     assert "models.yaml" in note["message"]
     assert "models.yaml" in mira("status", run).stderr  # what the user should know
+
+
+def test_modules_in_the_run_directory_are_not_taken(cluster, mira, structures, tmp_path, profile) -> None:
+    run = tmp_path / "run"
+    mira("run", structures / "Cu.cif", "-m", "emt", "-o", run, "--profile", profile)
+    taken = plant(run)
+    mira("submit", structures, "-m", "emt", "-o", run, "--profile", profile)
+    cluster.wait_for(lambda: statuses(run) == {"emt": ["ok"] * len(METALS)} and not cluster.jobs_of(run))
+    assert_sound(run, "emt")
+    assert not taken.exists(), taken.read_text()
+
+
+def test_a_wheel_alone_runs(cluster, installed_mira, structures, tmp_path, profile) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    run = tmp_path / "run"
+    command = [installed_mira, "run", structures, "--models", "emt", "-o", run, "--profile", profile]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert_sound(run, "emt")
+    assert cluster.jobs_of(run, ended=True)
+
+
+def test_a_finished_job_is_not_waited_for_in_completing(cluster, mira, structures, tmp_path, profile) -> None:
+    run = tmp_path / "run"
+    call = ("run", structures, "-m", "emt", "-o", run, "--profile", profile)
+    cluster.hang_epilogs()
+    mira(*call)
+    assert_sound(run, "emt")
+    assert {job["state"] for job in cluster.jobs_of(run)} == {"COMPLETING"}
+    told = mira(*call).stderr
+    assert "nothing to compute" in told
+    assert "adopted" not in told
+    trial = json.loads(mira("profiles", "check", profile, "-m", "emt", "--submit", "--json").stdout)
+    assert any(row["name"].startswith("emt job") or "job on" in row["name"] for row in trial["checks"])

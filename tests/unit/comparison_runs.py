@@ -34,7 +34,7 @@ def made_run(
     for model, given in answers.items():
         row = {"title": model, "family": "ase_builtin", "checkpoint": {"bundled": "emt"}}
         if theory and model in theory:
-            row["level_of_theory"] = theory[model]
+            row |= {"level_of_theory": theory[model], "dispersion": "none"}
         models.append({"name": model, "slug": slug(model), "key": "key", "image": "i", "package": "p==1"})
         models[-1] |= {"dtype": "float64", "row": row}
         _write_records(run.records(slug(model), "key") / "job", index.column("hash"), given)

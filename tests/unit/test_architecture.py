@@ -1,6 +1,7 @@
 """The invariants of ARCHITECTURE.md that a machine can check."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,3 +74,20 @@ def test_files_have_one_purpose(pattern) -> None:
         if not {".venv", ".tools"} & set(f.parts) and len(f.read_text().splitlines()) > limit
     ]
     assert long == []
+
+
+def modules_run_by(file: Path) -> list[list[str]]:
+    """The words of each argument list in a file that runs a module, as far as they are constants."""
+    displays = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.List | ast.Tuple)]
+    lists = [[getattr(word, "value", None) for word in display.elts] for display in displays]
+    return [words for words in lists if "-m" in words]
+
+
+def test_no_module_is_looked_for_in_the_current_folder() -> None:
+    """Commands run in the run directory, which holds what users put there, or what came with it from somebody else."""
+    lists = [words for folder in ("mira_cli", "workflow") for file in files(folder) for words in modules_run_by(file)]
+    assert len(lists) >= 5
+    assert not [words for words in lists if words[words.index("-m") - 1] != "-P"]
+    rules = "".join(file.read_text() for file in (REPOSITORY / "workflow" / "rules").glob("*.smk"))
+    assert re.findall(r"(\S+ \S+) -m (?:mira_cli|worker)", rules) == re.findall(r"(\S+:q} -P) -m", rules)
+    assert rules.count(" -m ") == 4

@@ -8,14 +8,18 @@ from pathlib import Path
 import pytest
 
 from mira_cli.catalogue.elements import format_elements, parse_elements
-from mira_cli.catalogue.lookup import all_names, built_in, built_in_rows, find_models, load_catalogue
+from mira_cli.catalogue.lookup import BUILT_IN, all_names, built_in, built_in_rows, find_models, load_catalogue
 from mira_cli.catalogue.rows import Catalogue, slug
 from mira_cli.errors import InputError, UsageError
 from mira_cli.images.recipe import find, pinned_versions
+from mira_cli.settings_yaml import load
 
 CATALOGUE = built_in()
 MODELS = CATALOGUE.models.items()
 DOC = Path(__file__).parents[2] / "docs/models.md"
+ASSETS = [
+    file for folder in ("mira_cli", "containers", "profiles") for file in (DOC.parents[1] / folder).rglob("*.yaml")
+]
 
 
 def test_rows_that_are_taken_as_they_are_are_valid() -> None:
@@ -169,6 +173,46 @@ def test_bad_models_file_is_refused(tmp_path, text: str, message: str) -> None:
 
 
 GOOD = "title: t, family: ase_builtin, checkpoint: {bundled: lj}"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["a: {%s}", "b: {%s}", "a: {%s}"], "`a` is there twice, in line 2 and in line 4"),
+        (["a: {%s, options: {sigma: 1.0, sigma: 2.0}}"], "`sigma` is there twice, in line 2 and in line 2"),
+        (["a: {%s}", "c: {%s, aliases: [a]}"], "calls two models `a`: `a` and `c`"),
+        (["a: {%s}", "c: {%s, aliases: [A]}"], "calls two models `a`: `a` and `c`"),
+        (["c: {%s, aliases: [b, a]}", "a: {%s}"], "calls two models `a`: `c` and `a`"),
+        (["a: {%s, aliases: [Same]}", "b: {%s, aliases: [same]}"], "calls two models `same`: `a` and `b`"),
+        (["mine: {%s, aliases: [EMT]}"], "redefines `emt`"),
+    ],
+)
+def test_a_name_that_stands_twice_in_a_models_file_is_refused(tmp_path, rows, message) -> None:
+    (tmp_path / "m.yaml").write_text("models:\n" + "".join(f"  {row % GOOD}\n" for row in rows))
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_catalogue([tmp_path / "m.yaml"])
+
+
+def test_two_models_files_cannot_share_a_name(tmp_path) -> None:
+    (tmp_path / "m.yaml").write_text(f"models: {{a: {{{GOOD}, aliases: [Mine]}}}}")
+    (tmp_path / "n.yaml").write_text(f"models: {{mine: {{{GOOD}}}}}")
+    with pytest.raises(InputError, match=r"n\.yaml` redefines `mine`"):
+        load_catalogue([tmp_path / "m.yaml", tmp_path / "n.yaml"])
+
+
+def test_an_alias_is_found_whatever_its_case_and_may_repeat_its_own_row(tmp_path) -> None:
+    (tmp_path / "m.yaml").write_text(f"models: {{a: {{{GOOD}, aliases: [a, My-A, MY-A]}}}}")
+    assert list(find_models(["my-a", "A"], load_catalogue([tmp_path / "m.yaml"]))) == ["a"]
+
+
+@pytest.mark.parametrize("file", sorted(ASSETS), ids=lambda file: file.name)
+def test_nothing_of_ours_stands_twice_in_a_file(file) -> None:
+    load(file.read_text(encoding="utf-8"))
+
+
+def test_no_model_is_in_two_files() -> None:
+    rows = [name for file in (BUILT_IN / "models").glob("*.yaml") for name in load(file.read_text())["models"]]
+    assert [name for name, count in Counter(rows).items() if count > 1] == []
 
 
 @pytest.mark.parametrize(

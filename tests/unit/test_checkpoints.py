@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -10,12 +11,15 @@ import pytest
 from mira_cli.catalogue.lookup import built_in, find_models, load_catalogue
 from mira_cli.checkpoints.sniff import look
 from mira_cli.checkpoints.spec import absolute_spec, is_spec
-from mira_cli.config import absolute_paths, build_config
+from mira_cli.commands.resume import settings_of
+from mira_cli.config import HEADER, RunConfig, absolute_paths, build_config
 from mira_cli.errors import InputError, UsageError
 from mira_cli.files import content_sha256
 from mira_cli.images.enter import mount
+from mira_cli.planning.prepare import check_request
 from mira_cli.planning.resolve import ResolvedModel
 from mira_cli.planning.weights import refuse_strangers
+from mira_cli.run.directory import open_run
 
 CHGNET = {"model": {"state_dict": {}, "model_args": {}}}
 PICKLES = {
@@ -141,6 +145,12 @@ def test_options_of_a_path(tmp_path) -> None:
         find_models([f"sevennet:{file}?modal"], built_in())
 
 
+@pytest.mark.parametrize("query", ["head=a&head=b", "head=a&head=a"])
+def test_an_option_that_is_given_twice_is_refused(tmp_path, query) -> None:
+    with pytest.raises(UsageError, match="gives the option `head` twice"):
+        find_models([f"mace:{tmp_path}/x.model?{query}"], built_in())
+
+
 def test_wrong_paths(tmp_path) -> None:
     file = chgnet_file(tmp_path)
     with pytest.raises(InputError, match="there is no checkpoint"):
@@ -236,7 +246,7 @@ def test_records_belong_to_the_content_not_to_the_place() -> None:
 
 
 def test_hash_of_a_folder_sees_names_and_contents(tmp_path) -> None:
-    from worker.families.base import sha256
+    from worker.weights import sha256
 
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "a").write_text("x")
@@ -245,3 +255,65 @@ def test_hash_of_a_folder_sees_names_and_contents(tmp_path) -> None:
     (tmp_path / "one" / "a").rename(tmp_path / "one" / "b")
     assert content_sha256(tmp_path) != before
     assert content_sha256(tmp_path / "one" / "b") == sha256(tmp_path / "one" / "b")
+
+
+def test_hash_of_a_folder_sees_what_is_behind_links(tmp_path) -> None:
+    from worker.weights import sha256
+
+    folder, elsewhere = tmp_path / "model", tmp_path / "elsewhere"
+    (folder / "variables").mkdir(parents=True)
+    (elsewhere / "deep").mkdir(parents=True)
+    (elsewhere / "deep" / "weights").write_text("x")
+    (folder / "linked").symlink_to(elsewhere)
+    (folder / "loop").symlink_to(folder)
+    (folder / "variables" / "up").symlink_to(folder)
+    before = content_sha256(folder)
+    assert before == sha256(folder), "host and worker agree"
+    (elsewhere / "deep" / "weights").write_text("y")
+    assert content_sha256(folder) == sha256(folder) != before
+    (folder / "linked").unlink()
+    shutil.copytree(elsewhere, folder / "linked")
+    copied = content_sha256(folder)
+    (folder / "loop").unlink()
+    (folder / "variables" / "up").unlink()
+    assert content_sha256(folder) == copied == sha256(folder), "a link is what it leads to, a loop is nothing"
+
+
+def trusting(path: Path, **settings) -> RunConfig:
+    """The settings as a run keeps them."""
+    (path.parent / "x.xyz").write_text("1\n\nH 0 0 0\n")
+    given = {"structures": [str(path.parent / "x.xyz")], "models": [f"mace:{path}"], **settings}
+    return check_request(build_config(given, [])).config
+
+
+def test_trust_is_in_the_content_that_was_trusted(tmp_path) -> None:
+    file = torch_file(tmp_path / "my.model", b"cmace.modules.models\nMACE\n.")
+    kept = trusting(file, trust_checkpoints=True).model_dump(mode="json")
+    assert kept["trust_checkpoints"] == [content_sha256(file)]
+    (own,) = check_request(build_config(kept, [])).weights.values()
+    assert own.sha256 == content_sha256(file)
+    torch_file(file, b"cmace.modules.models\nScaleShiftMACE\n.")
+    with pytest.raises(UsageError, match="has changed since it was trusted") as caught:
+        check_request(build_config(kept, []))
+    assert "--trust-checkpoint" in caught.value.hint
+    again = check_request(build_config(kept, ["trust_checkpoints=true"])).config
+    assert again.trust_checkpoints == [content_sha256(file)]
+    with pytest.raises(UsageError, match="can run code that is in it"):
+        check_request(build_config(kept, ["trust_checkpoints=false"]))
+
+
+def test_trust_that_is_not_needed_is_not_kept(tmp_path) -> None:
+    settings = {"structures": [str(tmp_path / "x.xyz")], "models": ["emt"], "trust_checkpoints": True}
+    (tmp_path / "x.xyz").write_text("1\n\nH 0 0 0\n")
+    assert check_request(build_config(settings, [])).config.trust_checkpoints is False
+
+
+def test_a_run_of_before_keeps_no_trust_without_content(tmp_path) -> None:
+    run = open_run(tmp_path / "run")
+    text = "structures: [x.xyz]\nmodels: [emt]\ntrust_checkpoints: true\n"
+    run.settings.parent.mkdir(exist_ok=True)
+    run.settings.write_text(HEADER + text)
+    assert settings_of(run, []).trust_checkpoints is False
+    assert settings_of(run, ["trust_checkpoints=true"]).trust_checkpoints is True
+    run.settings.write_text(text)  # the user's own word
+    assert settings_of(run, []).trust_checkpoints is True

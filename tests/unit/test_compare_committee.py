@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mira_cli.compare.spread import force_spread
 from mira_cli.compare.statistics import statistics
-from mira_cli.compare.theory import cautions, committees, relation
+from mira_cli.compare.theory import cautions, committees, relation, same_zero
 from mira_cli.results.table import GPA
 from tests.unit.compare_tables import answers, blocks, chain, theory
 
@@ -161,7 +161,8 @@ def test_stresses_spread() -> None:
 
 
 def test_models_of_one_theory_are_looked_at_apart() -> None:
-    facts = [theory("a", "PBE"), theory("b", "wB97M-V"), theory("c", "PBE"), theory("d", None)]
+    plain = {"dispersion": "none"}
+    facts = [theory("a", "PBE", **plain), theory("b", "wB97M-V"), theory("c", "PBE", **plain), theory("d", None)]
     forces = {"a": [along_x(0)], "b": [along_x(9)], "c": [along_x(0.2)], "d": [along_x(0)]}
     rows = disagreement(chain(x="Cu"), {m: [0.0] for m in "abcd"}, forces, facts=facts)
     assert [(r["committee"], r["theory"], r["n_models"]) for r in rows] == [("all", "different", 4), ("PBE", "same", 2)]
@@ -186,6 +187,22 @@ def test_groups_of_one_theory() -> None:
     assert [(c.name, c.theory) for c in committees(own)] == [("all", "different")]
     assert relation(own[:2]) == "different"
     assert cautions(*own[:2]) == ["empirical potentials share no level of theory"]
+
+
+def test_what_is_not_known_of_two_models_is_not_known_to_be_the_same() -> None:
+    unknown = [theory("a", "PBE"), theory("b", "PBE"), theory("c", "r2SCAN", dispersion="none")]
+    assert relation(unknown[:2]) == "unknown"
+    assert [c.name for c in committees(unknown)] == ["all"]
+    assert cautions(*unknown[:2]) == ["dispersion not known: a, b"]
+    assert cautions(unknown[0], theory("d", "PBE", dispersion="none")) == ["dispersion not known: a"]
+    assert relation([theory("a", None), theory("b", None)]) == "unknown"
+    known = {"dispersion": "none", "training_data": "MPtrj"}
+    both = {"energy_correction": "none", **known}
+    assert same_zero(theory("a", "PBE", **both), theory("b", "PBE", **both))
+    assert not same_zero(theory("a", "PBE", **known), theory("b", "PBE", **known))
+    for name in both:
+        less = {key: value for key, value in both.items() if key != name}
+        assert not same_zero(theory("a", "PBE", **less), theory("b", "PBE", **less)), name
 
 
 @settings(deadline=None, max_examples=40)

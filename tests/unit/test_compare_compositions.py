@@ -38,8 +38,10 @@ def test_counts_are_as_large_as_they_need_to_be() -> None:
     assert compositions(["H70000", "CuO"]).counts.tolist() == [[0, 70000, 0], [1, 0, 1]]
 
 
-def test_a_structure_is_one_unless_its_references_differ() -> None:
-    frames = chain(a="Cu", b="Cu", c="Cu", d="Cu")
-    found = answers(frames, {"m": [1.0] * 4}, reference=[1.0, 2.0, 1.0, None], hashes=["h", "h", "h", "i"])
-    assert found.made_of.identity.tolist() == [0, 0, 0, 3]
-    assert found.referenced.identity.tolist() == [0, 1, 0, 2]
+def test_a_structure_is_one_and_fits_meet_the_mean_of_its_references() -> None:
+    frames = chain(a="Cu", b="Cu", c="Cu", d="Cu", e="Cu", f="Cu")
+    given = [1.0, 2.0, 1.0, None, None, 3.0]
+    found = answers(frames, {"m": [1.0] * 6}, reference=given, hashes=["h", "h", "h", "h", "i", "j"])
+    assert found.made_of.identity.tolist() == [0, 0, 0, 0, 4, 5]
+    np.testing.assert_equal(found.fitted_energy, [1.5, 1.5, 1.5, np.nan, np.nan, 3.0])
+    assert found.contradictions == (1, 0.5)

@@ -6,6 +6,7 @@ from ase.build import bulk
 
 from mira_cli.compare.bootstrap import intervals
 from mira_cli.compare.statistics import statistics
+from mira_cli.results.comparison_files import aligned_table
 from mira_cli.results.table import GPA
 from tests.unit.compare_tables import answers, blocks, chain, theory
 
@@ -148,11 +149,68 @@ def test_mixed_compositions_only_leave_raw_energies_and_a_reason() -> None:
     assert row["n_energies_relative"] == 0
 
 
-def test_a_structure_with_two_references_counts_twice() -> None:
+def contradicting():
+    """Seven rows of six structures, the last one there twice with references that are 0.6 eV/atom apart."""
+    structures = chain(a="Cu", b="CuO", c="Cu2O", d="CuO2", e="Cu3O", f="Cu4O", g="Cu4O")
+    energies = [3.0, 1.0, 4.5, -2.0, 9.0, 8.0, 8.0]
+    return structures, energies, {"reference": [0.0] * 6 + [3.0], "hashes": [*"abcdeff"]}
+
+
+@pytest.mark.parametrize("scheme", ["per-element", "none"])
+def test_a_structure_with_two_references_is_one_row_of_every_fit(scheme) -> None:
+    structures, energies, options = contradicting()
+    made = answers(structures, {"m": energies}, **options)
+    whole, *elements = reference(structures, {"m": energies}, none("m", structures), scheme=scheme, **options)
+    table = [row for row in aligned_table(made, scheme).to_pylist() if row["aligned_with"] == "reference"]
+    used = {"per-element": (6, 2, 4), "none": (6, 0, 6)}[scheme]
+    for row in (whole, *table):
+        assert tuple(row[f"energy_alignment_{name}"] for name in ("rows", "rank", "dof")) == used
+    of_elements = [row for row in elements if row["subset"] == "element"]
+    assert {row["energy_alignment_rows"] for row in of_elements} == {6}
+
+    counts, target = np.array([[1, 0], [1, 1], [2, 1], [1, 2], [3, 1], [4, 1]]), np.array([0.0] * 5 + [1.5])
+    fractions = counts / counts.sum(axis=1, keepdims=True)
+    shifts = np.linalg.lstsq(fractions, (np.array(energies[:6]) - target) / counts.sum(axis=1), rcond=None)[0]
+    assert [row["energy_element_shift_ev"] for row in of_elements] == pytest.approx(shifts[::-1])  # O, Cu
+    taken = np.zeros(7) if scheme == "none" else fractions[[*range(6), 5]] @ shifts
+    atoms = np.array([len(one) for one in structures.values()])
+    own = np.array(energies) / atoms - taken
+    assert [row["energy_aligned_ev_per_atom"] for row in table] == pytest.approx(own)
+    errors = own - np.array(options["reference"]) / atoms  # each row with its own reference
+    assert whole["energy_aligned_mae_ev_per_atom"] == pytest.approx(np.abs(errors).mean())
+    assert whole["n_energies"] == whole["n_energies_aligned"] == 7
+    assert whole["notes"].endswith("1 structure has different references, up to 0.3 eV/atom from their mean, "
+                                   "which fits meet")  # fmt: skip
+
+
+def test_the_order_of_contradicting_references_does_not_matter() -> None:
+    structures, energies, options = contradicting()
+    turned = {**options, "reference": [0.0] * 5 + [3.0, 0.0]}
+    one, two = (reference(structures, {"m": energies}, none("m", structures), **o) for o in (options, turned))
+    for row, other in zip(one, two, strict=True):
+        for name, value in row.items():
+            wanted = pytest.approx(value) if isinstance(value, float) else value
+            assert other[name] == wanted or "_low_" in name or "_high_" in name, name  # resamples are of rows in order
+
+
+def test_the_error_left_out_leaves_both_references_out() -> None:
+    structures, energies, options = contradicting()
+    whole = reference(structures, {"m": energies}, none("m", structures), scheme="mean-shift",
+                      **options | {"hashes": [*"abcdefg"]})[0]  # fmt: skip
+    assert whole["energy_aligned_left_out_rmse_ev_per_atom"] == pytest.approx(0.6)  # of two that differ by so much
+    structures = chain(a="Cu", b="Cu", c="Cu")
+    args = structures, {"m": [1.0, 2.0, 2.0]}, none("m", structures)
+    (row, _) = reference(*args, reference=[0.0, 0.0, 0.4], hashes=["h", "i", "i"], scheme="mean-shift")
+    errors = [1 - 1.8, 2 - 1, 1.6 - 1]
+    assert row["energy_aligned_left_out_rmse_ev_per_atom"] == pytest.approx(np.sqrt(np.mean(np.square(errors))))
+
+
+def test_two_references_are_no_two_structures_to_set_a_shift() -> None:
     structures = chain(a="Cu", b="Cu", c="Cu")
     same = {"hashes": ["h", "h", "h"]}
-    (row,) = reference(structures, {"m": [1.0] * 3}, none("m", structures), reference=[0.0, 0.0, 0.4], **same)
-    assert (row["energy_alignment_rows"], row["energy_alignment_dof"]) == (2, 1)
+    (row,) = reference(structures, {"m": [1.0] * 3}, none("m", structures), reference=[0.0, 0.0, 1e-7], **same)
+    assert row["energy_refusal"] == "1 structure cannot set 1 element shift and leave something to compare"
+    assert (row["energy_alignment_rows"], row["energy_alignment_dof"]) == (1, 0)
 
 
 def test_composition_scheme_takes_the_reference_ground_state() -> None:

@@ -1,6 +1,7 @@
 """What is written about how models differ, and what of it can be asked for in the terminal."""
 
 import csv
+import io
 import json
 
 import numpy as np
@@ -11,6 +12,9 @@ from ase.io import read
 
 from mira_cli.cleaning.runs import strangers
 from mira_cli.errors import UsageError
+from mira_cli.report.gathered import gather
+from mira_cli.report.points import points
+from mira_cli.report.summary import banners
 from mira_cli.results import comparison_files
 from mira_cli.results.collect import collect, load_results
 from mira_cli.results.reading import read_table
@@ -260,3 +264,26 @@ def test_rows_are_chosen_and_ordered(run) -> None:
     assert energies[-1] is None
     pairs = only(read_table(run, "pairs"), models=["a"], statuses=[])
     assert [(row["model_a"], row["model_b"]) for row in pairs.to_pylist()] == [("a", "b-1"), ("a", "c")]
+
+
+def test_all_that_is_said_of_two_references_of_one_structure_agrees(tmp_path, mira) -> None:
+    frames = [*crystals(), crystals()[-1]]
+    for atoms, energy in zip(frames, [1.0, 2.5, 3.0, 4.5, 7.4], strict=True):
+        atoms.calc = SinglePointCalculator(atoms, energy=energy)
+    given = answers(1.0)
+    run = made_run(tmp_path, frames, {"a": [*given, given[-1]]})
+    collect(run)
+    table = list(csv.DictReader(io.StringIO(mira("table", run.root, "-t", "reference", "--csv").stdout)))
+    assert table == rows(run, "reference.csv")
+    whole, *parts = table
+    fits = [row for row in [whole, *parts, *rows(run, "energies_aligned.csv")] if row["energy_alignment"]]
+    assert len({tuple(row[f"energy_alignment{n}"] for n in ("", "_rows", "_rank", "_dof")) for row in fits}) == 1
+    assert whole["energy_alignment_rows"] == str(len(frames) - 1)
+    aligned = {r["structure_id"]: float(r["energy_aligned_ev_per_atom"]) for r in rows(run, "energies_aligned.csv")}
+    own = [atoms.calc.results["energy"] / len(atoms) for atoms in frames]
+    errors = np.array([*aligned.values()]) - own
+    assert float(whole["energy_aligned_mae_ev_per_atom"]) == pytest.approx(np.abs(errors).mean())
+    gathered = gather(run)
+    shown = points(gathered)["structures"]["aligned"]["0,reference"]
+    assert shown == pytest.approx(errors, rel=1e-3, abs=1e-5)
+    assert "The references contradict each other." in [one["text"] for one in banners(gathered)]

@@ -9,7 +9,10 @@ import sys
 import time
 
 import pytest
+from ase.build import bulk
+from ase.io import write
 
+from mira_cli.driver.execute import _removed_unless_planned
 from mira_cli.errors import RunLockedError, UsageError
 from mira_cli.run.directory import open_run
 from mira_cli.run.lock import end_session, locked, note, run_mark, session_members
@@ -22,6 +25,28 @@ from mira_cli.run.lock import locked
 with locked(open_run(Path(sys.argv[1]))):
     print("locked", flush=True)
     time.sleep(60)
+"""
+
+
+# a real `mira` that meets another one, who has not found the run directory either, before it makes it
+TOGETHER = """
+import sys, time
+from pathlib import Path
+from mira_cli.app import main
+from mira_cli.driver import execute
+from mira_cli.planning import prepare
+mine, other, *sys.argv[1:] = sys.argv[1:]
+make, plan = execute.open_run, prepare.prepare_run
+def meet(root):
+    Path(mine).touch()
+    while not Path(other).exists():
+        time.sleep(0.01)
+    return make(root)
+def take_time(*given, **named):
+    time.sleep(3)
+    return plan(*given, **named)
+execute.open_run, prepare.prepare_run = meet, take_time
+main()
 """
 
 
@@ -50,6 +75,43 @@ def test_second_mira_is_refused_and_told_who_holds(run) -> None:
     holder.wait()
     with locked(run):
         pass
+
+
+@pytest.mark.workflow
+def test_of_two_that_make_the_same_run_one_goes_on_and_one_says_why_not(tmp_path) -> None:
+    write(tmp_path / "x.cif", bulk("Cu"))
+    call = ["mira", "run", str(tmp_path / "x.cif"), "--models", "emt", "-o", str(tmp_path / "run")]
+    met = [str(tmp_path / "one"), str(tmp_path / "two")]
+    both = [
+        subprocess.Popen([sys.executable, "-c", TOGETHER, *names, *call[1:]], stderr=subprocess.PIPE, text=True)
+        for names in (met, met[::-1])
+    ]
+    told = {error: child.returncode for child in both for _, error in [child.communicate(timeout=300)]}
+    assert sorted(told.values()) == [0, 6], told
+    assert any("is in use by another `mira`" in error for error, code in told.items() if code == 6)
+    assert (tmp_path / "run" / "comparison.csv").is_file()
+
+
+def test_what_is_refused_is_removed_while_it_is_locked(tmp_path) -> None:
+    run = open_run(tmp_path / "run")
+    with pytest.raises(UsageError), locked(run), _removed_unless_planned(run, is_new=True):
+        raise UsageError("no")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(RunLockedError, match="removed just now"), locked(run):
+        pass
+    run = open_run(tmp_path / "run")
+    with pytest.raises(UsageError), locked(run), _removed_unless_planned(run, is_new=False):
+        raise UsageError("no")
+    assert run.root.is_dir()
+
+
+def test_a_run_that_is_being_made_is_no_stranger(tmp_path) -> None:
+    (tmp_path / "run" / "work").mkdir(parents=True)
+    open_run(tmp_path / "run")
+    (tmp_path / "other" / "work").mkdir(parents=True)
+    (tmp_path / "other" / "work" / "mine.txt").touch()
+    with pytest.raises(UsageError, match="not a MIRA run"):
+        open_run(tmp_path / "other")
 
 
 def test_lock_of_a_killed_mira_is_free_and_its_session_is_ended(run) -> None:

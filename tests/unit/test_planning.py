@@ -1,6 +1,7 @@
 """The plan packs exactly what is missing."""
 
 import dataclasses
+import pkgutil
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ from mira_cli.config import RunConfig, build_config
 from mira_cli.engine.argv import build_argv, limits
 from mira_cli.engine.profile import find_profile
 from mira_cli.errors import UsageError
+from mira_cli.planning import tasks
 from mira_cli.planning.chunks import cut_chunks, grown_chunk_atoms, without
 from mira_cli.planning.resolve import resolve_models
 from mira_cli.planning.snakemake_entry import scaled
 from mira_cli.resources import Resources, completed, layered
 from mira_cli.run.directory import RunDirectory
+from worker import tasks as worker_tasks
 
 VERSIONS = {"host": {"ase": "3.29.0"}, "fairchem-sevennet": {"sevenn": "0.13.0"}, "matgl": {"chgnet": "0.4.2"}}
 
@@ -85,6 +88,20 @@ def test_key_follows_what_changes_numbers_and_nothing_else() -> None:
     assert resolve("lj", versions={**VERSIONS, "host": {"ase": "3.30.0"}})[0].key != base.key
     keys = [model.key for model in resolve("sevennet-0", "sevennet-l3i5", "sevennet-mf-0-pbe", "sevennet-mf-0-r2scan")]
     assert len(set(keys)) == 4
+
+
+def test_tasks_have_the_versions_that_their_own_files_say() -> None:
+    names = [module.name for module in pkgutil.iter_modules(worker_tasks.__path__)]
+    assert {name: worker_tasks.find(name).VERSION for name in names} == tasks.VERSIONS
+
+
+def test_key_follows_the_task_and_keeps_that_of_the_first_one(monkeypatch) -> None:
+    (base,) = resolve("lj")
+    assert base.identity["task"] == "singlepoint"
+    settings = {"name": "singlepoint", "settings": {"steps": 3}, "version": 1}
+    assert tasks.identity(settings) == settings
+    monkeypatch.setattr(tasks, "VERSIONS", {"singlepoint": 2})
+    assert resolve("lj")[0].key != base.key
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from mira_cli.files import write_json
 from mira_cli.report.write import write_report
 from mira_cli.results.collect import collect
 from mira_cli.results.reading import read_table
+from mira_cli.run.collected import is_collected
 from mira_cli.run.directory import COMPARISONS
 from mira_cli.run.lock import locked
-from mira_cli.watching.evidence import is_collected
 from tests.unit.comparison_runs import made_run
 
 SHIFTS = {"Cu": 3.0, "O": -2000.0}  # eV, by which model b's zeros are off

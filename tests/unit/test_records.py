@@ -50,6 +50,16 @@ def test_every_truncation_of_a_file_reads_as_a_prefix(tmp_path) -> None:
         assert len(found) == max(0, text[:cut].count("\n") - 1)
 
 
+def test_of_several_failures_the_newest_counts_whatever_its_job_is_called(tmp_path) -> None:
+    for name, started in (("f", "2026-01-01T00:00:00.000+00:00"), ("0", "2026-01-02T00:00:00.000+00:00")):
+        attempt = json.dumps({"kind": "attempt", "started": started}) + "\n"
+        job(tmp_path, name, attempt + line("a", "oom" if name == "0" else "failed", None))
+    for _ in range(2):  # the second time from what was noted
+        assert read_answers(tmp_path, remember=True).get("a").status == "oom"
+    job(tmp_path, "a", json.dumps({"kind": "attempt", "started": "2026-01-03"}) + "\n" + line("a", "nonfinite", None))
+    assert read_answers(tmp_path, remember=True).get("a").status == "nonfinite"
+
+
 @pytest.mark.parametrize("junk", ["not json\n", "[]\n", "{}\n", '{"kind": "record"}\n', "\x00\x00\n", BAD_TYPES])
 def test_damaged_lines_are_left_out(tmp_path, junk) -> None:
     job(tmp_path, "j", line("a") + junk + line("b", row=2), atoms=4)

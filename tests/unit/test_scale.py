@@ -215,7 +215,7 @@ def test_several_processes_read_as_one_does(tmp_path, monkeypatch, short_parts) 
 def test_a_reader_that_is_killed_is_told(tmp_path, monkeypatch, short_parts) -> None:
     write(tmp_path / "x.extxyz", crystals(20))
     monkeypatch.setattr(readers, "FEW_TASKS", 1)
-    monkeypatch.setattr(readers.sys, "executable", "/bin/false")
+    monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(InputError, match="was killed"):
         load(tmp_path / "packs", tmp_path / "x.extxyz")
     monkeypatch.undo()

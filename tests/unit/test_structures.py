@@ -1,6 +1,8 @@
 """What a user names is found, read, checked and identified; nothing is dropped without a word."""
 
+import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -63,6 +65,8 @@ def test_names_that_no_text_could_show_are_escaped_and_stay_apart(tmp_path) -> N
         b"esc\x1b[31m.cif": "esc%1B[31m.cif",
         b"bad\xff.cif": "bad%FF.cif",
         "right\u202e.cif".encode(): "right%E2%80%AE.cif",
+        b"cell #1.cif": "cell %231.cif",
+        b"cell %231.cif": "cell %25231.cif",
         "50% café.cif".encode(): "50% café.cif",
     }
     for name in escaped:
@@ -76,6 +80,49 @@ def test_names_that_no_text_could_show_are_escaped_and_stay_apart(tmp_path) -> N
 def test_sheet_names_files_beside_it(folder) -> None:
     (folder / "sheet.csv").write_text("structure_path,remark\nCu.cif,1\nsüb/POSCAR,2\ngone.cif,3\n", encoding="utf-8")
     assert names(folder / "sheet.csv") == ["Cu.cif", "süb/POSCAR", "gone.cif"]
+
+
+def test_a_name_like_that_of_a_frame_is_no_twin_of_it(tmp_path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write(folder / "a.extxyz", [bulk("Cu"), bulk("Cu", a=3.7)])
+    (folder / "a.extxyz#1").write_text("nothing that ASE knows")
+    index = load_structures(tmp_path / "packs", find_sources([str(folder)]).sources)
+    assert index.column("id") == ["a.extxyz#0", "a.extxyz#1", "a.extxyz%231"]
+    assert [reason is None for reason in index.column("invalid")] == [True, True, False]
+
+
+def test_a_file_that_is_reached_by_several_ways_counts_once(tmp_path, folder) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    (folder / "süb" / "sheet.csv").write_text("structure_path\nPOSCAR\n../süb/POSCAR\n../Cu.cif\n", encoding="utf-8")
+    assert names(folder / "süb" / "sheet.csv") == ["POSCAR", "../Cu.cif"]
+    assert names(folder / "Cu.cif", folder / "süb" / ".." / "Cu.cif", tmp_path / "link" / "Cu.cif") == ["Cu.cif"]
+    assert names(folder, tmp_path / "link") == names(folder)
+
+
+def test_names_stay_apart_however_folders_are_called(tmp_path) -> None:
+    places = ["a/a/x.cif", "a/x.cif", "b/a/x.cif", "b/x.cif", "x.cif", "b/a#0/x.cif", "b/a%230/x.cif"]
+    for place in places:
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        write(tmp_path / place, bulk("Cu"))
+    found = names(*(tmp_path / place for place in places), tmp_path)
+    assert len(set(found)) == len(found) == len(places)
+
+
+def test_a_sheet_with_two_columns_of_paths_is_refused(folder) -> None:
+    (folder / "sheet.csv").write_text("structure_path,structure_path\nCu.cif,gone.cif\n")
+    with pytest.raises(InputError, match="two `structure_path` columns"):
+        names(folder / "sheet.csv")
+
+
+def test_a_file_is_read_once_whatever_leads_to_it(folder) -> None:
+    (folder / "süb" / "sheet.csv").write_text("structure_path\n../Cu.cif\n../süb/../Cu.cif\n", encoding="utf-8")
+    around = folder / "süb" / ".." / "Cu.cif"
+    assert names(folder / "Cu.cif", around, folder / "süb" / "sheet.csv") == ["Cu.cif"]
+    (folder.parent / "elsewhere").mkdir()
+    write(folder.parent / "Cu.cif", bulk("Al"))
+    (folder / "link").symlink_to(folder.parent / "elsewhere")
+    assert len(names(folder / "Cu.cif", folder / "link" / ".." / "Cu.cif")) == 2  # the second one is above
 
 
 def test_what_is_passed_over_is_told(folder) -> None:
@@ -208,6 +255,46 @@ def test_unchanged_input_is_not_read_again_and_changed_input_is(tmp_path, monkey
     monkeypatch.undo()
     write(tmp_path / "x.cif", bulk("Al"))
     assert read(tmp_path, tmp_path / "x.cif") != before
+
+
+@pytest.mark.parametrize("how", ["swapped", "rewritten", "link"])
+def test_other_content_of_the_same_size_and_time_is_read(tmp_path, how) -> None:
+    files = [tmp_path / name for name in ("a.cif", "b.cif")]
+    for file, element in zip(files, ("Cu", "Al"), strict=True):
+        write(file, bulk(element, "fcc", a=4.0))
+        os.utime(file, ns=(10**18, 10**18))
+    assert files[0].stat().st_size == files[1].stat().st_size
+    seen, link = files[0], tmp_path / "link.cif"
+    if how == "link":
+        seen = link
+        link.symlink_to(files[0])
+    before = read(tmp_path, seen)
+    if how == "swapped":
+        files[0].rename(tmp_path / "c")
+        files[1].rename(files[0])
+    elif how == "link":
+        link.unlink()
+        link.symlink_to(files[1])
+    else:
+        files[0].write_bytes(files[1].read_bytes())
+        os.utime(files[0], ns=(10**18, 10**18))
+    ((now,), (then,)) = read(tmp_path, seen).values(), before.values()
+    assert (then["formula"], now["formula"]) == ("Cu", "Al")
+
+
+def test_a_copy_of_input_and_run_is_known_by_its_content(tmp_path, monkeypatch) -> None:
+    write(tmp_path / "x.cif", bulk("Cu"))
+    before = read(tmp_path, tmp_path / "x.cif")
+    sources = json.loads((tmp_path / "packs" / "sources.json").read_text())["sources"]
+    (tmp_path / "y").write_bytes((tmp_path / "x.cif").read_bytes())
+    (tmp_path / "y").rename(tmp_path / "x.cif")
+    shutil.copytree(tmp_path / "packs", tmp_path / "copy" / "packs")
+    monkeypatch.setattr("mira_cli.structures.packs.read_blocks", lambda tasks, _: (_ for _ in tasks))
+    assert read(tmp_path / "copy", tmp_path / "x.cif") == before
+    now = json.loads((tmp_path / "copy" / "packs" / "sources.json").read_text())
+    assert now["sources"] == sources  # so that no table is made anew
+    monkeypatch.setattr("mira_cli.structures.packs._sha256", None)  # what is known is not read again
+    assert read(tmp_path / "copy", tmp_path / "x.cif") == before
 
 
 def test_many_structures_go_into_several_packs(tmp_path, monkeypatch) -> None:

@@ -30,6 +30,13 @@ def test_structure_counts_once_and_ok_wins(site) -> None:
     assert model.reasons == {"failed": "failed it is"}
 
 
+def test_of_several_failures_the_newest_is_told(site) -> None:
+    for job, started, error in (("f", "2026-01-01", "the old reason"), ("0", "2026-01-02", "the new reason")):
+        site.attempt(job, started=started)
+        site.record(job, "a", "failed", error=error)
+    assert only(read_state(site.run.root)).reasons == {"failed": "the new reason"}
+
+
 def test_records_of_other_keys_and_structures_do_not_count(site) -> None:
     site.record("j1", "abcd", key="another")
     site.record("j2", "xyz")

@@ -18,7 +18,7 @@ from mira_cli.weights import fetch
 from mira_cli.weights.units import Unit
 from tests.unit import weights_site
 from tests.unit.weights_site import GOOD, TOKEN, Handler, Site
-from worker.families.base import sha256
+from worker.weights import sha256
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from mira_cli.weights.settle import flaw
 from mira_cli.weights.units import Unit, units
 from tests.unit import weights_site
 from tests.unit.weights_site import GOOD, TOKEN, Handler, Site
-from worker.families.base import sha256
+from worker.weights import sha256
 
 UNIT = Unit("fake", "good", ("fake-good",), "host", gated=False, licence_page=None)
 

@@ -3,9 +3,11 @@
 import errno
 import os
 import socket
+import sys
 import time
 import urllib.error
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -102,3 +104,25 @@ def test_a_name_server_that_is_silent_is_not_waited_for(monkeypatch: pytest.Monk
     with pytest.raises(WorkerError, match=r"cannot reach github\.com or huggingface\.co"):
         fetch.check_network(["github.com", "huggingface.co"])
     assert time.monotonic() - began < 5
+
+
+def test_what_mace_downloads_is_not_run(tmp_path, monkeypatch):
+    """Some of its functions load what they have brought: programs from the net, of which nobody knows the hash yet."""
+    from worker.families import mace
+
+    package, ran = ModuleType("mace.calculators.foundations_models"), []
+    package.torch = SimpleNamespace(load=lambda *_, **__: ran.append(True))
+    package.mace_mp_urls, package.mace_off_urls = {}, {"small": "https://host/small.model"}
+
+    def mace_off(variant, **_):
+        (Path(os.environ["XDG_CACHE_HOME"]) / f"{variant}.model").write_text("x")
+        return package.torch.load(variant)
+
+    package.mace_off = mace_off
+    calculators = ModuleType("mace.calculators")
+    calculators.foundations_models = package
+    for module in (ModuleType("mace"), calculators, package):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setenv("XDG_CACHE_HOME", "elsewhere")
+    assert mace.fetch("mace_off:small", tmp_path) == tmp_path / "small.model"
+    assert not ran

@@ -244,6 +244,7 @@ def test_out_of_space_anywhere(tmp_path, size):
         ({"model": {"family": "sevennet", "dtype": "float32"}}, "this image cannot import"),
         ({"model": faulty(mode="load")}, "fails to load on purpose"),
         ({"task": {"name": "nonsense", "settings": {}}}, "there is no task 'nonsense'"),
+        ({"task": {"name": "singlepoint", "settings": {}, "version": 99}}, "version 1 here, and the job wants 99"),
         ({"task": {"name": "singlepoint", "settings": {"fmax": 1}}}, "task singlepoint has no setting fmax"),
         ({"device": "cuda"}, "runs on the CPU only"),
         ({"structures": [{"file": "gone.npz", "rows": [0]}]}, "there is no structure pack gone.npz"),

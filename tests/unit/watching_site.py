@@ -12,7 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mira_cli.run.directory import RunDirectory, open_run
+from mira_cli.run.collected import wanted_sha256
+from mira_cli.run.directory import RESULTS, RunDirectory, open_run
 
 KEY = "0123456789abcdef"
 
@@ -79,7 +80,9 @@ class Site:
         file.write_text("{}")
 
     def collect(self) -> None:
-        self.run.collected.write_text("{}")
+        for name in RESULTS:
+            (self.run.root / name).touch()
+        self.run.collected.write_text(json.dumps({"wanted": wanted_sha256(self.run)}))
 
     def driver(self, **note) -> None:
         names = ("host", "pid", "pid_started", "slurm_job_id", "started", "ended", "exit_code", "message")

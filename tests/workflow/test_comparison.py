@@ -13,8 +13,8 @@ from ase.io import read, write
 from tests.runs import records, rows
 
 MODELS = {
-    "lj-soft": {"options": {"epsilon": 0.5}, "level_of_theory": "PBE"},
-    "lj-hard": {"options": {"epsilon": 1.5}, "level_of_theory": "PBE"},
+    "lj-soft": {"options": {"epsilon": 0.5}, "level_of_theory": "PBE", "dispersion": "none"},
+    "lj-hard": {"options": {"epsilon": 1.5}, "level_of_theory": "PBE", "dispersion": "none"},
 }
 
 

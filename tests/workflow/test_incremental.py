@@ -1,9 +1,11 @@
 """A run is finished once: what is added is computed, what is there is kept, and a dry run says which and why."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 from ase.build import bulk
@@ -137,6 +139,24 @@ def test_deleted_result_comes_back(mira, finished, structures, name) -> None:
     mira("run", structures, "--models", "emt,lj", "-o", finished)
     assert (finished / name).is_file()
     assert len(records(finished)) == 14
+
+
+def test_models_that_a_call_does_not_name_are_told(mira, finished, structures) -> None:
+    told = mira("run", structures, "--models", "lj", "-o", finished, "-n").stderr
+    assert "left out of tables and report: emt" in told
+    assert "`--models emt,lj`" in told
+    assert "left out" not in mira("run", structures, "--models", "lj,emt", "-o", finished, "-n").stderr
+
+
+def test_tables_follow_what_is_wanted_whatever_clocks_say(mira, finished, structures) -> None:
+    ahead = time.time() + 10_000  # the host that collected is ahead of this one
+    os.utime(finished / "work" / "collected.json", (ahead, ahead))
+    mira("run", structures, "--models", "emt", "-o", finished)
+    assert statuses(finished) == {"emt": ["ok"] * 7}
+    written = (finished / "comparison.csv").stat().st_mtime_ns
+    os.utime(finished / "work" / "wanted.json", (ahead, ahead))
+    mira("run", structures, "--models", "emt", "-o", finished)
+    assert (finished / "comparison.csv").stat().st_mtime_ns == written
 
 
 def test_default_directory_of_other_inputs_is_left_alone(mira, structures, tmp_path) -> None:

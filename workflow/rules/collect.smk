@@ -18,7 +18,7 @@ rule collect:
     params:
         python=PLAN["python"],
     shell:
-        "{params.python:q} -m mira_cli collect . --locked > {log:q} 2>&1"
+        "{params.python:q} -P -m mira_cli collect . --locked > {log:q} 2>&1"
 
 
 # `collect` has written the report too. This rule is for those who ask for it by name: it comes after the results, and is
@@ -34,4 +34,4 @@ rule report:
     params:
         python=PLAN["python"],
     shell:
-        "{params.python:q} -m mira_cli report . > {log:q} 2>&1"
+        "{params.python:q} -P -m mira_cli report . > {log:q} 2>&1"

@@ -31,5 +31,5 @@ for model in PLAN["models"]:
             worker=model["worker"],
             records=f"work/records/{model['slug']}/{model['key']}/{{job}}",
         shell:
-            "PYTHONPATH={params.worker:q} PYTHONDONTWRITEBYTECODE=1 exec {params.python:q} -m worker {input.job:q}"
-            " --records {params.records:q} --done {output.done:q} --threads {threads} 2>> {log:q}"
+            "PYTHONPATH={params.worker:q} PYTHONDONTWRITEBYTECODE=1 exec {params.python:q} -P -m worker"
+            " {input.job:q} --records {params.records:q} --done {output.done:q} --threads {threads} 2>> {log:q}"

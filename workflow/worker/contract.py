@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from worker.families.base import Result
     from worker.structures import Structure
 
-STATUSES = ("ok", "failed", "oom", "unsupported_element", "unsupported_property", "nonfinite", "timeout")
+STATUSES = ("ok", "failed", "oom", "unsupported_element", "unsupported_property", "nonfinite")
 NEUTRAL_E = 1e-6  # total charges below this are rounding
 
 

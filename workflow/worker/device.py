@@ -51,7 +51,7 @@ def reserve(job: Job, framework: str | None) -> gpu.Lease | None:
     Raises
     ------
     WorkerError
-        A GPU is asked for, and the family or the surroundings allow none.
+        A GPU is asked for, and the family or the surroundings allow none; or GPUs cannot be shared out.
     """
     if job.device == "cpu" or framework is None:
         if job.device == "cuda":

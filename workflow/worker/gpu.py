@@ -8,16 +8,20 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worker.errors import WorkerError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 POLL_S = 0.5
+PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - on this machine, for everyone; not the environment's
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,29 @@ class Lease:
         os.close(self.fd)
 
 
-def lock_folder() -> Path:
-    """Where the lock files are: the same for all runs of a user, whatever their TMPDIR."""
-    return Path("/tmp") / f"mira-gpu-{os.getuid()}"  # noqa: S108 - the folder is made private below
+def lock_folder(places: Sequence[str] = PLACES) -> Path:
+    """Return the folder of the lock files: the same for all runs of a user on a machine, whatever their TMPDIR.
+
+    It is the first that is this user's alone, made if need be. Under the name that all know, another user may have put
+    a folder or a link; files would be locked, and written, where that one wants.
+
+    Raises
+    ------
+    WorkerError
+        No place has such a folder, or lets one be made.
+    """
+    folders = [Path(place) / f"mira-gpu-{os.getuid()}" for place in places]
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+            found = folder.lstat()
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+                return folder
+    tried = ", ".join(map(str, folders))
+    raise WorkerError(
+        f"GPUs cannot be shared out: none of {tried} can be made, or is a folder that only you can write to"
+    )
 
 
 def leasable(gpus: Sequence[str], cuda_visible_devices: str | None) -> tuple[str, ...]:
@@ -64,9 +88,8 @@ def lease(gpus: Sequence[str], folder: Path) -> Lease:
     gpus
         Ids to choose among, at least one.
     folder
-        Folder of the lock files; made private to the user if it does not exist.
+        Folder of the lock files, as `lock_folder` gives it.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     first = os.getpid() % len(gpus)  # not everyone tries the same one first
     waiting = False
     while True:

@@ -18,7 +18,7 @@ ACCELERATORS = ("auto", "on", "off")
 class Checkpoint:
     """One set of weights: a name that ships inside the family's package, or a file or folder.
 
-    `sha256` is what the file or folder must have (`worker.families.base.sha256`), None where nothing is known.
+    `sha256` is what the file or folder must have (`worker.weights.sha256`), None where nothing is known.
     """
 
     bundled: str | None
@@ -66,6 +66,7 @@ class Job:
     image: dict[str, Any]
     sources: tuple[Source, ...]
     accelerators: str = "auto"
+    task_version: int = 1
     memory_mb: int | None = None  # what the process may take; None: all there is
 
 
@@ -110,6 +111,7 @@ def _job(content: dict[str, Any]) -> Job:
         image=content["image"],
         sources=tuple(Source(Path(s["file"]), tuple(s["rows"])) for s in content["structures"]),
         accelerators=accelerators,
+        task_version=content["task"].get("version", 1),
         memory_mb=content.get("memory_mb"),
     )
 

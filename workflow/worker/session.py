@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from worker import accelerator, device, families, provenance, tasks
@@ -20,6 +21,7 @@ from worker.journal import CONDEMNED, Journal
 from worker.memory import max_rss_mb, room
 from worker.records import Records, locked
 from worker.structures import read_structures
+from worker.weights import private_copy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +63,10 @@ def run(job: Job, folder: Path, done: Path, *, threads: int, network: str, stop:
     """
     started = provenance.utc_now()
     structures = read_structures(job.sources)
-    tasks.find(job.task).check(job.settings)
+    task = tasks.find(job.task)
+    task.check(job.settings)
+    if job.task_version != task.VERSION:
+        raise WorkerError(f"task {job.task} has version {task.VERSION} here, and the job wants {job.task_version}")
     folder, done = folder.absolute(), done.absolute()
     with locked(folder):
         # what libraries drop where they are (CHGNet a .cif of a structure that it cannot handle) stays here
@@ -195,24 +200,42 @@ def import_family(family: Family) -> None:
 
 
 def load_model(family: Family, model: Model, chosen: Device) -> Potential:
-    """Load a model, and make sure that its weights are those that were asked for.
+    """Load a model, after making sure that its weights are those that were asked for.
 
     Raises
     ------
     WorkerError
-        It cannot be loaded, or its checkpoint is another one than the plan knew.
+        It cannot be loaded, or its checkpoint is another one than the plan, or the family for its package, knows.
     """
+    of_package = getattr(family, "bundled", None) if model.checkpoint.path is None else None
+    place, wanted = of_package(model) if of_package else (model.checkpoint.path, model.checkpoint.sha256)
+    if place is None:
+        return _loaded(family, model, chosen)
+    with private_copy(place, model.name) as copy:
+        if wanted not in (None, copy.sha256):
+            of_others = f"is not the file that {family.DISTRIBUTIONS[0]} was published with; build the image again"
+            raise WorkerError(f"{model.name}: {place} {of_others if of_package else _changed(place)}")
+        try:
+            return _loaded(family, replace(model, checkpoint=copy), chosen)
+        except WorkerError as error:  # in which users find their own file
+            raise WorkerError(str(error).replace(str(copy.path), str(place)), code=error.code) from error
+
+
+def _changed(place: Path) -> str:
+    lost = next((path for path in place.rglob("*") if path.is_symlink() and not path.exists()), None)
+    if lost:  # a container shows what is in a folder, and not what its links lead to
+        return f"holds a link to what is not visible here, {lost.relative_to(place)}; put a copy in its place"
+    return "has changed since the run was planned"
+
+
+def _loaded(family: Family, model: Model, chosen: Device) -> Potential:
     try:
-        potential = family.load(model, chosen.id, model.dtype)
+        return family.load(model, chosen.id, model.dtype)
     except WorkerError:
         raise
     except Exception as error:
         traceback.print_exc(file=sys.stderr)  # unforeseen, so the log should hold all there is
         raise WorkerError(f"{model.name} cannot be loaded ({sentence(error)})") from error
-    wanted = model.checkpoint.sha256
-    if wanted and potential.checkpoint_sha256 != wanted:
-        raise WorkerError(f"{model.name}: {model.checkpoint.path} has changed since the run was planned")
-    return potential
 
 
 def _summary(

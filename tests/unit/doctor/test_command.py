@@ -13,6 +13,7 @@ import pytest
 from mira_cli.doctor import checks, examine, software
 from mira_cli.doctor.finding import Check, Finding, ok
 from mira_cli.images import recipe
+from tests.unit.doctor.faults import look
 
 
 def test_all_groups_are_looked_at_on_this_machine(mira, tmp_path) -> None:
@@ -140,3 +141,19 @@ def test_what_a_hanging_check_has_started_is_ended_with_it(tmp_path) -> None:
 )
 def test_versions_within_a_requirement(version, fits) -> None:
     assert software.within(version, "snakemake<10,>=9.25") is fits
+
+
+def test_the_executor_plugin_is_needed_everywhere_and_in_one_version(monkeypatch) -> None:
+    assert look(software.software)["executor plugin"].status == "ok"
+    monkeypatch.setattr(software.metadata, "version", lambda name: "2.7.0")
+    found = look(software.software)["executor plugin"]
+    assert found.status == "warn"
+    assert "snakemake-executor-plugin-slurm==2.8.0" in found.hint
+
+    def missing(name):
+        raise software.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(software.metadata, "version", missing)
+    found = look(software.software)
+    assert [found[name].status for name in ("Snakemake", "executor plugin")] == ["fail", "fail"]
+    assert "not installed" in found["executor plugin"].message

@@ -1,6 +1,6 @@
 """SLURM, as small programs play it."""
 
-from mira_cli.doctor import examine, slurm, software
+from mira_cli.doctor import examine, slurm
 from mira_cli.doctor.finding import Check, Finding, ok
 from tests.unit.doctor.faults import look, program
 
@@ -84,18 +84,3 @@ def test_many_partitions_are_cut(bare) -> None:
     lines = list(slurm.partitions())
     assert len(lines) == slurm.MOST_PARTITIONS + 1
     assert lines[-1].message.startswith("5 more")
-
-
-def test_the_plugin_is_wanted_in_one_version(bare, monkeypatch) -> None:
-    program(bare, "sbatch", "")
-    monkeypatch.setattr(slurm.metadata, "version", lambda name: "2.7.0")
-    found = look(slurm.commands)["executor plugin"]
-    assert found.status == "warn"
-    assert f"{slurm.PLUGIN}=={slurm._pinned()}" in found.hint
-
-    def missing(name):
-        raise slurm.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(slurm.metadata, "version", missing)
-    assert "not installed" in look(slurm.commands)["executor plugin"].message
-    assert look(software.software)["Snakemake"].status == "fail"

@@ -3,12 +3,13 @@
 A family is a module of this package. It imports its framework inside its functions only, so that a GPU can
 be chosen and its own import be timed before. It is a `Family`: five constants, `load`, and `fetch` where its
 weights are downloaded. One that can compute faster than its package does by itself also has
-`accelerators(potential, device)`, which returns offers of `worker.accelerator`.
+`accelerators(potential, device)`, which returns offers of `worker.accelerator`. One whose package holds weights has
+`bundled(model)`, which returns where they are and the sha256 of the file that was published: an image whose file is
+another one is refused (`worker.session.load_model`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -63,7 +64,7 @@ class Potential(Protocol):
     takes_charge
         Whether the model reads `atoms.info["charge"]` and `["spin"]`.
     checkpoint_sha256
-        `sha256` of the file or folder of weights; None if there is none.
+        That of the model's checkpoint, which was hashed before it was loaded; None if there is none.
     dtype
         Precision that it computes in.
     gives_stress
@@ -186,19 +187,6 @@ def unknown_bundled(model: Model, known: Iterable[str]) -> WorkerError:
     return WorkerError(
         f"{model.name}: {model.family} ships no weights {model.checkpoint.bundled!r}, only {', '.join(known)}"
     )
-
-
-def sha256(place: Path) -> str:
-    """Return the sha256 of a file in hexadecimal; of a folder, that of its files' names and hashes.
-
-    For a folder it is the hash of the lines `<sha256>  <path below the folder>`, sorted by path.
-    """
-    if place.is_dir():
-        files = sorted((path.relative_to(place).as_posix(), path) for path in place.rglob("*") if path.is_file())
-        lines = "".join(f"{sha256(path)}  {name}\n" for name, path in files)
-        return hashlib.sha256(lines.encode()).hexdigest()
-    with place.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def to_float64(tensor: Any) -> NDArray[Any]:

@@ -14,7 +14,6 @@ from worker.families.base import (
     atoms_that_fit,
     check_options,
     existing,
-    sha256,
     to_float64,
     unknown_bundled,
 )
@@ -33,11 +32,20 @@ FRAMEWORK = "torch"
 DTYPES = ("float32",)
 HOSTS = ()
 
-# names that ship in the wheel, and their files below `chgnet/pretrained`
+# names that ship in the wheel, their files below `chgnet/pretrained`, and the sha256 of those
 BUNDLED = {
-    "0.3.0": "0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar",
-    "0.2.0": "0.2.0/chgnet_0.2.0_e30f77s348m32.pth.tar",
-    "r2scan": "r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar",
+    "0.3.0": (
+        "0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar",
+        "d14ab7c0f093efe64b60a7bcd540bca10e74fb7f46c86108a079af60524659d1",
+    ),
+    "0.2.0": (
+        "0.2.0/chgnet_0.2.0_e30f77s348m32.pth.tar",
+        "ef624f78b6db9d315b4ef256f1bb3207449924191b91720dc17d3f60c5df980e",
+    ),
+    "r2scan": (
+        "r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar",
+        "8eba3db0f35a2788bb3ae22885ad340591e27996f213c6643af522a633b50dad",
+    ),
 }
 MAX_Z = 94
 
@@ -47,7 +55,7 @@ class CHGNet:
     """A loaded CHGNet."""
 
     network: Any
-    checkpoint_sha256: str
+    checkpoint_sha256: str | None
     takes_charge: bool = False
     dtype: str = "float32"
     gives_stress: bool = True
@@ -146,7 +154,7 @@ def load(model: Model, device: str, dtype: str) -> CHGNet:  # noqa: ARG001 - DTY
         There is no such checkpoint, or it is not CHGNet's.
     """
     check_options(model, [])
-    file = _checkpoint(model)
+    file = existing(model, model.checkpoint.path or bundled(model)[0])
     import torch
     from chgnet.model.model import CHGNet as Network
 
@@ -162,7 +170,7 @@ def load(model: Model, device: str, dtype: str) -> CHGNet:  # noqa: ARG001 - DTY
     if device == "cpu":
         _round_as_the_package_does(network)
     network.graph_converter.set_isolated_atom_response("ignore")
-    return CHGNet(network, sha256(file))
+    return CHGNet(network, model.checkpoint.sha256)
 
 
 def _round_as_the_package_does(network: Any) -> None:
@@ -191,12 +199,12 @@ def _round_as_the_package_does(network: Any) -> None:
             module.forward = Function.apply
 
 
-def _checkpoint(model: Model) -> Path:
-    if model.checkpoint.path is not None:
-        return existing(model, model.checkpoint.path)
+def bundled(model: Model) -> tuple[Path, str]:
+    """Return the file of a model that ships in the wheel, and its sha256; raise `WorkerError` where there is none."""
     name = model.checkpoint.bundled
     if name not in BUNDLED:
         raise unknown_bundled(model, BUNDLED)
     import chgnet
 
-    return existing(model, Path(chgnet.__file__).parent / "pretrained" / BUNDLED[name])
+    file, sha256 = BUNDLED[name]
+    return Path(chgnet.__file__).parent / "pretrained" / file, sha256

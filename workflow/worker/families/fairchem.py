@@ -15,7 +15,7 @@ from ase.geometry import minkowski_reduce
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from worker.errors import WorkerError, sentence
-from worker.families.base import Result, atoms_that_fit, check_options, existing, sha256
+from worker.families.base import Result, atoms_that_fit, check_options, existing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,7 +43,7 @@ class FAIRChem:
     """One task of a loaded checkpoint; `single` is the package's own ASE calculator, which holds the network."""
 
     single: Any
-    checkpoint_sha256: str
+    checkpoint_sha256: str | None
     dtype: str
 
     @property
@@ -198,7 +198,7 @@ def load(model: Model, device: str, dtype: str) -> FAIRChem:
             ) from error
         raise WorkerError(f"{model.name}: {file} is not a FAIRChem checkpoint ({sentence(error)})") from error
     task = _task(model, {name: {t.property for t in tasks} for name, tasks in unit.dataset_to_tasks.items()})
-    return FAIRChem(FAIRChemCalculator(unit, task_name=task), sha256(place), dtype)
+    return FAIRChem(FAIRChemCalculator(unit, task_name=task), model.checkpoint.sha256, dtype)
 
 
 def _task(model: Model, properties: dict[str, set[str]]) -> str:

@@ -12,7 +12,7 @@ from ase.data import atomic_numbers
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from worker.errors import WorkerError, sentence
-from worker.families.base import Result, atoms_that_fit, check_options, existing, sha256
+from worker.families.base import Result, atoms_that_fit, check_options, existing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ class Grace:
     """A loaded GRACE; `single` is the package's own ASE calculator, which holds the network."""
 
     single: Any
-    checkpoint_sha256: str
+    checkpoint_sha256: str | None
     dtype: str
     takes_charge: bool = False
     gives_stress: bool = True
@@ -151,7 +151,7 @@ def load(model: Model, device: str, dtype: str) -> Grace:  # noqa: ARG001 - the 
         raise WorkerError(f"{model.name}: {folder} is not a GRACE model of energies that depend on positions alone")
     builder = single.geom_data_builder
     builder.extract_from_ase_atoms = partial(_graph, builder.extract_from_ase_atoms)
-    return Grace(single, sha256(folder), precision)
+    return Grace(single, model.checkpoint.sha256, precision)
 
 
 def fetch(name: str, folder: Path) -> Path:

@@ -13,7 +13,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import GPa
 
 from worker.errors import WorkerError, sentence
-from worker.families.base import Result, atoms_that_fit, check_options, existing, sha256
+from worker.families.base import Result, atoms_that_fit, check_options, existing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ class MatGL:
 
     single: Any
     converter: Graphs
-    checkpoint_sha256: str
+    checkpoint_sha256: str | None
     dtype: str
     takes_charge: bool = False
     conservative: bool = True
@@ -142,7 +142,7 @@ def load(model: Model, device: str, dtype: str) -> MatGL:
     # neither unit nor order is the package's default
     single = PESCalculator(potential, stress_unit="eV/A3", use_voigt=True)
     single._atoms2graph = graphs = Graphs(single._atoms2graph)  # noqa: SLF001
-    return MatGL(single, graphs, sha256(folder), dtype)
+    return MatGL(single, graphs, model.checkpoint.sha256, dtype)
 
 
 def fetch(name: str, folder: Path) -> Path:

@@ -12,7 +12,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import GPa
 
 from worker.errors import WorkerError, sentence
-from worker.families.base import Result, atoms_that_fit, check_options, existing, sha256
+from worker.families.base import Result, atoms_that_fit, check_options, existing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ class MatterSim:
 
     potential: Any
     device: str
-    checkpoint_sha256: str
+    checkpoint_sha256: str | None
     takes_charge: bool = False
     dtype: str = "float32"
     gives_stress: bool = True
@@ -114,7 +114,7 @@ def load(model: Model, device: str, dtype: str) -> MatterSim:  # noqa: ARG001 - 
         potential = _read(file, device)
     except Exception as error:
         raise WorkerError(f"{model.name}: {file} is not a MatterSim checkpoint ({sentence(error)})") from error
-    return MatterSim(potential, device, sha256(file))
+    return MatterSim(potential, device, model.checkpoint.sha256)
 
 
 def _read(file: Path, device: str) -> Any:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from worker.errors import WorkerError, sentence
-from worker.families.base import Result, atoms_that_fit, check_options, existing, sha256, to_float64
+from worker.families.base import Result, atoms_that_fit, check_options, existing, to_float64
 from worker.families.orb_graphs import joined
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Orb:
     network: Any
     adapter: Any
     device: str
-    checkpoint_sha256: str
+    checkpoint_sha256: str | None
     dtype: str
     conservative: bool
     takes_charge: bool
@@ -176,7 +176,7 @@ def load(model: Model, device: str, dtype: str) -> Orb:
         network,
         adapter,
         device,
-        sha256(file),
+        model.checkpoint.sha256,
         dtype,
         conservative=hasattr(network, "grad_forces_name"),
         takes_charge=network.model.conditioner is not None,

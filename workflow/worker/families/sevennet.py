@@ -18,7 +18,6 @@ from worker.families.base import (
     atoms_that_fit,
     check_options,
     existing,
-    sha256,
     unknown_bundled,
 )
 
@@ -36,12 +35,13 @@ FRAMEWORK = "torch"
 DTYPES = ("float32",)
 HOSTS = ("github.com",)
 
-# names and their constants in `sevenn._const`: those that ship in the wheel, and those that the package downloads
+# names and their constants in `sevenn._const`: those that ship in the wheel, with the sha256 of their files, and those
+# that the package downloads
 BUNDLED = {
-    "7net-0": "SEVENNET_0_11Jul2024",
-    "7net-0_22may2024": "SEVENNET_0_22May2024",
-    "7net-l3i5": "SEVENNET_l3i5",
-    "7net-mf-0": "SEVENNET_MF_0",
+    "7net-0": ("SEVENNET_0_11Jul2024", "7052cb42b7b3be42b40b97fa0d21077a48c54b5548948fc4dcf346629f813c36"),
+    "7net-0_22may2024": ("SEVENNET_0_22May2024", "5d389fafd512e6ae2830d74d0b66ffc49a55d3832653ff8e7bf7f1343013c1d1"),
+    "7net-l3i5": ("SEVENNET_l3i5", "a7ff190d41efe5b8317a03d20a468e4036a1a3e64e0b14fdbab64ac3f4bfc09d"),
+    "7net-mf-0": ("SEVENNET_MF_0", "81791329b37d445f46b531578c182c41792d98c7814222c9e5dde276402225fd"),
 }
 FETCHED = {
     "7net-mf-ompa": "SEVENNET_MF_ompa",
@@ -60,11 +60,11 @@ _TO_ASE = [0, 1, 2, 4, 5, 3]
 
 @dataclass
 class SevenNet:
-    """A loaded SevenNet; `single` is the package's own ASE calculator, which holds the network of `file`."""
+    """A loaded SevenNet; `single` is the package's own ASE calculator, which holds the network of `content`."""
 
     single: Any
-    file: Path
-    checkpoint_sha256: str
+    content: Any
+    checkpoint_sha256: str | None
     takes_charge: bool = False
     dtype: str = "float32"
     gives_stress: bool = True
@@ -137,24 +137,25 @@ def load(model: Model, device: str, dtype: str) -> SevenNet:  # noqa: ARG001 - D
         There is no such checkpoint, it is not SevenNet's, or the modal does not fit it.
     """
     check_options(model, ["modal"])
-    file = _checkpoint(model)
+    file = existing(model, model.checkpoint.path or bundled(model)[0])
     modal = model.options.get("modal")
     try:
-        _require_harmless(file)  # the package unpickles whatever there is
-        single = _calculator(file, device, modal)
+        content = _read(file)
+        single = _calculator(content, device, modal)
     except Exception as error:
         if isinstance(error, ValueError) and "modal" in str(error):  # missing or unknown; the message lists them
             raise WorkerError(f"{model.name}: {error}") from error
         raise WorkerError(f"{model.name}: {file} is not a SevenNet checkpoint ({sentence(error)})") from error
     if modal and single.modal is None:  # the package only warns
         raise WorkerError(f"{model.name}: this checkpoint has no modals, and {modal!r} was asked for")
-    return SevenNet(single, file, sha256(file))
+    return SevenNet(single, content, model.checkpoint.sha256)
 
 
-def _calculator(file: Path, device: str, modal: str | None, **kernels: bool) -> Any:
+def _calculator(content: Any, device: str, modal: str | None, **kernels: bool) -> Any:
     from sevenn.calculator import SevenNetCalculator
 
-    single = SevenNetCalculator(model=str(file), device=device, modal=modal, **kernels)
+    network = content.build_model(**kernels)
+    single = SevenNetCalculator(model=network, file_type="model_instance", device=device, modal=modal)
     single.model.requires_grad_(False)
     return single
 
@@ -167,7 +168,7 @@ def accelerators(potential: SevenNet, device: str) -> list[accelerator.Offer]:
 
 
 def converted(potential: SevenNet, kernel: str) -> SevenNet:
-    """Load a network once more, to be computed by one of `KERNELS`.
+    """Build a network once more, to be computed by one of `KERNELS`.
 
     Raises
     ------
@@ -175,7 +176,7 @@ def converted(potential: SevenNet, kernel: str) -> SevenNet:
         The package has gone on without.
     """
     plain = potential.single
-    single = _calculator(potential.file, str(plain.device), plain.modal, **{KERNELS[kernel]: True})
+    single = _calculator(potential.content, str(plain.device), plain.modal, **{KERNELS[kernel]: True})
     accelerator.require(single.model, kernel)  # the package only warns
     return replace(potential, single=single)
 
@@ -215,17 +216,25 @@ def _fused(potential: SevenNet) -> SevenNet:
     return replace(potential, single=single)
 
 
-def _require_harmless(file: Path) -> None:
-    """Unpickle a checkpoint with nothing but numbers, texts and arrays allowed; raise whatever that raises."""
+def _read(file: Path) -> Any:
+    """Read a checkpoint with nothing but numbers, texts and arrays allowed; raise whatever that raises.
+
+    The package's own reader asks torch to unpickle whatever there is, so torch is told what it may do.
+    """
+    from unittest import mock
+
     import torch
+    from sevenn.checkpoint import SevenNetCheckpoint
 
     multiarray = np._core.multiarray  # noqa: SLF001 - the name that arrays are pickled by
     numeric = {type(np.dtype(code)) for code in np.typecodes["All"] if code != "O"}
     harmless = [np.ndarray, np.dtype, *numeric]
     for old in ("numpy.core.multiarray", "numpy._core.multiarray"):  # before numpy 2, and since
         harmless += [(multiarray._reconstruct, f"{old}._reconstruct"), (multiarray.scalar, f"{old}.scalar")]  # noqa: SLF001
-    with torch.serialization.safe_globals(harmless):
-        torch.load(file, map_location="cpu", weights_only=True)
+    content = SevenNetCheckpoint(file)
+    with torch.serialization.safe_globals(harmless), mock.patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD="1"):
+        _ = content.config  # reads the file, and keeps what is in it
+    return content
 
 
 def fetch(name: str, folder: Path) -> Path:
@@ -238,12 +247,12 @@ def fetch(name: str, folder: Path) -> Path:
     return Path(util.download_checkpoint(str(folder / Path(place).name), _const.CHECKPOINT_DOWNLOAD_LINKS[place]))
 
 
-def _checkpoint(model: Model) -> Path:
-    if model.checkpoint.path is not None:
-        return existing(model, model.checkpoint.path)
+def bundled(model: Model) -> tuple[Path, str]:
+    """Return the file of a model that ships in the wheel, and its sha256; raise `WorkerError` where there is none."""
     name = model.checkpoint.bundled
     if name not in BUNDLED:
         raise unknown_bundled(model, BUNDLED)
     from sevenn import _const
 
-    return existing(model, Path(os.fspath(getattr(_const, BUNDLED[name]))))
+    constant, sha256 = BUNDLED[name]
+    return Path(os.fspath(getattr(_const, constant))), sha256

@@ -19,7 +19,9 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Task(Protocol):
-    """A module of this package."""
+    """A module of this package; `VERSION` is raised when its numbers change, so that old records are not mixed in."""
+
+    VERSION: int
 
     def check(self, settings: dict[str, Any]) -> None:
         """Raise `WorkerError` for settings that the task does not have."""

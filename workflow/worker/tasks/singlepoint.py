@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from worker.families.base import Potential, Result
     from worker.prepare import Prepared
 
+VERSION = 1  # raise it, and that in `mira_cli/planning/tasks.py`, when the numbers change
+
 
 def check(settings: dict[str, Any]) -> None:
     """Refuse settings: a single point has none.

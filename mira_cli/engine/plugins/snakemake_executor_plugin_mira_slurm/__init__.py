@@ -4,7 +4,7 @@ Runs inside Snakemake and imports nothing of `mira_cli`. How a job is worded and
 
 * status: one `squeue` a poll, whatever accounting there is. A poll that fails forgets no job (stock forgets them all,
   and waits for ever). A preempted job is over unless SLURM requeues it. A job that has left the queue unseen is judged
-  by its output.
+  by its output, and so is one that SLURM is still cleaning up after, which a hung epilog makes long.
 * submission: a refusal that time can heal (a full queue, a busy controller) is tried again instead of failing the job.
 * cancelling: what has not been submitted yet is dropped, then everything of this run's name is cancelled.
 * why a job ended is written into the rule's own log, where people and `mira` look.
@@ -12,6 +12,7 @@ Runs inside Snakemake and imports nothing of `mira_cli`. How a job is worded and
 """
 
 import asyncio
+import os
 import re
 import subprocess
 import threading
@@ -51,6 +52,7 @@ class Executor(stock.Executor):
         self._cancelled = threading.Event()
         self._refusals = threading.local()
         self._absent: dict[str, int] = {}  # SLURM id -> polls in a row in which it was gone or about to be requeued
+        self._before: dict[int, set[tuple[int, int] | None]] = {}  # jobid -> stamps of outputs older than the job
         self._early: dict[str, int] = {}  # SLURM id -> polls that its output has brought forward
         super().__init__(workflow, logger)
 
@@ -58,6 +60,7 @@ class Executor(stock.Executor):
 
     def run_job(self, job) -> None:
         """Submit one job; wait out refusals that pass."""
+        self._before[job.jobid] = set(_stamps(job))
         for pause in (*PAUSES_S, None):
             if self._cancelled.is_set():
                 return
@@ -86,6 +89,10 @@ class Executor(stock.Executor):
         """The partition that was asked for; without one, SLURM's own default."""
         partition = job.resources.get("slurm_partition")
         return f" -p {stock.shlex.quote(str(partition))}" if partition else ""
+
+    def get_python_executable(self) -> str:
+        """The Python of a job, which looks for no modules in the run directory: it holds a user's files."""
+        return f"{super().get_python_executable()} -P"
 
     # --- watching
 
@@ -122,7 +129,8 @@ class Executor(stock.Executor):
 
     async def _states(self) -> dict[str, str] | None:
         """States by id of all jobs of this run that SLURM remembers, None if it does not answer."""
-        command = ("squeue", "--me", "--noheader", "--states=all", "--format=%i|%T", "--name", self.run_uuid)
+        mine = f"--user={os.getuid()}"  # `--me` is younger than some clusters
+        command = ("squeue", mine, "--noheader", "--states=all", "--format=%i|%T", "--name", self.run_uuid)
         async with self.status_rate_limiter:
             try:
                 process = await asyncio.create_subprocess_exec(
@@ -144,6 +152,8 @@ class Executor(stock.Executor):
         state = states.get(job)
         if state == "COMPLETED" or (state in FAILED and state not in REQUEUEABLE):
             return state
+        if state == "COMPLETING" and self._has_left_its_result(job_info.job):
+            return "COMPLETED"
         if state is not None and state not in REQUEUEABLE:
             self._absent.pop(job, None)
             return None
@@ -153,7 +163,12 @@ class Executor(stock.Executor):
         if state is not None:
             return state
         # SLURM has forgotten it (MinJobAge is short, or polls failed for long): its output tells
-        return "COMPLETED" if all(Path(str(file)).exists() for file in job_info.job.output) else "UNKNOWN"
+        return "COMPLETED" if self._has_left_its_result(job_info.job) else "UNKNOWN"
+
+    def _has_left_its_result(self, job) -> bool:
+        """Whether a job has written all of its output since it was submitted."""
+        stamps = _stamps(job)
+        return None not in stamps and not self._before.get(job.jobid, set()).intersection(stamps)
 
     def _remove_log(self, job_info: SubmittedJobInfo) -> None:
         if not self.workflow.executor_settings.keep_successful_logs and (log := _log(job_info)):
@@ -183,7 +198,7 @@ class Executor(stock.Executor):
         found = False
         for job_info in list(self.active_jobs):
             asked = self._early.get(job_info.external_jobid, 0)
-            if asked < EARLY_POLLS and all(Path(str(file)).exists() for file in job_info.job.output):
+            if asked < EARLY_POLLS and self._has_left_its_result(job_info.job):
                 self._early[job_info.external_jobid] = asked + 1
                 found = True
         return found
@@ -216,6 +231,19 @@ def _why(state: str, job_info: SubmittedJobInfo) -> str:
         if MEMORY.search(text):
             return "FAILED, its memory limit was reached"
     return words.get(state, state)
+
+
+def _stamps(job) -> list[tuple[int, int] | None]:
+    """Inode and time of each output of a job, None where it is not there."""
+    found: list[tuple[int, int] | None] = []
+    for file in job.output:
+        try:
+            about = os.stat(str(file))  # noqa: PTH116  (the output is a string of Snakemake's)
+        except OSError:
+            found.append(None)
+        else:
+            found.append((about.st_ino, about.st_mtime_ns))
+    return found
 
 
 def _log(job_info: SubmittedJobInfo) -> Path | None:

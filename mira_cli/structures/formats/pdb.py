@@ -9,8 +9,8 @@ from __future__ import annotations
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from mira_cli.structures.labels import HYDROGEN, ISOTOPES, is_element
-from mira_cli.structures.outcome import Read, UnreadableError
+from mira_cli.structures.formats.labels import HYDROGEN, ISOTOPES, is_element
+from mira_cli.structures.frame import Frame, UnreadableError, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ DUMMY_ANG = 1.01  # structures that have no cell are given one of 1 Å, or 0
 NO_COLUMN = "elements are taken from the names of atoms"
 
 
-def read_pdb(stream: Iterable[str]) -> Iterator[Read]:
+def read_pdb(stream: Iterable[str]) -> Iterator[Frame]:
     """Yield every model that has atoms."""
     cell: list[str] = []
     rest: list[str] = []  # that ASE looks at besides atoms: ORIGX
@@ -42,7 +42,7 @@ def read_pdb(stream: Iterable[str]) -> Iterator[Read]:
             try:
                 yield _model([*cell, *rest], atoms, notes)
             except UnreadableError as error:
-                yield Read(unreadable=str(error))
+                yield unreadable(error)
             atoms = []
 
 
@@ -59,7 +59,7 @@ def _cell(line: str, notes: set[str]) -> list[str]:
     return []
 
 
-def _model(head: list[str], atoms: list[str], notes: set[str]) -> Read:
+def _model(head: list[str], atoms: list[str], notes: set[str]) -> Frame:
     from ase.io.proteindatabank import read_proteindatabank
 
     said = set(notes)
@@ -69,7 +69,7 @@ def _model(head: list[str], atoms: list[str], notes: set[str]) -> Read:
     (model,) = read_proteindatabank(
         StringIO("\n".join([*(h.rstrip("\r\n") for h in head), *lines, "END"])), slice(None)
     )
-    return Read(model, notes=tuple(sorted(said)))
+    return Frame(atoms=model, notes=tuple(sorted(said)))
 
 
 def _one_location(atoms: list[str], notes: set[str]) -> list[str]:

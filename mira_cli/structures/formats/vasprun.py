@@ -7,7 +7,7 @@ from io import BytesIO
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
-from mira_cli.structures.outcome import Read, UnreadableError
+from mira_cli.structures.frame import Frame, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ _OWN_ENERGY = re.compile(rb"(<energy>.*?</energy>)", re.DOTALL)
 FORCE_FIELD = "VASP computed this step by its own machine-learned force field, not by DFT"
 
 
-def read_vasprun(content: bytes) -> Iterator[Read]:
+def read_vasprun(content: bytes) -> Iterator[Frame]:
     """Yield the ionic steps, or the initial structure where there are none.
 
     Raises
@@ -30,7 +30,7 @@ def read_vasprun(content: bytes) -> Iterator[Read]:
     number = 0
     try:
         for atoms, is_dft in _steps(content):
-            yield Read(atoms, notes=() if is_dft else (FORCE_FIELD,))
+            yield Frame(atoms=atoms, notes=() if is_dft else (FORCE_FIELD,))
             number += 1
     except Exception as error:
         raise UnreadableError(_rest(number, begun, complete=complete)) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from mira_cli.structures.outcome import UnreadableError
+from mira_cli.structures.frame import UnreadableError
 
 ISOTOPES = {"D", "T"}
 HYDROGEN = "D or T is hydrogen"  # the note

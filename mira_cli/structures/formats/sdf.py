@@ -6,8 +6,8 @@ from io import StringIO
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from mira_cli.structures.labels import element_of
-from mira_cli.structures.outcome import Read, UnreadableError
+from mira_cli.structures.formats.labels import element_of
+from mira_cli.structures.frame import Frame, UnreadableError, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,16 +24,16 @@ def molecules(stream: Iterable[str]) -> Iterator[list[str]]:
             yield molecule
 
 
-def read_sdf(stream: Iterable[str]) -> Iterator[Read]:
+def read_sdf(stream: Iterable[str]) -> Iterator[Frame]:
     """Yield every molecule."""
     for molecule in molecules(stream):
         try:
             yield _read(molecule)
         except UnreadableError as error:
-            yield Read(unreadable=str(error))
+            yield unreadable(error)
 
 
-def _read(molecule: list[str]) -> Read:
+def _read(molecule: list[str]) -> Frame:
     from ase.io.sdf import read_sdf as read
 
     counts = molecule[3] if len(molecule) > 3 else ""
@@ -56,4 +56,4 @@ def _read(molecule: list[str]) -> Read:
             raise UnreadableError(f"{error} (line {number} of the molecule)") from None
         notes |= {note} if note else set()
         atoms[number - 5] = " ".join([*words[:3], symbol]) + "\n"
-    return Read(read(StringIO("".join([*molecule[:4], *atoms]))), notes=tuple(sorted(notes)))
+    return Frame(atoms=read(StringIO("".join([*molecule[:4], *atoms]))), notes=tuple(sorted(notes)))

@@ -7,8 +7,8 @@ from io import StringIO
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from mira_cli.structures.labels import HYDROGEN, ISOTOPES, is_element
-from mira_cli.structures.outcome import Read, UnreadableError
+from mira_cli.structures.formats.labels import HYDROGEN, ISOTOPES, is_element
+from mira_cli.structures.frame import Frame, UnreadableError, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ ASK = "write the dump with an `element` column (`dump_modify ID element Cu Au`)"
 ATOMS = re.compile(r"^ITEM: ATOMS (.*)$", re.MULTILINE)
 
 
-def read_dump(stream: Iterable[str]) -> Iterator[Read]:
+def read_dump(stream: Iterable[str]) -> Iterator[Frame]:
     """Yield every frame of a dump in text.
 
     Raises
@@ -37,7 +37,7 @@ def read_dump(stream: Iterable[str]) -> Iterator[Read]:
             try:
                 yield _read(text, columns, units)
             except UnreadableError as error:
-                yield Read(unreadable=str(error))
+                yield unreadable(error)
             frame = []
         frame.append(line)
 
@@ -57,7 +57,7 @@ def _columns(text: str) -> list[str]:
     return columns
 
 
-def _read(text: str, columns: list[str], units: str | None) -> Read:
+def _read(text: str, columns: list[str], units: str | None) -> Frame:
     from ase.io.lammpsrun import read_lammps_dump_text
 
     if units is not None and units not in UNITS:
@@ -75,7 +75,7 @@ def _read(text: str, columns: list[str], units: str | None) -> Read:
         atoms.calc.results.pop("energy", None)  # ASE's 0.0
         if units is None:
             notes.append("forces of the dump are taken as eV/Å (LAMMPS's `units metal`)")
-    return Read(atoms, notes=tuple(notes))
+    return Frame(atoms=atoms, notes=tuple(notes))
 
 
 def _checked(text: str, begin: int, columns: list[str]) -> tuple[str, list[str]]:

@@ -7,8 +7,8 @@ from io import StringIO
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from mira_cli.structures.labels import element_of
-from mira_cli.structures.outcome import Read, UnreadableError
+from mira_cli.structures.formats.labels import element_of
+from mira_cli.structures.frame import Frame, UnreadableError, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,10 +20,11 @@ _PROPERTIES = re.compile(r"""(?:^|\s)Properties\s*=\s*["{']?([^\s"}']+)""")
 _IS_HEADER = re.compile(r"(?:^|\s)(?:Properties|Lattice)\s*=")
 _FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)")
 _TYPES = re.compile(r"Atoms\. Timestep")  # the comment that LAMMPS writes
+BATCH = 1_000  # atoms that are read at once, or a tenth as many frames
 MOST_TYPES = 5  # numbers up to here may be those of types as well as H, He, Li, Be and B
 
 
-def read_xyz(stream: Iterable[str]) -> Iterator[Read]:
+def read_xyz(stream: Iterable[str]) -> Iterator[Frame]:
     """Yield every frame, whatever empty lines are between them; after one that cannot be read those that follow.
 
     The stream is decoded with `surrogateescape`.
@@ -33,7 +34,25 @@ def read_xyz(stream: Iterable[str]) -> Iterator[Read]:
     UnreadableError
         A line is no count of atoms: nobody knows where the next frame begins.
     """
-    lines = iter(stream)
+    frames = _split(iter(stream))
+    end: UnreadableError | None = None
+    while end is None:
+        batch: list[tuple[int, list[str]]] = []
+        atoms = 0
+        try:
+            while atoms + 10 * len(batch) < BATCH and (frame := next(frames, None)):
+                batch.append(frame)
+                atoms += frame[0]
+        except UnreadableError as error:
+            end = error
+        if not batch and end is None:
+            return
+        yield from _together(batch)
+    raise end
+
+
+def _split(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    """Count of atoms and lines of each frame: comment, atoms, and cell vectors as ADF writes them."""
     line = next(lines, None)
     while line is not None:
         if not line.strip():
@@ -42,13 +61,27 @@ def read_xyz(stream: Iterable[str]) -> Iterator[Read]:
         natoms = _count(line)
         frame = list(islice(lines, natoms + 1))
         line = next(lines, None)
-        while line is not None and line.lstrip().startswith("VEC"):  # ADF's cell vectors
+        while line is not None and line.lstrip().startswith("VEC"):
             frame.append(line)
             line = next(lines, None)
+        yield natoms, frame
+
+
+def _together(batch: list[tuple[int, list[str]]]) -> Iterator[Frame]:
+    """Frames read at once, which is faster, or each by itself if one of them wants to be looked at."""
+    if all(len(frame) > natoms and frame[0].isascii() for natoms, frame in batch):
+        try:
+            images = _by_ase(batch)
+        except Exception:  # noqa: BLE001  (which of them, and what is wrong, is found out now)
+            images = []
+        yield from (Frame(atoms=atoms) for atoms in images)
+        if images:
+            return
+    for natoms, frame in batch:
         try:
             yield _read(natoms, frame)
         except UnreadableError as error:
-            yield Read(unreadable=str(error))
+            yield unreadable(error)
 
 
 def _count(line: str) -> int:
@@ -61,7 +94,7 @@ def _count(line: str) -> int:
     raise UnreadableError(f"`{found}` is where a frame should begin with its count of atoms")
 
 
-def _read(natoms: int, frame: list[str]) -> Read:
+def _read(natoms: int, frame: list[str]) -> Frame:
     """One frame: comment, atoms, cell vectors."""
     if len(frame) < natoms + 1:
         raise UnreadableError(
@@ -72,27 +105,31 @@ def _read(natoms: int, frame: list[str]) -> Read:
         frame[0] = comment
         notes.append("the comment is not UTF-8, and was read as Latin-1")
     try:
-        return Read(_by_ase(natoms, frame), notes=tuple(notes))
+        return Frame(atoms=_one_by_ase(natoms, frame), notes=tuple(notes))
     except Exception:  # noqa: BLE001  (what is wrong is found out in a moment)
         comment, atoms, vectors = frame[0], frame[1 : natoms + 1], frame[natoms + 1 :]
     if not _IS_HEADER.search(comment):
         try:
-            _by_ase(0, [comment])
+            _one_by_ase(0, [comment])
         except Exception:  # noqa: BLE001
             comment = "\n"
             notes.append("the comment is free text, of which nothing was taken")
     mended = _mended(comment, atoms, notes)
     try:
-        return Read(_by_ase(natoms, [comment, *mended, *vectors]), notes=tuple(notes))
+        return Frame(atoms=_one_by_ase(natoms, [comment, *mended, *vectors]), notes=tuple(notes))
     except Exception as error:
         raise UnreadableError(_what_is_wrong(comment, natoms, mended)) from error
 
 
-def _by_ase(natoms: int, frame: list[str]) -> Atoms:
+def _by_ase(frames: list[tuple[int, list[str]]]) -> list[Atoms]:
     from ase.io.extxyz import read_xyz as read
 
-    atoms: Atoms
-    (atoms,) = read(StringIO(f"{natoms}\n" + "".join(frame)), index=slice(None))
+    text = "".join(f"{natoms}\n{''.join(frame)}" for natoms, frame in frames)
+    return list(read(StringIO(text), index=slice(None)))
+
+
+def _one_by_ase(natoms: int, frame: list[str]) -> Atoms:
+    (atoms,) = _by_ase([(natoms, frame)])
     return atoms
 
 
@@ -193,7 +230,7 @@ def _symbol(number: int) -> str:
 def _what_is_wrong(comment: str, natoms: int, atoms: list[str]) -> str:
     found = _PROPERTIES.search(comment)
     try:
-        _by_ase(natoms, [f"Properties={found[1] if found else PLAIN}\n", *atoms])
+        _one_by_ase(natoms, [f"Properties={found[1] if found else PLAIN}\n", *atoms])
     except Exception:  # noqa: BLE001
         return "the columns of the atoms are not those that the header announces"
     return "line 2 of the frame is no header of extended xyz (a `Lattice` has nine numbers)"

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from mira_cli.structures.labels import HYDROGEN
-from mira_cli.structures.outcome import Read
+from mira_cli.structures.formats.labels import HYDROGEN
+from mira_cli.structures.frame import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 BOM = "\ufeff"
 
 
-def read_by_ase(path: Path, form: str) -> Iterator[Read]:
+def read(path: Path, form: str) -> Iterator[Frame]:
     """Yield what a file holds by the reader of a format."""
     from ase.io import iread
 
     number = 0
     try:
         for atoms in iread(path, index=":", format=form, do_not_split_by_at_sign=True):
-            yield Read(atoms)
+            yield Frame(atoms=atoms)
             number += 1
     except Exception as error:
         if isinstance(error, OSError) and error.strerror:
@@ -33,7 +33,7 @@ def read_by_ase(path: Path, form: str) -> Iterator[Read]:
         images, notes = _otherwise(path, form)
         if len(images) <= number:
             raise
-        yield from (Read(atoms, notes=notes) for atoms in images[number:])
+        yield from (Frame(atoms=atoms, notes=notes) for atoms in images[number:])
 
 
 def _otherwise(path: Path, form: str) -> tuple[list[Atoms], tuple[str, ...]]:

@@ -1,0 +1,159 @@
+"""`mira inspect`: what MIRA understands of an input, before a single job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mira_cli import console
+from mira_cli.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mira_cli.catalogue.rows import Model
+    from mira_cli.structures.packs import StructureIndex
+
+MOST_ROWS = 100  # beyond them a table is no picture any more, and the summary stands for it
+MOST_KINDS = 10  # of notes and reasons
+DIRECTIONS = {
+    0: "not periodic",
+    1: "periodic in 1 direction",
+    2: "periodic in 2 directions",
+    3: "periodic in 3 directions",
+}
+
+
+def inspect(
+    structures: Annotated[
+        list[str], typer.Argument(help="Files, folders, globs or CSV sheets of structures.", metavar="PATH...")
+    ],
+    models: Annotated[
+        str | None, typer.Option("--models", "-m", help="Say what these models cannot answer; joined by commas.")
+    ] = None,
+    models_file: Annotated[list[str] | None, typer.Option(help="YAML file with models of your own.")] = None,
+    ref_energy_key: Annotated[
+        str | None, typer.Option(help="Key of reference energies in the input; `none`: take none.", metavar="KEY")
+    ] = None,
+    ref_forces_key: Annotated[str | None, typer.Option(help="The same for forces.", metavar="KEY")] = None,
+    ref_stress_key: Annotated[str | None, typer.Option(help="The same for stresses or virials.", metavar="KEY")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: every structure, then the summary.")] = False,
+) -> None:
+    """Show what is read from files, and what is odd in it: formulas, cells, space groups, references.
+
+    Structures are read and checked as by `mira run`; nothing is computed and nothing is written.
+    """
+    from mira_cli.inspecting.summary import summary
+    from mira_cli.planning.input import tell_passed_over
+    from mira_cli.structures.find import find_sources
+    from mira_cli.structures.packs import load_structures
+    from mira_cli.structures.references import ReferenceKeys
+
+    rows = _rows(models, models_file or [])
+    found = find_sources([str(Path(path).expanduser()) for path in structures])
+    tell_passed_over(found)
+    keys = ReferenceKeys(ref_energy_key, ref_forces_key, ref_stress_key)
+    with TemporaryDirectory(prefix="mira-inspect-") as scratch:
+        index = load_structures(Path(scratch), found.sources, keys=keys)
+        told = summary(index, rows)
+        if as_json:
+            _print_json(index, told)
+        else:
+            _print(index, told)
+    raise typer.Exit(ExitCode.FAILURES if told["unusable"] else ExitCode.OK)
+
+
+def _rows(models: str | None, models_files: list[str]) -> Mapping[str, Model]:
+    from mira_cli.catalogue.lookup import find_models, load_catalogue
+
+    names = [name.strip() for name in (models or "").split(",") if name.strip()]
+    return find_models(names, load_catalogue(Path(file) for file in models_files)) if names else {}
+
+
+def _print_json(index: StructureIndex, told: dict[str, Any]) -> None:
+    from mira_cli.inspecting.structures import SYMPREC_ANG, described
+
+    typer.echo(f'{{"symprec_ang": {SYMPREC_ANG},\n"structures": [')
+    for number, facts in enumerate(described(index, space_groups=True)):
+        typer.echo((",\n" if number else "") + json.dumps(facts, ensure_ascii=False), nl=False)
+    typer.echo(f'\n],\n"summary": {json.dumps(told, ensure_ascii=False)}}}')
+
+
+def _print(index: StructureIndex, told: dict[str, Any]) -> None:
+    from mira_cli.inspecting.structures import SYMPREC_ANG, described
+
+    if len(index) <= MOST_ROWS:
+        columns = ("structure", "formula", "atoms", "pbc", "space group", "g/cm³", "d/Å")
+        console.table(columns, [_row(facts) for facts in described(index, space_groups=True)])
+        typer.echo(f"space groups within {SYMPREC_ANG:g} Å; d: shortest distance between two atoms")
+        _say_each(index.invalid(), index.notes())
+    else:
+        console.say("too many for a table: `--json` shows each structure")
+    for line in _lines(told, grouped=len(index) > MOST_ROWS):
+        typer.echo(line)
+
+
+def _row(facts: dict[str, Any]) -> tuple[str, ...]:
+    periodic = facts["periodic"]
+    directions = "".join(axis for axis, is_so in zip("abc", periodic, strict=True) if is_so) if periodic else ""
+    numbers = (facts["density_g_per_cm3"], facts["shortest_distance_ang"])
+    return (
+        facts["structure_id"],
+        facts["formula"] or "–",
+        str(facts["n_atoms"]) if periodic else "–",
+        directions or "–",
+        facts["space_group"] or "–",
+        *(f"{number:.2f}" if number is not None else "–" for number in numbers),
+    )
+
+
+def _say_each(*groups: Iterable[tuple[str, str]]) -> None:
+    for name, sentence in (pair for group in groups for pair in group):
+        typer.echo(f"{name}: {sentence}")
+
+
+def _lines(told: dict[str, Any], *, grouped: bool) -> Iterable[str]:
+    """The summary in sentences; `grouped`: with the notes and reasons, which otherwise stand beside each structure."""
+    twins = f", {console.count(told['duplicates'], 'duplicate')} among them" if told["duplicates"] else ""
+    yield f"{console.count(told['structures'], 'structure')}, {told['unusable']:,} of them unusable{twins}"
+    if told["structures"] > told["unusable"]:
+        atoms = told["atoms"]
+        sizes = f"{atoms['smallest']:,} to {atoms['largest']:,} in a structure, median {atoms['median']:,.0f}"
+        yield f"{console.count(atoms['total'], 'atom')}: {sizes}"
+        yield ", ".join(f"{n:,} {DIRECTIONS[k]}" for k, n in told["periodic_directions"].items())
+        yield "elements: " + ", ".join(f"{symbol} ({n:,})" for symbol, n in told["elements"].items())
+    for quantity, reference in told["references"].items():
+        yield f"reference {quantity}: {_reference_words(quantity, reference)}"
+    if grouped:
+        for name in ("reasons", "notes"):
+            for sentence, n in list(told[name].items())[:MOST_KINDS]:
+                yield f"{console.count(n, 'structure')}: {sentence}"
+            if len(told[name]) > MOST_KINDS:
+                yield f"… and {len(told[name]) - MOST_KINDS:,} other {name}; `--json` has all"
+    for model, lacking in told["models"].items():
+        yield f"{model}: {_lacking_words(lacking)}"
+    if told["models"]:
+        yield f"to compute: {told['evaluations']:,} evaluations, {told['atoms_to_evaluate']:,} atoms"
+
+
+def _reference_words(quantity: str, reference: dict[str, Any]) -> str:
+    from mira_cli.structures.references import spoken
+
+    words = ", ".join(f"{spoken(key, quantity)} ({n:,})" for key, n in reference["keys"].items())
+    for name, unit in (("ev_per_atom", "eV/atom"), ("pressure_gpa", "GPa")):
+        if bounds := reference.get(name):
+            words += f", {bounds['smallest']:.4g} to {bounds['largest']:.4g} {unit}"
+    return words
+
+
+def _lacking_words(lacking: dict[str, Any]) -> str:
+    unknown = lacking["unknown_elements"]
+    if unknown is None:
+        return "which elements it knows is not established"
+    if not unknown:
+        return "knows all elements"
+    return f"does not know {', '.join(unknown)}: {console.count(lacking['structures'], 'structure')} without an answer"

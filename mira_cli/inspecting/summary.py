@@ -1,0 +1,94 @@
+"""What there is to say of all structures of an input together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mira_cli.results.table import GPA
+from mira_cli.structures.references import QUANTITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+    from mira_cli.catalogue.rows import Model
+    from mira_cli.structures.packs import StructureIndex
+
+
+def summary(index: StructureIndex, models: Mapping[str, Model]) -> dict[str, Any]:
+    """Counts, sizes, elements, references, notes, and what each model cannot answer.
+
+    `evaluations` and `atoms_to_evaluate` are of distinct structures, times the models.
+    """
+    valid = index.table.filter(index.table["invalid"].is_null())
+    sizes = valid["n_atoms"].to_numpy()
+    formulas = _counts(valid, "formula")
+    holding = _formulas_of(formulas)
+    distinct = index.n_atoms[index.distinct]
+    return {
+        "structures": len(index),
+        "unusable": len(index) - len(valid),
+        "duplicates": len(valid) - len(distinct),
+        "atoms": {"total": int(sizes.sum()), **_range(sizes, median=True)},
+        "periodic_directions": _counts(valid, "periodic_directions"),
+        "elements": {symbol: sum(formulas[one] for one in found) for symbol, found in holding.items()},
+        "references": {quantity: told for quantity in QUANTITIES if (told := _reference(valid, quantity))},
+        "notes": _counts(index.table, "note"),
+        "reasons": _counts(index.table, "invalid"),
+        "models": {name: _lacking(model, formulas, holding) for name, model in models.items()},
+        "evaluations": len(distinct) * len(models),
+        "atoms_to_evaluate": int(distinct.sum()) * len(models),
+    }
+
+
+def _range(values: np.ndarray[Any, Any], *, median: bool = False) -> dict[str, Any]:
+    if not len(values):
+        return {}
+    told = {"smallest": values.min().item(), "largest": values.max().item()}
+    return told | ({"median": float(np.median(values))} if median else {})
+
+
+def _counts(table: pa.Table, column: str) -> dict[Any, int]:
+    """How often each value occurs, the most frequent first."""
+    counts = table[column].drop_null().value_counts().to_pylist()
+    return {one["values"]: one["counts"] for one in sorted(counts, key=lambda one: -one["counts"])}
+
+
+def _formulas_of(formulas: Mapping[str, int]) -> dict[str, set[str]]:
+    """Element -> the formulas that hold it, in the order of the periodic table."""
+    from ase.data import atomic_numbers
+    from ase.formula import Formula
+
+    found: dict[str, set[str]] = {}
+    for formula in formulas:
+        for symbol in Formula(formula).count():
+            found.setdefault(symbol, set()).add(formula)
+    return {symbol: found[symbol] for symbol in sorted(found, key=lambda symbol: atomic_numbers[symbol])}
+
+
+def _lacking(model: Model, formulas: Mapping[str, int], holding: Mapping[str, set[str]]) -> dict[str, Any]:
+    """Elements of the input that a model does not know, and how many structures have one; None: not established."""
+    from ase.data import atomic_numbers
+
+    if model.elements is None:
+        return {"unknown_elements": None, "structures": None}
+    unknown = [symbol for symbol in holding if atomic_numbers[symbol] not in model.elements]
+    without = {formula for symbol in unknown for formula in holding[symbol]}
+    return {"unknown_elements": unknown, "structures": sum(formulas[formula] for formula in without)}
+
+
+def _reference(valid: pa.Table, quantity: str) -> dict[str, Any]:
+    """Under which keys there are references of a quantity, and for energies and pressures how large they are."""
+    told: dict[str, Any] = {}
+    if keys := _counts(valid, f"reference_{quantity}_key"):
+        told["keys"] = keys
+        if quantity == "energy":
+            energies = valid["reference_energy_ev"].to_numpy() / valid["n_atoms"].to_numpy()
+            told["ev_per_atom"] = _range(energies[np.isfinite(energies)])
+        if quantity == "stress":
+            rows = valid["reference_stress_ev_per_ang3"].drop_null().to_pylist()
+            told["pressure_gpa"] = _range(-np.array(rows)[:, :3].mean(axis=1) * GPA)
+    return told

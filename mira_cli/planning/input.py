@@ -1,0 +1,83 @@
+"""The structures of a run: read, checked, and told about."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from mira_cli.console import count, lines, say, warn
+from mira_cli.errors import InputError
+from mira_cli.structures.packs import StructureIndex, load_structures, open_index
+from mira_cli.structures.references import ReferenceKeys, keys_not_found, keys_told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mira_cli.planning.prepare import Request
+    from mira_cli.run.directory import RunDirectory
+    from mira_cli.structures.find import Found
+
+
+def read_input(request: Request, run: RunDirectory, scratch: Path | None) -> StructureIndex:
+    """Read and check the structures; what cannot be used is told, and stays in the results with its reason.
+
+    Raises
+    ------
+    InputError
+        Nothing can be computed; or, with `strict`, something cannot.
+    """
+    config, found = request.config, request.found
+    if found is None:
+        return open_index(run.structures)
+    tell_passed_over(found)
+    keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key)
+    index = load_structures(run.structures, found.sources, keys=keys, scratch=scratch)
+    for key in keys_not_found(index.table, keys):
+        warn(f"no structure has a reference under the key `{key}`")
+    invalid = [f"{name}: {why}" for name, why in index.invalid()]
+    if len(invalid) == len(index):
+        first = f" ({invalid[0]})" if invalid else ""
+        raise InputError(
+            f"no structure to compute in {', '.join(f'`{s}`' for s in config.structures)}{first}",
+            hint="MIRA reads what `ase.io` reads: CIF, POSCAR, (ext)xyz, traj, db, json, …",
+        )
+    if invalid:
+        what = f"{len(invalid)} of {count(len(index), 'structure')} cannot be used"
+        if config.strict:
+            raise InputError(f"{what}; the first: {invalid[0]}", hint="mend or remove them, or leave out `--strict`")
+        warn(f"{what}; they stay in the results with the reason")
+        lines(invalid)
+    _tell_notes(index)
+    return index
+
+
+def _tell_notes(index: StructureIndex) -> None:
+    """Notes by what they say, the most frequent first, each with the first structure that has it."""
+    first: dict[str, str] = {}
+    times: Counter[str] = Counter()
+    for name, note in index.notes():
+        first.setdefault(note, name)
+        times[note] += 1
+    if times:
+        warn(f"{count(times.total(), 'structure')} to look at: see the column `note` of `comparison.csv`")
+        said = ((f" and {times[note] - 1:,} more" if times[note] > 1 else "", note) for note, _ in times.most_common())
+        lines(f"{first[note]}{others}: {note}" for others, note in said)
+
+
+def tell_structures(index: StructureIndex) -> None:
+    """One line on what was read."""
+    usable, distinct = int((index.hashes != b"").sum()), len(index.distinct)
+    twins = f", {usable - distinct} of them duplicates" if usable > distinct else ""
+    say(f"{count(usable, 'structure')}{twins}, {count(int(index.n_atoms.sum()), 'atom')}")
+    if told := keys_told(index.table):
+        say(told)
+
+
+def tell_passed_over(found: Found) -> None:
+    """Say what of the folders is not read."""
+    if found.passed_over:
+        say(f"{count(len(found.passed_over), 'file')} passed over, by name no structures: {found.passed_over[0].name}"
+            + (" and others" if len(found.passed_over) > 1 else ""))  # fmt: skip
+    for file, better in list(found.told_better.items())[:1]:
+        more = f" and {len(found.told_better) - 1:,} more" if len(found.told_better) > 1 else ""
+        say(f"{file.name}{more} passed over: a calculation's geometry is read once, here from {better.name}")

@@ -1,0 +1,98 @@
+"""`mira inspect`: what was understood of an input, against what ASE and hand calculation say."""
+
+import json
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, fcc111, molecule
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+
+from mira_cli.inspecting.structures import shortest_distance_ang, space_group
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    copper = bulk("Cu", a=3.6)
+    copper.calc = SinglePointCalculator(copper, energy=-3.7, stress=np.full(6, -0.01))
+    write(folder / "Cu.extxyz", copper)
+    write(folder / "slab.extxyz", fcc111("Pt", (1, 1, 2), vacuum=8.0))
+    write(folder / "water.xyz", molecule("H2O"))
+    (folder / "again.xyz").write_text((folder / "water.xyz").read_text())
+    (folder / "broken.cif").write_text("data_x\n")
+    (folder / "notes.md").write_text("nothing\n")
+    return folder
+
+
+def test_json_holds_the_facts_of_each_structure_and_the_summary(inputs, mira) -> None:
+    said = json.loads(mira("inspect", inputs, "--json", "-m", "chgnet-0.3.0,emt", code=1).stdout)
+    rows = {row["structure_id"]: row for row in said["structures"]}
+    assert list(rows) == ["Cu.extxyz#0", "again.xyz#0", "broken.cif", "slab.extxyz#0", "water.xyz#0"]
+    copper = rows["Cu.extxyz#0"]
+    assert copper["space_group"] == "Fm-3m (225)"
+    assert copper["density_g_per_cm3"] == pytest.approx(63.546 * 1.66053906660 / (3.6**3 / 4))
+    assert copper["shortest_distance_ang"] == pytest.approx(3.6 / np.sqrt(2))
+    assert copper["cell_angles_deg"] == [60.0, 60.0, 60.0]
+    slab = rows["slab.extxyz#0"]
+    assert (slab["periodic"], slab["density_g_per_cm3"], slab["space_group"]) == ([True, True, False], None, None)
+    assert rows["broken.cif"]["invalid"]
+    summary = said["summary"]
+    assert (summary["structures"], summary["unusable"], summary["duplicates"]) == (5, 1, 1)
+    assert summary["elements"] == {"H": 2, "O": 2, "Cu": 1, "Pt": 1}
+    assert summary["references"]["energy"]["ev_per_atom"] == {"smallest": -3.7, "largest": -3.7}
+    assert summary["references"]["stress"]["pressure_gpa"]["largest"] == pytest.approx(1.602, rel=1e-3)
+    assert summary["models"]["chgnet-0.3.0"] == {"unknown_elements": [], "structures": 0}
+    assert summary["evaluations"] == 3 * 2
+
+
+def test_what_a_model_does_not_know_is_counted(inputs, mira, tmp_path) -> None:
+    rows = tmp_path / "rows.yaml"
+    rows.write_text("models: {mine: {title: t, family: ase_builtin, checkpoint: {bundled: lj}, elements: H Cu}}")
+    done = mira("inspect", inputs, "-m", "mine", "--models-file", rows, code=1)
+    assert "mine: does not know O, Pt: 3 structures without an answer" in done.stdout
+
+
+def test_the_table_and_the_summary_on_a_terminal(inputs, mira) -> None:
+    done = mira("inspect", inputs, code=1)
+    assert "Fm-3m (225)" in done.stdout
+    assert "5 structures, 1 of them unusable, 1 duplicate among them" in done.stdout
+    assert "1 file passed over, by name no structures: notes.md" in done.stderr
+    assert list(inputs.parent.iterdir()) == [inputs]  # nothing is written
+
+
+def test_many_structures_are_summed_up(tmp_path, mira) -> None:
+    write(tmp_path / "many.extxyz", [bulk("Cu", a=3.5 + 0.001 * i) for i in range(150)])
+    done = mira("inspect", tmp_path / "many.extxyz")
+    assert "many.extxyz#0" not in done.stdout
+    assert "150 structures, 0 of them unusable" in done.stdout
+    assert "150 periodic in 3 directions" in done.stdout
+
+
+def test_a_path_that_is_not_there_is_one_sentence(tmp_path, mira) -> None:
+    assert "no file, folder or pattern" in mira("inspect", tmp_path / "nothing", code=3).stderr
+
+
+@pytest.mark.parametrize(
+    ("atoms", "expected"),
+    [
+        (bulk("Cu", a=3.6), 3.6 / np.sqrt(2)),
+        (Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.74]]), 0.74),
+        (Atoms("H2", positions=[[0, 0, 0.1], [0, 0, 4.9]], cell=[9, 9, 5], pbc=True), 0.2),
+        (Atoms("H3", positions=[[0, 0, 0], [0, 0, 9], [0, 0, 9.7]]), 0.7),
+        (Atoms("H", cell=[5, 2, 5], pbc=[True, False, True]), 5.0),
+        (Atoms("H"), None),
+    ],
+)
+def test_shortest_distances_count_images(atoms, expected) -> None:
+    found = shortest_distance_ang(atoms)
+    assert found is expected if expected is None else found == pytest.approx(expected)
+
+
+def test_space_groups_are_those_within_a_hundredth() -> None:
+    diamond = bulk("Si", cubic=True)
+    assert space_group(diamond) == "Fd-3m (227)"
+    diamond.positions[0] += 0.05
+    assert space_group(diamond) != "Fd-3m (227)"
