@@ -30,4 +30,9 @@ class UnreadableError(Exception):
 
 def unreadable(error: UnreadableError) -> Frame:
     """A frame that could not be read, among others that can."""
-    return Frame(unreadable=f"cannot be read: {error}")
+    return Frame(unreadable=in_print(f"cannot be read: {error}"))
+
+
+def in_print(text: str) -> str:
+    """One line that any terminal and table can show: files have been quoted in it."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))

@@ -51,7 +51,7 @@ def odd_cells(geometry: Geometry, usable: Array) -> Iterator[tuple[int, str]]:
     """Notes on cells, each with the row of its structure."""
     from ase.data import atomic_masses
 
-    mass = np.bincount(geometry.owner, atomic_masses[geometry.numbers], minlength=len(geometry))
+    mass = np.bincount(geometry.owner, _of(geometry.numbers, atomic_masses), minlength=len(geometry))
     volume: Array = np.abs(np.linalg.det(np.where(usable[:, None, None], geometry.cell, np.eye(3))))
     whole: Array = np.asarray(usable & geometry.pbc.all(axis=1))
     density = AMU_PER_ANG3 * mass / np.maximum(volume, 1e-9)
@@ -66,14 +66,13 @@ def _reach_out(geometry: Geometry, rows: Array) -> Array:
     """Whether the atoms of structures extend beyond the length of a cell vector that is not periodic."""
     if not len(rows):
         return np.zeros(0, dtype=bool)
-    atoms = np.flatnonzero(np.isin(geometry.owner, rows))
+    atoms = np.isin(geometry.owner, rows)
     inverse = np.linalg.inv(geometry.cell[rows])
     sizes = geometry.natoms[rows]
     places = np.einsum("ni,nij->nj", geometry.positions[atoms], np.repeat(inverse, sizes, axis=0))
     starts = np.cumsum(sizes) - sizes
     extent = np.maximum.reduceat(places, starts) - np.minimum.reduceat(places, starts)
-    reaches: Array = ((extent > 1.0 + 1e-6) & ~geometry.pbc[rows]).any(axis=1)
-    return reaches
+    return np.asarray(((extent > 1.0 + 1e-6) & ~geometry.pbc[rows]).any(axis=1))
 
 
 def _absurd(first: int, second: int, distance: float, ratio: float) -> str:
@@ -95,11 +94,16 @@ def _odd(first: int, second: int, distance: float) -> str:
     return f"{one} and {other} atoms are only {distance:.1f} Å apart"
 
 
+def _of(numbers: Array, table: Array) -> Array:
+    """Values of a table for atomic numbers, of which some may be none."""
+    return np.asarray(table[np.where((numbers > 0) & (numbers < len(table)), numbers, 0)])
+
+
 def _radii(numbers: Array) -> Array:
     """Covalent radii (Å)."""
     from ase.data import covalent_radii
 
-    radii: Array = covalent_radii[np.clip(numbers, 0, len(covalent_radii) - 1)]
+    radii = _of(numbers, covalent_radii)
     return np.where(radii == 0.2, UNKNOWN_RADIUS, radii)  # 0.2: ASE's word for "not known"
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+
 from mira_cli.structures.bounds import OverBoundsError
-from mira_cli.structures.frame import UnreadableError
+from mira_cli.structures.frame import UnreadableError, in_print
 
 
 def why(error: BaseException, form: str | None) -> str:
@@ -12,13 +14,13 @@ def why(error: BaseException, form: str | None) -> str:
 
     if isinstance(error, UnknownFileTypeError | UnicodeDecodeError):
         return "not a structure file that ASE knows"
-    return f"cannot be read: {_reason(error, form)}"
+    return in_print(f"cannot be read: {_reason(error, form)}")
 
 
 def _reason(error: BaseException, form: str | None) -> str:
     if isinstance(error, UnreadableError | OverBoundsError):
         return str(error)
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError) and error.strerror and error.errno != errno.EINVAL:  # a reader went astray
         return error.strerror.lower()
     if isinstance(error, ImportError):
         return f"that takes the Python package `{error.name or 'of another format'}`, which is not there"
@@ -26,7 +28,7 @@ def _reason(error: BaseException, form: str | None) -> str:
         return "there is not enough memory"
     if isinstance(error, KeyError) and error.args and _looks_like_symbol(error.args[0]):
         return f"`{error.args[0]}` is no element"
-    return f"it is not complete, or {_kind(form)}"
+    return f"it is not complete, or not {_kind(form)}"
 
 
 def _looks_like_symbol(word: object) -> bool:
@@ -36,4 +38,4 @@ def _looks_like_symbol(word: object) -> bool:
 def _kind(form: str | None) -> str:
     from ase.io.formats import ioformats
 
-    return f"not what ASE takes for a {ioformats[form].description}" if form in ioformats else "damaged"
+    return f"of the format that ASE knows as {ioformats[form].description}" if form in ioformats else "of its format"

@@ -90,7 +90,7 @@ def _count(line: str) -> int:
             return natoms
     except ValueError:
         pass
-    found = line.strip().encode("ascii", "replace").decode()[:30]
+    found = line.strip()[:30]
     raise UnreadableError(f"`{found}` is where a frame should begin with its count of atoms")
 
 
@@ -202,7 +202,7 @@ def _number(word: str, line: int, notes: list[str]) -> str:
         float(word)
     except ValueError:
         if not (found := _FORTRAN.fullmatch(word)):
-            shown = word.encode("ascii", "replace").decode()[:20]
+            shown = word[:20]
             raise UnreadableError(f"`{shown}` is no number (line {line:,} of the frame)") from None
         note = "numbers have Fortran's exponents (`1.0D+00`)"
         if note not in notes:
