@@ -128,6 +128,8 @@ def _lines(told: dict[str, Any], *, grouped: bool) -> Iterable[str]:
         yield "elements: " + ", ".join(f"{symbol} ({n:,})" for symbol, n in told["elements"].items())
     for quantity, reference in told["references"].items():
         yield f"reference {quantity}: {_reference_words(quantity, reference)}"
+    if told["references_left_out"]:
+        yield told["references_left_out"]
     if grouped:
         for name in ("reasons", "notes"):
             for sentence, n in list(told[name].items())[:MOST_KINDS]:

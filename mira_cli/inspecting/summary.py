@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.results.table import GPA
-from mira_cli.structures.references import QUANTITIES
+from mira_cli.structures.references import QUANTITIES, left_out_told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +36,7 @@ def summary(index: StructureIndex, models: Mapping[str, Model]) -> dict[str, Any
         "periodic_directions": _counts(valid, "periodic_directions"),
         "elements": {symbol: sum(formulas[one] for one in found) for symbol, found in holding.items()},
         "references": {quantity: told for quantity in QUANTITIES if (told := _reference(valid, quantity))},
+        "references_left_out": left_out_told(index.table),
         "notes": _counts(index.table, "note"),
         "reasons": _counts(index.table, "invalid"),
         "models": {name: _lacking(model, formulas, holding) for name, model in models.items()},

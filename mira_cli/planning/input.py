@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mira_cli.console import count, lines, say, warn
 from mira_cli.errors import InputError
 from mira_cli.structures.packs import StructureIndex, load_structures, open_index
-from mira_cli.structures.references import ReferenceKeys, keys_not_found, keys_told
+from mira_cli.structures.references import ReferenceKeys, keys_not_found, keys_told, left_out_told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,8 +69,9 @@ def tell_structures(index: StructureIndex) -> None:
     usable, distinct = int((index.hashes != b"").sum()), len(index.distinct)
     twins = f", {usable - distinct} of them duplicates" if usable > distinct else ""
     say(f"{count(usable, 'structure')}{twins}, {count(int(index.n_atoms.sum()), 'atom')}")
-    if told := keys_told(index.table):
-        say(told)
+    for told in (keys_told(index.table), left_out_told(index.table)):
+        if told:
+            say(told)
 
 
 def tell_passed_over(found: Found) -> None:
@@ -81,3 +82,5 @@ def tell_passed_over(found: Found) -> None:
     for file, better in list(found.told_better.items())[:1]:
         more = f" and {len(found.told_better) - 1:,} more" if len(found.told_better) > 1 else ""
         say(f"{file.name}{more} passed over: a calculation's geometry is read once, here from {better.name}")
+    for sheet, columns in found.unused_columns.items():
+        say(f"columns of {sheet.name} that are not used: {', '.join(columns)}")

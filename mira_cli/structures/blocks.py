@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.structures.charges import ContradictionError, settle
 from mira_cli.structures.check import judge
 from mira_cli.structures.frame import Frame
 from mira_cli.structures.geometry import Geometry, geometry_of, identities
 from mira_cli.structures.read import read_frames, where
-from mira_cli.structures.references import QUANTITIES, ReferenceKeys, references
+from mira_cli.structures.references import QUANTITIES, ReferenceKeys, left_out, references, settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,6 +58,7 @@ def index_schema() -> pa.Schema:
             ("reference_energy_ev", pa.float64()),
             ("reference_forces", pa.bool_()),  # whether the pack holds them
             ("reference_stress_ev_per_ang3", pa.list_(pa.float64())),
+            ("references_left_out", pa.string()),  # keys that look like references and were not taken
             *((f"reference_{quantity}_key", pa.string()) for quantity in QUANTITIES),  # where it was found
         ]
     )
@@ -88,18 +90,28 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
     import pyarrow as pa
 
     reasons = [frame.unreadable for _, frame in frames]
+    notes = [list(frame.notes) for _, frame in frames]
     read = [i for i, (_, frame) in enumerate(frames) if frame.atoms is not None]
     images = [frame.atoms for _, frame in frames if frame.atoms is not None]
+    for i, atoms in zip(read, images, strict=True):
+        try:
+            notes[i] += settle(atoms)
+        except ContradictionError as error:
+            reasons[i] = str(error)
     geometry = geometry_of(images)
-    notes = [list(frame.notes) for _, frame in frames]
     for i, reason, odd in zip(read, *judge(geometry), strict=True):
-        reasons[i] = reason
+        reasons[i] = reasons[i] or reason
         notes[i] += odd
     valid = [i for i, reason in enumerate(reasons) if reason is None]
     if len(valid) < len(images):
         images = [atoms for i, atoms in zip(read, images, strict=True) if reasons[i] is None]
         geometry = geometry_of(images)
-    found = [references(atoms, keys) for atoms in images]
+    found = []
+    for i, atoms in zip(valid, images, strict=True):
+        taken, doubts = settled(atoms, keys, references(atoms, keys))
+        found.append(taken)
+        notes[i] += doubts
+    not_taken = [left_out(atoms, taken) for atoms, taken in zip(images, found, strict=True)]
     known = [{quantity: value for quantity, (_, value) in one.items()} for one in found]
 
     def column(values: Iterable[Any], otherwise: Any = None) -> list[Any]:
@@ -112,13 +124,14 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
         "id": [frame.id for _, frame in frames],
         "hash": column(identities(geometry), ""),
         "invalid": reasons,
-        "note": ["; ".join(said) or None for said in notes],
+        "note": ["; ".join(of_frame) or None for of_frame in notes],
         "formula": column(_formula(np.sort(atoms.numbers).tobytes()) for atoms in images),
         "n_atoms": column(geometry.natoms.tolist(), 0),
         "periodic_directions": column(geometry.pbc.sum(axis=1).tolist()),
         "reference_energy_ev": column(one.get("energy") for one in known),
         "reference_forces": column(("forces" in one for one in known), otherwise=False),
         "reference_stress_ev_per_ang3": column(stresses),
+        "references_left_out": column(", ".join(names) or None for names in not_taken),
         **{f"reference_{q}_key": column(one[q][0] if q in one else None for one in found) for q in QUANTITIES},
     }
     forces = [one.get("forces", np.full((len(a), 3), np.nan)) for one, a in zip(known, images, strict=True)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import glob
+import json
 import os
 import re
 from collections import Counter
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from mira_cli.errors import InputError
 from mira_cli.structures.companions import holds_no_structure, told_better
+from mira_cli.structures.sheet import read_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,6 +30,7 @@ class Source:
 
     path: Path
     name: str  # first part of the structures' ids
+    given: str = ""  # what a sheet says of its structures, as JSON: `charge`, `spin`
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Found:
     sources: list[Source]
     passed_over: list[Path]
     told_better: dict[Path, Path]
+    unused_columns: dict[Path, list[str]]  # of sheets
 
 
 def find_sources(arguments: Iterable[str]) -> Found:
@@ -56,24 +59,26 @@ def find_sources(arguments: Iterable[str]) -> Found:
     InputError
         An argument matches nothing, or a CSV sheet has no `structure_path` column, or two.
     """
-    over = Found([], [], {})
-    found: dict[str, tuple[Path, str, Path]] = {}
+    over = Found([], [], {}, {})
+    found: dict[tuple[str, str], tuple[Path, str, Path, str]] = {}
     real = cache(os.path.realpath)
     for argument in arguments:
-        for path, root in _expand(argument, over):
+        for path, root, given in _expand(argument, over):
             place = os.path.join(real(path.parent), path.name)  # noqa: PTH118  (faster, and there may be millions)
-            found.setdefault(place, (path, _shown(path.relative_to(root)), root))
-    names = Counter(name for _, name, _ in found.values())
+            found.setdefault((place, given), (path, _shown(path.relative_to(root)), root, given))
+    states = Counter(place for place, _ in found)  # the same geometry may be there with several charges
+    told = {key: f"?{urlencode(json.loads(key[1]))}" if key[1] and states[key[0]] > 1 else "" for key in found}
+    names = Counter(name + told[key] for key, (_, name, _, _) in found.items())
     sources: list[Source] = []
     taken: set[str] = set()
-    for path, name, root in found.values():
-        unique = name if names[name] == 1 else f"{_shown(root.name)}/{name}"
+    for key, (path, name, root, given) in found.items():
+        unique = (name if names[name + told[key]] == 1 else f"{_shown(root.name)}/{name}") + told[key]
         while unique in taken:
             root = root.parent  # noqa: PLW2901
-            unique = _shown(path.relative_to(root.parent) if root != root.parent else path)
+            unique = _shown(path.relative_to(root.parent) if root != root.parent else path) + told[key]
         taken.add(unique)
-        sources.append(Source(path, unique))
-    return Found(sources, over.passed_over, over.told_better)
+        sources.append(Source(path, unique, given))
+    return Found(sources, over.passed_over, over.told_better, over.unused_columns)
 
 
 def _shown(name: str | Path) -> str:
@@ -84,8 +89,8 @@ def _shown(name: str | Path) -> str:
     )
 
 
-def _expand(argument: str, over: Found) -> Iterator[tuple[Path, Path]]:
-    """Files of one argument, each with the folder its name starts from."""
+def _expand(argument: str, over: Found) -> Iterator[tuple[Path, Path, str]]:
+    """Files of one argument, each with the folder its name starts from, and what a sheet gives with it."""
     path = Path(argument).expanduser()
     if _exists(path):
         yield from _expand_path(path.absolute(), over)
@@ -96,13 +101,16 @@ def _expand(argument: str, over: Found) -> Iterator[tuple[Path, Path]]:
         raise InputError(f"no file, folder or pattern `{argument}`", hint=EXAMPLE)
 
 
-def _expand_path(path: Path, over: Found) -> Iterator[tuple[Path, Path]]:
+def _expand_path(path: Path, over: Found) -> Iterator[tuple[Path, Path, str]]:
     if path.is_dir():
-        yield from ((file, path) for file in _files_below(path, over, set()))
+        yield from ((file, path, "") for file in _files_below(path, over, set()))
     elif path.is_file() and path.suffix.lower() == ".csv":
-        yield from _rows_of_sheet(path)
+        rows, unused = read_sheet(path)
+        over.unused_columns.update({path: unused} if unused else {})
+        yield from ((file, path.parent if file.is_relative_to(path.parent) else file.parent, given)
+                    for file, given in rows)  # fmt: skip
     else:
-        yield path, path.parent
+        yield path, path.parent, ""
 
 
 def _files_below(folder: Path, over: Found, seen: set[Path]) -> list[Path]:
@@ -134,25 +142,3 @@ def _files_below(folder: Path, over: Found, seen: set[Path]) -> list[Path]:
 def _exists(path: Path) -> bool:
     """Whether there is anything of that name, a link to nothing included."""
     return os.path.lexists(path)
-
-
-def _rows_of_sheet(sheet: Path) -> Iterator[tuple[Path, Path]]:
-    folder = sheet.parent
-    try:
-        with sheet.open(newline="", encoding="utf-8-sig") as stream:
-            sheet_rows = csv.DictReader(stream)
-            rows, titles = list(sheet_rows), sheet_rows.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read the sheet `{sheet}`: {error}") from error
-    if not rows or "structure_path" not in rows[0]:
-        columns = ", ".join(f"`{name}`" for name in rows[0] if name) if rows else "none"
-        raise InputError(
-            f"the sheet `{sheet}` has no row under a `structure_path` column (its columns: {columns})",
-            hint="separate columns by commas, and name them in the first line",
-        )
-    if titles.count("structure_path") > 1:
-        raise InputError(f"the sheet `{sheet}` has two `structure_path` columns", hint="give each column its own name")
-    for row in rows:
-        if row["structure_path"] and row["structure_path"].strip():
-            path = (folder / row["structure_path"].strip()).absolute()
-            yield path, folder if path.is_relative_to(folder) else path.parent

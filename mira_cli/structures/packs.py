@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 PACK_ATOMS, PACK_STRUCTURES = 100_000, 10_000  # bound a worker's memory for geometry to a few MB
 SMALLER = {"natoms": np.int32, "numbers": np.int16}  # types on disk
 ANY_KEYS = ReferenceKeys()
-FORMAT = 5  # raise when packs or index change shape: a run directory then reads its input again
+FORMAT = 7  # raise when packs or index change shape: a run directory then reads its input again
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,9 @@ def load_structures(
     there, and the folder stays as it is.
     """
     stamps = [stamp_of(source.path) for source in sources]
-    seen = _digest([(source.name, str(source.path), *stamp) for source, stamp in zip(sources, stamps, strict=True)])
+    seen = _digest(
+        [(source.name, str(source.path), source.given, *stamp) for source, stamp in zip(sources, stamps, strict=True)]
+    )
     said = {"format": FORMAT, "keys": list(astuple(keys))}
     known = read_json(folder / "sources.json") or {}
     # the files of an earlier call are trusted only if they are what it wrote, as in a copy of the run
@@ -171,7 +173,9 @@ def _read_what_is_new(
 
     tables = [_index_schema().empty_table() if trusted is None else open_index(known).table]
     pieces = _pieces(sources, stamps, {} if trusted is None else _known_pieces(known))
-    said["sources"] = _digest([*said["keys"], *((p.part.name, str(p.part.path), p.sha256 or p.stamp) for p in pieces)])
+    said["sources"] = _digest(
+        [*said["keys"], *((p.part.name, str(p.part.path), p.part.given, p.sha256 or p.stamp) for p in pieces)]
+    )
     first_row = tables[0].num_rows
     found: Counter[Part] = Counter()
     broken: dict[Path, int] = {}  # file -> the offset of its part with the frame that cannot be read
@@ -199,11 +203,11 @@ def _read_what_is_new(
     return StructureIndex(folder, table)
 
 
-def _pieces(sources: list[Source], stamps: list[Stamp], known: dict[str, list[_Piece]]) -> list[_Piece]:
+def _pieces(sources: list[Source], stamps: list[Stamp], known: dict[tuple[str, str], list[_Piece]]) -> list[_Piece]:
     """All parts of the input in order; those that were read before have their rows."""
     pieces: list[_Piece] = []
     for source, stamp in zip(sources, stamps, strict=True):
-        before = known.get(str(source.path), [])
+        before = known.get((str(source.path), source.given), [])
         untouched = before and before[0].stamp == stamp
         sha256 = before[0].sha256 if untouched else _sha256(source.path)
         if untouched or (before and sha256 and before[0].sha256 == sha256):  # the same, or a copy
@@ -284,19 +288,19 @@ def _renamed(table: pa.Table, pieces: list[_Piece]) -> pa.Table:
     return table.set_column(table.schema.get_field_index("id"), "id", pa.array(ids, pa.string()))
 
 
-def _known_pieces(folder: Path) -> dict[str, list[_Piece]]:
-    """Path -> what was read of it before."""
+def _known_pieces(folder: Path) -> dict[tuple[str, str], list[_Piece]]:
+    """Path, and what a sheet gave with it -> what was read of it before."""
     import pyarrow.parquet as pq
 
     rows = pq.ParquetFile(folder / "parts.parquet").read().to_pylist()
-    known: dict[str, list[_Piece]] = {}
+    known: dict[tuple[str, str], list[_Piece]] = {}
     begin = 0
     for row in rows:
         stamp, n = tuple(row.pop(name) for name in STAMP), row.pop("rows")
         sha256 = row.pop("sha256")
         row["path"] = os.fsdecode(row["path"])
         part = Part(**{**row, "path": Path(row["path"])})
-        known.setdefault(row["path"], []).append(_Piece(part, stamp, sha256, begin, n, part.name))
+        known.setdefault((row["path"], part.given), []).append(_Piece(part, stamp, sha256, begin, n, part.name))
         begin += n
     return known
 

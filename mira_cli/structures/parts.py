@@ -30,6 +30,7 @@ class Part:
     length: int | None = None
     first_frame: int = 0
     content: str = ""  # sha256
+    given: str = ""  # what a sheet says of the structures, as JSON
 
 
 def n_bytes(part: Part) -> int:
@@ -43,7 +44,7 @@ def n_bytes(part: Part) -> int:
 def cut(source: Source) -> list[Part]:
     """The parts of a file, in order: one, unless it is a long xyz file."""
     if not _is_long_xyz(source.path):
-        return [Part(source.name, source.path)]
+        return [Part(source.name, source.path, given=source.given)]
     parts: list[Part] = []
     with source.path.open("rb") as stream, source.path.open("rb") as again:
         begin = first = frames = 0
@@ -93,4 +94,4 @@ def _frame_ends(stream: IO[bytes]) -> Iterator[int]:
 def _part(source: Source, stream: IO[bytes], begin: int, end: int, first_frame: int) -> Part:
     stream.seek(begin)
     content = hashlib.sha256(stream.read(end - begin)).hexdigest()
-    return Part(source.name, source.path, begin, end - begin, first_frame, content)
+    return Part(source.name, source.path, begin, end - begin, first_frame, content, source.given)

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import io
+import json
 import warnings
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
 from mira_cli.structures.bounds import OverBoundsError, bounded
-from mira_cli.structures.formats import by_ase, lammps, pdb, pymatgen_json, sdf, vasprun, xyz
-from mira_cli.structures.frame import Frame, UnreadableError
+from mira_cli.structures.formats import by_ase, lammps, own_reader, pdb, sdf, vasprun, xyz
+from mira_cli.structures.frame import Frame
 from mira_cli.structures.parts import n_bytes
 from mira_cli.structures.reasons import why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from mira_cli.structures.parts import Part
 
-# by names of formats, ASE's where ASE has one
-OF_FILES: dict[str, Callable[[Path], Iterator[Frame]]] = {"pymatgen-json": pymatgen_json.read}
-OF_BYTES: dict[str, Callable[[bytes], Iterator[Frame]]] = {"vasp-xml": vasprun.read_vasprun}
+# by ASE's names of formats, which know a file by its name or content: where ASE leaves out or guesses what a file says
+OF_BYTES: dict[str, Callable[[bytes], Iterator[Frame]]] = {
+    "lammps-dump-binary": lammps.refuse_binary,
+    "vasp-xml": vasprun.read_vasprun,
+}
 OF_TEXT: dict[str, Callable[[Iterable[str]], Iterator[Frame]]] = {
     "extxyz": xyz.read_xyz,
     "xyz": xyz.read_xyz,
@@ -44,10 +46,12 @@ def read_frames(part: Part) -> Iterator[Frame]:
         if part.path.stat().st_size == 0:
             yield Frame(part.name, unreadable="the file is empty", last=True)
             return
-        form = _format(part)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # readers warn about odd columns; what matters is checked later
-            for frame in bounded(_frames(part, form), n_bytes(part)):
+            form, frames = _reader(part)
+            for frame in bounded(frames, n_bytes(part)):
+                if part.given and frame.atoms is not None:
+                    frame = _with_given(frame, part.given)  # noqa: PLW2901
                 yield replace(frame, id=f"{part.name}#{number}")
                 number += 1
         if number == 0:
@@ -56,29 +60,24 @@ def read_frames(part: Part) -> Iterator[Frame]:
         yield Frame(where(part, number), unreadable=why(error, form), last=True)
 
 
-def _format(part: Part) -> str:
+def _reader(part: Part) -> tuple[str | None, Iterator[Frame]]:
+    """ASE's name of the format, if it was asked, and the frames to be read."""
     from ase.io.formats import filetype
 
-    if part.length is not None:
-        return "extxyz"
-    if pymatgen_json.is_pymatgen(part.path):
-        return "pymatgen-json"
-    return str(filetype(str(part.path)))
+    if part.length is None and (read := own_reader(part.path)) is not None:
+        return None, read(part.path)
+    form = "extxyz" if part.length is not None else str(filetype(str(part.path)))
+    if form in OF_BYTES or form in OF_TEXT:
+        return form, _of_content(part, form)
+    return form, by_ase.read(part.path, form)
 
 
-def _frames(part: Part, form: str) -> Iterator[Frame]:
-    if form == "lammps-dump-binary":
-        raise UnreadableError("a binary dump of LAMMPS holds types of atoms, which are no elements")
-    if form in OF_FILES:
-        yield from OF_FILES[form](part.path)
-    elif form in OF_BYTES:
-        with _opened(part) as stream:
+def _of_content(part: Part, form: str) -> Iterator[Frame]:
+    with _opened(part) as stream:
+        if form in OF_BYTES:
             yield from OF_BYTES[form](stream.read())
-    elif form in OF_TEXT:
-        with _opened(part) as stream:
+        else:
             yield from OF_TEXT[form](io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape"))
-    else:
-        yield from by_ase.read(part.path, form)
 
 
 def _opened(part: Part) -> IO[bytes]:
@@ -91,6 +90,13 @@ def _opened(part: Part) -> IO[bytes]:
     with part.path.open("rb") as file:
         file.seek(part.offset)
         return io.BytesIO(file.read(part.length))
+
+
+def _with_given(frame: Frame, given: str) -> Frame:
+    """A frame with what a sheet says of it, under keys that no file has; `charges` sees where the two contradict."""
+    assert frame.atoms is not None
+    frame.atoms.info |= {f"{name} of the sheet": value for name, value in json.loads(given).items()}
+    return frame
 
 
 def where(part: Part, number: int) -> str:

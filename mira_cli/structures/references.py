@@ -8,6 +8,8 @@ prefix.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,10 @@ ALSO: dict[str, tuple[str, ...]] = {"energy": (), "forces": ("force",), "stress"
 PATTERNS = ("ref_{}", "{}_ref", "reference_{}", "dft_{}", "{}_dft")
 NAMES = {q: [pattern.format(name) for name in (q, *ALSO[q]) for pattern in PATTERNS] for q in QUANTITIES}
 NONE = "none"  # in place of a key: take no reference of this kind
+LOOKS_LIKE = re.compile("energy|energies|force|stress|virial", re.IGNORECASE)
+CONTRADICTION_EV_PER_ATOM, CONTRADICTION_RELATIVE = 1e-3, 0.01
+SMALL_STRESS = 1e-6  # eV/Å³: below it a stress is rounding
+MOST_NAMED = 6
 COMPUTED = "calculator"  # told in place of a key
 
 
@@ -87,6 +93,68 @@ def _checked(value: Any, quantity: str, key: str, atoms: Atoms) -> Array | None:
     if array.shape == (1,) and not shape:
         array = array.reshape(())
     return array if array.shape == shape and np.isfinite(array).all() else None
+
+
+def left_out(atoms: Atoms, taken: Mapping[str, tuple[str, Any]]) -> list[str]:
+    """Keys whose names and values look like references, and which were not taken for any."""
+    keys = {key for key, _ in taken.values()}
+    numbers = len(atoms)
+    found = []
+    for place in (atoms.info, atoms.arrays):
+        for key, value in place.items():
+            if isinstance(key, str) and key not in keys and LOOKS_LIKE.search(key):
+                shape = np.shape(value)
+                if shape == (numbers, 3) or (place is atoms.info and shape in {(), (1,), (6,), (9,), (3, 3)}):
+                    found.append(key)
+    return found
+
+
+def settled(
+    atoms: Atoms, keys: ReferenceKeys, taken: dict[str, tuple[str, Any]]
+) -> tuple[dict[str, tuple[str, Any]], list[str]]:
+    """References without those that the input itself contradicts, and notes on what it says twice.
+
+    A key that the user names is taken at their word.
+    """
+    notes: list[str] = []
+    results = atoms.calc.results if atoms.calc is not None else {}
+    if "energy" in taken and keys.energy is None:
+        key, energy = taken["energy"]
+        others = {spoken(COMPUTED, name): results.get(name) for name in ("energy", "free_energy")}
+        for name, other in others.items():
+            if other is None or (key == COMPUTED and "free" not in name) or not np.isfinite(other):
+                continue
+            if abs(apart := (float(other) - energy) / len(atoms)) > CONTRADICTION_EV_PER_ATOM:
+                notes.append(f"{name} is {apart:+.3g} eV/atom from {spoken(key, 'energy')}, which was taken")
+    if "stress" in taken and keys.stress is None and (other := _other_stress(atoms, taken["stress"][0])) is not None:
+        name, stress = other
+        scale = max(float(np.abs(stress).max()), float(np.abs(taken["stress"][1]).max()), SMALL_STRESS)
+        if float(np.abs(stress - taken["stress"][1]).max()) > CONTRADICTION_RELATIVE * scale:
+            key = spoken(taken["stress"][0], "stress")
+            notes.append(f"{key} and `{name}` contradict each other (stress = −virial/volume): neither was taken")
+            return {quantity: value for quantity, value in taken.items() if quantity != "stress"}, notes
+    return taken, notes
+
+
+def _other_stress(atoms: Atoms, taken: str) -> tuple[str, Array] | None:
+    """A second stress or virial that a structure comes with, as a stress."""
+    for key, value in _candidates(atoms, "stress", None):
+        if key != taken and (array := _checked(value, "stress", key, atoms)) is not None:
+            return key, array
+    return None
+
+
+def left_out_told(structures: pa.Table) -> str | None:
+    """One sentence on keys that look like references and were not taken; None where there are none."""
+    counts: Counter[str] = Counter()
+    for one in structures["references_left_out"].drop_null().value_counts().to_pylist():
+        for key in one["values"].split(", "):
+            counts[key] += one["counts"]
+    if not counts:
+        return None
+    named = ", ".join(f"`{key}` ({n:,})" for key, n in counts.most_common(MOST_NAMED))
+    more = f" and {len(counts) - MOST_NAMED} more" if len(counts) > MOST_NAMED else ""
+    return f"not taken as references, though their names look like it: {named}{more}"
 
 
 def keys_told(structures: pa.Table) -> str | None:

@@ -101,6 +101,19 @@ def test_every_molecule_of_an_sdf_is_read(tmp_path) -> None:
     ]  # fmt: skip
 
 
+def test_charges_of_a_mol_are_those_of_its_atoms(tmp_path) -> None:
+    content = sdf(molecule("NH3"))
+    for name, lines in {"a.mol": "M  CHG  2   1   2   3  -1\n", "b.mol": "M  CHG  1   1   1\n", "c.mol": ""}.items():
+        (row,) = rows_of(tmp_path, name, content.replace("M  END", f"{lines}M  END"))
+        with np.load(tmp_path / "packs" / f"{row['pack']:05}.npz") as pack:
+            charge = pack["charge"][row["row"]]
+        assert charge == 1 if lines else np.isnan(charge)
+    old = content.replace(" N  ", " N   0  3  0").replace(" H  ", " H   0  0  0")  # code 3: one electron is missing
+    (row,) = rows_of(tmp_path, "old.mol", old)
+    with np.load(tmp_path / "packs" / f"{row['pack']:05}.npz") as pack:
+        assert pack["charge"][row["row"]] == 1
+
+
 def pdb_line(
     serial: int, name: str, residue: str = "ALA", element: str = "", alt: str = " ", record: str = "ATOM", x=0.0
 ) -> str:
@@ -194,7 +207,7 @@ def vasprun(steps: int, *, electronic: set[int]) -> str:
     )
     text = f"<modeling>{kpoints}{atoms}<structure name='initialpos'>{where}</structure>"
     for i in range(steps):
-        energy = f"<energy><i name='e_fr_energy'>{-i - 1}.5</i><i name='e_0_energy'>{-i - 1}.25</i></energy>"
+        energy = f"<energy><i name='e_fr_energy'>{-i - 1}.25</i><i name='e_0_energy'>{-i - 1}.25</i></energy>"
         text += f"\n<calculation>{f'<scstep>{energy}</scstep>' if i in electronic else ''}"
         text += f"<structure>{where}</structure><varray name='forces'><v>0 0 0</v></varray>{energy}</calculation>"
     return text + "\n</modeling>\n"

@@ -42,6 +42,11 @@ def read_dump(stream: Iterable[str]) -> Iterator[Frame]:
         frame.append(line)
 
 
+def refuse_binary(_content: bytes) -> Iterator[Frame]:
+    """Raise: a binary dump holds no elements."""
+    raise UnreadableError(f"a binary dump has types of atoms, which are no elements: {ASK}")
+
+
 def _units(text: str) -> str | None:
     """What a dump says itself, in its first frame."""
     found = re.search(r"^ITEM: UNITS\s+(\w+)", text, re.MULTILINE)

@@ -14,8 +14,6 @@ eV/Å³ with ASE's sign:
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import re
 from typing import IO, TYPE_CHECKING, Any
 
@@ -24,7 +22,7 @@ import numpy as np
 from mira_cli.structures.frame import Frame, UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ase import Atoms
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
     Record = dict[str, Any]
 
-OPENERS: dict[str, Callable[[Path, str], Any]] = {".gz": gzip.open, ".bz2": bz2.open}
-SUFFIXES = (".json", ".json.gz", ".json.bz2")
 LOOKED_AT = 100_000  # bytes that say what a file is
 OURS = re.compile(rb'"(@class|lattice|sites|structure|composition)"\s*:')
 ASES = re.compile(rb'"(unique_id|numbers\.__ndarray__|__ase_objtype__|calculator_parameters)"')
@@ -47,10 +43,8 @@ class UnusableError(UnreadableError):
     """Why a record is no structure that can be computed, as a sentence."""
 
 
-def is_pymatgen(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
     """Whether a file looks like pymatgen's JSON by its first bytes, and not like a database of ASE's."""
-    if not path.name.lower().endswith(SUFFIXES):
-        return False
     with _open(path) as stream:
         begin = stream.read(LOOKED_AT)
     return bool(OURS.search(begin)) and not ASES.search(begin)
@@ -75,7 +69,9 @@ def read(path: Path) -> Iterator[Frame]:
 
 
 def _open(path: Path) -> IO[bytes]:
-    opened: IO[bytes] = OPENERS.get(path.suffix.lower(), open)(path, "rb")
+    from ase.io.formats import open_with_compression
+
+    opened: IO[bytes] = open_with_compression(str(path), "rb")
     return opened
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 END = "$$$$"
+CHARGES = {"1": 3, "2": 2, "3": 1, "5": -1, "6": -2, "7": -3}  # codes in the lines of atoms
 
 
 def molecules(stream: Iterable[str]) -> Iterator[list[str]]:
@@ -42,7 +43,8 @@ def _read(molecule: list[str]) -> Frame:
     if not counts[:3].strip().isdecimal():
         raise UnreadableError("the fourth line of the molecule does not begin with a count of atoms")
     natoms = int(counts[:3])
-    atoms, notes = molecule[4 : 4 + natoms], set()
+    atoms = molecule[4 : 4 + natoms]
+    notes: set[str] = set()
     if len(atoms) < natoms:
         raise UnreadableError(f"the file ends early: {natoms} atoms are announced, {len(atoms)} are there")
     for number, line in enumerate(atoms, 5):
@@ -56,4 +58,18 @@ def _read(molecule: list[str]) -> Frame:
             raise UnreadableError(f"{error} (line {number} of the molecule)") from None
         notes |= {note} if note else set()
         atoms[number - 5] = " ".join([*words[:3], symbol]) + "\n"
-    return Frame(atoms=read(StringIO("".join([*molecule[:4], *atoms]))), notes=tuple(sorted(notes)))
+    found = read(StringIO("".join([*molecule[:4], *atoms])))
+    if charge := _charge(molecule[4 : 4 + natoms], molecule[4 + natoms :]):
+        found.info["charge"] = charge
+    return Frame(atoms=found, notes=tuple(sorted(notes)))
+
+
+def _charge(atoms: list[str], rest: list[str]) -> int:
+    """The charge (e) of all atoms together: of the lines `M  CHG`, or where there are none of the column."""
+    told = [line.split()[3:] for line in rest if line.startswith("M  CHG")]
+    try:
+        if told:
+            return sum(int(charge) for pairs in told for charge in pairs[1::2])
+        return sum(CHARGES.get(line[36:39].strip(), 0) for line in atoms)
+    except ValueError:
+        raise UnreadableError("a line `M  CHG` is not made of numbers") from None

@@ -1,0 +1,100 @@
+"""The total charge and the multiplicity of a structure: what the input states, under whatever key, and what follows.
+
+The charge is in e. `spin` is the multiplicity 2S + 1 for fairchem (`atoms.info["spin"]`) and for MACE (`total_spin`,
+whose default is 1), and so it is here. A structure whose input states neither is computed as neutral.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+KEYS = {
+    "charge": ("charge", "total_charge", "net_charge", "charge of the sheet"),
+    "spin": ("spin", "total_spin", "multiplicity", "spin_multiplicity", "spin of the sheet"),
+}
+ANY_CASE = {key: quantity for quantity, keys in KEYS.items() for key in keys}
+SIGNED = re.compile(r"([+-]?)(\d+(?:\.\d*)?)([+-]?)")  # 1, +1, 1+, 2-
+WHOLE_E = 0.01  # initial charges are rounded
+ZERO = 1e-6
+
+
+class ContradictionError(ValueError):
+    """The input states two charges or multiplicities, or something that is none, as a sentence."""
+
+
+def settle(atoms: Atoms) -> list[str]:
+    """Put what a structure's input states of its charge and multiplicity into `info` as numbers; returns notes.
+
+    Afterwards `info` has `charge` and `spin` (2S + 1) where the input states them, and no other key for them.
+
+    Raises
+    ------
+    ContradictionError
+        The input contradicts itself, or a value is no number.
+    """
+    found = {key: atoms.info[key] for key in atoms.info if isinstance(key, str) and key.lower() in ANY_CASE}
+    notes: list[str] = []
+    for quantity in KEYS:
+        given = {key: value for key, value in found.items() if ANY_CASE[key.lower()] == quantity}
+        for key in given:
+            del atoms.info[key]
+        values = {key: _number(key, value) for key, value in given.items() if value is not None}
+        if not values:
+            continue
+        if len(set(values.values())) > 1:
+            said = " and ".join(f"`{key}` is {value:g}" for key, value in values.items())
+            raise ContradictionError(f"the input contradicts itself: {said}")
+        key, value = next(iter(values.items()))
+        atoms.info[quantity] = value
+        if key != quantity:
+            notes.append(f"{quantity} {value:{'+' if quantity == 'charge' else ''}g} is from `{key}`")
+    return [*notes, *_of_initial_charges(atoms), *_of_electrons(atoms), *_of_moments(atoms)]
+
+
+def _number(key: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        match = SIGNED.fullmatch(str(value).strip())
+        if not match or (match[1] and match[3]):
+            raise ContradictionError(f"`{key}` is {str(value)[:40]!r}, which is no number") from None
+        number = float(match[2]) * (-1 if "-" in match[1] + match[3] else 1)
+    if not np.isfinite(number):
+        raise ContradictionError(f"`{key}` is {number}, which is no number")
+    return number
+
+
+def _of_initial_charges(atoms: Atoms) -> list[str]:
+    """Charges of single atoms, where nothing is said of all together."""
+    if not atoms.has("initial_charges") or "charge" in atoms.info:  # type: ignore[no-untyped-call]
+        return []
+    total = float(atoms.get_initial_charges().sum())  # type: ignore[no-untyped-call]
+    if abs(total) <= WHOLE_E:
+        return []
+    if abs(total - round(total)) > WHOLE_E:
+        return [f"initial charges sum to {total:+.3g} e, which is no total charge: computed as neutral"]
+    atoms.info["charge"] = float(round(total))
+    return [f"charge {round(total):+d} is the sum of the initial charges"]
+
+
+def _of_electrons(atoms: Atoms) -> list[str]:
+    """Whether the multiplicity is one that so many electrons can have."""
+    spin, charge = atoms.info.get("spin"), atoms.info.get("charge", 0.0)
+    if not spin or abs(charge - round(charge)) > ZERO:  # 0 says to fairchem that it is not known
+        return []
+    electrons = int(atoms.numbers.sum()) - round(charge)
+    if abs(spin - round(spin)) > ZERO or (electrons + round(spin)) % 2 == 0:
+        return [f"a multiplicity of {spin:g} does not fit {electrons} electrons; `spin` is 2S + 1"]
+    return []
+
+
+def _of_moments(atoms: Atoms) -> list[str]:
+    if atoms.has("initial_magmoms") and np.abs(atoms.get_initial_magnetic_moments()).max(initial=0.0) > ZERO:  # type: ignore[no-untyped-call]
+        return ["magnetic moments of the input are not used by the models"]
+    return []

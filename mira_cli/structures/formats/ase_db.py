@@ -1,0 +1,34 @@
+"""ASE's databases, with the key-value pairs and data of their rows, which `ase.io.read` leaves out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mira_cli.structures.frame import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ase import Atoms
+
+
+def read(path: Path) -> Iterator[Frame]:
+    """Yield the structures of a database, with what their rows say in `info`."""
+    from ase.db import connect
+
+    with connect(path, use_lock_file=False) as database:  # type: ignore[no-untyped-call]
+        for row in database.select():
+            atoms: Atoms = row.toatoms()
+            atoms.info |= _said(row)
+            yield Frame(atoms=atoms)
+
+
+def _said(row: Any) -> dict[str, Any]:
+    """Key-value pairs and data of a row.
+
+    The pairs are taken from where the row keeps them: a pair called `charge` is hidden behind the row's own `charge`,
+    the sum of the initial charges.
+    """
+    data = row.data if isinstance(row.data, dict) else {}
+    return {**data, **{key: vars(row)[key] for key in row._keys if key in vars(row)}}  # noqa: SLF001

@@ -1,0 +1,164 @@
+"""Charges and multiplicities of the input: one rule for all formats, and what it says."""
+
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.db import connect
+from ase.io import write
+
+from mira_cli.errors import InputError
+from mira_cli.structures.charges import ContradictionError, settle
+from mira_cli.structures.find import find_sources
+from mira_cli.structures.packs import load_structures
+
+
+def water(**info) -> Atoms:
+    atoms = molecule("H2O")
+    atoms.info |= info
+    return atoms
+
+
+def loaded(tmp_path, *paths, pack: str = "packs"):
+    return load_structures(tmp_path / pack, find_sources(map(str, paths)).sources)
+
+
+def state(index, row: int = 0) -> tuple[float, float]:
+    import numpy as np
+
+    with np.load(index.pack_path(int(index.places[row, 0]))) as arrays:
+        return tuple(float(arrays[name][index.places[row, 1]]) for name in ("charge", "spin"))
+
+
+@pytest.mark.parametrize(
+    ("info", "found"),
+    [
+        ({"charge": 1, "spin": 2}, {"charge": 1.0, "spin": 2.0}),
+        ({"total_charge": 1, "total_spin": 2}, {"charge": 1.0, "spin": 2.0}),
+        ({"Charge": "1+", "multiplicity": "2"}, {"charge": 1.0, "spin": 2.0}),
+        ({"net_charge": "2-"}, {"charge": -2.0}),
+        ({"charge": "+1", "total_charge": 1.0, "spin_multiplicity": 2}, {"charge": 1.0, "spin": 2.0}),
+        ({"charge": None}, {}),
+        ({}, {}),
+    ],
+)
+def test_every_key_that_is_in_use_is_read(info, found) -> None:
+    atoms = water(**info)
+    settle(atoms)
+    assert atoms.info == found
+
+
+@pytest.mark.parametrize(
+    ("info", "words"),
+    [
+        ({"charge": 0, "total_charge": 1}, "`charge` is 0 and `total_charge` is 1"),
+        ({"spin": 1, "multiplicity": 3}, "`spin` is 1 and `multiplicity` is 3"),
+        ({"charge": "high"}, "`charge` is 'high', which is no number"),
+        ({"charge": "+1-"}, "no number"),
+        ({"charge": float("nan")}, "`charge` is nan, which is no number"),
+        ({"charge": [0.1, 0.2, 0.3]}, "no number"),
+    ],
+)
+def test_what_contradicts_or_is_no_number_is_no_neutral_structure(info, words) -> None:
+    with pytest.raises(ContradictionError, match=words.replace("+", "\\+")):
+        settle(water(**info))
+
+
+def test_other_keys_and_assumptions_are_told() -> None:
+    assert settle(water(charge=1, spin=2)) == []
+    assert settle(water(total_charge=1)) == ["charge +1 is from `total_charge`"]
+    ion = water()
+    ion.set_initial_charges([-0.6, 0.8, 0.8])
+    assert settle(ion) == ["charge +1 is the sum of the initial charges"]
+    assert ion.info == {"charge": 1.0}
+    polar, partial, stated = water(), water(), water(charge=0)
+    for atoms, first in ((polar, -0.8), (partial, -0.4), (stated, 0.2)):
+        atoms.set_initial_charges([first, 0.4, 0.4])
+    assert (settle(polar), polar.info) == ([], {})
+    assert settle(partial) == ["initial charges sum to +0.4 e, which is no total charge: computed as neutral"]
+    assert (settle(stated), stated.info) == ([], {"charge": 0.0})
+
+
+def test_a_multiplicity_that_so_many_electrons_cannot_have_is_told() -> None:
+    assert settle(water(charge=1, spin=1)) == ["a multiplicity of 1 does not fit 9 electrons; `spin` is 2S + 1"]
+    assert settle(water(spin=3)) == []
+    assert settle(water(spin=0)) == []  # fairchem's word for unknown
+
+
+def test_magnetic_moments_are_told_unless_they_are_zero() -> None:
+    iron, copper = bulk("Fe"), bulk("Cu")
+    iron.set_initial_magnetic_moments([2.2])
+    copper.set_initial_magnetic_moments([0.0])
+    assert settle(iron) == ["magnetic moments of the input are not used by the models"]
+    assert settle(copper) == []
+
+
+def test_an_ion_is_no_duplicate_of_the_neutral_molecule(tmp_path) -> None:
+    write(tmp_path / "a.extxyz", [water(), water(total_charge=1, total_spin=2), water(charge=1, spin=2)])
+    index = loaded(tmp_path, tmp_path / "a.extxyz")
+    neutral, ion, same = index.column("hash")
+    assert neutral != ion == same
+    assert state(index, 1) == (1.0, 2.0)
+
+
+def test_a_contradiction_is_a_row_with_a_reason(tmp_path) -> None:
+    write(tmp_path / "a.extxyz", [water(charge=0, total_charge=1), water()])
+    index = loaded(tmp_path, tmp_path / "a.extxyz")
+    assert index.column("invalid") == ["the input contradicts itself: `charge` is 0 and `total_charge` is 1", None]
+
+
+def test_charges_of_a_database_are_read_from_pairs_and_data(tmp_path) -> None:
+    with connect(tmp_path / "ions.db") as database:
+        database.write(water(), charge=1, spin=2)
+        database.write(water(), data={"charge": 1, "spin": 2})
+        database.write(water(), REF_energy=-14.0)
+        database.write(water())
+    index = loaded(tmp_path, tmp_path / "ions.db")
+    pair, data, reference, neutral = index.column("hash")
+    assert pair == data != neutral == reference
+    assert state(index) == (1.0, 2.0)
+    assert index.column("reference_energy_ev") == [None, None, -14.0, None]
+
+
+def test_gaussian_input_has_charge_and_multiplicity(tmp_path) -> None:
+    route = "%mem=1GB\n#p wb97xd/def2tzvp sp\n\nwater\n\n"
+    (tmp_path / "ion.gjf").write_text(route + "1 2\nO 0.0 0.0 0.12\nH 0.0 0.76 -0.48\nH 0.0 -0.76 -0.48\n\n")
+    (tmp_path / "no.gjf").write_text(route + "O 0.0 0.0 0.12\nH 0.0 0.76 -0.48\nH 0.0 -0.76 -0.48\n\n")
+    index = loaded(tmp_path, tmp_path)
+    assert state(index) == (1.0, 2.0)
+    assert index.column("invalid")[0] is None
+    assert index.column("invalid")[1]
+
+
+def sheet(tmp_path, text: str):
+    write(tmp_path / "water.xyz", molecule("H2O"))
+    (tmp_path / "sheet.csv").write_text(text)
+    return tmp_path / "sheet.csv"
+
+
+def test_columns_of_a_sheet_are_charge_and_spin(tmp_path) -> None:
+    file = sheet(tmp_path, "structure_path,charge,spin,comment\nwater.xyz,1,2,x\nwater.xyz,,,\nwater.xyz,0,1,\n")
+    index = loaded(tmp_path, file)
+    assert index.column("id") == ["water.xyz?charge=1&spin=2#0", "water.xyz#0", "water.xyz?charge=0&spin=1#0"]
+    assert len(set(index.column("hash"))) == 3
+    assert state(index) == (1.0, 2.0)
+    assert find_sources([str(file)]).unused_columns == {file: ["comment"]}
+
+
+def test_a_changed_charge_in_a_sheet_is_seen(tmp_path) -> None:
+    before = state(loaded(tmp_path, sheet(tmp_path, "structure_path,charge\nwater.xyz,1\n")))
+    after = loaded(tmp_path, sheet(tmp_path, "structure_path,charge\nwater.xyz,-1\n"))
+    assert (before[0], state(after)[0]) == (1.0, -1.0)
+    assert after.column("id") == ["water.xyz#0"]
+
+
+def test_a_sheet_that_contradicts_the_file_is_told(tmp_path) -> None:
+    write(tmp_path / "ion.extxyz", water(charge=1))
+    file = sheet(tmp_path, "structure_path,charge\nion.extxyz,0\nwater.xyz,one\n")
+    first, second = loaded(tmp_path, file).column("invalid")
+    assert first == "the input contradicts itself: `charge` is 1 and `charge of the sheet` is 0"
+    assert second == "`charge of the sheet` is 'one', which is no number"
+
+
+def test_a_sheet_with_a_column_twice_is_refused(tmp_path) -> None:
+    with pytest.raises(InputError, match="two `charge` columns"):
+        find_sources([str(sheet(tmp_path, "structure_path,charge,charge\nwater.xyz,1,0\n"))])
