@@ -174,6 +174,45 @@ def test_one_of_two_locations_is_taken(tmp_path) -> None:
     assert row == "CN | alternate locations: the first was taken, 1 atoms left out (residues A1)"
 
 
+def gro(*atoms: tuple[str, str]) -> str:
+    lines = [f"{1:5}{residue:<5}{name:>5}{i:5}{i:8.3f}{0:8.3f}{0:8.3f}" for i, (residue, name) in enumerate(atoms, 1)]
+    return "\n".join(["title", f"{len(atoms):5}", *lines, "   9.0   9.0   9.0", ""])
+
+
+@pytest.mark.parametrize(
+    ("residue", "name", "said"),
+    [
+        ("NA", "NA", "Na"),
+        ("CL", "CL", "Cl"),
+        ("ZN2", "ZN", "Zn"),
+        ("ALA", "CA", "C"),
+        ("SOL", "HW1", "H"),
+        ("SOL", "OW", "O"),
+        ("MOL", "Cu", "Cu"),
+        ("LIG", "C12", "C"),
+        ("SOL", "MW", "cannot be read: atom `MW` of residue `SOL` has no element"),
+        ("LIG", "CL1", "cannot be read: atom `CL1` of residue `LIG` may be C or Cl"),
+    ],
+)
+def test_elements_of_gromacs_files(tmp_path, residue, name, said) -> None:
+    (row,) = told(rows_of(tmp_path, "x.gro", gro((residue, name))))
+    assert row == (said if said.startswith("cannot") else f"{said} | {NAMES}")
+
+
+@pytest.mark.parametrize(
+    ("title", "said"),
+    [
+        ("Ga As", "AsGa | elements are taken from the first line"),
+        ("H2O box", "cannot be read: the elements are not named: write their symbols in a line before their counts"),
+        ("???", "cannot be read: it is not complete, or not of the format that ASE knows as VASP POSCAR/CONTCAR"),
+    ],
+)
+def test_a_poscar_without_symbols(tmp_path, title, said) -> None:
+    cell = "1.0\n5 0 0\n0 5 0\n0 0 5\n"
+    (row,) = told(rows_of(tmp_path, "POSCAR", f"{title}\n{cell}1 1\nDirect\n0 0 0\n.5 .5 .5\n"))
+    assert row == said
+
+
 def dump(columns: str, *atoms: str, units: str = "", steps: int = 2) -> str:
     head = (f"ITEM: UNITS\n{units}\n" if units else "") + "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n"
     box = "ITEM: BOX BOUNDS pp pp pp\n0 4\n0 4\n0 4\n"

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from io import StringIO
 from typing import TYPE_CHECKING
 
+from mira_cli.structures.formats.guessed import settle
 from mira_cli.structures.formats.labels import HYDROGEN
-from mira_cli.structures.frame import Frame
+from mira_cli.structures.frame import Frame, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,15 +26,15 @@ def read(path: Path, form: str) -> Iterator[Frame]:
     number = 0
     try:
         for atoms in iread(path, index=":", format=form, do_not_split_by_at_sign=True):
-            yield Frame(atoms=atoms)
+            yield Frame(atoms=atoms, notes=settle(atoms, form, path))
             number += 1
     except Exception as error:
-        if isinstance(error, OSError) and error.strerror:
+        if isinstance(error, UnreadableError) or (isinstance(error, OSError) and error.strerror):
             raise
         images, notes = _otherwise(path, form)
         if len(images) <= number:
             raise
-        yield from (Frame(atoms=atoms, notes=notes) for atoms in images[number:])
+        yield from (Frame(atoms=atoms, notes=(*notes, *settle(atoms, form, path))) for atoms in images[number:])
 
 
 def _otherwise(path: Path, form: str) -> tuple[list[Atoms], tuple[str, ...]]:
