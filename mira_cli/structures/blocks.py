@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.structures.charges import ContradictionError, settle
-from mira_cli.structures.check import why_invalid
+from mira_cli.structures.check import judge
 from mira_cli.structures.frame import Frame
 from mira_cli.structures.geometry import Geometry, geometry_of, identities
 from mira_cli.structures.read import read_frames, where
@@ -81,7 +81,9 @@ def read_task(task: list[Part], keys: ReferenceKeys) -> Iterator[Block]:
 
 def unreadable_block(part: Part, reason: str) -> Block:
     """What comes of a part when nobody is left to tell more of it."""
-    return _block([(0, Frame(where(part, part.first_frame), unreadable=f"cannot be read: {reason}"))], ReferenceKeys())
+    return _block(
+        [(0, Frame(where(part, part.first_frame), unreadable=f"cannot be read: {reason}", last=True))], ReferenceKeys()
+    )
 
 
 def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
@@ -97,8 +99,9 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
         except ContradictionError as error:
             reasons[i] = str(error)
     geometry = geometry_of(images)
-    for i, reason in zip(read, why_invalid(geometry), strict=True):
+    for i, reason, odd in zip(read, *judge(geometry), strict=True):
         reasons[i] = reasons[i] or reason
+        notes[i] += odd
     valid = [i for i, reason in enumerate(reasons) if reason is None]
     if len(valid) < len(images):
         images = [atoms for i, atoms in zip(read, images, strict=True) if reasons[i] is None]
@@ -137,7 +140,7 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
         part=np.array([number for number, _ in frames]),
         geometry=geometry,
         reference_forces=np.concatenate(forces or [np.zeros((0, 3))]),
-        unreadable=frames[-1][1].unreadable is not None,
+        unreadable=frames[-1][1].last,
     )
 
 

@@ -70,13 +70,16 @@ def _is_long_xyz(path: Path) -> bool:
 
 
 def _frame_ends(stream: IO[bytes]) -> Iterator[int]:
-    """Offsets at which frames end, as ASE finds them; afterwards the stream is where the last of them ends.
+    """Offsets at which frames end, as `xyz.read_xyz` finds them; afterwards the stream is at its end.
 
-    A frame is a count, a comment, a line for each atom and up to three for cell vectors. An empty line ends the file.
-    From a line that is no count on, the rest of the file is left as one: ASE will say what is wrong with it.
+    A frame is a count, a comment, a line for each atom and more for cell vectors; empty lines may be before it.
+    From a line that is no count on, the rest of the file is left as one: its reader will say what is wrong with it.
     """
-    end, line = 0, stream.readline()
-    while line.strip():
+    line = stream.readline()
+    while line:
+        if not line.strip():
+            line = stream.readline()
+            continue
         try:
             deque(islice(stream, int(line) + 1), maxlen=0)
         except ValueError:
@@ -86,7 +89,6 @@ def _frame_ends(stream: IO[bytes]) -> Iterator[int]:
         while line.lstrip().startswith(b"VEC"):
             end, line = stream.tell(), stream.readline()
         yield end
-    stream.seek(end)
 
 
 def _part(source: Source, stream: IO[bytes], begin: int, end: int, first_frame: int) -> Part:

@@ -6,61 +6,90 @@ import io
 import json
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from mira_cli.structures.bounds import OverBoundsError, bounded
-from mira_cli.structures.formats import own_reader
+from mira_cli.structures.formats import by_ase, lammps, own_reader, pdb, sdf, vasprun, xyz
 from mira_cli.structures.frame import Frame
 from mira_cli.structures.parts import n_bytes
+from mira_cli.structures.reasons import why
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from mira_cli.structures.parts import Part
+
+# by ASE's names of formats, which know a file by its name or content: where ASE leaves out or guesses what a file says
+OF_BYTES: dict[str, Callable[[bytes], Iterator[Frame]]] = {
+    "lammps-dump-binary": lammps.refuse_binary,
+    "vasp-xml": vasprun.read_vasprun,
+}
+OF_TEXT: dict[str, Callable[[Iterable[str]], Iterator[Frame]]] = {
+    "extxyz": xyz.read_xyz,
+    "xyz": xyz.read_xyz,
+    "proteindatabank": pdb.read_pdb,
+    "sdf": sdf.read_sdf,
+    "mol": sdf.read_sdf,
+    "lammps-dump-text": lammps.read_dump,
+}
 
 
 def read_frames(part: Part) -> Iterator[Frame]:
     """Yield every frame of a part; a file (or the rest of it) that cannot be read is one last frame without atoms."""
-    from ase.io.formats import UnknownFileTypeError
-
     number = part.first_frame
+    form: str | None = None
     try:
         if not part.path.is_file():
             part.path.stat()  # says what is wrong, if there is nothing
-            yield Frame(part.name, unreadable="not a file")
+            yield Frame(part.name, unreadable="not a file", last=True)
             return
         if part.path.stat().st_size == 0:
-            yield Frame(part.name, unreadable="the file is empty")
+            yield Frame(part.name, unreadable="the file is empty", last=True)
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # readers warn about odd columns; what matters is checked later
-            for frame in bounded(_frames(part), n_bytes(part)):
+            form, frames = _reader(part)
+            for frame in bounded(frames, n_bytes(part)):
                 if part.given and frame.atoms is not None:
                     frame = _with_given(frame, part.given)  # noqa: PLW2901
                 yield replace(frame, id=f"{part.name}#{number}")
                 number += 1
         if number == 0:
-            yield Frame(part.name, unreadable="the file holds no structure")
-    except (UnknownFileTypeError, UnicodeDecodeError):
-        yield Frame(where(part, number), unreadable="not a structure file that ASE knows")
+            yield Frame(part.name, unreadable="the file holds no structure", last=True)
     except (Exception, OverBoundsError) as error:  # noqa: BLE001  (ASE's readers raise anything on a broken file)
-        yield Frame(where(part, number), unreadable=f"cannot be read: {_one_line(error)}")
+        yield Frame(where(part, number), unreadable=why(error, form), last=True)
 
 
-def _frames(part: Part) -> Iterator[Frame]:
-    from ase.io import iread
+def _reader(part: Part) -> tuple[str | None, Iterator[Frame]]:
+    """ASE's name of the format, if it was asked, and the frames to be read."""
+    from ase.io.formats import filetype
 
-    if part.length is not None:
-        with part.path.open("rb") as stream:
-            stream.seek(part.offset)
-            text = io.TextIOWrapper(io.BytesIO(stream.read(part.length))).read()  # decoded as ASE would
-        images = iread(io.StringIO(text), index=":", format="extxyz")
-    elif (read := own_reader(part.path)) is not None:
-        yield from read(part.path)
-        return
-    else:
-        images = iread(part.path, index=":", do_not_split_by_at_sign=True)
-    yield from (Frame(atoms=atoms) for atoms in images)
+    if part.length is None and (read := own_reader(part.path)) is not None:
+        return None, read(part.path)
+    form = "extxyz" if part.length is not None else str(filetype(str(part.path)))
+    if form in OF_BYTES or form in OF_TEXT:
+        return form, _of_content(part, form)
+    return form, by_ase.read(part.path, form)
+
+
+def _of_content(part: Part, form: str) -> Iterator[Frame]:
+    with _opened(part) as stream:
+        if form in OF_BYTES:
+            yield from OF_BYTES[form](stream.read())
+        else:
+            yield from OF_TEXT[form](io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape"))
+
+
+def _opened(part: Part) -> IO[bytes]:
+    """The bytes of a part, unpacked where the file's name says that it is packed."""
+    from ase.io.formats import open_with_compression
+
+    if part.length is None:
+        stream: IO[bytes] = open_with_compression(str(part.path), "rb")
+        return stream
+    with part.path.open("rb") as file:
+        file.seek(part.offset)
+        return io.BytesIO(file.read(part.length))
 
 
 def _with_given(frame: Frame, given: str) -> Frame:
@@ -73,9 +102,3 @@ def _with_given(frame: Frame, given: str) -> Frame:
 def where(part: Part, number: int) -> str:
     """What the frame is called at which reading a part ends: its file, if there was none before."""
     return f"{part.name}#{number}" if number else part.name
-
-
-def _one_line(error: BaseException) -> str:
-    reason = (error.strerror or "").lower() if isinstance(error, OSError) else ""
-    text = reason or " ".join(str(error).split()) or f"the reader gave up ({type(error).__name__})"
-    return text[:160] + "…" if len(text) > 160 else text

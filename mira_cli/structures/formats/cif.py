@@ -15,12 +15,12 @@ import numpy as np
 from ase import Atoms
 from ase.cell import Cell
 
-from mira_cli.structures.formats.cif_block import UnreadableError, blocks_of, text_of
+from mira_cli.structures.formats.cif_block import blocks_of, text_of
 from mira_cli.structures.formats.cif_contents import Contents
 from mira_cli.structures.formats.cif_operations import fits, listed_operations
 from mira_cli.structures.formats.cif_sites import FAR, ISOTOPES, sites_of
 from mira_cli.structures.formats.cif_symmetry import ADD, NEAR, disagreement, named_operations
-from mira_cli.structures.frame import Frame
+from mira_cli.structures.frame import Frame, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

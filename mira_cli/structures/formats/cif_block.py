@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import gemmi
 
+from mira_cli.structures.frame import UnreadableError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,10 +19,6 @@ WANTED = ("_cell_", "_atom_site_", "_space_group_", "_symmetry_", "_chemical_for
 OLD_NAMES = {"_magnetic_space_group_symop_operation_xyz": "_space_group_symop_magn_operation_xyz"}
 SITES = ("_atom_site_label", "_atom_site_type_symbol", "_atom_site_fract_x", "_atom_site_cartn_x")
 NOTHING = {"?", "."}
-
-
-class UnreadableError(Exception):
-    """Why a block cannot be a structure, as one sentence."""
 
 
 @dataclass(frozen=True)

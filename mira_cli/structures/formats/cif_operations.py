@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.structures.formats.cif_block import UnreadableError
+from mira_cli.structures.frame import UnreadableError
 
 if TYPE_CHECKING:
     from mira_cli.structures.formats.cif_block import CifBlock

@@ -11,7 +11,8 @@ import gemmi
 import numpy as np
 from ase.data import atomic_numbers
 
-from mira_cli.structures.formats.cif_block import NOTHING, UnreadableError, rows_with
+from mira_cli.structures.formats.cif_block import NOTHING, rows_with
+from mira_cli.structures.frame import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -12,8 +12,8 @@ import numpy as np
 from ase.spacegroup import Spacegroup
 from ase.spacegroup.spacegroup import SpacegroupError
 
-from mira_cli.structures.formats.cif_block import UnreadableError
 from mira_cli.structures.formats.cif_operations import Operations, fits
+from mira_cli.structures.frame import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

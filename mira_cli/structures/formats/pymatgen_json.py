@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.structures.frame import Frame
+from mira_cli.structures.frame import Frame, UnreadableError
 from mira_cli.units import GPA
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ ENERGIES_OF_MPTRJ = ("uncorrected_total_energy", "corrected_total_energy")
 HEAVY = {"D": "deuterium", "T": "tritium"}
 
 
-class UnusableError(ValueError):
+class UnusableError(UnreadableError):
     """Why a record is no structure that can be computed, as a sentence."""
 
 

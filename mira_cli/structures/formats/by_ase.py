@@ -1,0 +1,92 @@
+"""Files that ASE's own readers read as they are, and once more where only the spelling was not known to them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from mira_cli.structures.formats.guessed import settle
+from mira_cli.structures.formats.labels import HYDROGEN
+from mira_cli.structures.frame import Frame, UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ase import Atoms
+
+BOM = "\ufeff"
+
+
+def read(path: Path, form: str) -> Iterator[Frame]:
+    """Yield what a file holds by the reader of a format."""
+    from ase.io import iread
+
+    number = 0
+    try:
+        for atoms in iread(path, index=":", format=form, do_not_split_by_at_sign=True):
+            yield Frame(atoms=atoms, notes=settle(atoms, form, path))
+            number += 1
+    except Exception as error:
+        if isinstance(error, UnreadableError) or (isinstance(error, OSError) and error.strerror):
+            raise
+        images, notes = _otherwise(path, form)
+        if len(images) <= number:
+            raise
+        yield from (Frame(atoms=atoms, notes=(*notes, *settle(atoms, form, path))) for atoms in images[number:])
+
+
+def _otherwise(path: Path, form: str) -> tuple[list[Atoms], tuple[str, ...]]:
+    """All structures of a file of which ASE has refused some, and notes on what made it take them; else none."""
+    from ase.io import iread
+
+    source: Path | StringIO = path
+    notes: tuple[str, ...] = ()
+    if (text := _text(path, form)) is not None:
+        content, why = text
+        source, notes = StringIO(content), (why,)
+    for hydrogen in (False, True):
+        with _isotopes() if hydrogen else _nothing():
+            try:
+                if isinstance(source, StringIO):
+                    source.seek(0)
+                images = list(iread(source, index=":", format=form, do_not_split_by_at_sign=True))
+            except Exception:  # noqa: BLE001, S112
+                continue
+        return images, (*notes, HYDROGEN) if hydrogen else notes
+    return [], ()
+
+
+def _text(path: Path, form: str) -> tuple[str, str] | None:
+    """What a text says without a mark at its begin, and as Latin-1 where it is no UTF-8; None if it is neither."""
+    from ase.io.formats import ioformats, open_with_compression
+
+    if form not in ioformats or ioformats[form].isbinary or not ioformats[form].acceptsfd:
+        return None
+    with open_with_compression(str(path), "rb") as stream:
+        content: bytes = stream.read()
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1"), "the file is not UTF-8, and was read as Latin-1"
+    return (text.removeprefix(BOM), "the mark at the begin of the file is left out") if text.startswith(BOM) else None
+
+
+@contextmanager
+def _isotopes() -> Iterator[None]:
+    """Let ASE know D and T as hydrogen."""
+    from ase.data import atomic_numbers
+
+    names = {"D": 1, "T": 1}
+    atomic_numbers.update(names)
+    try:
+        yield
+    finally:
+        for name in names:
+            del atomic_numbers[name]
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield

@@ -1,0 +1,90 @@
+"""Formats in which ASE guesses elements from names, masses or a title: only guesses that cannot be wrong are taken."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from mira_cli.structures.formats.labels import LABELS, is_element
+from mira_cli.structures.formats.pdb import NO_COLUMN, OF_STANDARD, STANDARD
+from mira_cli.structures.frame import UnreadableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ase import Atoms
+
+SOLVENT = {"SOL", "TIP3", "TIP4", "SPC", *STANDARD}
+MASSES = "elements are taken from masses"
+TITLE = "elements are taken from the first line"
+POTCAR = "elements are taken from the POTCAR or OUTCAR beside the file"
+
+
+def settle(atoms: Atoms, form: str, path: Path) -> tuple[str, ...]:
+    """Give atoms that ASE has read the elements that the file means; returns notes.
+
+    Raises
+    ------
+    UnreadableError
+        The file does not say which these are.
+    """
+    if form == "gromacs":
+        names = zip(atoms.arrays["atomtypes"], atoms.arrays["residuenames"], strict=True)
+        atoms.symbols[:] = [_by_name(str(name), str(residue)) for name, residue in names]
+        return (NO_COLUMN,)
+    if form == "dlp4" and "dlp4_labels" in atoms.arrays:
+        given = [f"{s}{rest}" for s, rest in zip(atoms.symbols, atoms.arrays["dlp4_labels"], strict=True)]
+        for name in given:
+            _by_name(name, "")
+        return (LABELS,) if any(not is_element(name) for name in given) else ()
+    if form == "vasp":
+        return _of_poscar(path)
+    if form == "lammps-data":
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if not re.search(r"^\s*(Masses|Atom Type Labels)\b", text, re.MULTILINE):
+            raise UnreadableError("types of atoms are no elements: add a section `Masses`")
+        return (MASSES,)
+    return ()
+
+
+def _by_name(name: str, residue: str) -> str:
+    """The element of an atom by its name and that of its residue."""
+    letters = re.sub(r"^\d+|[^A-Za-z].*$", "", name)
+    long, short = letters[:2].capitalize(), letters[:1].upper()
+    if residue.upper() in SOLVENT:
+        if short in OF_STANDARD:
+            return "H" if short == "D" else short
+        raise UnreadableError(f"atom `{name}` of residue `{residue}` has no element")
+    if letters[:2] == long and is_element(long):
+        return long  # spelled as a symbol
+    is_ion = re.sub(r"[^A-Z]", "", residue.upper()) == letters.upper()
+    if len(letters) > 1 and is_element(long) and (is_ion or not is_element(short)):
+        return long
+    if is_element(short) and (len(letters) < 2 or not is_element(long)):
+        return short
+    if is_element(short):
+        raise UnreadableError(f"atom `{name}` of residue `{residue}` may be {short} or {long}")
+    raise UnreadableError(f"atom `{name}` of residue `{residue}` has no element")
+
+
+def _of_poscar(path: Path) -> tuple[str, ...]:
+    """A note where the elements are not named before their counts, as up to VASP 4."""
+    from ase.formula import Formula
+    from ase.io.formats import open_with_compression
+
+    with open_with_compression(str(path), "rb") as stream:
+        lines = [stream.readline().decode("utf-8", "replace") for _ in range(6)]
+    counts = lines[5].split("!")[0].split()
+    if not counts or not counts[0].isdecimal():
+        return ()
+    if [is_element(word) for word in lines[0].split()] == [True] * len(counts):
+        return (TITLE,)
+    guessed = 0
+    for word in lines[0].split():
+        try:
+            guessed += len(list(Formula(re.sub(r"-|_|,|\.|=|[0-9]|^", "", word))))
+        except ValueError:
+            continue
+    if guessed >= len(counts):  # ASE takes the first so many of what it finds in the title
+        raise UnreadableError("the elements are not named: write their symbols in a line before their counts")
+    return (POTCAR,)

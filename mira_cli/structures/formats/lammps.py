@@ -1,0 +1,102 @@
+"""Dumps of LAMMPS: types of atoms are no elements, and what ASE adds to them is no energy."""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from mira_cli.structures.formats.labels import HYDROGEN, ISOTOPES, is_element
+from mira_cli.structures.frame import Frame, UnreadableError, unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+FRAME = "ITEM: TIMESTEP"
+UNITS = ("metal", "real", "si", "cgs", "electron")  # what ASE converts; `lj` has no Å
+ASK = "write the dump with an `element` column (`dump_modify ID element Cu Au`)"
+ATOMS = re.compile(r"^ITEM: ATOMS (.*)$", re.MULTILINE)
+
+
+def read_dump(stream: Iterable[str]) -> Iterator[Frame]:
+    """Yield every frame of a dump in text.
+
+    Raises
+    ------
+    UnreadableError
+        The dump has types in place of elements.
+    """
+    units: str | None = None
+    frame: list[str] = []
+    for line in chain(stream, [FRAME]):
+        if line.startswith(FRAME) and any(before.startswith(FRAME) for before in frame):
+            text = "".join(frame)
+            units = _units(text) or units
+            columns = _columns(text)
+            try:
+                yield _read(text, columns, units)
+            except UnreadableError as error:
+                yield unreadable(error)
+            frame = []
+        frame.append(line)
+
+
+def refuse_binary(_content: bytes) -> Iterator[Frame]:
+    """Raise: a binary dump holds no elements."""
+    raise UnreadableError(f"a binary dump has types of atoms, which are no elements: {ASK}")
+
+
+def _units(text: str) -> str | None:
+    """What a dump says itself, in its first frame."""
+    found = re.search(r"^ITEM: UNITS\s+(\w+)", text, re.MULTILINE)
+    return found[1] if found else None
+
+
+def _columns(text: str) -> list[str]:
+    """What the dump says of each atom; raises where that is no element."""
+    found = ATOMS.search(text)
+    columns = found[1].split() if found else ["element"]
+    if "element" not in columns and "mass" not in columns:
+        raise UnreadableError(f"types of atoms are no elements: {ASK}")
+    return columns
+
+
+def _read(text: str, columns: list[str], units: str | None) -> Frame:
+    from ase.io.lammpsrun import read_lammps_dump_text
+
+    if units is not None and units not in UNITS:
+        raise UnreadableError(f"the dump is in units `{units}`, which are none of Å")
+    if not (found := ATOMS.search(text)):
+        raise UnreadableError("a frame of the dump has no atoms (`ITEM: ATOMS`): the file ends early")
+    text, notes = _checked(text, found.end(), columns)
+    try:
+        (atoms,) = read_lammps_dump_text(StringIO(text), index=slice(None), units=units or "metal")
+    except Exception as error:
+        raise UnreadableError("a frame of the dump is not complete") from error
+    if "element" not in columns:
+        notes.append("elements are taken from masses")
+    if atoms.calc is not None:
+        atoms.calc.results.pop("energy", None)  # ASE's 0.0
+        if units is None:
+            notes.append("forces of the dump are taken as eV/Å (LAMMPS's `units metal`)")
+    return Frame(atoms=atoms, notes=tuple(notes))
+
+
+def _checked(text: str, begin: int, columns: list[str]) -> tuple[str, list[str]]:
+    """The text with hydrogen in place of its isotopes, and a note on it; other names must be elements."""
+    if "element" not in columns:
+        return text, []
+    at, notes = columns.index("element"), []
+    rows = [line.split() for line in text[begin:].splitlines()]
+    names = {row[at] for row in rows if len(row) > at}
+    if strange := sorted(name for name in names - ISOTOPES if not is_element(name)):
+        raise UnreadableError(f"`{strange[0][:20]}` is no element: {ASK}")
+    if names & ISOTOPES:
+        notes.append(HYDROGEN)
+        rows = [
+            [*row[:at], "H" if row[at] in ISOTOPES else row[at], *row[at + 1 :]] if len(row) > at else row
+            for row in rows
+        ]
+        text = text[:begin] + "\n".join(" ".join(row) for row in rows) + "\n"
+    return text, notes

@@ -1,0 +1,236 @@
+"""Frames of xyz files, plain and extended: ASE reads each; other spelling is mended where one thing can be meant."""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from mira_cli.structures.formats.labels import element_of
+from mira_cli.structures.frame import Frame, UnreadableError, unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ase import Atoms
+
+PLAIN = "species:S:1:pos:R:3"
+_PROPERTIES = re.compile(r"""(?:^|\s)Properties\s*=\s*["{']?([^\s"}']+)""")
+_IS_HEADER = re.compile(r"(?:^|\s)(?:Properties|Lattice)\s*=")
+_FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)")
+_TYPES = re.compile(r"Atoms\. Timestep")  # the comment that LAMMPS writes
+BATCH = 1_000  # atoms that are read at once, or a tenth as many frames
+MOST_TYPES = 5  # numbers up to here may be those of types as well as H, He, Li, Be and B
+
+
+def read_xyz(stream: Iterable[str]) -> Iterator[Frame]:
+    """Yield every frame, whatever empty lines are between them; after one that cannot be read those that follow.
+
+    The stream is decoded with `surrogateescape`.
+
+    Raises
+    ------
+    UnreadableError
+        A line is no count of atoms: nobody knows where the next frame begins.
+    """
+    frames = _split(iter(stream))
+    end: UnreadableError | None = None
+    while end is None:
+        batch: list[tuple[int, list[str]]] = []
+        atoms = 0
+        try:
+            while atoms + 10 * len(batch) < BATCH and (frame := next(frames, None)):
+                batch.append(frame)
+                atoms += frame[0]
+        except UnreadableError as error:
+            end = error
+        if not batch and end is None:
+            return
+        yield from _together(batch)
+    raise end
+
+
+def _split(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    """Count of atoms and lines of each frame: comment, atoms, and cell vectors as ADF writes them."""
+    line = next(lines, None)
+    while line is not None:
+        if not line.strip():
+            line = next(lines, None)
+            continue
+        natoms = _count(line)
+        frame = list(islice(lines, natoms + 1))
+        line = next(lines, None)
+        while line is not None and line.lstrip().startswith("VEC"):
+            frame.append(line)
+            line = next(lines, None)
+        yield natoms, frame
+
+
+def _together(batch: list[tuple[int, list[str]]]) -> Iterator[Frame]:
+    """Frames read at once, which is faster, or each by itself if one of them wants to be looked at."""
+    if all(len(frame) > natoms and frame[0].isascii() for natoms, frame in batch):
+        try:
+            images = _by_ase(batch)
+        except Exception:  # noqa: BLE001  (which of them, and what is wrong, is found out now)
+            images = []
+        yield from (Frame(atoms=atoms) for atoms in images)
+        if images:
+            return
+    for natoms, frame in batch:
+        try:
+            yield _read(natoms, frame)
+        except UnreadableError as error:
+            yield unreadable(error)
+
+
+def _count(line: str) -> int:
+    try:
+        if (natoms := int(line)) >= 0:
+            return natoms
+    except ValueError:
+        pass
+    found = line.strip()[:30]
+    raise UnreadableError(f"`{found}` is where a frame should begin with its count of atoms")
+
+
+def _read(natoms: int, frame: list[str]) -> Frame:
+    """One frame: comment, atoms, cell vectors."""
+    if len(frame) < natoms + 1:
+        raise UnreadableError(
+            f"the file ends early: {natoms:,} atoms are announced, {max(len(frame) - 1, 0):,} are there"
+        )
+    notes: list[str] = []
+    if not frame[0].isascii() and frame[0] != (comment := _decoded(frame[0])):
+        frame[0] = comment
+        notes.append("the comment is not UTF-8, and was read as Latin-1")
+    try:
+        return Frame(atoms=_one_by_ase(natoms, frame), notes=tuple(notes))
+    except Exception:  # noqa: BLE001  (what is wrong is found out in a moment)
+        comment, atoms, vectors = frame[0], frame[1 : natoms + 1], frame[natoms + 1 :]
+    if not _IS_HEADER.search(comment):
+        try:
+            _one_by_ase(0, [comment])
+        except Exception:  # noqa: BLE001
+            comment = "\n"
+            notes.append("the comment is free text, of which nothing was taken")
+    mended = _mended(comment, atoms, notes)
+    try:
+        return Frame(atoms=_one_by_ase(natoms, [comment, *mended, *vectors]), notes=tuple(notes))
+    except Exception as error:
+        raise UnreadableError(_what_is_wrong(comment, natoms, mended)) from error
+
+
+def _by_ase(frames: list[tuple[int, list[str]]]) -> list[Atoms]:
+    from ase.io.extxyz import read_xyz as read
+
+    text = "".join(f"{natoms}\n{''.join(frame)}" for natoms, frame in frames)
+    return list(read(StringIO(text), index=slice(None)))
+
+
+def _one_by_ase(natoms: int, frame: list[str]) -> Atoms:
+    (atoms,) = _by_ase([(natoms, frame)])
+    return atoms
+
+
+def _decoded(text: str) -> str:
+    """Text with the bytes that were no UTF-8 as Latin-1."""
+    return (
+        text.encode("utf-8", "surrogateescape").decode("latin-1")
+        if any("\udc80" <= c <= "\udcff" for c in text)
+        else text
+    )
+
+
+def _mended(comment: str, atoms: list[str], notes: list[str]) -> list[str]:
+    """Lines of atoms with symbols of elements, and exponents that are not Fortran's; adds to the notes.
+
+    Raises
+    ------
+    UnreadableError
+        With what is wrong, where that is not to be mended.
+    """
+    types = _types(comment)
+    rows = [line.split() for line in atoms]
+    for number, row in enumerate(rows, 3):
+        if len(row) < len(types):
+            raise UnreadableError(f"line {number:,} of the frame has {len(row)} columns, not {len(types)}")
+        for column, kind in enumerate(types):
+            if kind in {"R", "I"}:
+                row[column] = _number(row[column], number, notes)
+    for column in (c for c, kind in enumerate(types) if kind == "element"):
+        for row, symbol in zip(rows, _elements([row[column] for row in rows], comment, notes), strict=True):
+            row[column] = symbol
+    return [" ".join(row) + "\n" for row in rows]
+
+
+def _elements(labels: list[str], comment: str, notes: list[str]) -> list[str]:
+    """Symbols of elements in place of labels; adds to the notes."""
+    if labels and all(label.isdecimal() for label in labels):
+        _check_numbers(comment, {int(label) for label in labels})
+        notes.append("elements are given by atomic numbers")
+        return [_symbol(int(label)) for label in labels]
+    symbols: list[str] = []
+    for number, label in enumerate(labels, 3):
+        try:
+            symbol, note = element_of(label)
+        except UnreadableError as error:
+            raise UnreadableError(f"{error} (line {number:,} of the frame)") from None
+        symbols.append(symbol)
+        if note and note not in notes:
+            notes.append(note)
+    return symbols
+
+
+def _types(comment: str) -> list[str]:
+    """The type of each column: `element`, R, I, S or L."""
+    found = _PROPERTIES.search(comment)
+    fields = (found[1] if found else PLAIN).split(":")
+    types: list[str] = []
+    for name, kind, columns in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
+        if kind not in set("RISL") or not columns.isdecimal():
+            break
+        types += ["element" if name == "species" else kind] * min(int(columns), 1_000)
+    else:
+        if len(fields) % 3 == 0:
+            return types
+    raise UnreadableError("`Properties` in the header is not made of name:type:columns")
+
+
+def _number(word: str, line: int, notes: list[str]) -> str:
+    try:
+        float(word)
+    except ValueError:
+        if not (found := _FORTRAN.fullmatch(word)):
+            shown = word[:20]
+            raise UnreadableError(f"`{shown}` is no number (line {line:,} of the frame)") from None
+        note = "numbers have Fortran's exponents (`1.0D+00`)"
+        if note not in notes:
+            notes.append(note)
+        return f"{found[1]}e{found[2]}"
+    return word
+
+
+def _check_numbers(comment: str, numbers: set[int]) -> None:
+    """Raise where numbers may be those of atom types."""
+    if _TYPES.search(comment) or max(numbers) <= MOST_TYPES or numbers == set(range(1, len(numbers) + 1)):
+        raise UnreadableError(
+            "atoms have numbers that may be types of a simulation, not elements; write symbols instead"
+        )
+
+
+def _symbol(number: int) -> str:
+    from ase.data import chemical_symbols
+
+    if not 1 <= number < len(chemical_symbols):
+        raise UnreadableError(f"{number} is no atomic number")
+    return str(chemical_symbols[number])
+
+
+def _what_is_wrong(comment: str, natoms: int, atoms: list[str]) -> str:
+    found = _PROPERTIES.search(comment)
+    try:
+        _one_by_ase(natoms, [f"Properties={found[1] if found else PLAIN}\n", *atoms])
+    except Exception:  # noqa: BLE001
+        return "the columns of the atoms are not those that the header announces"
+    return "line 2 of the frame is no header of extended xyz (a `Lattice` has nine numbers)"

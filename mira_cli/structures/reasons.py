@@ -1,0 +1,41 @@
+"""Why a file cannot be read, in MIRA's words: those of the readers are for who writes readers."""
+
+from __future__ import annotations
+
+import errno
+
+from mira_cli.structures.bounds import OverBoundsError
+from mira_cli.structures.frame import UnreadableError, in_print
+
+
+def why(error: BaseException, form: str | None) -> str:
+    """One sentence on an error that a reader of a format raised."""
+    from ase.io.formats import UnknownFileTypeError
+
+    if isinstance(error, UnknownFileTypeError | UnicodeDecodeError):
+        return "not a structure file that ASE knows"
+    return in_print(f"cannot be read: {_reason(error, form)}")
+
+
+def _reason(error: BaseException, form: str | None) -> str:
+    if isinstance(error, UnreadableError | OverBoundsError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror and error.errno != errno.EINVAL:  # a reader went astray
+        return error.strerror.lower()
+    if isinstance(error, ImportError):
+        return f"that takes the Python package `{error.name or 'of another format'}`, which is not there"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    if isinstance(error, KeyError) and error.args and _looks_like_symbol(error.args[0]):
+        return f"`{error.args[0]}` is no element"
+    return f"it is not complete, or not {_kind(form)}"
+
+
+def _looks_like_symbol(word: object) -> bool:
+    return isinstance(word, str) and word.isascii() and word[:1].isalpha() and word.isalnum() and len(word) <= 3
+
+
+def _kind(form: str | None) -> str:
+    from ase.io.formats import ioformats
+
+    return f"of the format that ASE knows as {ioformats[form].description}" if form in ioformats else "of its format"
