@@ -25,7 +25,7 @@ GOOD = ["a.xyz#0", "z.xyz#0"]
 def folder(tmp_path, monkeypatch) -> Path:
     """An input folder with two good files; readers here, and in processes that are started, are as above."""
     monkeypatch.setattr(bounds, "SECONDS", 0.4)
-    monkeypatch.setattr(read, "_frames", odd_readers.frames)
+    monkeypatch.setattr(read, "_reader", odd_readers.reader)
     starter = tmp_path / "python"
     starter.write_text(
         f"#!{sys.executable} -P\nimport sys\nsys.path[:] = {sys.path!r}\n"
