@@ -107,6 +107,9 @@ class RunConfig(BaseModel):
     gpus: int | list[Name] | None = Field(
         None, description="GPUs of this machine to use, by number or by id; default: all of them"
     )
+    stride: int = Field(1, ge=1, description="only each so-many-th frame of a file, from its first on")
+    sample: int | None = Field(None, ge=1, description="only so many structures, chosen by chance")
+    seed: int = Field(0, ge=0, description="another number chooses another sample")
     ref_energy_key: str | None = Field(
         None, description="key of reference energies in the input, `none` for no references; default: the usual ones"
     )

@@ -36,6 +36,9 @@ def inspect(
         str | None, typer.Option("--models", "-m", help="Say what these models cannot answer; joined by commas.")
     ] = None,
     models_file: Annotated[list[str] | None, typer.Option(help="YAML file with models of your own.")] = None,
+    stride: Annotated[int, typer.Option(help="Only each so-many-th frame of a file.", min=1)] = 1,
+    sample: Annotated[int | None, typer.Option(help="Only so many structures, chosen by chance.", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="Another number chooses another sample.", min=0)] = 0,
     ref_energy_key: Annotated[
         str | None, typer.Option(help="Key of reference energies in the input; `none`: take none.", metavar="KEY")
     ] = None,
@@ -49,6 +52,7 @@ def inspect(
     """
     from mira_cli.inspecting.summary import summary
     from mira_cli.planning.input import tell_passed_over
+    from mira_cli.structures.choice import Choice
     from mira_cli.structures.find import find_sources
     from mira_cli.structures.packs import load_structures
     from mira_cli.structures.references import ReferenceKeys
@@ -58,7 +62,7 @@ def inspect(
     tell_passed_over(found)
     keys = ReferenceKeys(ref_energy_key, ref_forces_key, ref_stress_key)
     with TemporaryDirectory(prefix="mira-inspect-") as scratch:
-        index = load_structures(Path(scratch), found.sources, keys=keys)
+        index = load_structures(Path(scratch), found.sources, keys=keys, choice=Choice(stride, sample, seed))
         told = summary(index, rows)
         if as_json:
             _print_json(index, told)

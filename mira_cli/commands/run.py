@@ -51,6 +51,9 @@ def run(
         bool | None,
         typer.Option("--reuse/--no-reuse", help="Take over what runs in the same folder have computed [default: yes]."),
     ] = None,
+    stride: Annotated[int | None, typer.Option(help="Only each so-many-th frame of a file.", min=1)] = None,
+    sample: Annotated[int | None, typer.Option(help="Only so many structures, chosen by chance.", min=1)] = None,
+    seed: Annotated[int | None, typer.Option(help="Another number chooses another sample.", min=0)] = None,
     ref_energy_key: Annotated[
         str | None, typer.Option(help="Key of reference energies in the input; `none`: take none.", metavar="KEY")
     ] = None,
@@ -98,7 +101,7 @@ def _start(given: dict[str, Any], detach: Detach | None) -> None:
     from mira_cli.engine.profile import find_profile
 
     names = (
-        "output", "runtime", "profile", "task", "models", "max_jobs", "reuse",
+        "output", "runtime", "profile", "task", "models", "max_jobs", "reuse", "stride", "sample", "seed",
         "ref_energy_key", "ref_forces_key", "ref_stress_key", "ref_units", "energy_alignment",
     )  # fmt: skip
     settings: dict[str, Any] = {name: given[name] for name in names if given[name] is not None}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli.console import count, lines, say, warn
 from mira_cli.errors import InputError
+from mira_cli.structures.choice import Choice
 from mira_cli.structures.packs import StructureIndex, load_structures, open_index
 from mira_cli.structures.references import ReferenceKeys, keys_not_found, keys_told, left_out_told
 
@@ -31,7 +32,10 @@ def read_input(request: Request, run: RunDirectory, scratch: Path | None) -> Str
         return open_index(run.structures)
     tell_passed_over(found)
     keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key, config.ref_units)
-    index = load_structures(run.structures, found.sources, keys=keys, scratch=scratch)
+    choice = Choice(config.stride, config.sample, config.seed)
+    index = load_structures(run.structures, found.sources, keys=keys, choice=choice, scratch=scratch)
+    if index.read is not None:
+        say(f"{len(index):,} of {count(index.read, 'structure')} chosen")
     for key in keys_not_found(index.table, keys):
         warn(f"no structure has a reference under the key `{key}`")
     invalid = [f"{name}: {why}" for name, why in index.invalid()]

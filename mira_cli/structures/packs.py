@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from mira_cli.files import content_sha256, read_json, replacing, write_json
 from mira_cli.stamps import FIELDS as STAMP
 from mira_cli.stamps import stamp_of
 from mira_cli.structures.blocks import index_schema
+from mira_cli.structures.choice import ALL, Choice
 from mira_cli.structures.geometry import Geometry
 from mira_cli.structures.parts import Part, cut
 from mira_cli.structures.readers import make_tasks, read_blocks
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 PACK_ATOMS, PACK_STRUCTURES = 100_000, 10_000  # bound a worker's memory for geometry to a few MB
 SMALLER = {"natoms": np.int32, "numbers": np.int16}  # types on disk
 ANY_KEYS = ReferenceKeys()
+CHOICE = "choice.json"
 FORMAT = 9  # raise when packs or index change shape: a run directory then reads its input again
 
 
@@ -52,6 +54,8 @@ class StructureIndex:
 
     folder: Path
     table: pa.Table
+    choice: Choice = ALL
+    read: int | None = None  # rows before the choice, if there was one
 
     def __len__(self) -> int:
         """Count of structures, invalid ones included."""
@@ -86,7 +90,8 @@ class StructureIndex:
     @cached_property
     def sources(self) -> Any:
         """What stands for the files that the structures were read from, as they were then."""
-        return (read_json(self.folder / "sources.json") or {}).get("sources")
+        sources = (read_json(self.folder / "sources.json") or {}).get("sources")
+        return sources if self.choice.is_all else _digest([sources, asdict(self.choice)])
 
     def column(self, name: str) -> list[Any]:
         """One column as a list."""
@@ -125,13 +130,25 @@ def pack_path(folder: Path, pack: int) -> Path:
 
 
 def load_structures(
-    folder: Path, sources: list[Source], *, keys: ReferenceKeys = ANY_KEYS, scratch: Path | None = None
+    folder: Path,
+    sources: list[Source],
+    *,
+    keys: ReferenceKeys = ANY_KEYS,
+    choice: Choice = ALL,
+    scratch: Path | None = None,
 ) -> StructureIndex:
-    """The index of these sources; only what is new or has changed since the last time is read.
+    """The index of what is chosen of these sources; only what is new or has changed since the last time is read.
 
     With other `keys` of references than the last time, everything is read. With `scratch`, what must be written is put
     there, and the folder stays as it is.
     """
+    index = _load_all(folder, sources, keys, scratch)
+    if scratch is None:
+        write_json(folder / CHOICE, asdict(choice))
+    return _chosen(index, choice)
+
+
+def _load_all(folder: Path, sources: list[Source], keys: ReferenceKeys, scratch: Path | None) -> StructureIndex:
     stamps = [stamp_of(source.path) for source in sources]
     seen = _digest(
         [(source.name, str(source.path), source.given, *stamp) for source, stamp in zip(sources, stamps, strict=True)]
@@ -144,18 +161,30 @@ def load_structures(
         written = {name: ((*stamp,), sha256) for name, *stamp, sha256 in known["written"]}
     untouched = written is not None and all(stamp_of(folder / name) == stamp for name, (stamp, _) in written.items())
     if untouched and known["seen"] == seen:
-        return open_index(folder)
+        return _open_all(folder)
     if written and not untouched and any(_sha256(folder / name) != sha256 for name, (_, sha256) in written.items()):
         written = None
     return _read_what_is_new(folder, scratch or folder, sources, stamps, keys, {**said, "seen": seen}, written)
 
 
 def open_index(folder: Path) -> StructureIndex:
-    """The index that `load_structures` wrote."""
+    """The index that `load_structures` wrote, of what was chosen."""
+    return _chosen(_open_all(folder), Choice(**(read_json(folder / CHOICE) or {})))
+
+
+def _open_all(folder: Path) -> StructureIndex:
     import pyarrow.parquet as pq
 
     # not read_table: that imports pandas where it is installed, which takes a second
     return StructureIndex(folder, pq.ParquetFile(folder / "index.parquet").read())
+
+
+def _chosen(index: StructureIndex, choice: Choice) -> StructureIndex:
+    import pyarrow as pa
+
+    if choice.is_all:
+        return index
+    return StructureIndex(index.folder, index.table.take(pa.array(choice.rows(index.table))), choice, len(index))
 
 
 def _read_what_is_new(
@@ -171,7 +200,7 @@ def _read_what_is_new(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tables = [_index_schema().empty_table() if trusted is None else open_index(known).table]
+    tables = [_index_schema().empty_table() if trusted is None else _open_all(known).table]
     pieces = _pieces(sources, stamps, {} if trusted is None else _known_pieces(known))
     said["sources"] = _digest(
         [*said["keys"], *((p.part.name, str(p.part.path), p.part.given, p.sha256 or p.stamp) for p in pieces)]
