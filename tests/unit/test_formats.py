@@ -221,7 +221,23 @@ def dump(columns: str, *atoms: str, units: str = "", steps: int = 2) -> str:
 
 def test_types_of_a_dump_are_no_elements(tmp_path) -> None:
     (row,) = rows_of(tmp_path, "x.lammpstrj", dump("id type x y z", "1 1 0 0 0", "2 2 2 2 2"))
-    assert row["invalid"].startswith("cannot be read: types of atoms are no elements: write the dump with an `element`")
+    assert row["invalid"].startswith("cannot be read: types of atoms are no elements: write an `element` column")
+
+
+@pytest.mark.parametrize(
+    ("elements", "said"),
+    [
+        ("Cu Au", ["AuCu"] * 2),
+        ('"Cu,Au"', ["AuCu"] * 2),
+        ("Cu", ["cannot be read: `elements` of the sheet names 1 types, and the dump has others"]),
+        ("Cu Qq", ["cannot be read: `Qq` is no element"] * 2),
+        ("", ["cannot be read: types of atoms are no elements"]),
+    ],
+)
+def test_a_sheet_names_the_elements_of_types(tmp_path, elements, said) -> None:
+    (tmp_path / "x.lammpstrj").write_text(dump("id type mass x y z", "1 1 9 0 0 0", "2 2 9 2 2 2").replace("mass", "q"))
+    rows = rows_of(tmp_path, "sheet.csv", f"structure_path,elements\nx.lammpstrj,{elements}\n")
+    assert [row[: len(start)] for row, start in zip(told(rows), said, strict=True)] == said
 
 
 def test_a_dump_has_no_energy_and_its_forces_have_a_unit(tmp_path) -> None:
