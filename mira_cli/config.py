@@ -14,6 +14,7 @@ from mira_cli.compare.schemes import DEFAULT, SCHEMES, Scheme
 from mira_cli.errors import UsageError
 from mira_cli.resources import SHARED, Megabytes, Minutes, Name, Resources, did_you_mean, mistake
 from mira_cli.settings_yaml import load, reason
+from mira_cli.units import UNITS, factor
 
 Option = bool | int | float | str | None
 # the first line of what MIRA writes into a run
@@ -42,6 +43,24 @@ def _as_list(value: Any) -> Any:
 def _as_word(value: Any) -> Any:
     """`on` and `off` are truth values in YAML."""
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
+def _as_units(value: Any) -> Any:
+    """`energy=Hartree,stress=-kbar`, also from a mapping, in one order."""
+    if value is None:
+        return None
+    pairs = list(value.items()) if isinstance(value, dict) else [
+        (name.strip(), unit.strip()) for name, _, unit in (pair.partition("=") for pair in str(value).split(","))
+    ]  # fmt: skip
+    for quantity, unit in pairs:
+        known = [*UNITS.get(quantity, ()), "eV/atom"] if quantity == "energy" else list(UNITS.get(quantity, ()))
+        if not known:
+            raise ValueError(f"`{quantity}` is none of {', '.join(UNITS)}")
+        try:
+            factor(quantity, str(unit))
+        except KeyError:
+            raise ValueError(f"`{unit}` is no unit of {quantity}: {', '.join(known)}, or `-` before it") from None
+    return ",".join(f"{quantity}={unit}" for quantity, unit in sorted(pairs))
 
 
 class RunConfig(BaseModel):
@@ -93,6 +112,11 @@ class RunConfig(BaseModel):
     )
     ref_forces_key: str | None = Field(None, description="the same for forces (in the columns of atoms)")
     ref_stress_key: str | None = Field(None, description="the same for stresses, or virials if the key says so")
+    ref_units: Annotated[str | None, BeforeValidator(_as_units)] = Field(
+        None,
+        description="units of the input's references, `energy=Hartree,forces=Hartree/Bohr,stress=-kbar`; "
+        "default: eV, eV/Ang, eV/Ang3 with ASE's sign",
+    )
     energy_alignment: Scheme = Field(
         DEFAULT, description=f"how energies with different zeros are made comparable: {', '.join(SCHEMES)}"
     )

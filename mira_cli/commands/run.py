@@ -56,6 +56,10 @@ def run(
     ] = None,
     ref_forces_key: Annotated[str | None, typer.Option(help="The same for forces.", metavar="KEY")] = None,
     ref_stress_key: Annotated[str | None, typer.Option(help="The same for stresses or virials.", metavar="KEY")] = None,
+    ref_units: Annotated[
+        str | None,
+        typer.Option(help="Units of the references, such as `energy=Hartree,stress=-kbar`.", metavar="QUANTITY=UNIT"),
+    ] = None,
     energy_alignment: Annotated[
         Scheme | None,
         typer.Option(help="How energies with different zeros are made comparable [default: per-element]."),
@@ -95,7 +99,7 @@ def _start(given: dict[str, Any], detach: Detach | None) -> None:
 
     names = (
         "output", "runtime", "profile", "task", "models", "max_jobs", "reuse",
-        "ref_energy_key", "ref_forces_key", "ref_stress_key", "energy_alignment",
+        "ref_energy_key", "ref_forces_key", "ref_stress_key", "ref_units", "energy_alignment",
     )  # fmt: skip
     settings: dict[str, Any] = {name: given[name] for name in names if given[name] is not None}
     if given["gpus"] is not None:

@@ -14,6 +14,7 @@ from mira_cli.compare.energy_pairs import alignment_columns, mean, root_mean_squ
 from mira_cli.compare.force_errors import EDGES
 from mira_cli.compare.pairs import force_columns, stress_columns
 from mira_cli.compare.rank_correlation import Order
+from mira_cli.compare.reference_units import suspicions
 from mira_cli.results.table import GPA
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def reference_table(
         stress = answers.stress[:, m] - answers.reference_stress
         cautions = [UNKNOWN_THEORY, *(["forces are not a gradient"] if facts.conservative is False else [])]
         cautions += [said] if (said := contradictions(answers)) else []
+        cautions += suspicions(answers, forces, m)
         common = {
             "model": facts.name,
             **columns.facts_of(facts),

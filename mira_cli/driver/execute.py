@@ -253,6 +253,8 @@ def _finish(run: RunDirectory, root: Path) -> ExitCode:
             f"`{scheme}` aligns no energies here: {why}",
             hint=f"`mira report {console.quoted(root)} --energy-alignment …` takes another way, and computes nothing",
         )
+    for doubt in collected.get("unit_doubts") or ():
+        console.warn(doubt)
     if slow := on_cpu_instead(run):
         console.warn(
             f"{', '.join(slow)} computed on the CPU although a GPU was asked for",

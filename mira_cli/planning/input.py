@@ -30,7 +30,7 @@ def read_input(request: Request, run: RunDirectory, scratch: Path | None) -> Str
     if found is None:
         return open_index(run.structures)
     tell_passed_over(found)
-    keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key)
+    keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key, config.ref_units)
     index = load_structures(run.structures, found.sources, keys=keys, scratch=scratch)
     for key in keys_not_found(index.table, keys):
         warn(f"no structure has a reference under the key `{key}`")

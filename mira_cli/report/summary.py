@@ -12,6 +12,7 @@ import numpy as np
 from mira_cli import __version__
 from mira_cli.catalogue.lookup import built_in
 from mira_cli.compare.reference import contradictions
+from mira_cli.compare.reference_units import unit_doubts
 from mira_cli.compare.theory import EACH_ITS_OWN, cautions, relation
 from mira_cli.console import count
 from mira_cli.report.alignment import about_energies, method
@@ -102,6 +103,7 @@ def findings(gathered: Gathered) -> list[str]:
             f"Most often furthest from the others: {name}, on {times:,} of "
             f"{count(sum(outliers.values()), 'structure')}."
         )
+    said += [f"{doubt[0].upper()}{doubt[1:]}." for doubt in unit_doubts(gathered.statistics.reference)]
     for row in gathered.statistics.reference.to_pylist():
         if row["subset"] == "all" and row["force_mae_ev_per_ang"] is not None and len(gathered.models) <= MOST_NAMED:
             low, high = row["force_mae_low_ev_per_ang"], row["force_mae_high_ev_per_ang"]

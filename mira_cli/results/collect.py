@@ -12,6 +12,7 @@ import numpy as np
 from mira_cli.catalogue.rows import Model
 from mira_cli.compare.force_sums import ForceSums
 from mira_cli.compare.from_run import facts_of
+from mira_cli.compare.reference_units import unit_doubts
 from mira_cli.compare.schemes import scheme_named
 from mira_cli.errors import UsageError
 from mira_cli.files import read_json, replacing, write_json
@@ -90,6 +91,7 @@ def compare_again(
         "energy_alignment": scheme,
         "energy_refusal": None if isinstance(compared, str) else compared.refusal,
         "not_compared": compared if isinstance(compared, str) else None,
+        "unit_doubts": [] if isinstance(compared, str) else unit_doubts(compared.reference),
     }
     write_json(run.collected, {"collected": datetime.now(UTC).isoformat(), **said})
     return compared

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 PACK_ATOMS, PACK_STRUCTURES = 100_000, 10_000  # bound a worker's memory for geometry to a few MB
 SMALLER = {"natoms": np.int32, "numbers": np.int16}  # types on disk
 ANY_KEYS = ReferenceKeys()
-FORMAT = 7  # raise when packs or index change shape: a run directory then reads its input again
+FORMAT = 9  # raise when packs or index change shape: a run directory then reads its input again
 
 
 @dataclass(frozen=True)

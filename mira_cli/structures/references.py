@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.units import factor
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -42,6 +44,7 @@ class ReferenceKeys:
     energy: str | None = None
     forces: str | None = None
     stress: str | None = None
+    units: str | None = None  # `energy=Hartree,stress=-kbar`; eV, eV/Å and eV/Å³ where it says nothing
 
 
 def references(atoms: Atoms, keys: ReferenceKeys) -> dict[str, tuple[str, Any]]:
@@ -50,9 +53,11 @@ def references(atoms: Atoms, keys: ReferenceKeys) -> dict[str, tuple[str, Any]]:
     Only what is finite and has the right shape; stress is in Voigt order with ASE's sign, whatever the file has.
     """
     found: dict[str, tuple[str, Any]] = {}
+    in_units = _factors(keys, len(atoms))
     for quantity in QUANTITIES:
         for key, value in _candidates(atoms, quantity, getattr(keys, quantity)):
             if (array := _checked(value, quantity, key, atoms)) is not None:
+                array = array * in_units[quantity]
                 found[quantity] = key, array if array.shape else float(array)
                 break
     return found
@@ -95,6 +100,14 @@ def _checked(value: Any, quantity: str, key: str, atoms: Atoms) -> Array | None:
     return array if array.shape == shape and np.isfinite(array).all() else None
 
 
+def _factors(keys: ReferenceKeys, n_atoms: int) -> dict[str, float]:
+    factors = dict.fromkeys(QUANTITIES, 1.0)
+    for quantity, unit in (pair.split("=", 1) for pair in keys.units.split(",")) if keys.units else ():
+        times, per_atom = factor(quantity, unit)
+        factors[quantity] = times * (n_atoms if per_atom else 1)
+    return factors
+
+
 def left_out(atoms: Atoms, taken: Mapping[str, tuple[str, Any]]) -> list[str]:
     """Keys whose names and values look like references, and which were not taken for any."""
     keys = {key for key, _ in taken.values()}
@@ -118,7 +131,7 @@ def settled(
     """
     notes: list[str] = []
     results = atoms.calc.results if atoms.calc is not None else {}
-    if "energy" in taken and keys.energy is None:
+    if "energy" in taken and keys.energy is None and keys.units is None:
         key, energy = taken["energy"]
         others = {spoken(COMPUTED, name): results.get(name) for name in ("energy", "free_energy")}
         for name, other in others.items():
@@ -126,7 +139,12 @@ def settled(
                 continue
             if abs(apart := (float(other) - energy) / len(atoms)) > CONTRADICTION_EV_PER_ATOM:
                 notes.append(f"{name} is {apart:+.3g} eV/atom from {spoken(key, 'energy')}, which was taken")
-    if "stress" in taken and keys.stress is None and (other := _other_stress(atoms, taken["stress"][0])) is not None:
+    if (
+        "stress" in taken
+        and keys.stress is None
+        and keys.units is None
+        and (other := _other_stress(atoms, taken["stress"][0])) is not None
+    ):
         name, stress = other
         scale = max(float(np.abs(stress).max()), float(np.abs(taken["stress"][1]).max()), SMALL_STRESS)
         if float(np.abs(stress - taken["stress"][1]).max()) > CONTRADICTION_RELATIVE * scale:

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.structures.frame import Frame, UnreadableError
+from mira_cli.units import GPA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 LOOKED_AT = 100_000  # bytes that say what a file is
 OURS = re.compile(rb'"(@class|lattice|sites|structure|composition)"\s*:')
 ASES = re.compile(rb'"(unique_id|numbers\.__ndarray__|__ase_objtype__|calculator_parameters)"')
-KBAR_OF_VASP = -0.1 / 160.21766208  # eV/Å³ with ASE's sign in 1 kbar with VASP's
+KBAR_OF_VASP = -0.1 * GPA  # eV/Å³ with ASE's sign in 1 kbar with VASP's
 ORDER_OF_ASE = [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]
 ENERGIES_OF_MPTRJ = ("uncorrected_total_energy", "corrected_total_energy")
 HEAVY = {"D": "deuterium", "T": "tritium"}

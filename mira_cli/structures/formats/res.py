@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mira_cli.structures.frame import Frame
+from mira_cli.units import GPA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-GPA = 160.21766208  # in 1 eV/Å³
 
 
 def read(path: Path) -> Iterator[Frame]:
@@ -24,6 +23,6 @@ def read(path: Path) -> Iterator[Frame]:
     if enthalpy is None or not pressure:
         yield Frame(atoms=atoms)
         return
-    energy = float(enthalpy) - float(pressure) / GPA * atoms.cell.volume
+    energy = float(enthalpy) - float(pressure) * GPA * atoms.cell.volume
     atoms.calc = SinglePointCalculator(atoms, energy=energy)  # type: ignore[no-untyped-call]
     yield Frame(atoms=atoms, notes=(f"reference energy is E = H − pV of the enthalpy at {pressure:g} GPa",))

@@ -1,0 +1,98 @@
+"""References in other units: seen in how they stand to a model's numbers, and read in the unit that is named."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+from ase.units import Bohr, Hartree, kcal, mol
+
+from mira_cli.config import build_config
+from mira_cli.errors import UsageError
+from mira_cli.structures.references import ReferenceKeys, references
+from mira_cli.units import UNITS, factor
+
+KBAR = 1602.1766208
+
+
+def metals() -> list:
+    rng = np.random.default_rng(1)
+    images = []
+    for i, metal in enumerate(["Cu", "Ag", "Au", "Ni", "Pd"] * 2):
+        atoms = bulk(metal, cubic=True) if i % 2 else bulk(metal).repeat((2, 1, 1))
+        atoms.set_cell(atoms.cell * (0.97 + 0.005 * i), scale_atoms=True)
+        atoms.positions += rng.normal(scale=0.1, size=atoms.positions.shape)
+        atoms.calc = EMT()
+        images.append(atoms)
+    return images
+
+
+def with_references(path, energy=1.0, forces=1.0, stress=1.0, *, per_atom=False):
+    images = []
+    for atoms in metals():
+        copy = atoms.copy()
+        copy.info["REF_energy"] = atoms.get_potential_energy() * energy / (len(atoms) if per_atom else 1)
+        copy.info["REF_stress"] = atoms.get_stress() * stress
+        copy.arrays["REF_forces"] = atoms.get_forces() * forces
+        images.append(copy)
+    write(path, images)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("scale", "option"),
+    [
+        ({}, None),
+        ({"stress": -KBAR}, "stress=-kbar"),
+        ({"stress": KBAR / 10}, "stress=GPa"),
+        ({"stress": -1.0}, "stress=-eV/Ang3"),
+        ({"forces": Bohr / Hartree}, "forces=Hartree/Bohr"),
+        ({"forces": mol / kcal}, "forces=kcal/mol/Ang"),
+        ({"forces": -1.0}, "forces=-eV/Ang"),
+        ({"per_atom": True}, "energy=eV/atom"),
+        ({"energy": 1 / Hartree}, "energy=Hartree"),
+    ],
+)
+def test_a_constant_factor_is_told_with_the_option_that_mends_it(tmp_path, mira, scale, option) -> None:
+    file = with_references(tmp_path / "x.extxyz", **scale)
+    done = mira("run", file, "--models", "emt", "-o", tmp_path / "run")
+    told = [line for line in done.stderr.splitlines() if "--ref-units" in line]
+    assert [line.split("--ref-units ")[1].rstrip("`") for line in told] == ([option] if option else [])
+    if option:
+        assert option in (tmp_path / "run" / "reference.csv").read_text()
+        again = mira("run", file, "--models", "emt", "-o", tmp_path / "run", f"--ref-units={option}")
+        assert "--ref-units" not in again.stderr
+        assert "nothing to compute" in again.stderr
+
+
+def test_references_are_read_in_the_units_that_are_named() -> None:
+    atoms = bulk("Cu", cubic=True)
+    results = {"energy": -1.0, "forces": np.ones((4, 3)), "stress": np.full(6, 100.0)}
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    found = references(atoms, ReferenceKeys(units="energy=Hartree/atom,forces=Hartree/Bohr,stress=-kbar"))
+    assert found["energy"][1] == pytest.approx(-4 * Hartree, rel=1e-6)
+    assert found["forces"][1][0, 0] == pytest.approx(Hartree / Bohr, rel=1e-6)
+    assert found["stress"][1][0] == pytest.approx(-100 / KBAR, rel=1e-8)
+
+
+def test_units_are_those_of_ase() -> None:
+    assert factor("energy", "kcal/mol")[0] == pytest.approx(kcal / mol, rel=1e-6)
+    assert factor("forces", "Rydberg/Bohr")[0] == pytest.approx(Hartree / 2 / Bohr, rel=1e-6)
+    assert factor("stress", "-GPa") == (pytest.approx(-1 / 160.21766208), False)
+    assert all(min(units.values()) > 0 for units in UNITS.values())
+
+
+@pytest.mark.parametrize(
+    ("units", "words"),
+    [("energy=parsec", "`parsec` is no unit of energy"), ("length=Ang", "`length` is none of"), ("stress", "no unit")],
+)
+def test_a_wrong_unit_is_one_sentence(units, words) -> None:
+    with pytest.raises(UsageError, match=words):
+        build_config({"structures": ["x"], "models": ["emt"], "ref_units": units}, [])
+
+
+def test_units_are_one_text_however_they_are_written() -> None:
+    for units in ("stress=kbar,energy=eV", {"energy": "eV", "stress": "kbar"}, " energy=eV , stress=kbar"):
+        config = build_config({"structures": ["x"], "models": ["emt"], "ref_units": units}, [])
+        assert config.ref_units == "energy=eV,stress=kbar"
