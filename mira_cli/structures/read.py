@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from mira_cli.structures.bounds import OverBoundsError, bounded
 from mira_cli.structures.formats import by_ase, lammps, own_reader, pdb, sdf, vasprun, xyz
-from mira_cli.structures.frame import Frame
+from mira_cli.structures.frame import Frame, UnreadableError
 from mira_cli.structures.parts import n_bytes
 from mira_cli.structures.reasons import why
 
@@ -62,20 +62,30 @@ def read_frames(part: Part) -> Iterator[Frame]:
 
 
 def _reader(part: Part) -> tuple[str | None, Iterator[Frame]]:
-    """ASE's name of the format, if it was asked, and the frames to be read."""
+    """ASE's name of the format, if that is what decides, and the frames to be read."""
     from ase.io.formats import filetype
 
-    if part.length is None and (read := own_reader(part.path)) is not None:
+    said = json.loads(part.given or "{}")
+    elements = re.findall(r"[^,;\s]+", said.get("elements", ""))
+    form = "extxyz" if part.length is not None else said.get("format")
+    if form is None and (read := own_reader(part.path)) is not None:
         return None, read(part.path)
-    form = "extxyz" if part.length is not None else str(filetype(str(part.path)))
+    form = form or str(filetype(str(part.path)))
     if form == "lammps-dump-text":
-        names = re.findall(r"[^,;\s]+", json.loads(part.given or "{}").get("elements", ""))
-        return form, _of_text(part, partial(lammps.read_dump, elements=names))
+        return form, _of_text(part, partial(lammps.read_dump, elements=elements))
     if form in OF_TEXT:
         return form, _of_text(part, OF_TEXT[form])
     if form in OF_BYTES:
         return form, _of_bytes(part, OF_BYTES[form])
-    return form, by_ase.read(part.path, form)
+    if "format" in said and not _can_be_read(form):
+        raise UnreadableError(f"`{form}` in `format` of the sheet is no format that ASE reads (`ase info --formats`)")
+    return form, by_ase.read(part.path, form, elements)
+
+
+def _can_be_read(form: str) -> bool:
+    from ase.io.formats import ioformats
+
+    return form in ioformats and bool(ioformats[form].can_read)
 
 
 def _of_text(part: Part, read: OfText) -> Iterator[Frame]:
@@ -104,8 +114,7 @@ def _with_given(frame: Frame, given: str) -> Frame:
     """A frame with what a sheet says of it, under keys that no file has; `charges` sees where the two contradict."""
     assert frame.atoms is not None
     said = json.loads(given)
-    said.pop("elements", None)  # the reader has them
-    frame.atoms.info |= {f"{name} of the sheet": value for name, value in said.items()}
+    frame.atoms.info |= {f"{name} of the sheet": said[name] for name in ("charge", "spin") if name in said}
     return frame
 
 

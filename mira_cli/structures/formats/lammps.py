@@ -60,13 +60,28 @@ def _named(text: str, elements: Sequence[str]) -> str:
     columns = found[1].split() if found else []
     if found is None or "element" in columns or "type" not in columns:
         return text
-    names = dict(enumerate(elements, 1))
     at, rows = columns.index("type"), [line.split() for line in text[found.end() :].splitlines() if line.strip()]
     try:
-        lines = [" ".join([*row, names[int(row[at])]]) for row in rows]
-    except (KeyError, ValueError, IndexError):
-        raise UnreadableError(f"`elements` of the sheet names {len(elements)} types, and the dump has others") from None
+        types = [int(row[at]) for row in rows]
+    except (ValueError, IndexError):
+        raise UnreadableError("a frame of the dump is not complete") from None
+    lines = [" ".join([*row, name]) for row, name in zip(rows, of_types(types, elements), strict=True)]
     return text[: found.end()] + " element\n" + "".join(f"{line}\n" for line in lines)
+
+
+def of_types(types: Sequence[int], elements: Sequence[str]) -> list[str]:
+    """Symbols of atoms by the numbers of their types, which begin with 1.
+
+    Raises
+    ------
+    UnreadableError
+        A type has no element, or what is given is none.
+    """
+    if strange := [name for name in elements if not is_element(name)]:
+        raise UnreadableError(f"`{strange[0][:20]}` in `elements` of the sheet is no element")
+    if not set(types) <= set(range(1, len(elements) + 1)):
+        raise UnreadableError(f"`elements` of the sheet names {len(elements)} types, and the file has others")
+    return [elements[number - 1] for number in types]
 
 
 def _columns(text: str) -> list[str]:
