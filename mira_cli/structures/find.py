@@ -30,7 +30,7 @@ class Source:
 
     path: Path
     name: str  # first part of the structures' ids
-    given: str = ""  # what a sheet says of its structures, as JSON: `charge`, `spin`
+    given: str = ""  # what a sheet says of its structures, as JSON: `charge`, `spin`, `elements`, `format`
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import warnings
 from dataclasses import replace
+from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from mira_cli.structures.bounds import OverBoundsError, bounded
 from mira_cli.structures.formats import by_ase, lammps, own_reader, pdb, sdf, vasprun, xyz
-from mira_cli.structures.frame import Frame
+from mira_cli.structures.frame import Frame, UnreadableError
 from mira_cli.structures.parts import n_bytes
 from mira_cli.structures.reasons import why
 
@@ -19,18 +21,17 @@ if TYPE_CHECKING:
 
     from mira_cli.structures.parts import Part
 
+    OfBytes = Callable[[bytes], Iterator[Frame]]
+    OfText = Callable[[Iterable[str]], Iterator[Frame]]
+
 # by ASE's names of formats, which know a file by its name or content: where ASE leaves out or guesses what a file says
-OF_BYTES: dict[str, Callable[[bytes], Iterator[Frame]]] = {
-    "lammps-dump-binary": lammps.refuse_binary,
-    "vasp-xml": vasprun.read_vasprun,
-}
-OF_TEXT: dict[str, Callable[[Iterable[str]], Iterator[Frame]]] = {
+OF_BYTES: dict[str, OfBytes] = {"lammps-dump-binary": lammps.refuse_binary, "vasp-xml": vasprun.read_vasprun}
+OF_TEXT: dict[str, OfText] = {
     "extxyz": xyz.read_xyz,
     "xyz": xyz.read_xyz,
     "proteindatabank": pdb.read_pdb,
     "sdf": sdf.read_sdf,
     "mol": sdf.read_sdf,
-    "lammps-dump-text": lammps.read_dump,
 }
 
 
@@ -61,23 +62,40 @@ def read_frames(part: Part) -> Iterator[Frame]:
 
 
 def _reader(part: Part) -> tuple[str | None, Iterator[Frame]]:
-    """ASE's name of the format, if it was asked, and the frames to be read."""
+    """ASE's name of the format, if that is what decides, and the frames to be read."""
     from ase.io.formats import filetype
 
-    if part.length is None and (read := own_reader(part.path)) is not None:
+    said = json.loads(part.given or "{}")
+    elements = re.findall(r"[^,;\s]+", said.get("elements", ""))
+    form = "extxyz" if part.length is not None else said.get("format")
+    if form is None and (read := own_reader(part.path)) is not None:
         return None, read(part.path)
-    form = "extxyz" if part.length is not None else str(filetype(str(part.path)))
-    if form in OF_BYTES or form in OF_TEXT:
-        return form, _of_content(part, form)
-    return form, by_ase.read(part.path, form)
+    form = form or str(filetype(str(part.path)))
+    if form == "lammps-dump-text":
+        return form, _of_text(part, partial(lammps.read_dump, elements=elements))
+    if form in OF_TEXT:
+        return form, _of_text(part, OF_TEXT[form])
+    if form in OF_BYTES:
+        return form, _of_bytes(part, OF_BYTES[form])
+    if "format" in said and not _can_be_read(form):
+        raise UnreadableError(f"`{form}` in `format` of the sheet is no format that ASE reads (`ase info --formats`)")
+    return form, by_ase.read(part.path, form, elements)
 
 
-def _of_content(part: Part, form: str) -> Iterator[Frame]:
+def _can_be_read(form: str) -> bool:
+    from ase.io.formats import ioformats
+
+    return form in ioformats and bool(ioformats[form].can_read)
+
+
+def _of_text(part: Part, read: OfText) -> Iterator[Frame]:
     with _opened(part) as stream:
-        if form in OF_BYTES:
-            yield from OF_BYTES[form](stream.read())
-        else:
-            yield from OF_TEXT[form](io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape"))
+        yield from read(io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape"))
+
+
+def _of_bytes(part: Part, read: OfBytes) -> Iterator[Frame]:
+    with _opened(part) as stream:
+        yield from read(stream.read())
 
 
 def _opened(part: Part) -> IO[bytes]:
@@ -95,7 +113,8 @@ def _opened(part: Part) -> IO[bytes]:
 def _with_given(frame: Frame, given: str) -> Frame:
     """A frame with what a sheet says of it, under keys that no file has; `charges` sees where the two contradict."""
     assert frame.atoms is not None
-    frame.atoms.info |= {f"{name} of the sheet": value for name, value in json.loads(given).items()}
+    said = json.loads(given)
+    frame.atoms.info |= {f"{name} of the sheet": said[name] for name in ("charge", "spin") if name in said}
     return frame
 
 

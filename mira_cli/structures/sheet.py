@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATH = "structure_path"
-GIVEN = ("charge", "spin")  # columns that go into the structures, as what a file says of itself
+GIVEN = ("charge", "spin", "elements", "format")  # columns that say of structures what a file could say itself
 
 
 def read_sheet(sheet: Path) -> tuple[list[tuple[Path, str]], list[str]]:

@@ -221,7 +221,41 @@ def dump(columns: str, *atoms: str, units: str = "", steps: int = 2) -> str:
 
 def test_types_of_a_dump_are_no_elements(tmp_path) -> None:
     (row,) = rows_of(tmp_path, "x.lammpstrj", dump("id type x y z", "1 1 0 0 0", "2 2 2 2 2"))
-    assert row["invalid"].startswith("cannot be read: types of atoms are no elements: write the dump with an `element`")
+    assert row["invalid"].startswith("cannot be read: types of atoms are no elements: write an `element` column")
+
+
+@pytest.mark.parametrize(
+    ("elements", "said"),
+    [
+        ("Cu Au", ["AuCu"] * 2),
+        ('"Cu,Au"', ["AuCu"] * 2),
+        ("Cu", ["cannot be read: `elements` of the sheet names 1 types, and the file has others"]),
+        ("Cu Qq", ["cannot be read: `Qq` in `elements` of the sheet is no element"]),
+        ("", ["cannot be read: types of atoms are no elements"]),
+    ],
+)
+def test_a_sheet_names_the_elements_of_types(tmp_path, elements, said) -> None:
+    (tmp_path / "x.lammpstrj").write_text(dump("id type mass x y z", "1 1 9 0 0 0", "2 2 9 2 2 2").replace("mass", "q"))
+    rows = rows_of(tmp_path, "sheet.csv", f"structure_path,elements\nx.lammpstrj,{elements}\n")
+    assert [row[: len(start)] for row, start in zip(told(rows), said, strict=True)] == said
+
+
+@pytest.mark.parametrize(
+    ("given", "masses", "said"),
+    [
+        ("lammps-data,", "Masses\n\n1 63.546\n2 196.967\n\n", "AuCu | elements are taken from masses"),
+        ("lammps-data,Cu Au", "", "AuCu"),
+        ("lammps-data,", "", "cannot be read: types of atoms are no elements"),
+        ("lammps,", "", "cannot be read: `lammps` in `format` of the sheet is no format that ASE reads"),
+        (",", "", "not a structure file that ASE knows"),
+    ],
+)
+def test_a_sheet_names_a_format_that_is_not_to_be_guessed(tmp_path, given, masses, said) -> None:
+    box = "".join(f"0 4 {x}lo {x}hi\n" for x in "xyz")
+    atoms = "Atoms # atomic\n\n1 1 0 0 0\n2 2 2 2 2\n"
+    (tmp_path / "x.lmp").write_text(f"title\n\n2 atoms\n2 atom types\n{box}\n{masses}{atoms}")
+    (row,) = told(rows_of(tmp_path, "sheet.csv", f"structure_path,format,elements\nx.lmp,{given}\n"))
+    assert row.startswith(said)
 
 
 def test_a_dump_has_no_energy_and_its_forces_have_a_unit(tmp_path) -> None:

@@ -11,30 +11,35 @@ from mira_cli.structures.formats.labels import HYDROGEN
 from mira_cli.structures.frame import Frame, UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from ase import Atoms
 
 BOM = "\ufeff"
+MOST_BYTES = 50_000_000  # of a file that is read again, into memory as a whole
 
 
-def read(path: Path, form: str) -> Iterator[Frame]:
-    """Yield what a file holds by the reader of a format."""
+def read(path: Path, form: str, elements: Sequence[str] = ()) -> Iterator[Frame]:
+    """Yield what a file holds by the reader of a format; `elements` are those of types 1, 2, … of LAMMPS."""
     from ase.io import iread
 
     number = 0
     try:
         for atoms in iread(path, index=":", format=form, do_not_split_by_at_sign=True):
-            yield Frame(atoms=atoms, notes=settle(atoms, form, path))
+            yield Frame(atoms=atoms, notes=settle(atoms, form, path, elements))
             number += 1
     except Exception as error:
         if isinstance(error, UnreadableError) or (isinstance(error, OSError) and error.strerror):
             raise
+        if path.stat().st_size > MOST_BYTES:
+            raise
         images, notes = _otherwise(path, form)
         if len(images) <= number:
             raise
-        yield from (Frame(atoms=atoms, notes=(*notes, *settle(atoms, form, path))) for atoms in images[number:])
+        yield from (
+            Frame(atoms=atoms, notes=(*notes, *settle(atoms, form, path, elements))) for atoms in images[number:]
+        )
 
 
 def _otherwise(path: Path, form: str) -> tuple[list[Atoms], tuple[str, ...]]:

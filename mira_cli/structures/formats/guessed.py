@@ -6,10 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from mira_cli.structures.formats.labels import LABELS, is_element
+from mira_cli.structures.formats.lammps import of_types
 from mira_cli.structures.formats.pdb import NO_COLUMN, OF_STANDARD, STANDARD
 from mira_cli.structures.frame import UnreadableError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ase import Atoms
@@ -20,8 +22,8 @@ TITLE = "elements are taken from the first line"
 POTCAR = "elements are taken from the POTCAR or OUTCAR beside the file"
 
 
-def settle(atoms: Atoms, form: str, path: Path) -> tuple[str, ...]:
-    """Give atoms that ASE has read the elements that the file means; returns notes.
+def settle(atoms: Atoms, form: str, path: Path, elements: Sequence[str] = ()) -> tuple[str, ...]:
+    """Give atoms that ASE has read the elements that the file means, or `elements` to types; returns notes.
 
     Raises
     ------
@@ -40,9 +42,14 @@ def settle(atoms: Atoms, form: str, path: Path) -> tuple[str, ...]:
     if form == "vasp":
         return _of_poscar(path)
     if form == "lammps-data":
+        if elements:
+            atoms.symbols[:] = of_types(atoms.arrays["type"].tolist(), elements)
+            return ()
         text = path.read_text(encoding="utf-8", errors="replace")
         if not re.search(r"^\s*(Masses|Atom Type Labels)\b", text, re.MULTILINE):
-            raise UnreadableError("types of atoms are no elements: add a section `Masses`")
+            raise UnreadableError(
+                "types of atoms are no elements: add a section `Masses`, or give `elements` in a CSV sheet (`Cu Au`)"
+            )
         return (MASSES,)
     return ()
 

@@ -11,16 +11,16 @@ from mira_cli.structures.formats.labels import HYDROGEN, ISOTOPES, is_element
 from mira_cli.structures.frame import Frame, UnreadableError, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 FRAME = "ITEM: TIMESTEP"
 UNITS = ("metal", "real", "si", "cgs", "electron")  # what ASE converts; `lj` has no Å
-ASK = "write the dump with an `element` column (`dump_modify ID element Cu Au`)"
+ASK = "write an `element` column (`dump_modify ID element Cu Au`), or give `elements` in a CSV sheet (`Cu Au`)"
 ATOMS = re.compile(r"^ITEM: ATOMS (.*)$", re.MULTILINE)
 
 
-def read_dump(stream: Iterable[str]) -> Iterator[Frame]:
-    """Yield every frame of a dump in text.
+def read_dump(stream: Iterable[str], elements: Sequence[str] = ()) -> Iterator[Frame]:
+    """Yield every frame of a dump in text; `elements` are those of types 1, 2, …, where it does not name them.
 
     Raises
     ------
@@ -32,6 +32,7 @@ def read_dump(stream: Iterable[str]) -> Iterator[Frame]:
     for line in chain(stream, [FRAME]):
         if line.startswith(FRAME) and any(before.startswith(FRAME) for before in frame):
             text = "".join(frame)
+            text = _named(text, elements) if elements else text
             units = _units(text) or units
             columns = _columns(text)
             try:
@@ -51,6 +52,36 @@ def _units(text: str) -> str | None:
     """What a dump says itself, in its first frame."""
     found = re.search(r"^ITEM: UNITS\s+(\w+)", text, re.MULTILINE)
     return found[1] if found else None
+
+
+def _named(text: str, elements: Sequence[str]) -> str:
+    """The text with the elements of types in a column of their own, unless it has one."""
+    found = ATOMS.search(text)
+    columns = found[1].split() if found else []
+    if found is None or "element" in columns or "type" not in columns:
+        return text
+    at, rows = columns.index("type"), [line.split() for line in text[found.end() :].splitlines() if line.strip()]
+    try:
+        types = [int(row[at]) for row in rows]
+    except (ValueError, IndexError):
+        raise UnreadableError("a frame of the dump is not complete") from None
+    lines = [" ".join([*row, name]) for row, name in zip(rows, of_types(types, elements), strict=True)]
+    return text[: found.end()] + " element\n" + "".join(f"{line}\n" for line in lines)
+
+
+def of_types(types: Sequence[int], elements: Sequence[str]) -> list[str]:
+    """Symbols of atoms by the numbers of their types, which begin with 1.
+
+    Raises
+    ------
+    UnreadableError
+        A type has no element, or what is given is none.
+    """
+    if strange := [name for name in elements if not is_element(name)]:
+        raise UnreadableError(f"`{strange[0][:20]}` in `elements` of the sheet is no element")
+    if not set(types) <= set(range(1, len(elements) + 1)):
+        raise UnreadableError(f"`elements` of the sheet names {len(elements)} types, and the file has others")
+    return [elements[number - 1] for number in types]
 
 
 def _columns(text: str) -> list[str]:
