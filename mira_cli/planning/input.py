@@ -14,12 +14,12 @@ from mira_cli.structures.references import ReferenceKeys, keys_not_found, keys_t
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mira_cli.planning.prepare import Request
+    from mira_cli.config import RunConfig
     from mira_cli.run.directory import RunDirectory
     from mira_cli.structures.find import Found
 
 
-def read_input(request: Request, run: RunDirectory, scratch: Path | None) -> StructureIndex:
+def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratch: Path | None) -> StructureIndex:
     """Read and check the structures; what cannot be used is told, and stays in the results with its reason.
 
     Raises
@@ -27,7 +27,6 @@ def read_input(request: Request, run: RunDirectory, scratch: Path | None) -> Str
     InputError
         Nothing can be computed; or, with `strict`, something cannot.
     """
-    config, found = request.config, request.found
     if found is None:
         return open_index(run.structures)
     tell_passed_over(found)

@@ -129,7 +129,7 @@ def prepare_run(
         SLURM would not take, or never start, the jobs.
     """
     config, models = request.config, request.models
-    index = read_input(request, run, scratch)
+    index = read_input(config, request.found, run, scratch)
     runtime, why = choose_runtime(config.runtime)
     needed = sorted({model.image for model in models} - {HOST})
     if needed:
