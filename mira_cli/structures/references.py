@@ -133,11 +133,12 @@ def settled(
     results = atoms.calc.results if atoms.calc is not None else {}
     if "energy" in taken and keys.energy is None and keys.units is None:
         key, energy = taken["energy"]
-        others = {spoken(COMPUTED, name): results.get(name) for name in ("energy", "free_energy")}
-        for name, other in others.items():
-            if other is None or (key == COMPUTED and "free" not in name) or not np.isfinite(other):
+        for quantity in ("energy", "free_energy"):
+            said = _checked(results.get(quantity), "energy", quantity, atoms)
+            if said is None or (key == COMPUTED and quantity == "energy"):
                 continue
-            if abs(apart := (float(other) - energy) / len(atoms)) > CONTRADICTION_EV_PER_ATOM:
+            name = spoken(COMPUTED, quantity)
+            if abs(apart := (float(said) - energy) / len(atoms)) > CONTRADICTION_EV_PER_ATOM:
                 notes.append(f"{name} is {apart:+.3g} eV/atom from {spoken(key, 'energy')}, which was taken")
     if (
         "stress" in taken

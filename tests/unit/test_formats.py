@@ -339,3 +339,10 @@ def test_no_python_message_is_shown(tmp_path) -> None:
     }.items():
         (row,) = told(rows_of(tmp_path, name, content))
         assert row.startswith("cannot be read: it is not complete, or not of the format ")
+
+
+def test_a_reference_that_is_no_number_is_none(tmp_path) -> None:
+    (row,) = told(
+        rows_of(tmp_path, "x.xyz", xyz(*WATER, comment="Properties=species:S:1:pos:R:3 energy=-1.5 free_energy=-1.5t"))
+    )
+    assert row == "H2O"
