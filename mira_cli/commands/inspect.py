@@ -130,10 +130,7 @@ def _lines(told: dict[str, Any], *, grouped: bool) -> Iterable[str]:
         yield f"{console.count(atoms['total'], 'atom')}: {sizes}"
         yield ", ".join(f"{n:,} {DIRECTIONS[k]}" for k, n in told["periodic_directions"].items())
         yield "elements: " + ", ".join(f"{symbol} ({n:,})" for symbol, n in told["elements"].items())
-    for quantity, reference in told["references"].items():
-        yield f"reference {quantity}: {_reference_words(quantity, reference)}"
-    if told["references_left_out"]:
-        yield told["references_left_out"]
+    yield from _given_lines(told)
     if grouped:
         for name in ("reasons", "notes"):
             for sentence, n in list(told[name].items())[:MOST_KINDS]:
@@ -144,6 +141,16 @@ def _lines(told: dict[str, Any], *, grouped: bool) -> Iterable[str]:
         yield f"{model}: {_lacking_words(lacking)}"
     if told["models"]:
         yield f"to compute: {told['evaluations']:,} evaluations, {told['atoms_to_evaluate']:,} atoms"
+
+
+def _given_lines(told: dict[str, Any]) -> Iterable[str]:
+    """What the input gives beside geometry."""
+    for quantity, reference in told["references"].items():
+        yield f"reference {quantity}: {_reference_words(quantity, reference)}"
+    if told["magnetic_moments"]:
+        yield f"magnetic moments of {console.count(told['magnetic_moments'], 'structure')}, which the models do not use"
+    if told["references_left_out"]:
+        yield told["references_left_out"]
 
 
 def _reference_words(quantity: str, reference: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ def described(index: StructureIndex, *, space_groups: bool) -> Iterator[dict[str
     for begin in range(0, len(index), AT_ONCE):
         table = index.table[begin : begin + AT_ONCE]
         rows = table.to_pylist()
-        valid = np.flatnonzero(index.places[begin : begin + len(rows), 0] >= 0)
+        valid = np.flatnonzero(index.places[begin : begin + len(rows), 1] >= 0)
         atoms = dict(zip(valid.tolist(), _atoms(index, begin + valid), strict=True))
         for i, row in enumerate(rows):
             yield _facts(row, atoms.get(i), space_groups=space_groups)
@@ -84,14 +84,25 @@ def space_group(atoms: Atoms) -> str | None:
 
 
 def shortest_distance_ang(atoms: Atoms) -> float | None:
-    """The shortest distance between two atoms in Å, periodic images counted; None for an atom on its own."""
+    """The shortest distance between two atoms in Å, periodic images counted; None for an atom on its own.
+
+    In skewed cells images are looked for in the shortest vectors of the same lattice.
+    """
+    from ase.geometry import minkowski_reduce
     from ase.neighborlist import neighbor_list
 
-    own = [float(np.linalg.norm(vector)) for vector in np.asarray(atoms.cell)[atoms.pbc]]
-    if len(atoms) == 1 and not own:
+    if len(atoms) == 1 and not atoms.pbc.any():
         return None
-    # two atoms that are in one cell are nearer than its diagonal, and an atom and its image as far as a vector
-    first = float(np.linalg.norm(atoms.positions - atoms.positions[0], axis=1)[1:].min()) if len(atoms) > 1 else np.inf
-    reach = min([first, *own])
-    distances = neighbor_list("d", atoms, reach * 1.000001 + 1e-9)  # type: ignore[no-untyped-call]
+    compact: Atoms = atoms.copy()  # type: ignore[no-untyped-call]
+    if atoms.pbc.any():
+        try:
+            compact.set_cell(minkowski_reduce(np.asarray(atoms.cell), atoms.pbc)[0])  # type: ignore[no-untyped-call]
+        except RuntimeError:  # there is no end to it
+            return None
+        compact.wrap()  # type: ignore[no-untyped-call]
+    own = [float(np.linalg.norm(vector)) for vector in np.asarray(compact.cell)[compact.pbc]]
+    offsets = compact.positions - compact.positions[0]
+    first = float(np.linalg.norm(offsets, axis=1)[1:].min()) if len(compact) > 1 else np.inf
+    reach = min([first, *own])  # there is a pair so near
+    distances = neighbor_list("d", compact, reach * 1.000001 + 1e-9)  # type: ignore[no-untyped-call]
     return float(distances.min()) if len(distances) else reach

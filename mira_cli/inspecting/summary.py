@@ -36,6 +36,7 @@ def summary(index: StructureIndex, models: Mapping[str, Model]) -> dict[str, Any
         "periodic_directions": _counts(valid, "periodic_directions"),
         "elements": {symbol: sum(formulas[one] for one in found) for symbol, found in holding.items()},
         "references": {quantity: told for quantity in QUANTITIES if (told := _reference(valid, quantity))},
+        "magnetic_moments": index.column("magnetic_moments").count(True),
         "references_left_out": left_out_told(index.table),
         "notes": _counts(index.table, "note"),
         "reasons": _counts(index.table, "invalid"),

@@ -72,6 +72,8 @@ def tell_structures(index: StructureIndex) -> None:
     usable, distinct = int((index.hashes != b"").sum()), len(index.distinct)
     twins = f", {usable - distinct} of them duplicates" if usable > distinct else ""
     say(f"{count(usable, 'structure')}{twins}, {count(int(index.n_atoms.sum()), 'atom')}")
+    if moments := index.column("magnetic_moments").count(True):
+        say(f"magnetic moments of {count(moments, 'structure')} are not used by the models")
     for told in (keys_told(index.table), left_out_told(index.table)):
         if told:
             say(told)

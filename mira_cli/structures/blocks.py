@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.structures.charges import ContradictionError, settle
+from mira_cli.structures.charges import ContradictionError, has_moments, settle
 from mira_cli.structures.check import judge
 from mira_cli.structures.frame import Frame
 from mira_cli.structures.geometry import Geometry, geometry_of, identities
@@ -58,6 +58,7 @@ def index_schema() -> pa.Schema:
             ("reference_energy_ev", pa.float64()),
             ("reference_forces", pa.bool_()),  # whether the pack holds them
             ("reference_stress_ev_per_ang3", pa.list_(pa.float64())),
+            ("magnetic_moments", pa.bool_()),  # whether the input gives some
             ("references_left_out", pa.string()),  # keys that look like references and were not taken
             *((f"reference_{quantity}_key", pa.string()) for quantity in QUANTITIES),  # where it was found
         ]
@@ -131,6 +132,7 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
         "reference_energy_ev": column(one.get("energy") for one in known),
         "reference_forces": column(("forces" in one for one in known), otherwise=False),
         "reference_stress_ev_per_ang3": column(stresses),
+        "magnetic_moments": column((has_moments(atoms) for atoms in images), otherwise=False),
         "references_left_out": column(", ".join(names) or None for names in not_taken),
         **{f"reference_{q}_key": column(one[q][0] if q in one else None for one in found) for q in QUANTITIES},
     }

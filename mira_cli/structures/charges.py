@@ -54,7 +54,7 @@ def settle(atoms: Atoms) -> list[str]:
         atoms.info[quantity] = value
         if key != quantity:
             notes.append(f"{quantity} {value:{'+' if quantity == 'charge' else ''}g} is from `{key}`")
-    return [*notes, *_of_initial_charges(atoms), *_of_electrons(atoms), *_of_moments(atoms)]
+    return [*notes, *_of_initial_charges(atoms), *_of_electrons(atoms)]
 
 
 def _number(key: str, value: Any) -> float:
@@ -94,7 +94,7 @@ def _of_electrons(atoms: Atoms) -> list[str]:
     return []
 
 
-def _of_moments(atoms: Atoms) -> list[str]:
-    if atoms.has("initial_magmoms") and np.abs(atoms.get_initial_magnetic_moments()).max(initial=0.0) > ZERO:  # type: ignore[no-untyped-call]
-        return ["magnetic moments of the input are not used by the models"]
-    return []
+def has_moments(atoms: Atoms) -> bool:
+    """Whether the input gives magnetic moments, which no model uses."""
+    moments = atoms.arrays.get("initial_magmoms")
+    return moments is not None and bool(np.abs(moments).max(initial=0.0) > ZERO)

@@ -84,12 +84,13 @@ def test_a_multiplicity_that_so_many_electrons_cannot_have_is_told() -> None:
     assert settle(water(spin=0)) == []  # fairchem's word for unknown
 
 
-def test_magnetic_moments_are_told_unless_they_are_zero() -> None:
+def test_magnetic_moments_are_told_unless_they_are_zero(tmp_path, mira) -> None:
     iron, copper = bulk("Fe"), bulk("Cu")
-    iron.set_initial_magnetic_moments([2.2])
     copper.set_initial_magnetic_moments([0.0])
-    assert settle(iron) == ["magnetic moments of the input are not used by the models"]
-    assert settle(copper) == []
+    write(tmp_path / "a.extxyz", [iron, copper])
+    done = mira("run", tmp_path / "a.extxyz", "-m", "lj", "-n", cwd=tmp_path)
+    assert "magnetic moments of 1 structure are not used by the models" in done.stderr
+    assert "magnetic moments of 1 structure" in mira("inspect", tmp_path / "a.extxyz").stdout
 
 
 def test_an_ion_is_no_duplicate_of_the_neutral_molecule(tmp_path) -> None:

@@ -84,6 +84,8 @@ def test_a_path_that_is_not_there_is_one_sentence(tmp_path, mira) -> None:
         (Atoms("H3", positions=[[0, 0, 0], [0, 0, 9], [0, 0, 9.7]]), 0.7),
         (Atoms("H", cell=[5, 2, 5], pbc=[True, False, True]), 5.0),
         (Atoms("H"), None),
+        (Atoms("H", cell=[[3, 0, 0], [0, 3, 0], [300, 300, 3]], pbc=True), 3.0),
+        (Atoms("H2", positions=[[0, 0, 0], [0, 0, 1.2]], cell=[[3, 0, 0], [30, 3, 0], [0, 0, 3]], pbc=[1, 1, 0]), 1.2),
     ],
 )
 def test_shortest_distances_count_images(atoms, expected) -> None:
