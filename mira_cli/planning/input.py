@@ -42,7 +42,7 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
         first = f" ({invalid[0]})" if invalid else ""
         raise InputError(
             f"no structure to compute in {', '.join(f'`{s}`' for s in config.structures)}{first}",
-            hint="MIRA reads what `ase.io` reads: CIF, POSCAR, (ext)xyz, traj, db, json, …",
+            hint="docs/structures.md says what is read; `mira inspect PATH` shows what is understood of it",
         )
     if invalid:
         what = f"{len(invalid)} of {count(len(index), 'structure')} cannot be used"
