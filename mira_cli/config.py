@@ -14,7 +14,7 @@ from mira_cli.compare.schemes import DEFAULT, SCHEMES, Scheme
 from mira_cli.errors import UsageError
 from mira_cli.resources import SHARED, Megabytes, Minutes, Name, Resources, did_you_mean, mistake
 from mira_cli.settings_yaml import load, reason
-from mira_cli.units import UNITS, factor
+from mira_cli.units import UNITS, named
 
 Option = bool | int | float | str | None
 # the first line of what MIRA writes into a run
@@ -52,15 +52,18 @@ def _as_units(value: Any) -> Any:
     pairs = list(value.items()) if isinstance(value, dict) else [
         (name.strip(), unit.strip()) for name, _, unit in (pair.partition("=") for pair in str(value).split(","))
     ]  # fmt: skip
+    found: dict[str, str] = {}
     for quantity, unit in pairs:
-        known = [*UNITS.get(quantity, ()), "eV/atom"] if quantity == "energy" else list(UNITS.get(quantity, ()))
-        if not known:
-            raise ValueError(f"`{quantity}` is none of {', '.join(UNITS)}")
+        if quantity not in UNITS:
+            raise ValueError(f"names `{quantity}`, which is none of {', '.join(UNITS)}")
+        if quantity in found:
+            raise ValueError(f"names {quantity} twice")
         try:
-            factor(quantity, str(unit))
+            found[quantity] = named(quantity, str(unit))
         except KeyError:
-            raise ValueError(f"`{unit}` is no unit of {quantity}: {', '.join(known)}, or `-` before it") from None
-    return ",".join(f"{quantity}={unit}" for quantity, unit in sorted(pairs))
+            known = [*UNITS[quantity], *(["eV/atom"] if quantity == "energy" else [])]
+            raise ValueError(f"has no unit `{unit}` of {quantity}: {', '.join(known)}, or `-` before it") from None
+    return ",".join(f"{quantity}={found[quantity]}" for quantity in sorted(found))
 
 
 class RunConfig(BaseModel):

@@ -33,3 +33,18 @@ def factor(quantity: str, unit: str) -> tuple[float, bool]:
     sign, name = (-1.0, unit[1:]) if unit.startswith(OPPOSITE) else (1.0, unit)
     per_atom = quantity == "energy" and name.endswith(PER_ATOM)
     return sign * UNITS[quantity][name.removesuffix(PER_ATOM) if per_atom else name], per_atom
+
+
+def named(quantity: str, text: str) -> str:
+    """A unit as it is called here, however it is spelled: `eV/Å`, `ev/ang`, `HARTREE`.
+
+    Raises
+    ------
+    KeyError
+        The quantity has no such unit.
+    """
+    plain = text.strip().replace("Å", "Ang").replace("^", "").replace("³", "3").lower()
+    sign = OPPOSITE if plain.startswith(OPPOSITE) else ""
+    known = {unit.lower(): unit for unit in UNITS[quantity]}
+    known |= {(unit + PER_ATOM).lower(): unit + PER_ATOM for unit in UNITS[quantity] if quantity == "energy"}
+    return sign + known[plain.removeprefix(OPPOSITE)]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mira_cli.structures.packs import StructureIndex
 
 MOST_ROWS = 100  # beyond them a table is no picture any more, and the summary stands for it
+WIDTH, FEWEST_LETTERS = 80, 20  # of the table, and of a structure's name in it
 MOST_KINDS = 10  # of notes and reasons
 DIRECTIONS = {
     0: "not periodic",
@@ -49,6 +50,7 @@ def inspect(
     """Show what is read from files, and what is odd in it: formulas, cells, space groups, references.
 
     Structures are read and checked as by `mira run`; nothing is computed and nothing is written.
+    The exit code is 1 where some cannot be used, 3 where none can.
     """
     from mira_cli.inspecting.summary import summary
     from mira_cli.planning.input import tell_passed_over
@@ -68,7 +70,8 @@ def inspect(
             _print_json(index, told)
         else:
             _print(index, told)
-    raise typer.Exit(ExitCode.FAILURES if told["unusable"] else ExitCode.OK)
+    usable = told["structures"] > told["unusable"]
+    raise typer.Exit(ExitCode.INPUT if not usable else ExitCode.FAILURES if told["unusable"] else ExitCode.OK)
 
 
 def _rows(models: str | None, models_files: list[str]) -> Mapping[str, Model]:
@@ -91,8 +94,11 @@ def _print(index: StructureIndex, told: dict[str, Any]) -> None:
     from mira_cli.inspecting.structures import SYMPREC_ANG, described
 
     if len(index) <= MOST_ROWS:
-        columns = ("structure", "formula", "atoms", "pbc", "space group", "g/cm³", "d/Å")
-        console.table(columns, [_row(facts) for facts in described(index, space_groups=True)])
+        columns = ("structure", "formula", "atoms", "pbc", "group", "g/cm³", "d/Å")
+        rows = [_row(facts) for facts in described(index, space_groups=True)]
+        rest = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)][1:]
+        room = max(FEWEST_LETTERS, WIDTH - sum(rest) - 3 * len(columns))
+        console.table(columns, [(_short(name, room), *others) for name, *others in rows])
         typer.echo(f"space groups within {SYMPREC_ANG:g} Å; d: shortest distance between two atoms")
         _say_each(index.invalid(), index.notes())
     else:
@@ -110,9 +116,14 @@ def _row(facts: dict[str, Any]) -> tuple[str, ...]:
         facts["formula"] or "–",
         str(facts["n_atoms"]) if periodic else "–",
         directions or "–",
-        facts["space_group"] or "–",
+        (facts["space_group"] or "–").split(" ")[0],
         *(f"{number:.2f}" if number is not None else "–" for number in numbers),
     )
+
+
+def _short(name: str, room: int) -> str:
+    """A name that fits; its end says most."""
+    return name if len(name) <= room else f"…{name[1 - room :]}"
 
 
 def _say_each(*groups: Iterable[tuple[str, str]]) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mira_cli.compare.force_pairs import ForceStatistics
 
 OPTION = "--ref-units"
+FEWEST_ENERGIES = 5  # different structures: energies have zeros, which can look like a factor in few of them
 FEWEST = 3  # structures, or components of forces and stresses times ten
 ALIKE = 0.95  # cosine between references and a model's numbers, from which a factor between them means something
 NEAR = 0.2  # how far the factor may be from that of a unit: models are that good
@@ -68,7 +69,7 @@ def _of_energies(answers: Answers, m: int) -> Iterator[str]:
     """Energies have zeros of their own: a unit is only seen where with it they agree at once, and without it do not."""
     energy, reference, n = answers.energy[:, m], answers.reference_energy, answers.n_atoms
     both = np.isfinite(energy) & np.isfinite(reference) & (energy != 0)
-    if both.sum() < FEWEST:
+    if len(np.unique(answers.made_of.identity[both])) < FEWEST_ENERGIES:
         return
     energy, reference, n = energy[both], reference[both], n[both]
     if _off(reference, energy) < NEAR:
@@ -81,8 +82,8 @@ def _of_energies(answers: Answers, m: int) -> Iterator[str]:
 
 
 def _off(one: Array, other: Array) -> float:
-    """Median of the relative differences of some numbers."""
-    return float(np.median(np.abs(one / other - 1)))
+    """Relative difference below which nine tenths of some numbers are from one another."""
+    return float(np.quantile(np.abs(one / other - 1), 0.9))
 
 
 def _ratio(reference: Array, model: Array) -> tuple[float, float]:

@@ -196,11 +196,15 @@ def _clear_queue(run: RunDirectory, stop: Interrupted) -> None:
 
 @contextmanager
 def _removed_unless_planned(run: RunDirectory, *, is_new: bool) -> Iterator[None]:
-    """Leave nothing of a new run that was refused before there was a plan to go on with; its lock must be held."""
+    """Leave nothing of a new run that ended before there was a plan to go on with; its lock must be held.
+
+    What has been read stays when somebody stops the run or the system refuses something: it is not read again.
+    """
     try:
         yield
-    except MiraError:
-        if is_new and not run.plan.exists():
+    except (MiraError, Interrupted, OSError) as error:
+        to_go_on = run.structures / "index.parquet"
+        if is_new and not run.plan.exists() and (isinstance(error, MiraError) or not to_go_on.exists()):
             aside = run.root.with_name(f".{run.root.name}.{os.getpid()}.refused")
             with suppress(OSError):  # at once, so that a call that waits finds a whole run or none
                 run.root.rename(aside)

@@ -18,6 +18,7 @@ KEYS = {
     "charge": ("charge", "total_charge", "net_charge", "charge of the sheet"),
     "spin": ("spin", "total_spin", "multiplicity", "spin_multiplicity", "spin of the sheet"),
 }
+OF_SHEET = ("charge of the sheet", "spin of the sheet")
 ANY_CASE = {key: quantity for quantity, keys in KEYS.items() for key in keys}
 SIGNED = re.compile(r"([+-]?)(\d+(?:\.\d*)?)([+-]?)")  # 1, +1, 1+, 2-
 WHOLE_E = 0.01  # initial charges are rounded
@@ -52,7 +53,11 @@ def settle(atoms: Atoms) -> list[str]:
             raise ContradictionError(f"the input contradicts itself: {said}")
         key, value = next(iter(values.items()))
         atoms.info[quantity] = value
-        if key != quantity:
+        if quantity == "spin" and value < 0:
+            raise ContradictionError(f"`{key}` is {value:g}, and no multiplicity is below 1")
+        if quantity == "charge" and abs(value - round(value)) > ZERO:
+            notes.append(f"a charge of {value:+g} e is not a whole number")
+        if key != quantity and key not in OF_SHEET:
             notes.append(f"{quantity} {value:{'+' if quantity == 'charge' else ''}g} is from `{key}`")
     return [*notes, *_of_initial_charges(atoms), *_of_electrons(atoms)]
 

@@ -52,7 +52,7 @@ def read_frames(part: Part) -> Iterator[Frame]:
             form, frames = _reader(part)
             for frame in bounded(frames, n_bytes(part)):
                 if part.given and frame.atoms is not None:
-                    frame = _with_given(frame, part.given)  # noqa: PLW2901
+                    frame = _with_given(frame, part.given, form)  # noqa: PLW2901
                 yield replace(frame, id=f"{part.name}#{number}")
                 number += 1
         if number == 0:
@@ -110,11 +110,13 @@ def _opened(part: Part) -> IO[bytes]:
         return io.BytesIO(file.read(part.length))
 
 
-def _with_given(frame: Frame, given: str) -> Frame:
+def _with_given(frame: Frame, given: str, form: str | None) -> Frame:
     """A frame with what a sheet says of it, under keys that no file has; `charges` sees where the two contradict."""
     assert frame.atoms is not None
     said = json.loads(given)
     frame.atoms.info |= {f"{name} of the sheet": said[name] for name in ("charge", "spin") if name in said}
+    if "elements" in said and not (form or "").startswith("lammps"):
+        return replace(frame, notes=(*frame.notes, "`elements` of the sheet is not used: the file names its own"))
     return frame
 
 

@@ -29,8 +29,11 @@ def read_sheet(sheet: Path) -> tuple[list[tuple[Path, str]], list[str]]:
             rows, titles = list(reader), list(reader.fieldnames or [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot read the sheet `{sheet}`: {error}") from error
+    if surplus := [number for number, row in enumerate(rows, 1) if None in row]:
+        what = f"row {surplus[0]} of the sheet `{sheet}` has more cells than there are columns"
+        raise InputError(what, hint="put quotes around what holds a comma")
     if not rows or PATH not in rows[0]:
-        columns = ", ".join(f"`{name}`" for name in rows[0] if name) if rows else "none"
+        columns = ", ".join(f"`{name}`" for name in titles if name) or "none"
         raise InputError(
             f"the sheet `{sheet}` has no row under a `{PATH}` column (its columns: {columns})",
             hint="separate columns by commas, and name them in the first line",

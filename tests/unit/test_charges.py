@@ -56,6 +56,7 @@ def test_every_key_that_is_in_use_is_read(info, found) -> None:
         ({"charge": "+1-"}, "no number"),
         ({"charge": float("nan")}, "`charge` is nan, which is no number"),
         ({"charge": [0.1, 0.2, 0.3]}, "no number"),
+        ({"spin": -1}, "`spin` is -1, and no multiplicity is below 1"),
     ],
 )
 def test_what_contradicts_or_is_no_number_is_no_neutral_structure(info, words) -> None:
@@ -163,3 +164,12 @@ def test_a_sheet_that_contradicts_the_file_is_told(tmp_path) -> None:
 def test_a_sheet_with_a_column_twice_is_refused(tmp_path) -> None:
     with pytest.raises(InputError, match="two `charge` columns"):
         find_sources([str(sheet(tmp_path, "structure_path,charge,charge\nwater.xyz,1,0\n"))])
+
+
+def test_more_cells_than_columns_are_refused(tmp_path) -> None:
+    with pytest.raises(InputError, match=r"row 2 of the sheet .* has more cells than there are columns"):
+        find_sources([str(sheet(tmp_path, "structure_path,charge\nwater.xyz,1\nwater.xyz,1,2\n"))])
+
+
+def test_a_charge_of_a_sheet_is_nothing_to_look_at(tmp_path) -> None:
+    assert loaded(tmp_path, sheet(tmp_path, "structure_path,charge\nwater.xyz,1\n")).column("note") == [None]

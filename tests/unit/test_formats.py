@@ -247,7 +247,7 @@ def test_a_sheet_names_the_elements_of_types(tmp_path, elements, said) -> None:
         ("lammps-data,Cu Au", "", "AuCu"),
         ("lammps-data,", "", "cannot be read: types of atoms are no elements"),
         ("lammps,", "", "cannot be read: `lammps` in `format` of the sheet is no format that ASE reads"),
-        (",", "", "not a structure file that ASE knows"),
+        (",", "", "not a structure file that ASE knows by name or content"),
     ],
 )
 def test_a_sheet_names_a_format_that_is_not_to_be_guessed(tmp_path, given, masses, said) -> None:
@@ -256,6 +256,12 @@ def test_a_sheet_names_a_format_that_is_not_to_be_guessed(tmp_path, given, masse
     (tmp_path / "x.lmp").write_text(f"title\n\n2 atoms\n2 atom types\n{box}\n{masses}{atoms}")
     (row,) = told(rows_of(tmp_path, "sheet.csv", f"structure_path,format,elements\nx.lmp,{given}\n"))
     assert row.startswith(said)
+
+
+def test_elements_that_a_file_names_itself_are_told(tmp_path) -> None:
+    write(tmp_path / "Cu.xyz", bulk("Cu"))
+    (row,) = rows_of(tmp_path, "sheet.csv", "structure_path,elements\nCu.xyz,Ag\n")
+    assert (row["formula"], row["note"]) == ("Cu", "`elements` of the sheet is not used: the file names its own")
 
 
 def test_a_dump_has_no_energy_and_its_forces_have_a_unit(tmp_path) -> None:

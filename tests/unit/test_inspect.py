@@ -57,7 +57,7 @@ def test_what_a_model_does_not_know_is_counted(inputs, mira, tmp_path) -> None:
 
 def test_the_table_and_the_summary_on_a_terminal(inputs, mira) -> None:
     done = mira("inspect", inputs, code=1)
-    assert "Fm-3m (225)" in done.stdout
+    assert "Fm-3m" in done.stdout
     assert "5 structures, 1 of them unusable, 1 duplicate among them" in done.stdout
     assert "1 file passed over, by name no structures: notes.md" in done.stderr
     assert list(inputs.parent.iterdir()) == [inputs]  # nothing is written
@@ -98,3 +98,32 @@ def test_space_groups_are_those_within_a_hundredth() -> None:
     assert space_group(diamond) == "Fd-3m (227)"
     diamond.positions[0] += 0.05
     assert space_group(diamond) != "Fd-3m (227)"
+
+
+ANGLES = "".join(f"_cell_angle_{angle} 90\n" for angle in ("alpha", "beta", "gamma"))
+MIXED = "data_x\n" + "".join(f"_cell_length_{x} 3.6\n" for x in "abc") + ANGLES
+MIXED += "_space_group_name_H-M_alt 'P 1'\nloop_\n_atom_site_label\n"
+MIXED += "".join(f"_atom_site_fract_{x}\n" for x in "xyz") + "_atom_site_occupancy\nFe1 0 0 0 0.5\nNi1 0 0 0 0.5\n"
+
+
+def test_facts_stay_with_their_structures_beside_one_that_cannot_be_used(tmp_path, mira) -> None:
+    (tmp_path / "a.cif").write_text(MIXED)
+    write(tmp_path / "b.extxyz", [bulk("W"), bulk("Cu", cubic=True)])
+    said = json.loads(mira("inspect", tmp_path, "--json", code=1).stdout)["structures"]
+    alone = json.loads(mira("inspect", tmp_path / "b.extxyz", "--json").stdout)["structures"]
+    assert said[1:] == alone
+    assert (said[0]["periodic"], said[0]["shortest_distance_ang"]) == (None, None)
+
+
+def test_nothing_that_can_be_used_is_invalid_input(tmp_path, mira) -> None:
+    (tmp_path / "a.cif").write_text(MIXED)
+    assert "a.cif#0: site `Fe1` at 0 0 0 is" in mira("inspect", tmp_path / "a.cif", code=3).stdout
+    (tmp_path / "nothing").mkdir()
+    mira("inspect", tmp_path / "nothing", code=3)
+
+
+def test_the_table_fits_eighty_columns(tmp_path, mira) -> None:
+    write(tmp_path / f"{'a_long_name_' * 8}.extxyz", bulk("Cu"))
+    lines = mira("inspect", tmp_path).stdout.split("space groups within")[0].splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any("name_.extxyz#0" in line for line in lines)

@@ -13,7 +13,7 @@ from ase.build import bulk
 from ase.io import write
 
 from mira_cli.driver.execute import _removed_unless_planned
-from mira_cli.errors import RunLockedError, UsageError
+from mira_cli.errors import Interrupted, RunLockedError, UsageError
 from mira_cli.run.directory import open_run
 from mira_cli.run.lock import end_session, locked, note, run_mark, session_members
 
@@ -102,6 +102,26 @@ def test_what_is_refused_is_removed_while_it_is_locked(tmp_path) -> None:
     run = open_run(tmp_path / "run")
     with pytest.raises(UsageError), locked(run), _removed_unless_planned(run, is_new=False):
         raise UsageError("no")
+    assert run.root.is_dir()
+
+
+@pytest.mark.parametrize("stop", [Interrupted("SIGINT"), OSError(28, "No space left on device")])
+def test_what_was_stopped_before_anything_was_read_is_removed(tmp_path, stop) -> None:
+    with (
+        pytest.raises(type(stop)),
+        locked(run := open_run(tmp_path / "run")),
+        _removed_unless_planned(run, is_new=True),
+    ):
+        raise stop
+    assert list(tmp_path.iterdir()) == []
+    with (
+        pytest.raises(type(stop)),
+        locked(run := open_run(tmp_path / "run")),
+        _removed_unless_planned(run, is_new=True),
+    ):
+        run.structures.mkdir()
+        (run.structures / "index.parquet").touch()
+        raise stop
     assert run.root.is_dir()
 
 

@@ -85,7 +85,12 @@ def test_units_are_those_of_ase() -> None:
 
 @pytest.mark.parametrize(
     ("units", "words"),
-    [("energy=parsec", "`parsec` is no unit of energy"), ("length=Ang", "`length` is none of"), ("stress", "no unit")],
+    [
+        ("energy=parsec", "no unit `parsec` of energy: eV, "),
+        ("length=Ang", "names `length`, which is none of energy, forces, stress"),
+        ("stress", "no unit `` of stress"),
+        ("stress=kbar,stress=GPa", "names stress twice"),
+    ],
 )
 def test_a_wrong_unit_is_one_sentence(units, words) -> None:
     with pytest.raises(UsageError, match=words):
@@ -93,6 +98,17 @@ def test_a_wrong_unit_is_one_sentence(units, words) -> None:
 
 
 def test_units_are_one_text_however_they_are_written() -> None:
-    for units in ("stress=kbar,energy=eV", {"energy": "eV", "stress": "kbar"}, " energy=eV , stress=kbar"):
+    spelled = ("stress=-eV/Å³,energy=eV", {"energy": "EV", "stress": "-ev/ang3"}, " energy=eV , stress=-eV/Ang^3")
+    for units in spelled:
         config = build_config({"structures": ["x"], "models": ["emt"], "ref_units": units}, [])
-        assert config.ref_units == "energy=eV,stress=kbar"
+        assert config.ref_units == "energy=eV,stress=-eV/Ang3"
+
+
+def test_few_energies_with_a_zero_of_their_own_are_no_other_unit(tmp_path, mira) -> None:
+    images = []
+    for atoms in metals()[:6]:
+        copy = atoms.copy()
+        copy.info["REF_energy"] = -6.0 * len(atoms)  # such a model is wrong, whatever the unit
+        images += [copy, copy]
+    write(tmp_path / "x.extxyz", images)
+    assert "--ref-units" not in mira("run", tmp_path / "x.extxyz", "-m", "lj", "-o", tmp_path / "run").stderr
