@@ -107,20 +107,14 @@ def test_what_is_refused_is_removed_while_it_is_locked(tmp_path) -> None:
 
 @pytest.mark.parametrize("stop", [Interrupted("SIGINT"), OSError(28, "No space left on device")])
 def test_what_was_stopped_before_anything_was_read_is_removed(tmp_path, stop) -> None:
-    with (
-        pytest.raises(type(stop)),
-        locked(run := open_run(tmp_path / "run")),
-        _removed_unless_planned(run, is_new=True),
-    ):
+    run = open_run(tmp_path / "run")
+    with pytest.raises(type(stop)), locked(run), _removed_unless_planned(run, is_new=True):
         raise stop
     assert list(tmp_path.iterdir()) == []
-    with (
-        pytest.raises(type(stop)),
-        locked(run := open_run(tmp_path / "run")),
-        _removed_unless_planned(run, is_new=True),
-    ):
-        run.structures.mkdir()
-        (run.structures / "index.parquet").touch()
+    run = open_run(tmp_path / "run")
+    run.structures.mkdir()
+    (run.structures / "index.parquet").touch()
+    with pytest.raises(type(stop)), locked(run), _removed_unless_planned(run, is_new=True):
         raise stop
     assert run.root.is_dir()
 
