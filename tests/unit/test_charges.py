@@ -16,6 +16,50 @@ from mira_cli.structures.packs import load_structures
 
 ASSUMED = "an odd number of electrons, and no multiplicity: models that read one take 1"
 
+GEOMETRY = "O 5.0 5.0 5.12\nH 5.0 5.76 4.53\nH 5.0 4.24 4.53\n"
+ESPRESSO = """&control
+/
+&system
+ ! tot_charge = 3
+ ibrav = 0, nat = 3, ntyp = 2, tot_charge = 1.0d0, ecutwfc = 30
+/
+ATOMIC_SPECIES
+O 16.0 O.upf
+H 1.0 H.upf
+CELL_PARAMETERS angstrom
+10.0 0.0 0.0
+0.0 10.0 0.0
+0.0 0.0 10.0
+ATOMIC_POSITIONS angstrom
+"""
+GAUSSIAN = """ Entering Gaussian System, Link 0=g16
+ Charge =  1 Multiplicity = 2
+                         Standard orientation:
+ ---------------------------------------------------------------------
+ Center     Atomic      Atomic             Coordinates (Angstroms)
+ Number     Number       Type             X           Y           Z
+ ---------------------------------------------------------------------
+      1          8           0        0.000000    0.000000    0.119262
+      2          1           0        0.000000    0.763239   -0.477047
+      3          1           0        0.000000   -0.763239   -0.477047
+ ---------------------------------------------------------------------
+ SCF Done:  E(UB3LYP) =  -75.9000000000     A.U. after    9 cycles
+"""
+ORCA = """                                 * O   R   C   A *
+---------------------------------
+CARTESIAN COORDINATES (ANGSTROEM)
+---------------------------------
+  O      0.000000    0.000000    0.119262
+  H      0.000000    0.763239   -0.477047
+  H      0.000000   -0.763239   -0.477047
+
+ Total Charge           Charge          ....    1
+ Multiplicity           Mult            ....    2
+Number of atoms                             ...      3
+FINAL SINGLE POINT ENERGY       -75.900000000000
+                             ****ORCA TERMINATED NORMALLY****
+"""
+
 
 def water(**info) -> Atoms:
     atoms = molecule("H2O")
@@ -210,3 +254,20 @@ def test_a_sheet_that_contradicts_the_file_is_told(tmp_path) -> None:
 def test_a_sheet_with_a_column_twice_is_refused(tmp_path) -> None:
     with pytest.raises(InputError, match="two `charge` columns"):
         find_sources([str(sheet(tmp_path, "structure_path,charge,charge\nwater.xyz,1,0\n"))])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("x.pwi", ESPRESSO + GEOMETRY, (1.0, None)),
+        ("x.pwi", ESPRESSO.replace("tot_charge = 1.0d0, ", "") + GEOMETRY, (None, None)),
+        ("x.log", GAUSSIAN, (1.0, 2.0)),
+        ("x.out", ORCA, (1.0, 2.0)),
+        ("x.nwi", f"charge -1\ngeometry units angstrom\n{GEOMETRY}end\n\ndft\n mult 2\nend\n", (-1.0, 2.0)),
+    ],
+)
+def test_files_of_codes_that_state_a_charge_are_no_neutral_structures(tmp_path, name, content, found) -> None:
+    (tmp_path / name).write_text(content)
+    index = loaded(tmp_path, tmp_path / name)
+    assert index.column("formula") == ["H2O"]
+    assert state(index) == tuple(pytest.approx(float("nan"), nan_ok=True) if n is None else n for n in found)
