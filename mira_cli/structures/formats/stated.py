@@ -12,7 +12,7 @@ MOST_BYTES = 10_000_000  # codes say it before their first step
 LINE = re.IGNORECASE | re.MULTILINE
 # ASE's name of a format -> where the charge of the whole structure is, and the multiplicity
 STATED: dict[str, dict[str, re.Pattern[str]]] = {
-    "espresso-in": {"charge": re.compile(r"^[^!#\n]*\btot_charge\s*=\s*([-+.\ded]+)", LINE)},
+    "espresso-in": {"charge": re.compile(r"^[^!#\n]*\btot_charge\s*=\s*([-+.\deEdD]+)", LINE)},
     "gaussian-out": {
         "charge": re.compile(r"^\s*Charge =\s*(-?\d+) Multiplicity =", LINE),
         "spin": re.compile(r"^\s*Charge =\s*-?\d+ Multiplicity =\s*(\d+)", LINE),
