@@ -49,7 +49,9 @@ def settle(atoms: Atoms) -> list[str]:
         given = {key: value for key, value in found.items() if ANY_CASE[key.lower()] == quantity}
         for key in given:
             del atoms.info[key]
-        values = {key: _number(key, value) for key, value in given.items() if value is not None}
+        words = [key for key, value in given.items() if isinstance(value, bool | np.bool_)]  # of a comment's free text
+        notes += [f"`{key}` stands there without a number, and nothing was taken from it" for key in words]
+        values = {k: _number(k, value) for k, value in given.items() if value is not None and k not in words}
         if quantity == "spin":
             values = {key: _multiplicity(key, n) for key, n in values.items() if n or key.lower() in UNPAIRED}
         if not values:
@@ -69,7 +71,7 @@ def _number(key: str, value: Any) -> float:
     value = np.asarray(value).item() if np.size(value) == 1 else value
     text = str(value).strip().replace("\N{MINUS SIGN}", "-")
     try:
-        number = float("nan") if isinstance(value, bool) else float(text)
+        number = float(text)
     except ValueError:
         match = SIGNED.fullmatch(text)
         if not match or (match[1] and match[3]):

@@ -109,7 +109,6 @@ def test_every_key_that_is_in_use_is_read(info, found) -> None:
         ({"charge": "+1-"}, "no number"),
         ({"charge": float("nan")}, "`charge` is nan, which is no number"),
         ({"charge": [0.1, 0.2, 0.3]}, "no number"),
-        ({"charge": True}, "`charge` is True, which is no number"),
         ({"spin": -1}, "`spin` is -1, which is no multiplicity"),
         ({"nunpaired": -1}, "`nunpaired` is -1, which is no number of unpaired electrons"),
         ({"uhf": 1, "spin": 1}, "`uhf` + 1 is 2 and `spin` is 1"),
@@ -123,6 +122,9 @@ def test_what_contradicts_or_is_no_number_is_no_neutral_structure(info, words) -
 
 def test_other_keys_and_assumptions_are_told() -> None:
     assert settle(water(charge=1, spin=2)) == []
+    text = water(charge=True)  # as ASE reads `zero net charge`
+    assert settle(text) == ["`charge` stands there without a number, and nothing was taken from it"]
+    assert text.info == {}
     assert settle(water(total_charge=2)) == ["charge +2 is from `total_charge`"]
     ion = water()
     ion.set_initial_charges([-0.6, 0.8, 0.8])
@@ -271,3 +273,15 @@ def test_files_of_codes_that_state_a_charge_are_no_neutral_structures(tmp_path, 
     index = loaded(tmp_path, tmp_path / name)
     assert index.column("formula") == ["H2O"]
     assert state(index) == tuple(pytest.approx(float("nan"), nan_ok=True) if n is None else n for n in found)
+
+
+@pytest.mark.parametrize(
+    ("comment", "told"), [("1 2", "`charge=1 spin=2`"), ("-1 1 ", "`charge=-1 spin=1`"), ("0 1", None), ("12 3", None)]
+)
+def test_a_comment_that_may_be_charge_and_multiplicity_is_told(tmp_path, comment, told) -> None:
+    write(tmp_path / "a.xyz", water())
+    lines = (tmp_path / "a.xyz").read_text().splitlines()
+    (tmp_path / "a.xyz").write_text("\n".join(["3", comment, *lines[2:], ""]))
+    (note,) = loaded(tmp_path, tmp_path / "a.xyz").column("note")
+    assert (note or "").endswith(told or "")
+    assert (note is None) == (told is None)
