@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mira_cli.units import OPPOSITE, PER_ATOM, UNITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     import pyarrow as pa
 
@@ -41,8 +41,13 @@ def suspicions(answers: Answers, forces: ForceStatistics, m: int) -> list[str]:
 
 def unit_doubts(reference: pa.Table) -> list[str]:
     """What the notes of a `reference.csv` say of units, each sentence once, with the first model that it is of."""
+    return unit_doubts_of(reference.select(["model", "notes"]).to_pylist())
+
+
+def unit_doubts_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The same of rows with `model` and `notes`."""
     found: dict[str, str] = {}
-    for row in reference.select(["model", "notes"]).to_pylist():
+    for row in rows:
         for sentence in (row["notes"] or "").split("; "):
             if OPTION in sentence:
                 found.setdefault(sentence, row["model"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from mira_cli.console import count, lines, say, warn
 from mira_cli.errors import InputError
 from mira_cli.structures.choice import Choice
+from mira_cli.structures.notes import alike
 from mira_cli.structures.packs import StructureIndex, load_structures, open_index
 from mira_cli.structures.references import ReferenceKeys, keys_not_found, keys_told, left_out_told
 
@@ -56,15 +56,11 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
 
 def _tell_notes(index: StructureIndex) -> None:
     """Notes by what they say, the most frequent first, each with the first structure that has it."""
-    first: dict[str, str] = {}
-    times: Counter[str] = Counter()
-    for name, note in index.notes():
-        first.setdefault(note, name)
-        times[note] += 1
-    if times:
-        warn(f"{count(times.total(), 'structure')} to look at: see the column `note` of `comparison.csv`")
-        said = ((f" and {times[note] - 1:,} more" if times[note] > 1 else "", note) for note, _ in times.most_common())
-        lines(f"{first[note]}{others}: {note}" for others, note in said)
+    if said := alike(index.notes()):
+        structures = sum(one.structures for one in said)
+        warn(f"{count(structures, 'structure')} to look at: see the column `note` of `comparison.csv`")
+        others = (f" and {one.structures - 1:,} more" if one.structures > 1 else "" for one in said)
+        lines(f"{one.first}{more}: {one.note}" for one, more in zip(said, others, strict=True))
 
 
 def tell_structures(index: StructureIndex) -> None:

@@ -19,6 +19,7 @@ from mira_cli.report.alignment import about_energies, method
 from mira_cli.report.disputed import outliers_of
 from mira_cli.results.devices import on_cpu_instead
 from mira_cli.results.table import INVALID
+from mira_cli.structures.notes import alike
 
 if TYPE_CHECKING:
     from mira_cli.catalogue.rows import Model
@@ -146,9 +147,9 @@ def _about_answers(gathered: Gathered) -> list[dict[str, Any]]:
     if invalid:
         found.append(_banner("warn", f"{count(invalid, 'structure')} of the input could not be used.", []))
     if noted := gathered.index.notes():
-        said = Counter(note for _, note in noted).most_common(MOST_NAMED)
+        said = alike(noted)[:MOST_NAMED]
         text = f"{count(len(noted), 'structure')} of the input to look at (column `note` of comparison.csv)."
-        found.append(_banner("note", text, [f"{note} ({count(n, 'structure')})" for note, n in said]))
+        found.append(_banner("note", text, [f"{one.note} ({count(one.structures, 'structure')})" for one in said]))
     if failed and statuses["ok"]:
         kinds = [f"{name}: {n:,}" for name, n in statuses.most_common() if name not in {"ok", "not_computed", INVALID}]
         found.append(_banner("warn", f"{failed:,} of {count(total, 'answer')} failed.", [", ".join(kinds)]))

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mira_cli import console
+from mira_cli.compare.reference_units import unit_doubts_of
 from mira_cli.errors import UsageError
 from mira_cli.results.committee import EVERYONE
 from mira_cli.results.reading import read_table
@@ -186,6 +187,8 @@ def _tell(found: dict[str, Any]) -> None:
     refusals = dict.fromkeys(row["energy_refusal"] for row in [*pairs, *found["reference"]] if row["energy_refusal"])
     for refusal in refusals:
         console.say(f"energies are not compared: {refusal} (`mira report --energy-alignment …` takes another way)")
+    for doubt in unit_doubts_of(found["reference"]):
+        console.warn(doubt)
     if len(found["models"]) < 2:
         console.say("one model: nothing to compare it with")
     elif "pairs" in found["missing"]:

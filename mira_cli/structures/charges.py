@@ -1,7 +1,8 @@
 """The total charge and the multiplicity of a structure: what the input states, under whatever key, and what follows.
 
 The charge is in e. `spin` is the multiplicity 2S + 1 for fairchem (`atoms.info["spin"]`) and for MACE (`total_spin`,
-whose default is 1), and so it is here. A structure whose input states neither is computed as neutral.
+whose default is 1), and so it is here; a spin of 0 is fairchem's word for one that is not known, and is no statement.
+A structure whose input states neither is computed as neutral.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ import numpy as np
 if TYPE_CHECKING:
     from ase import Atoms
 
+UNPAIRED = ("uhf", "nunpaired", "unpaired_electrons")  # 2S
 KEYS = {
-    "charge": ("charge", "total_charge", "net_charge", "charge of the sheet"),
-    "spin": ("spin", "total_spin", "multiplicity", "spin_multiplicity", "spin of the sheet"),
+    "charge": ("charge", "total_charge", "net_charge", "tot_charge", "charge of the sheet"),
+    "spin": (
+        *("spin", "total_spin", "multiplicity", "spin_multiplicity", "mult", "spin of the sheet"),
+        *UNPAIRED,
+    ),
 }
 OF_SHEET = ("charge of the sheet", "spin of the sheet")
 ANY_CASE = {key: quantity for quantity, keys in KEYS.items() for key in keys}
@@ -45,16 +50,19 @@ def settle(atoms: Atoms) -> list[str]:
         given = {key: value for key, value in found.items() if ANY_CASE[key.lower()] == quantity}
         for key in given:
             del atoms.info[key]
-        values = {key: _number(key, value) for key, value in given.items() if value is not None}
+        words = [key for key, value in given.items() if isinstance(value, bool | np.bool_)]  # of a comment's free text
+        notes += [f"`{key}` stands there without a number, and nothing was taken from it" for key in words]
+        values = {k: _number(k, value) for k, value in given.items() if value is not None and k not in words}
+        if quantity == "spin":
+            values = {key: _multiplicity(key, n) for key, n in values.items() if n or key.lower() in UNPAIRED}
         if not values:
             continue
         if len(set(values.values())) > 1:
-            said = " and ".join(f"`{key}` is {value:g}" for key, value in values.items())
+            plus = {key: " + 1" if key.lower() in UNPAIRED else "" for key in values}
+            said = " and ".join(f"`{key}`{plus[key]} is {value:g}" for key, value in values.items())
             raise ContradictionError(f"the input contradicts itself: {said}")
         key, value = next(iter(values.items()))
         atoms.info[quantity] = value
-        if quantity == "spin" and value < 0:
-            raise ContradictionError(f"`{key}` is {value:g}, and no multiplicity is below 1")
         if quantity == "charge" and abs(value - round(value)) > ZERO:
             notes.append(f"a charge of {value:+g} e is not a whole number")
         if key != quantity and key not in OF_SHEET:
@@ -63,26 +71,40 @@ def settle(atoms: Atoms) -> list[str]:
 
 
 def _number(key: str, value: Any) -> float:
+    value = np.asarray(value).item() if np.size(value) == 1 else value
+    text = str(value).strip().replace("\N{MINUS SIGN}", "-")
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        match = SIGNED.fullmatch(str(value).strip())
+        number = float(text)
+    except ValueError:
+        match = SIGNED.fullmatch(text)
         if not match or (match[1] and match[3]):
             raise ContradictionError(f"`{key}` is {str(value)[:40]!r}, which is no number") from None
         number = float(match[2]) * (-1 if "-" in match[1] + match[3] else 1)
     if not np.isfinite(number):
-        raise ContradictionError(f"`{key}` is {number}, which is no number")
+        raise ContradictionError(f"`{key}` is {text}, which is no number")
     return number
 
 
+def _multiplicity(key: str, number: float) -> float:
+    least, what = (0, "number of unpaired electrons") if key.lower() in UNPAIRED else (1, "multiplicity 2S + 1")
+    if number < least or not number.is_integer():
+        raise ContradictionError(f"`{key}` is {number:g}, which is no {what}")
+    return number + 1 - least
+
+
 def _of_initial_charges(atoms: Atoms) -> list[str]:
-    """Charges of single atoms, where nothing is said of all together."""
-    if not atoms.has("initial_charges") or "charge" in atoms.info:  # type: ignore[no-untyped-call]
+    """Charges of single atoms: the total where nothing is said of all together."""
+    if not atoms.has("initial_charges"):  # type: ignore[no-untyped-call]
         return []
     total = float(atoms.get_initial_charges().sum())  # type: ignore[no-untyped-call]
+    is_whole = abs(total - round(total)) <= WHOLE_E
+    if "charge" in atoms.info:
+        if is_whole and round(total) not in {0, atoms.info["charge"]}:
+            return [f"initial charges sum to {round(total):+d}, and the stated charge was taken"]
+        return []
     if abs(total) <= WHOLE_E:
         return []
-    if abs(total - round(total)) > WHOLE_E:
+    if not is_whole:
         return [f"initial charges sum to {total:+.3g} e, which is no total charge: computed as neutral"]
     atoms.info["charge"] = float(round(total))
     return [f"charge {round(total):+d} is the sum of the initial charges"]
@@ -91,10 +113,13 @@ def _of_initial_charges(atoms: Atoms) -> list[str]:
 def _of_electrons(atoms: Atoms) -> list[str]:
     """Whether the multiplicity is one that so many electrons can have."""
     spin, charge = atoms.info.get("spin"), atoms.info.get("charge", 0.0)
-    if not spin or abs(charge - round(charge)) > ZERO:  # 0 says to fairchem that it is not known
+    if not float(charge).is_integer():
         return []
-    electrons = int(atoms.numbers.sum()) - round(charge)
-    if abs(spin - round(spin)) > ZERO or (electrons + round(spin)) % 2 == 0:
+    electrons = int(atoms.numbers.sum()) - int(charge)
+    if spin is None:
+        assumed = charge and electrons % 2
+        return ["an odd number of electrons, and no multiplicity: models that read one take 1"] if assumed else []
+    if (electrons + int(spin)) % 2 == 0:
         return [f"a multiplicity of {spin:g} does not fit {electrons} electrons; `spin` is 2S + 1"]
     return []
 

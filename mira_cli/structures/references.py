@@ -35,6 +35,7 @@ CONTRADICTION_EV_PER_ATOM, CONTRADICTION_RELATIVE = 1e-3, 0.01
 SMALL_STRESS = 1e-6  # eV/Å³: below it a stress is rounding
 MOST_NAMED = 6
 COMPUTED = "calculator"  # told in place of a key
+SIGMA_0 = "energy(sigma→0)"  # the same for that of VASP's three energies which ASE calls `energy`
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,10 @@ def references(atoms: Atoms, keys: ReferenceKeys) -> dict[str, tuple[str, Any]]:
     Only what is finite and has the right shape; stress is in Voigt order with ASE's sign, whatever the file has.
     """
     found: dict[str, tuple[str, Any]] = {}
-    in_units = _factors(keys, len(atoms))
     for quantity in QUANTITIES:
         for key, value in _candidates(atoms, quantity, getattr(keys, quantity)):
             if (array := _checked(value, quantity, key, atoms)) is not None:
-                array = array * in_units[quantity]
+                array = array * _factor(keys, quantity, key, len(atoms))
                 found[quantity] = key, array if array.shape else float(array)
                 break
     return found
@@ -75,7 +75,7 @@ def _candidates(atoms: Atoms, quantity: str, named: str | None) -> Iterator[tupl
     by_name = {key.lower(): key for key in place if isinstance(key, str)}
     yield from ((key, place[key]) for name in NAMES[quantity] if (key := by_name.get(name)))
     if quantity in results:
-        yield COMPUTED, results[quantity]
+        yield _computed(atoms, quantity), results[quantity]
     yield from ((name, place[name]) for name in ALSO[quantity] if name in place)
 
 
@@ -100,12 +100,20 @@ def _checked(value: Any, quantity: str, key: str, atoms: Atoms) -> Array | None:
     return array if array.shape == shape and np.isfinite(array).all() else None
 
 
-def _factors(keys: ReferenceKeys, n_atoms: int) -> dict[str, float]:
-    factors = dict.fromkeys(QUANTITIES, 1.0)
-    for quantity, unit in (pair.split("=", 1) for pair in keys.units.split(",")) if keys.units else ():
-        times, per_atom = factor(quantity, unit)
-        factors[quantity] = times * (n_atoms if per_atom else 1)
-    return factors
+def _computed(atoms: Atoms, quantity: str) -> str:
+    """What is told in place of the key of a calculator's result."""
+    return SIGMA_0 if quantity == "energy" and getattr(atoms.calc, "name", None) == "vasp" else COMPUTED
+
+
+def _factor(keys: ReferenceKeys, quantity: str, key: str, n_atoms: int) -> float:
+    """What a number under a key is multiplied with, in the units that the user names."""
+    units = dict(pair.split("=", 1) for pair in keys.units.split(",")) if keys.units else {}
+    if quantity not in units:
+        return 1.0
+    times, per_atom = factor(quantity, units[quantity])
+    if "virial" in key.lower() and abs(times) != 1:
+        return 1.0  # a virial is an energy: a unit of stress is not its own, though a sign may be
+    return times * (n_atoms if per_atom else 1)
 
 
 def left_out(atoms: Atoms, taken: Mapping[str, tuple[str, Any]]) -> list[str]:
@@ -113,6 +121,8 @@ def left_out(atoms: Atoms, taken: Mapping[str, tuple[str, Any]]) -> list[str]:
     keys = {key for key, _ in taken.values()}
     numbers = len(atoms)
     found = []
+    if "energy" not in taken and atoms.calc is not None:  # an energy of its own would be what to take
+        found += [key for key in ("free_energy", "energies") if key in atoms.calc.results]
     for place in (atoms.info, atoms.arrays):
         for key, value in place.items():
             if isinstance(key, str) and key not in keys and LOOKS_LIKE.search(key):
@@ -131,20 +141,21 @@ def settled(
     """
     notes: list[str] = []
     results = atoms.calc.results if atoms.calc is not None else {}
-    if "energy" in taken and keys.energy is None and keys.units is None:
+    if "energy" in taken and keys.energy is None:
         key, energy = taken["energy"]
         for quantity in ("energy", "free_energy"):
             said = _checked(results.get(quantity), "energy", quantity, atoms)
-            if said is None or (key == COMPUTED and quantity == "energy"):
+            of_calculator = _computed(atoms, quantity)
+            if said is None or (quantity == "energy" and key == of_calculator):
                 continue
-            name = spoken(COMPUTED, quantity)
+            name = spoken(of_calculator, quantity)
+            said = said * _factor(keys, "energy", quantity, len(atoms))
             if abs(apart := (float(said) - energy) / len(atoms)) > CONTRADICTION_EV_PER_ATOM:
                 notes.append(f"{name} is {apart:+.3g} eV/atom from {spoken(key, 'energy')}, which was taken")
     if (
         "stress" in taken
         and keys.stress is None
-        and keys.units is None
-        and (other := _other_stress(atoms, taken["stress"][0])) is not None
+        and (other := _other_stress(atoms, taken["stress"][0], keys)) is not None
     ):
         name, stress = other
         scale = max(float(np.abs(stress).max()), float(np.abs(taken["stress"][1]).max()), SMALL_STRESS)
@@ -155,11 +166,11 @@ def settled(
     return taken, notes
 
 
-def _other_stress(atoms: Atoms, taken: str) -> tuple[str, Array] | None:
+def _other_stress(atoms: Atoms, taken: str, keys: ReferenceKeys) -> tuple[str, Array] | None:
     """A second stress or virial that a structure comes with, as a stress."""
     for key, value in _candidates(atoms, "stress", None):
         if key != taken and (array := _checked(value, "stress", key, atoms)) is not None:
-            return key, array
+            return key, array * _factor(keys, "stress", key, len(atoms))
     return None
 
 
@@ -206,4 +217,6 @@ def _used(structures: pa.Table) -> dict[str, dict[str, int]]:
 
 def spoken(key: str, quantity: str) -> str:
     """A key in a sentence."""
+    if key == SIGMA_0:
+        return f"VASP's {key}"
     return f"ASE's own `{quantity}`" if key == COMPUTED else f"`{key}`"

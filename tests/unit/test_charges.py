@@ -1,5 +1,8 @@
 """Charges and multiplicities of the input: one rule for all formats, and what it says."""
 
+import gzip
+
+import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
@@ -10,6 +13,52 @@ from mira_cli.errors import InputError
 from mira_cli.structures.charges import ContradictionError, settle
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
+
+ASSUMED = "an odd number of electrons, and no multiplicity: models that read one take 1"
+
+GEOMETRY = "O 5.0 5.0 5.12\nH 5.0 5.76 4.53\nH 5.0 4.24 4.53\n"
+ESPRESSO = """&control
+/
+&system
+ ! tot_charge = 3
+ ibrav = 0, nat = 3, ntyp = 2, tot_charge = 1.0d0, ecutwfc = 30
+/
+ATOMIC_SPECIES
+O 16.0 O.upf
+H 1.0 H.upf
+CELL_PARAMETERS angstrom
+10.0 0.0 0.0
+0.0 10.0 0.0
+0.0 0.0 10.0
+ATOMIC_POSITIONS angstrom
+"""
+GAUSSIAN = """ Entering Gaussian System, Link 0=g16
+ Charge =  1 Multiplicity = 2
+                         Standard orientation:
+ ---------------------------------------------------------------------
+ Center     Atomic      Atomic             Coordinates (Angstroms)
+ Number     Number       Type             X           Y           Z
+ ---------------------------------------------------------------------
+      1          8           0        0.000000    0.000000    0.119262
+      2          1           0        0.000000    0.763239   -0.477047
+      3          1           0        0.000000   -0.763239   -0.477047
+ ---------------------------------------------------------------------
+ SCF Done:  E(UB3LYP) =  -75.9000000000     A.U. after    9 cycles
+"""
+ORCA = """                                 * O   R   C   A *
+---------------------------------
+CARTESIAN COORDINATES (ANGSTROEM)
+---------------------------------
+  O      0.000000    0.000000    0.119262
+  H      0.000000    0.763239   -0.477047
+  H      0.000000   -0.763239   -0.477047
+
+ Total Charge           Charge          ....    1
+ Multiplicity           Mult            ....    2
+Number of atoms                             ...      3
+FINAL SINGLE POINT ENERGY       -75.900000000000
+                             ****ORCA TERMINATED NORMALLY****
+"""
 
 
 def water(**info) -> Atoms:
@@ -23,8 +72,6 @@ def loaded(tmp_path, *paths, pack: str = "packs"):
 
 
 def state(index, row: int = 0) -> tuple[float, float]:
-    import numpy as np
-
     with np.load(index.pack_path(int(index.places[row, 0]))) as arrays:
         return tuple(float(arrays[name][index.places[row, 1]]) for name in ("charge", "spin"))
 
@@ -37,6 +84,12 @@ def state(index, row: int = 0) -> tuple[float, float]:
         ({"Charge": "1+", "multiplicity": "2"}, {"charge": 1.0, "spin": 2.0}),
         ({"net_charge": "2-"}, {"charge": -2.0}),
         ({"charge": "+1", "total_charge": 1.0, "spin_multiplicity": 2}, {"charge": 1.0, "spin": 2.0}),
+        ({"charge": "\N{MINUS SIGN}1", "mult": 2}, {"charge": -1.0, "spin": 2.0}),
+        ({"charge": np.array([1]), "spin": np.float32(2)}, {"charge": 1.0, "spin": 2.0}),
+        ({"tot_charge": -1.0, "spin": 0}, {"charge": -1.0}),  # a spin of 0 is fairchem's word for unknown
+        ({"spin": 0, "multiplicity": 3}, {"spin": 3.0}),
+        ({"uhf": 0}, {"spin": 1.0}),
+        ({"unpaired_electrons": 2, "spin": 3}, {"spin": 3.0}),
         ({"charge": None}, {}),
         ({}, {}),
     ],
@@ -56,7 +109,10 @@ def test_every_key_that_is_in_use_is_read(info, found) -> None:
         ({"charge": "+1-"}, "no number"),
         ({"charge": float("nan")}, "`charge` is nan, which is no number"),
         ({"charge": [0.1, 0.2, 0.3]}, "no number"),
-        ({"spin": -1}, "`spin` is -1, and no multiplicity is below 1"),
+        ({"spin": -1}, "`spin` is -1, which is no multiplicity"),
+        ({"nunpaired": -1}, "`nunpaired` is -1, which is no number of unpaired electrons"),
+        ({"uhf": 1, "spin": 1}, "`uhf` + 1 is 2 and `spin` is 1"),
+        ({"spin": 0.5}, "`spin` is 0.5, which is no multiplicity"),
     ],
 )
 def test_what_contradicts_or_is_no_number_is_no_neutral_structure(info, words) -> None:
@@ -66,23 +122,31 @@ def test_what_contradicts_or_is_no_number_is_no_neutral_structure(info, words) -
 
 def test_other_keys_and_assumptions_are_told() -> None:
     assert settle(water(charge=1, spin=2)) == []
-    assert settle(water(total_charge=1)) == ["charge +1 is from `total_charge`"]
+    text = water(charge=True)  # as ASE reads `zero net charge`
+    assert settle(text) == ["`charge` stands there without a number, and nothing was taken from it"]
+    assert text.info == {}
+    assert settle(water(total_charge=2)) == ["charge +2 is from `total_charge`"]
     ion = water()
     ion.set_initial_charges([-0.6, 0.8, 0.8])
-    assert settle(ion) == ["charge +1 is the sum of the initial charges"]
+    assert settle(ion) == ["charge +1 is the sum of the initial charges", ASSUMED]
     assert ion.info == {"charge": 1.0}
     polar, partial, stated = water(), water(), water(charge=0)
     for atoms, first in ((polar, -0.8), (partial, -0.4), (stated, 0.2)):
         atoms.set_initial_charges([first, 0.4, 0.4])
     assert (settle(polar), polar.info) == ([], {})
     assert settle(partial) == ["initial charges sum to +0.4 e, which is no total charge: computed as neutral"]
-    assert (settle(stated), stated.info) == ([], {"charge": 0.0})
+    assert settle(stated) == ["initial charges sum to +1, and the stated charge was taken"]
+    assert stated.info == {"charge": 0.0}
+    stated.info["charge"] = 1
+    assert settle(stated) == [ASSUMED]
 
 
 def test_a_multiplicity_that_so_many_electrons_cannot_have_is_told() -> None:
     assert settle(water(charge=1, spin=1)) == ["a multiplicity of 1 does not fit 9 electrons; `spin` is 2S + 1"]
     assert settle(water(spin=3)) == []
     assert settle(water(spin=0)) == []  # fairchem's word for unknown
+    assert settle(water(charge=1)) == [ASSUMED]
+    assert settle(water(charge=2)) == settle(water(charge=1, spin=2)) == []
 
 
 def test_magnetic_moments_are_told_unless_they_are_zero(tmp_path, mira) -> None:
@@ -131,6 +195,34 @@ def test_gaussian_input_has_charge_and_multiplicity(tmp_path) -> None:
     assert index.column("invalid")[1]
 
 
+def test_gaussian_input_may_be_packed_and_made_of_fragments(tmp_path) -> None:
+    text = "\n#p hf sp\n\n\nion\n\n1 2 0 1 1 2\nO 0.0 0.0 0.12\nH 0.0 0.76 -0.48\nH 0.0 -0.76 -0.48\n\n"
+    with gzip.open(tmp_path / "ion.com.gz", "wt") as stream:
+        stream.write(text)
+    assert state(loaded(tmp_path, tmp_path / "ion.com.gz")) == (1.0, 2.0)
+
+
+def test_a_radical_of_a_mol_says_its_multiplicity(tmp_path) -> None:
+    atoms = [
+        f"{x:10.4f}{y:10.4f}{z:10.4f} {s:<3} 0{{:3}}\n" for s, (x, y, z) in zip("OHH", water().positions, strict=True)
+    ]
+    body = "name\n\n\n  3  0  0  0  0            999 V2000\n" + "".join(atoms)
+    plain = body.format(0, 0, 0)
+    for name, text in {
+        "a.mol": f"{plain}M  CHG  1   1   1\nM  RAD  1   1   2\n",
+        "b.mol": f"{plain}M  RAD  1   1   3\n",
+        "c.mol": body.format(4, 0, 0),  # in the column of charges: a doublet
+        "d.mol": f"{body.format(3, 0, 0)}M  RAD  1   1   2\n",  # the lines replace the column
+        "e.mol": f"{plain}M  RAD  2   1   2   2   2\n",
+    }.items():
+        (tmp_path / name).write_text(f"{text}M  END\n")
+    index = loaded(tmp_path, tmp_path)
+    found = [state(index, row) for row in range(5)]
+    nan = pytest.approx(float("nan"), nan_ok=True)
+    assert found == [(1.0, 2.0), (nan, 3.0), (nan, 2.0), (nan, 2.0), (nan, nan)]
+    assert index.column("note")[4] == "several atoms of the molecule are radicals: no multiplicity was taken"
+
+
 def sheet(tmp_path, text: str):
     write(tmp_path / "water.xyz", molecule("H2O"))
     (tmp_path / "sheet.csv").write_text(text)
@@ -172,4 +264,33 @@ def test_more_cells_than_columns_are_refused(tmp_path) -> None:
 
 
 def test_a_charge_of_a_sheet_is_nothing_to_look_at(tmp_path) -> None:
-    assert loaded(tmp_path, sheet(tmp_path, "structure_path,charge\nwater.xyz,1\n")).column("note") == [None]
+    assert loaded(tmp_path, sheet(tmp_path, "structure_path,charge,spin\nwater.xyz,1,2\n")).column("note") == [None]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("x.pwi", ESPRESSO + GEOMETRY, (1.0, None)),
+        ("x.pwi", ESPRESSO.replace("tot_charge = 1.0d0, ", "") + GEOMETRY, (None, None)),
+        ("x.log", GAUSSIAN, (1.0, 2.0)),
+        ("x.out", ORCA, (1.0, 2.0)),
+        ("x.nwi", f"charge -1\ngeometry units angstrom\n{GEOMETRY}end\n\ndft\n mult 2\nend\n", (-1.0, 2.0)),
+    ],
+)
+def test_files_of_codes_that_state_a_charge_are_no_neutral_structures(tmp_path, name, content, found) -> None:
+    (tmp_path / name).write_text(content)
+    index = loaded(tmp_path, tmp_path / name)
+    assert index.column("formula") == ["H2O"]
+    assert state(index) == tuple(pytest.approx(float("nan"), nan_ok=True) if n is None else n for n in found)
+
+
+@pytest.mark.parametrize(
+    ("comment", "told"), [("1 2", "`charge=1 spin=2`"), ("-1 1 ", "`charge=-1 spin=1`"), ("0 1", None), ("12 3", None)]
+)
+def test_a_comment_that_may_be_charge_and_multiplicity_is_told(tmp_path, comment, told) -> None:
+    write(tmp_path / "a.xyz", water())
+    lines = (tmp_path / "a.xyz").read_text().splitlines()
+    (tmp_path / "a.xyz").write_text("\n".join(["3", comment, *lines[2:], ""]))
+    (note,) = loaded(tmp_path, tmp_path / "a.xyz").column("note")
+    assert (note or "").endswith(told or "")
+    assert (note is None) == (told is None)

@@ -70,6 +70,36 @@ def test_keys_that_look_like_references_are_named_with_their_counts(tmp_path) ->
     assert index.column("reference_energy_ev") == [-14.0, None, None]
 
 
+def test_a_free_energy_without_an_energy_is_named(tmp_path) -> None:
+    write(tmp_path / "x.traj", [copper({"free_energy": -14.0}), copper({"energy": -14.0, "free_energy": -14.0})])
+    index = load_structures(tmp_path / "packs", find_sources([str(tmp_path / "x.traj")]).sources)
+    assert index.column("reference_energy_ev") == [None, -14.0]
+    assert left_out_told(index.table) == "not taken as references, though their names look like it: `free_energy` (1)"
+
+
+def test_which_of_the_three_energies_of_vasp_is_taken_is_told() -> None:
+    atoms = copper({"energy": -14.0, "free_energy": -14.2})
+    atoms.calc.name = "vasp"
+    found, notes = taken(atoms)
+    assert found == {"energy": "energy(sigma→0)"}
+    assert notes == ["ASE's own `free_energy` is -0.05 eV/atom from VASP's energy(sigma→0), which was taken"]
+    atoms.info["REF_energy"] = -16.0
+    assert taken(atoms)[1][0] == "VASP's energy(sigma→0) is +0.5 eV/atom from `REF_energy`, which was taken"
+
+
+def test_contradictions_are_seen_in_the_units_that_are_named() -> None:
+    stress = np.array([0.01, 0.02, 0.03, 0.001, 0.002, 0.003])
+    in_kbar = copper({"stress": stress * -1602.1766208}, virial=-stress * copper().cell.volume)
+    assert taken(in_kbar, ReferenceKeys(units="stress=-kbar")) == ({"stress": "calculator"}, [])
+    assert taken(in_kbar, ReferenceKeys(units="energy=Hartree"))[0] == {}
+    found = references(copper(virial=stress), ReferenceKeys(units="stress=-kbar"))["stress"][1]
+    assert found == pytest.approx(-stress / copper().cell.volume)  # a virial is in eV
+    found = references(copper(virial=stress), ReferenceKeys(units="stress=-eV/Ang3"))["stress"][1]
+    assert found == pytest.approx(stress / copper().cell.volume)
+    two = copper({"energy": -1.0, "free_energy": -1.001})
+    assert taken(two, ReferenceKeys(units="energy=Hartree"))[1]
+
+
 def test_the_enthalpy_of_a_res_file_is_no_energy(tmp_path) -> None:
     body = (
         "CELL 1.54180 3.84 3.84 3.84 60 60 60\nLATT -1\nSFAC Si\nSi 1 0.0 0.0 0.0 1.0\nSi 1 0.25 0.25 0.25 1.0\nEND\n"

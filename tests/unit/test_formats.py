@@ -298,6 +298,30 @@ def test_steps_of_vasps_force_field_are_read_and_told(tmp_path) -> None:
     assert [bool(row["note"]) for row in rows] == [False, True, False, True]
 
 
+@pytest.mark.parametrize(
+    ("electrons", "charge", "note"),
+    [
+        ("11.00000000", None, None),
+        ("10.00000000", 1.0, "charge +1 is that of its NELECT"),
+        ("11.35000000", None, "-0.35 e by its NELECT, which is no whole charge: computed as neutral"),
+    ],
+)
+def test_a_charged_cell_of_vasp_is_no_neutral_one(tmp_path, electrons, charge, note) -> None:
+    said = f"""<parameters><separator name="electronic" >
+   <i name="NELECT">     {electrons}</i></separator></parameters>"""
+    types = """</array>
+  <array name="atomtypes" >
+   <field>valence</field>
+   <set>
+    <rc><c>   1</c><c>Cu</c><c>     63.54600000</c><c>     11.00000000</c><c>  PAW_PBE Cu 22Jun2005    </c></rc>
+   </set></array></atominfo>"""
+    text = vasprun(1, electronic={0}).replace("<modeling>", f"<modeling>{said}")
+    (row,) = rows_of(tmp_path, "vasprun.xml", text.replace("</array></atominfo>", types))
+    assert (row["note"] or "").partition(";")[0] == (note or "")
+    with np.load(tmp_path / "packs" / f"{row['pack']:05}.npz") as pack:
+        assert pack["charge"][row["row"]] == pytest.approx(charge or float("nan"), nan_ok=True)
+
+
 def test_what_a_damaged_vasprun_holds_beyond_what_was_read_is_a_row(tmp_path) -> None:
     whole = vasprun(4, electronic={0, 1, 2, 3})
     short = rows_of(tmp_path, "vasprun.xml", whole[: whole.rindex("<varray")])

@@ -61,6 +61,7 @@ def test_a_constant_factor_is_told_with_the_option_that_mends_it(tmp_path, mira,
     assert [line.split("--ref-units ")[1].rstrip("`") for line in told] == ([option] if option else [])
     if option:
         assert option in (tmp_path / "run" / "reference.csv").read_text()
+        assert option in mira("table", tmp_path / "run").stderr.replace("\n", "")
         again = mira("run", file, "--models", "emt", "-o", tmp_path / "run", f"--ref-units={option}")
         assert "--ref-units" not in again.stderr
         assert "nothing to compute" in again.stderr

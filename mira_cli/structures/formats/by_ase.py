@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli.structures.formats.guessed import settle
 from mira_cli.structures.formats.labels import HYDROGEN
+from mira_cli.structures.formats.stated import stated
 from mira_cli.structures.frame import Frame, UnreadableError
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ def read(path: Path, form: str, elements: Sequence[str] = ()) -> Iterator[Frame]
     """Yield what a file holds by the reader of a format; `elements` are those of types 1, 2, … of LAMMPS."""
     from ase.io import iread
 
-    number = 0
+    number, state = 0, stated(path, form)
     try:
         for atoms in iread(path, index=":", format=form, do_not_split_by_at_sign=True):
+            atoms.info |= state
             yield Frame(atoms=atoms, notes=settle(atoms, form, path, elements))
             number += 1
     except Exception as error:
@@ -37,9 +39,9 @@ def read(path: Path, form: str, elements: Sequence[str] = ()) -> Iterator[Frame]
         images, notes = _otherwise(path, form)
         if len(images) <= number:
             raise
-        yield from (
-            Frame(atoms=atoms, notes=(*notes, *settle(atoms, form, path, elements))) for atoms in images[number:]
-        )
+        for atoms in images[number:]:
+            atoms.info |= state
+            yield Frame(atoms=atoms, notes=(*notes, *settle(atoms, form, path, elements)))
 
 
 def _otherwise(path: Path, form: str) -> tuple[list[Atoms], tuple[str, ...]]:

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-STATE = re.compile(r"^[ \t]*([+-]?\d+)[ \t,]+(\d+)[ \t]*$", re.MULTILINE)
+# of the whole first; pairs of fragments may follow
+STATE = re.compile(r"^[ \t]*([+-]?\d+)[ \t,]+(\d+)(?:[ \t,]+[+-]?\d+[ \t,]+[+-]?\d+)*[ \t]*$", re.MULTILINE)
 
 
 def read(path: Path) -> Iterator[Frame]:
@@ -23,11 +24,14 @@ def read(path: Path) -> Iterator[Frame]:
         The file does not say charge and multiplicity after its title.
     """
     from ase.io import read as read_with_ase
+    from ase.io.formats import open_with_compression
 
     atoms = read_with_ase(path, format="gaussian-in", do_not_split_by_at_sign=True)
     assert not isinstance(atoms, list)
     # route, title and molecule are parts with an empty line between them
-    parts = re.split(r"\n[ \t]*\n", path.read_text(encoding="utf-8", errors="replace").lstrip("\n"))
+    with open_with_compression(str(path), "rb") as stream:
+        text = "\n".join(stream.read().decode("utf-8", errors="replace").splitlines())
+    parts = re.split(r"\n(?:[ \t]*\n)+", text.lstrip("\n"))
     state = STATE.match(parts[2]) if len(parts) > 2 else None
     if state is None:
         raise ValueError("no line with charge and multiplicity after the title")

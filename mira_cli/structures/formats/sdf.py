@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 END = "$$$$"
-CHARGES = {"1": 3, "2": 2, "3": 1, "5": -1, "6": -2, "7": -3}  # codes in the lines of atoms
+CHARGES = {"1": 3, "2": 2, "3": 1, "5": -1, "6": -2, "7": -3}  # e, of codes in the lines of atoms
+RADICAL = "4"  # the code of a doublet; `M  RAD` has multiplicities
+SEVERAL = "several atoms of the molecule are radicals"
 
 
 def molecules(stream: Iterable[str]) -> Iterator[list[str]]:
@@ -59,17 +61,28 @@ def _read(molecule: list[str]) -> Frame:
         notes |= {note} if note else set()
         atoms[number - 5] = " ".join([*words[:3], symbol]) + "\n"
     found = read(StringIO("".join([*molecule[:4], *atoms])))
-    if charge := _charge(molecule[4 : 4 + natoms], molecule[4 + natoms :]):
-        found.info["charge"] = charge
+    charge, spin, odd = _state(molecule[4 : 4 + natoms], molecule[4 + natoms :])
+    found.info |= {"charge": charge} if charge else {}
+    found.info |= {"spin": spin} if spin else {}
+    notes |= {odd} if odd else set()
     return Frame(atoms=found, notes=tuple(sorted(notes)))
 
 
-def _charge(atoms: list[str], rest: list[str]) -> int:
-    """The charge (e) of all atoms together: of the lines `M  CHG`, or where there are none of the column."""
-    told = [line.split()[3:] for line in rest if line.startswith("M  CHG")]
+def _state(atoms: list[str], rest: list[str]) -> tuple[int, int | None, str | None]:
+    """The charge (e) of all atoms together, the multiplicity that a radical says, and a note where it does not.
+
+    Lines `M  CHG` and `M  RAD` stand for the column of charges, of which they replace the whole.
+    """
+    told: dict[str, list[int]] = {"CHG": [], "RAD": []}
+    lines = [line.split()[1:] for line in rest if line.startswith(("M  CHG", "M  RAD"))]
     try:
-        if told:
-            return sum(int(charge) for pairs in told for charge in pairs[1::2])
-        return sum(CHARGES.get(line[36:39].strip(), 0) for line in atoms)
+        for name, _, *pairs in lines:
+            told[name] += [int(value) for value in pairs[1::2]]
     except ValueError:
-        raise UnreadableError("a line `M  CHG` is not made of numbers") from None
+        raise UnreadableError("a line `M  CHG` or `M  RAD` is not made of numbers") from None
+    if not lines:
+        codes = [line[36:39].strip() for line in atoms]
+        told = {"CHG": [CHARGES.get(code, 0) for code in codes], "RAD": [2 for code in codes if code == RADICAL]}
+    radicals = [value for value in told["RAD"] if value]
+    spin = radicals[0] if len(radicals) == 1 else None
+    return sum(told["CHG"]), spin, f"{SEVERAL}: no multiplicity was taken" if len(radicals) > 1 else None

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 _OWN_ENERGY = re.compile(rb"(<energy>.*?</energy>)", re.DOTALL)
+_ELECTRONS = re.compile(rb'<i name="NELECT">\s*([\d.]+)\s*</i>')
+_TYPES = re.compile(rb'<array name="atomtypes".*?</array>', re.DOTALL)
+_VALENCE = re.compile(rb"<rc>\s*<c>\s*(\d+)\s*</c>\s*<c>[^<]*</c>\s*<c>[^<]*</c>\s*<c>\s*([\d.]+)\s*</c>")  # of a type
+WHOLE_E = 0.01
 FORCE_FIELD = "VASP computed this step by its own machine-learned force field, not by DFT"
 
 
@@ -27,15 +31,30 @@ def read_vasprun(content: bytes) -> Iterator[Frame]:
         The rest of the steps cannot be read.
     """
     begun, complete = content.count(b"<calculation"), content.rstrip().endswith(b"</modeling>")
-    number = 0
+    number, (charge, notes) = 0, _charge(content)
     try:
         for atoms, is_dft in _steps(content):
-            yield Frame(atoms=atoms, notes=() if is_dft else (FORCE_FIELD,))
+            atoms.info |= charge
+            yield Frame(atoms=atoms, notes=notes if is_dft else (*notes, FORCE_FIELD))
             number += 1
     except Exception as error:
         raise UnreadableError(_rest(number, begun, complete=complete)) from error
     if begun > number or not complete:
         raise UnreadableError(_rest(number, begun, complete=complete))
+
+
+def _charge(content: bytes) -> tuple[dict[str, float], tuple[str, ...]]:
+    """`charge` (e) of a cell whose electrons are not those of its pseudopotentials, and a note on it."""
+    electrons, types = _ELECTRONS.search(content), _TYPES.search(content)
+    valence = [int(count) * float(each) for count, each in _VALENCE.findall(types[0])] if types else []
+    if electrons is None or not valence:
+        return {}, ()
+    charge = sum(valence) - float(electrons[1])
+    if abs(charge) <= WHOLE_E:
+        return {}, ()
+    if abs(charge - round(charge)) > WHOLE_E:
+        return {}, (f"{charge:+.3g} e by its NELECT, which is no whole charge: computed as neutral",)
+    return {"charge": round(charge)}, (f"charge {round(charge):+d} is that of its NELECT",)
 
 
 def _rest(number: int, begun: int, *, complete: bool) -> str:

@@ -20,6 +20,7 @@ _PROPERTIES = re.compile(r"""(?:^|\s)Properties\s*=\s*["{']?([^\s"}']+)""")
 _IS_HEADER = re.compile(r"(?:^|\s)(?:Properties|Lattice)\s*=")
 _FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)")
 _TYPES = re.compile(r"Atoms\. Timestep")  # the comment that LAMMPS writes
+_STATE_LIKE = re.compile(r"\s*([+-]?\d)\s+([1-9])\s*")
 BATCH = 1_000  # atoms that are read at once, or a tenth as many frames
 MOST_TYPES = 5  # numbers up to here may be those of types as well as H, He, Li, Be and B
 
@@ -74,7 +75,9 @@ def _together(batch: list[tuple[int, list[str]]]) -> Iterator[Frame]:
             images = _by_ase(batch)
         except Exception:  # noqa: BLE001  (which of them, and what is wrong, is found out now)
             images = []
-        yield from (Frame(atoms=atoms) for atoms in images)
+        yield from (
+            Frame(atoms=atoms, notes=_state_like(frame[0])) for atoms, (_, frame) in zip(images, batch, strict=False)
+        )
         if images:
             return
     for natoms, frame in batch:
@@ -100,7 +103,7 @@ def _read(natoms: int, frame: list[str]) -> Frame:
         raise UnreadableError(
             f"the file ends early: {natoms:,} atoms are announced, {max(len(frame) - 1, 0):,} are there"
         )
-    notes: list[str] = []
+    notes = [*_state_like(frame[0])]
     if not frame[0].isascii() and frame[0] != (comment := _decoded(frame[0])):
         frame[0] = comment
         notes.append("the comment is not UTF-8, and was read as Latin-1")
@@ -119,6 +122,16 @@ def _read(natoms: int, frame: list[str]) -> Frame:
         return Frame(atoms=_one_by_ase(natoms, [comment, *mended, *vectors]), notes=tuple(notes))
     except Exception as error:
         raise UnreadableError(_what_is_wrong(comment, natoms, mended)) from error
+
+
+def _state_like(comment: str) -> tuple[str, ...]:
+    """A note on a comment that some codes take for charge and multiplicity; `0 1` is what is assumed anyway."""
+    if not (found := _STATE_LIKE.fullmatch(comment)) or found.groups() == ("0", "1"):
+        return ()
+    charge, spin = found.groups()
+    return (
+        f"the comment may be a charge and a multiplicity, of which nothing was taken: `charge={charge} spin={spin}`",
+    )
 
 
 def _by_ase(frames: list[tuple[int, list[str]]]) -> list[Atoms]:
