@@ -71,7 +71,7 @@ def settle(atoms: Atoms) -> list[str]:
 
 
 def _number(key: str, value: Any) -> float:
-    value = np.asarray(value).item() if np.size(value) == 1 else value
+    value = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
     text = str(value).strip().replace("\N{MINUS SIGN}", "-")
     try:
         number = float(text)
@@ -113,12 +113,12 @@ def _of_initial_charges(atoms: Atoms) -> list[str]:
 def _of_electrons(atoms: Atoms) -> list[str]:
     """Whether the multiplicity is one that so many electrons can have."""
     spin, charge = atoms.info.get("spin"), atoms.info.get("charge", 0.0)
-    if not float(charge).is_integer():
+    if (spin is None and not charge) or not float(charge).is_integer():
         return []
     electrons = int(atoms.numbers.sum()) - int(charge)
     if spin is None:
-        assumed = charge and electrons % 2
-        return ["an odd number of electrons, and no multiplicity: models that read one take 1"] if assumed else []
+        is_odd = electrons % 2
+        return ["an odd number of electrons, and no multiplicity: models that read one take 1"] if is_odd else []
     if (electrons + int(spin)) % 2 == 0:
         return [f"a multiplicity of {spin:g} does not fit {electrons} electrons; `spin` is 2S + 1"]
     return []
