@@ -40,6 +40,11 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _as_text(value: Any) -> Any:
+    """`[Cu, Au]` as `Cu,Au`."""
+    return ",".join(map(str, value)) if isinstance(value, list) else value
+
+
 def _as_word(value: Any) -> Any:
     """`on` and `off` are truth values in YAML."""
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
@@ -109,6 +114,12 @@ class RunConfig(BaseModel):
     max_jobs: int | None = Field(None, ge=1, description="jobs at once; default: the profile's, or as many as fit")
     gpus: int | list[Name] | None = Field(
         None, description="GPUs of this machine to use, by number or by id; default: all of them"
+    )
+    format: str | None = Field(
+        None, description="format of all input files, by ASE's name (`lammps-data`); default: told by name and content"
+    )
+    elements: Annotated[str | None, BeforeValidator(_as_text)] = Field(
+        None, description="elements of atom types 1, 2, … where files name none, `Cu,Au`"
     )
     stride: int = Field(1, ge=1, description="only each so-many-th frame of a file, from its first on")
     sample: int | None = Field(None, ge=1, description="only so many structures, chosen by chance")

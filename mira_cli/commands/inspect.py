@@ -37,6 +37,13 @@ def inspect(
         str | None, typer.Option("--models", "-m", help="Say what these models cannot answer; joined by commas.")
     ] = None,
     models_file: Annotated[list[str] | None, typer.Option(help="YAML file with models of your own.")] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="Format of all files, by ASE's name, where it cannot be told.", metavar="NAME"),
+    ] = None,
+    elements: Annotated[
+        str | None, typer.Option(help="Elements of atom types 1, 2 and so on, where files name none.", metavar="Cu,Au")
+    ] = None,
     stride: Annotated[int, typer.Option(help="Only each so-many-th frame of a file.", min=1)] = 1,
     sample: Annotated[int | None, typer.Option(help="Only so many structures, chosen by chance.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Another number chooses another sample.", min=0)] = 0,
@@ -56,11 +63,12 @@ def inspect(
     from mira_cli.planning.input import tell_passed_over
     from mira_cli.structures.choice import Choice
     from mira_cli.structures.find import find_sources
+    from mira_cli.structures.given import of_options
     from mira_cli.structures.packs import load_structures
     from mira_cli.structures.references import ReferenceKeys
 
     rows = _rows(models, models_file or [])
-    found = find_sources([str(Path(path).expanduser()) for path in structures])
+    found = find_sources([str(Path(path).expanduser()) for path in structures], of_options(elements, form))
     tell_passed_over(found)
     keys = ReferenceKeys(ref_energy_key, ref_forces_key, ref_stress_key)
     with TemporaryDirectory(prefix="mira-inspect-") as scratch:

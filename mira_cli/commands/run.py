@@ -51,6 +51,13 @@ def run(
         bool | None,
         typer.Option("--reuse/--no-reuse", help="Take over what runs in the same folder have computed [default: yes]."),
     ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="Format of all files, by ASE's name, where it cannot be told.", metavar="NAME"),
+    ] = None,
+    elements: Annotated[
+        str | None, typer.Option(help="Elements of atom types 1, 2 and so on, where files name none.", metavar="Cu,Au")
+    ] = None,
     stride: Annotated[int | None, typer.Option(help="Only each so-many-th frame of a file.", min=1)] = None,
     sample: Annotated[int | None, typer.Option(help="Only so many structures, chosen by chance.", min=1)] = None,
     seed: Annotated[int | None, typer.Option(help="Another number chooses another sample.", min=0)] = None,
@@ -101,10 +108,12 @@ def _start(given: dict[str, Any], detach: Detach | None) -> None:
     from mira_cli.engine.profile import find_profile
 
     names = (
-        "output", "runtime", "profile", "task", "models", "max_jobs", "reuse", "stride", "sample", "seed",
+        "output", "runtime", "profile", "task", "models", "max_jobs", "reuse", "elements", "stride", "sample", "seed",
         "ref_energy_key", "ref_forces_key", "ref_stress_key", "ref_units", "energy_alignment",
     )  # fmt: skip
     settings: dict[str, Any] = {name: given[name] for name in names if given[name] is not None}
+    if given["form"] is not None:
+        settings["format"] = given["form"]
     if given["gpus"] is not None:
         settings["gpus"] = _gpus(given["gpus"])
     if given["strict"]:

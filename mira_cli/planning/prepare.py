@@ -35,6 +35,7 @@ from mira_cli.slurm import asks
 from mira_cli.slurm.cluster import partitions
 from mira_cli.slurm.preflight import problems
 from mira_cli.structures.find import Found, find_sources
+from mira_cli.structures.given import of_options
 from mira_cli.weights import store
 from mira_cli.weights.fetch import ensure, permission
 
@@ -95,7 +96,7 @@ def check_request(config: RunConfig, *, as_read: bool = False) -> Request:
     # what the run writes down is trust in these, and not in whatever will be there when it goes on
     trusted = [own[m.name].sha256 for m in models if m.name in own and catalogue.families[m.row.family].runs_code]
     config = config.model_copy(update={"trust_checkpoints": sorted(set(trusted)) or False})
-    found = None if as_read else find_sources(config.structures)
+    found = None if as_read else find_sources(config.structures, of_options(config.elements, config.format))
     return Request(config, catalogue, models, find_profile(config.profile), found, own)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
 import re
 from collections import Counter
@@ -15,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 from mira_cli.errors import InputError
 from mira_cli.structures.companions import holds_no_structure, told_better
+from mira_cli.structures.given import completed, unpacked
 from mira_cli.structures.sheet import read_sheet
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Source:
 
     path: Path
     name: str  # first part of the structures' ids
-    given: str = ""  # what a sheet says of its structures, as JSON: `charge`, `spin`, `elements`, `format`
+    given: str = ""  # what a sheet or the options say of its structures, as `given.packed`
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,13 @@ class Found:
     unused_columns: dict[Path, list[str]]  # of sheets
 
 
-def find_sources(arguments: Iterable[str]) -> Found:
+def find_sources(arguments: Iterable[str], options: str = "") -> Found:
     """Every file that the arguments name, in order, once each, by whatever way it is reached.
 
     Names are relative to the folder that was given; a name that two arguments share is led by the folder's own name.
     What a text file or terminal could not show in a name is written as in URLs: `a%0Ab.cif`; and so is `#`, which
     stands before the number of a frame: no two structures have one id.
+    What the `options` say (`given.of_options`) holds where a sheet says nothing; names do not tell it.
     What cannot be read is a source too: reading it will say why.
 
     Raises
@@ -61,13 +62,16 @@ def find_sources(arguments: Iterable[str]) -> Found:
     """
     over = Found([], [], {}, {})
     found: dict[tuple[str, str], tuple[Path, str, Path, str]] = {}
+    of_sheet: dict[tuple[str, str], dict[str, str]] = {}
     real = cache(os.path.realpath)
     for argument in arguments:
         for path, root, given in _expand(argument, over):
             place = os.path.join(real(path.parent), path.name)  # noqa: PTH118  (faster, and there may be millions)
-            found.setdefault((place, given), (path, _shown(path.relative_to(root)), root, given))
+            key = place, completed(given, options)
+            of_sheet.setdefault(key, unpacked(given))
+            found.setdefault(key, (path, _shown(path.relative_to(root)), root, key[1]))
     states = Counter(place for place, _ in found)  # the same geometry may be there with several charges
-    told = {key: f"?{urlencode(json.loads(key[1]))}" if key[1] and states[key[0]] > 1 else "" for key in found}
+    told = {key: f"?{urlencode(said)}" if said and states[key[0]] > 1 else "" for key, said in of_sheet.items()}
     names = Counter(name + told[key] for key, (_, name, _, _) in found.items())
     sources: list[Source] = []
     taken: set[str] = set()

@@ -30,7 +30,7 @@ class Part:
     length: int | None = None
     first_frame: int = 0
     content: str = ""  # sha256
-    given: str = ""  # what a sheet says of the structures, as JSON
+    given: str = ""  # what a sheet or the options say of the structures, as `given.packed`
 
 
 def n_bytes(part: Part) -> int:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-import json
-import re
 import warnings
 from dataclasses import replace
 from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from mira_cli.structures.bounds import OverBoundsError, bounded
-from mira_cli.structures.formats import by_ase, lammps, own_reader, pdb, sdf, vasprun, xyz
+from mira_cli.structures.formats import by_ase, lammps, own_reader, pdb, readable_formats, reader_of, sdf, vasprun, xyz
 from mira_cli.structures.frame import Frame, UnreadableError
+from mira_cli.structures.given import NOT_USED, symbols_of, unpacked
 from mira_cli.structures.parts import n_bytes
 from mira_cli.structures.reasons import why
 
@@ -65,11 +64,11 @@ def _reader(part: Part) -> tuple[str | None, Iterator[Frame]]:
     """ASE's name of the format, if that is what decides, and the frames to be read."""
     from ase.io.formats import filetype
 
-    said = json.loads(part.given or "{}")
-    elements = re.findall(r"[^,;\s]+", said.get("elements", ""))
+    said = unpacked(part.given)
+    elements = symbols_of(said.get("elements", ""))
     form = "extxyz" if part.length is not None else said.get("format")
-    if form is None and (read := own_reader(part.path)) is not None:
-        return None, read(part.path)
+    if (read := own_reader(part.path) if form is None else reader_of(form)) is not None:
+        return form, read(part.path)
     form = form or str(filetype(str(part.path)))
     if form == "lammps-dump-text":
         return form, _of_text(part, partial(lammps.read_dump, elements=elements))
@@ -77,15 +76,9 @@ def _reader(part: Part) -> tuple[str | None, Iterator[Frame]]:
         return form, _of_text(part, OF_TEXT[form])
     if form in OF_BYTES:
         return form, _of_bytes(part, OF_BYTES[form])
-    if "format" in said and not _can_be_read(form):
-        raise UnreadableError(f"`{form}` in `format` of the sheet is no format that ASE reads (`ase info --formats`)")
+    if "format" in said and form not in readable_formats():
+        raise UnreadableError(f"`{form}` in `format` is no format that ASE reads (`ase info --formats`)")
     return form, by_ase.read(part.path, form, elements)
-
-
-def _can_be_read(form: str) -> bool:
-    from ase.io.formats import ioformats
-
-    return form in ioformats and bool(ioformats[form].can_read)
 
 
 def _of_text(part: Part, read: OfText) -> Iterator[Frame]:
@@ -111,12 +104,12 @@ def _opened(part: Part) -> IO[bytes]:
 
 
 def _with_given(frame: Frame, given: str, form: str | None) -> Frame:
-    """A frame with what a sheet says of it, under keys that no file has; `charges` sees where the two contradict."""
+    """A frame with what a user says of it, under keys that no file has; `charges` sees where the two contradict."""
     assert frame.atoms is not None
-    said = json.loads(given)
+    said = unpacked(given)
     frame.atoms.info |= {f"{name} of the sheet": said[name] for name in ("charge", "spin") if name in said}
     if "elements" in said and not (form or "").startswith("lammps"):
-        return replace(frame, notes=(*frame.notes, "`elements` of the sheet is not used: the file names its own"))
+        return replace(frame, notes=(*frame.notes, NOT_USED))
     return frame
 
 

@@ -13,7 +13,7 @@ def why(error: BaseException, form: str | None) -> str:
     from ase.io.formats import UnknownFileTypeError
 
     if isinstance(error, UnknownFileTypeError | UnicodeDecodeError):
-        return "not a structure file that ASE knows by name or content; a sheet's column `format` can name its format"
+        return "not a structure file that ASE knows by name or content; `--format NAME` can name its format"
     return in_print(f"cannot be read: {_reason(error, form)}")
 
 

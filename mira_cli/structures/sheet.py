@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
 from typing import TYPE_CHECKING
 
 from mira_cli.errors import InputError
+from mira_cli.structures.given import GIVEN, packed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PATH = "structure_path"
-GIVEN = ("charge", "spin", "elements", "format")  # columns that say of structures what a file could say itself
 
 
 def read_sheet(sheet: Path) -> tuple[list[tuple[Path, str]], list[str]]:
@@ -41,11 +40,6 @@ def read_sheet(sheet: Path) -> tuple[list[tuple[Path, str]], list[str]]:
     if twins := [name for name in (PATH, *GIVEN) if titles.count(name) > 1]:
         raise InputError(f"the sheet `{sheet}` has two `{twins[0]}` columns", hint="give each column its own name")
     found = [
-        ((sheet.parent / row[PATH].strip()).absolute(), _given(row)) for row in rows if row[PATH] and row[PATH].strip()
+        ((sheet.parent / row[PATH].strip()).absolute(), packed(row)) for row in rows if row[PATH] and row[PATH].strip()
     ]
     return found, [name for name in titles if name and name not in {PATH, *GIVEN}]
-
-
-def _given(row: dict[str, str]) -> str:
-    said = {name: value.strip() for name in GIVEN if (value := row.get(name)) and value.strip()}
-    return json.dumps(said) if said else ""

@@ -229,8 +229,8 @@ def test_types_of_a_dump_are_no_elements(tmp_path) -> None:
     [
         ("Cu Au", ["AuCu"] * 2),
         ('"Cu,Au"', ["AuCu"] * 2),
-        ("Cu", ["cannot be read: `elements` of the sheet names 1 types, and the file has others"]),
-        ("Cu Qq", ["cannot be read: `Qq` in `elements` of the sheet is no element"]),
+        ("Cu", ["cannot be read: `elements` names 1 types, and the file has others"]),
+        ("Cu Qq", ["cannot be read: `Qq` in `elements` is no element"]),
         ("", ["cannot be read: types of atoms are no elements"]),
     ],
 )
@@ -246,7 +246,7 @@ def test_a_sheet_names_the_elements_of_types(tmp_path, elements, said) -> None:
         ("lammps-data,", "Masses\n\n1 63.546\n2 196.967\n\n", "AuCu | elements are taken from masses"),
         ("lammps-data,Cu Au", "", "AuCu"),
         ("lammps-data,", "", "cannot be read: types of atoms are no elements"),
-        ("lammps,", "", "cannot be read: `lammps` in `format` of the sheet is no format that ASE reads"),
+        ("lammps,", "", "cannot be read: `lammps` in `format` is no format that ASE reads"),
         (",", "", "not a structure file that ASE knows by name or content"),
     ],
 )
@@ -261,7 +261,7 @@ def test_a_sheet_names_a_format_that_is_not_to_be_guessed(tmp_path, given, masse
 def test_elements_that_a_file_names_itself_are_told(tmp_path) -> None:
     write(tmp_path / "Cu.xyz", bulk("Cu"))
     (row,) = rows_of(tmp_path, "sheet.csv", "structure_path,elements\nCu.xyz,Ag\n")
-    assert (row["formula"], row["note"]) == ("Cu", "`elements` of the sheet is not used: the file names its own")
+    assert (row["formula"], row["note"]) == ("Cu", "`elements` is not used: the file names its own")
 
 
 def test_a_dump_has_no_energy_and_its_forces_have_a_unit(tmp_path) -> None:

@@ -24,6 +24,21 @@ BY_SUFFIX = {
     ".res": "res",
 }
 
+# Name of a format, ASE's where it has one -> module: what is named is read as what is found
+BY_NAME = {"cif": "cif", "db": "ase_db", "gaussian-in": "gaussian_input", "pymatgen-json": "pymatgen_json", "res": "res"}
+
+
+def readable_formats() -> set[str]:
+    """Names of formats that a user may give."""
+    from ase.io.formats import ioformats
+
+    return {*BY_NAME, *(name for name, form in ioformats.items() if form.can_read)}
+
+
+def reader_of(form: str) -> Callable[[Path], Iterator[Frame]] | None:
+    """What reads files of a format in place of ASE; None where ASE does."""
+    return _read_of(BY_NAME[form]) if form in BY_NAME else None
+
 
 def own_reader(path: Path) -> Callable[[Path], Iterator[Frame]] | None:
     """What reads a file in place of ASE; None where ASE does."""
@@ -33,7 +48,10 @@ def own_reader(path: Path) -> Callable[[Path], Iterator[Frame]] | None:
     module_name = BY_SUFFIX.get(name[name.rfind(".") :]) if "." in name else None
     if module_name is None:
         return None
-    module = import_module(f"{__name__}.{module_name}")
-    is_ours = getattr(module, "is_ours", None)
-    read: Callable[[Path], Iterator[Frame]] = module.read
-    return read if is_ours is None or is_ours(path) else None
+    is_ours = getattr(import_module(f"{__name__}.{module_name}"), "is_ours", None)
+    return _read_of(module_name) if is_ours is None or is_ours(path) else None
+
+
+def _read_of(module_name: str) -> Callable[[Path], Iterator[Frame]]:
+    read: Callable[[Path], Iterator[Frame]] = import_module(f"{__name__}.{module_name}").read
+    return read

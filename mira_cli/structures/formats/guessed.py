@@ -48,7 +48,7 @@ def settle(atoms: Atoms, form: str, path: Path, elements: Sequence[str] = ()) ->
         text = path.read_text(encoding="utf-8", errors="replace")
         if not re.search(r"^\s*(Masses|Atom Type Labels)\b", text, re.MULTILINE):
             raise UnreadableError(
-                "types of atoms are no elements: add a section `Masses`, or give `elements` in a CSV sheet (`Cu Au`)"
+                "types of atoms are no elements: add a section `Masses`, or give `--elements Cu,Au`"
             )
         return (MASSES,)
     return ()

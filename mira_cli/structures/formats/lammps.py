@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from io import StringIO
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from mira_cli.structures.formats.labels import HYDROGEN, ISOTOPES, is_element
 from mira_cli.structures.frame import Frame, UnreadableError, unreadable
+from mira_cli.structures.given import NOT_USED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 FRAME = "ITEM: TIMESTEP"
 UNITS = ("metal", "real", "si", "cgs", "electron")  # what ASE converts; `lj` has no Å
-ASK = "write an `element` column (`dump_modify ID element Cu Au`), or give `elements` in a CSV sheet (`Cu Au`)"
+ASK = "write an `element` column (`dump_modify ID element Cu Au`), or give `--elements Cu,Au`"
 ATOMS = re.compile(r"^ITEM: ATOMS (.*)$", re.MULTILINE)
 
 
@@ -31,12 +33,14 @@ def read_dump(stream: Iterable[str], elements: Sequence[str] = ()) -> Iterator[F
     frame: list[str] = []
     for line in chain(stream, [FRAME]):
         if line.startswith(FRAME) and any(before.startswith(FRAME) for before in frame):
-            text = "".join(frame)
-            text = _named(text, elements) if elements else text
+            as_written = "".join(frame)
+            text = _named(as_written, elements) if elements else as_written
+            not_used = (NOT_USED,) if elements and text == as_written else ()
             units = _units(text) or units
             columns = _columns(text)
             try:
-                yield _read(text, columns, units)
+                read = _read(text, columns, units)
+                yield replace(read, notes=(*read.notes, *not_used))
             except UnreadableError as error:
                 yield unreadable(error)
             frame = []
@@ -45,7 +49,10 @@ def read_dump(stream: Iterable[str], elements: Sequence[str] = ()) -> Iterator[F
 
 def refuse_binary(_content: bytes) -> Iterator[Frame]:
     """Raise: a binary dump holds no elements."""
-    raise UnreadableError(f"a binary dump has types of atoms, which are no elements: {ASK}")
+    raise UnreadableError(
+        "a binary dump has types of atoms, which are no elements: write a text one with an `element` column "
+        "(`dump_modify ID element Cu Au`)"
+    )
 
 
 def _units(text: str) -> str | None:
@@ -78,9 +85,9 @@ def of_types(types: Sequence[int], elements: Sequence[str]) -> list[str]:
         A type has no element, or what is given is none.
     """
     if strange := [name for name in elements if not is_element(name)]:
-        raise UnreadableError(f"`{strange[0][:20]}` in `elements` of the sheet is no element")
+        raise UnreadableError(f"`{strange[0][:20]}` in `elements` is no element")
     if not set(types) <= set(range(1, len(elements) + 1)):
-        raise UnreadableError(f"`elements` of the sheet names {len(elements)} types, and the file has others")
+        raise UnreadableError(f"`elements` names {len(elements)} types, and the file has others")
     return [elements[number - 1] for number in types]
 
 

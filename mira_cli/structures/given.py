@@ -1,0 +1,57 @@
+"""What a user says of structures beside their files: by columns of a sheet, or by options that hold for all files."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from mira_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GIVEN = ("charge", "spin", "elements", "format")
+NOT_USED = "`elements` is not used: the file names its own"  # the note
+
+
+def packed(said: Mapping[str, str | None]) -> str:
+    """What is said as JSON, in one order; empty if nothing."""
+    there = {name: value.strip() for name in GIVEN if (value := said.get(name)) and value.strip()}
+    return json.dumps(there) if there else ""
+
+
+def unpacked(given: str) -> dict[str, str]:
+    """What `packed` has packed."""
+    return dict(json.loads(given)) if given else {}
+
+
+def completed(given: str, options: str) -> str:
+    """What a sheet gives, and the options where it says nothing."""
+    return packed({**unpacked(options), **unpacked(given)}) if options else given
+
+
+def of_options(elements: str | None, form: str | None) -> str:
+    """What `--elements` and `--format` say, for all structures.
+
+    Raises
+    ------
+    UsageError
+        There is no such element, or no such format.
+    """
+    from mira_cli.resources import did_you_mean
+    from mira_cli.structures.formats import readable_formats
+    from mira_cli.structures.formats.labels import is_element
+
+    if strange := [name for name in symbols_of(elements or "") if not is_element(name)]:
+        raise UsageError(f"`{strange[0]}` in `--elements` is no element", hint="for example `--elements Cu,Au`")
+    if form and form not in (known := readable_formats()):
+        raise UsageError(
+            f"`--format {form}` is no format that can be read", hint=f"{did_you_mean(form, known)}`ase info --formats`"
+        )
+    return packed({"elements": elements, "format": form})
+
+
+def symbols_of(elements: str) -> list[str]:
+    """`Cu Au`, or with commas, as a list."""
+    return re.findall(r"[^,;\s]+", elements)
