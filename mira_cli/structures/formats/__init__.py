@@ -25,7 +25,13 @@ BY_SUFFIX = {
 }
 
 # Name of a format, ASE's where it has one -> module: what is named is read as what is found
-BY_NAME = {"cif": "cif", "db": "ase_db", "gaussian-in": "gaussian_input", "pymatgen-json": "pymatgen_json", "res": "res"}
+BY_NAME = {
+    "cif": "cif",
+    "db": "ase_db",
+    "gaussian-in": "gaussian_input",
+    "pymatgen-json": "pymatgen_json",
+    "res": "res",
+}
 
 
 def readable_formats() -> set[str]:
