@@ -23,6 +23,7 @@ VASP = frozenset({
     "ML_AB", "ML_ABN", "ML_FF", "ML_FFN", "ML_HIS", "ML_HEAT", "ML_LOGFILE", "ML_REG", "ML_EATOM",
 })  # fmt: skip
 LOGS = re.compile(r"slurm-.*\.out|.*\.[oe]\d+(-\d+)?|core(\.\d+)?|std_?(err|out)(\.txt)?|nohup\.out", re.IGNORECASE)
+ZIPPED = (".xyz.zip", ".extxyz.zip", ".cif.zip", ".json.zip")  # what else is zipped is read if it is named itself
 PACKED = (".gz", ".bz2", ".xz", ".Z")
 # One geometry of VASP, from the file that says most of it: all steps with energies and forces, all steps, the last.
 OF_VASP = ("vasprun.xml", "OUTCAR", "XDATCAR", "CONTCAR", "POSCAR")
@@ -32,6 +33,8 @@ OUTPUT_OF = {".pwi": (".pwo", ".out"), ".in": (".out", ".pwo")}  # of Quantum ES
 def holds_no_structure(path: Path) -> bool:
     """Whether a file's name says that it is no structure: scripts, tables, logs, what codes write beside geometry."""
     name = _unpacked(path.name)
+    if path.name.lower().endswith(ZIPPED):
+        return False
     return Path(name).suffix.lower() in SUFFIXES or name in VASP or LOGS.fullmatch(name) is not None
 
 

@@ -69,23 +69,23 @@ def find_sources(arguments: Iterable[str], options: str = "") -> Found:
             place = os.path.join(real(path.parent), path.name)  # noqa: PTH118  (faster, and there may be millions)
             key = place, completed(given, options)
             of_sheet.setdefault(key, unpacked(given))
-            found.setdefault(key, (path, _shown(path.relative_to(root)), root, key[1]))
+            found.setdefault(key, (path, shown(path.relative_to(root)), root, key[1]))
     states = Counter(place for place, _ in found)  # the same geometry may be there with several charges
     told = {key: f"?{urlencode(said)}" if said and states[key[0]] > 1 else "" for key, said in of_sheet.items()}
     names = Counter(name + told[key] for key, (_, name, _, _) in found.items())
     sources: list[Source] = []
     taken: set[str] = set()
     for key, (path, name, root, given) in found.items():
-        unique = (name if names[name + told[key]] == 1 else f"{_shown(root.name)}/{name}") + told[key]
+        unique = (name if names[name + told[key]] == 1 else f"{shown(root.name)}/{name}") + told[key]
         while unique in taken:
             root = root.parent  # noqa: PLW2901
-            unique = _shown(path.relative_to(root.parent) if root != root.parent else path) + told[key]
+            unique = shown(path.relative_to(root.parent) if root != root.parent else path) + told[key]
         taken.add(unique)
         sources.append(Source(path, unique, given))
     return Found(sources, over.passed_over, over.told_better, over.unused_columns)
 
 
-def _shown(name: str | Path) -> str:
+def shown(name: str | Path) -> str:
     """A name in printable characters: line breaks, controls, backslashes, `#`, bytes that are no UTF-8 as in URLs."""
     return "".join(
         quote(c, errors="surrogateescape") if not c.isprintable() or c in "\\#" else c

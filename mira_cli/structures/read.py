@@ -6,23 +6,31 @@ import io
 import warnings
 from dataclasses import replace
 from functools import partial
+from pathlib import PurePath
 from typing import IO, TYPE_CHECKING
+from zipfile import ZipFile
 
 from mira_cli.structures.bounds import OverBoundsError, bounded
+from mira_cli.structures.find import shown
 from mira_cli.structures.formats import by_ase, lammps, own_reader, pdb, readable_formats, reader_of, sdf, vasprun, xyz
 from mira_cli.structures.frame import Frame, UnreadableError
 from mira_cli.structures.given import NOT_USED, symbols_of, unpacked
 from mira_cli.structures.parts import n_bytes
 from mira_cli.structures.reasons import why
+from mira_cli.structures.unpacked import in_memory, is_archive, members, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from zipfile import ZipInfo
 
     from mira_cli.structures.parts import Part
 
+    Read = tuple[str | None, Iterator[Frame]]
     OfBytes = Callable[[bytes], Iterator[Frame]]
     OfText = Callable[[Iterable[str]], Iterator[Frame]]
 
+XYZ = (".xyz", ".extxyz")
+PEEK_BYTES = 50_000  # of a member of an archive, that say its format
 # by ASE's names of formats, which know a file by its name or content: where ASE leaves out or guesses what a file says
 OF_BYTES: dict[str, OfBytes] = {"lammps-dump-binary": lammps.refuse_binary, "vasp-xml": vasprun.read_vasprun}
 OF_TEXT: dict[str, OfText] = {
@@ -36,20 +44,43 @@ OF_TEXT: dict[str, OfText] = {
 
 def read_frames(part: Part) -> Iterator[Frame]:
     """Yield every frame of a part; a file (or the rest of it) that cannot be read is one last frame without atoms."""
-    number = part.first_frame
-    form: str | None = None
     try:
         if not part.path.is_file():
             part.path.stat()  # says what is wrong, if there is nothing
             yield Frame(part.name, unreadable="not a file", last=True)
-            return
-        if part.path.stat().st_size == 0:
+        elif part.path.stat().st_size == 0:
             yield Frame(part.name, unreadable="the file is empty", last=True)
-            return
+        elif is_archive(part.path):
+            yield from _of_archive(part)
+        else:
+            yield from _read(part, _reader, n_bytes(part))
+    except Exception as error:  # noqa: BLE001  (no access, or a damaged archive)
+        yield Frame(part.name, unreadable=why(error, None), last=True)
+
+
+def _of_archive(part: Part) -> Iterator[Frame]:
+    """Frames of the members of an archive, whose names follow that of the archive."""
+    with ZipFile(part.path) as archive:
+        infos = members(archive)
+        for info in infos:
+            member = replace(part, name=f"{part.name}/{shown(info.filename)}")
+            if not info.file_size:
+                yield Frame(member.name, unreadable="the file is empty")
+                continue
+            yield from _read(member, partial(_reader_of_member, archive, info), info.compress_size)
+    if not infos:
+        yield Frame(part.name, unreadable="the archive holds no structure", last=True)
+
+
+def _read(part: Part, reader: Callable[[Part], Read], packed_bytes: int) -> Iterator[Frame]:
+    """Frames, with their ids, of a file of so many bytes, which a reader reads."""
+    number = part.first_frame
+    form: str | None = None
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # readers warn about odd columns; what matters is checked later
-            form, frames = _reader(part)
-            for frame in bounded(frames, n_bytes(part)):
+            form, frames = reader(part)
+            for frame in bounded(frames, packed_bytes):
                 if part.given and frame.atoms is not None:
                     frame = _with_given(frame, part.given, form)  # noqa: PLW2901
                 yield replace(frame, id=f"{part.name}#{number}")
@@ -60,20 +91,48 @@ def read_frames(part: Part) -> Iterator[Frame]:
         yield Frame(where(part, number), unreadable=why(error, form), last=True)
 
 
-def _reader(part: Part) -> tuple[str | None, Iterator[Frame]]:
-    """ASE's name of the format, if that is what decides, and the frames to be read."""
+def _reader_of_member(archive: ZipFile, info: ZipInfo, part: Part) -> Read:
+    """As `_reader`, of a member of an archive: of xyz a frame at a time is in memory, else the member."""
+    form = unpacked(part.given).get("format", "extxyz" if info.filename.lower().endswith(XYZ) else None)
+    if form in {"xyz", "extxyz"}:
+        return form, _of_text(partial(opened, archive, info), xyz.read_xyz)
+    with opened(archive, info) as stream:
+        begin = stream.read(PEEK_BYTES)
+    form = form or _format(PurePath(info.filename).name, begin)
+    return form, _in_memory(archive, info, part, form)
+
+
+def _in_memory(archive: ZipFile, info: ZipInfo, part: Part, form: str) -> Iterator[Frame]:
+    with opened(archive, info) as stream, in_memory(stream, info.compress_size) as path:
+        yield from _reader(replace(part, path=path), PurePath(info.filename).name, form)[1]
+
+
+def _format(name: str, begin: bytes) -> str:
+    """ASE's name of the format of what is in memory, by its name and first bytes."""
+    from ase.io.formats import filetype
+
+    stream = io.BytesIO(begin)
+    stream.name = name
+    return str(filetype(stream))
+
+
+def _reader(part: Part, name: str = "", found: str | None = None) -> Read:
+    """ASE's name of the format, if that is what decides, and the frames to be read.
+
+    What is in memory has a `name`, and what was `found` to be its format, that its path does not tell.
+    """
     from ase.io.formats import filetype
 
     said = unpacked(part.given)
     elements = symbols_of(said.get("elements", ""))
     form = "extxyz" if part.length is not None else said.get("format")
-    if (read := own_reader(part.path) if form is None else reader_of(form)) is not None:
+    if (read := own_reader(part.path, name) if form is None else reader_of(form)) is not None:
         return form, read(part.path)
-    form = form or str(filetype(str(part.path)))
+    form = form or found or str(filetype(str(part.path)))
     if form == "lammps-dump-text":
-        return form, _of_text(part, partial(lammps.read_dump, elements=elements))
+        return form, _of_text(partial(_opened, part), partial(lammps.read_dump, elements=elements))
     if form in OF_TEXT:
-        return form, _of_text(part, OF_TEXT[form])
+        return form, _of_text(partial(_opened, part), OF_TEXT[form])
     if form in OF_BYTES:
         return form, _of_bytes(part, OF_BYTES[form])
     if "format" in said and form not in readable_formats():
@@ -81,8 +140,8 @@ def _reader(part: Part) -> tuple[str | None, Iterator[Frame]]:
     return form, by_ase.read(part.path, form, elements)
 
 
-def _of_text(part: Part, read: OfText) -> Iterator[Frame]:
-    with _opened(part) as stream:
+def _of_text(bytes_of: Callable[[], IO[bytes]], read: OfText) -> Iterator[Frame]:
+    with bytes_of() as stream:
         yield from read(io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape"))
 
 

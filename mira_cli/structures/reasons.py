@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import errno
+from zipfile import BadZipFile
 
 from mira_cli.structures.bounds import OverBoundsError
 from mira_cli.structures.frame import UnreadableError, in_print
+
+OF_KIND: dict[type[BaseException], str] = {
+    BadZipFile: "the archive is damaged, or none",
+    MemoryError: "there is not enough memory",
+}
 
 
 def why(error: BaseException, form: str | None) -> str:
@@ -24,8 +30,8 @@ def _reason(error: BaseException, form: str | None) -> str:
         return error.strerror.lower()
     if isinstance(error, ImportError):
         return f"that takes the Python package `{error.name or 'of another format'}`, which is not there"
-    if isinstance(error, MemoryError):
-        return "there is not enough memory"
+    if kinds := [said for kind, said in OF_KIND.items() if isinstance(error, kind)]:
+        return kinds[0]
     if isinstance(error, KeyError) and error.args and _looks_like_symbol(error.args[0]):
         return f"`{error.args[0]}` is no element"
     return f"it is not complete, or not {_kind(form)}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from mira_cli.structures.unpacked import PACKED
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from mira_cli.structures.frame import Frame
 
-PACKED = (".gz", ".bz2", ".xz")
 # Suffix -> module here with `read(path)`, and `is_ours(path)` where a suffix does not tell: imported when it is needed.
 BY_SUFFIX = {
     ".cif": "cif",
@@ -46,9 +47,9 @@ def reader_of(form: str) -> Callable[[Path], Iterator[Frame]] | None:
     return _read_of(BY_NAME[form]) if form in BY_NAME else None
 
 
-def own_reader(path: Path) -> Callable[[Path], Iterator[Frame]] | None:
-    """What reads a file in place of ASE; None where ASE does."""
-    name = path.name.lower()
+def own_reader(path: Path, name: str = "") -> Callable[[Path], Iterator[Frame]] | None:
+    """What reads a file in place of ASE; None where ASE does. `name`: of what is in memory, whose path tells none."""
+    name = (name or path.name).lower()
     for packed in PACKED:
         name = name.removesuffix(packed)
     module_name = BY_SUFFIX.get(name[name.rfind(".") :]) if "." in name else None

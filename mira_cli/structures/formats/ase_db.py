@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mira_cli.structures.frame import Frame
+from mira_cli.structures.frame import Frame, UnreadableError
+from mira_cli.structures.unpacked import in_memory_or_packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,9 +15,17 @@ if TYPE_CHECKING:
 
 
 def read(path: Path) -> Iterator[Frame]:
-    """Yield the structures of a database, with what their rows say in `info`."""
+    """Yield the structures of a database, with what their rows say in `info`.
+
+    Raises
+    ------
+    UnreadableError
+        The database is packed.
+    """
     from ase.db import connect
 
+    if in_memory_or_packed(path):  # sqlite opens files by their true names, and makes one where there is none
+        raise UnreadableError("a database can only be read where it is not packed: unpack it first")
     with connect(path, use_lock_file=False) as database:  # type: ignore[no-untyped-call]
         for row in database.select():
             atoms: Atoms = row.toatoms()

@@ -10,6 +10,7 @@ from mira_cli.structures.formats.guessed import settle
 from mira_cli.structures.formats.labels import HYDROGEN
 from mira_cli.structures.formats.stated import stated
 from mira_cli.structures.frame import Frame, UnreadableError
+from mira_cli.structures.unpacked import PACKED, at_plain_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +25,12 @@ MOST_BYTES = 50_000_000  # of a file that is read again, into memory as a whole
 def read(path: Path, form: str, elements: Sequence[str] = ()) -> Iterator[Frame]:
     """Yield what a file holds by the reader of a format; `elements` are those of types 1, 2, … of LAMMPS."""
     from ase.io import iread
+    from ase.io.formats import ioformats
 
+    if path.name.endswith(PACKED) and form in ioformats and not ioformats[form].acceptsfd:
+        with at_plain_path(path) as plain:  # ASE's reader would take the packed bytes for the file's
+            yield from read(plain, form, elements)
+        return
     number, state = 0, stated(path, form)
     try:
         for atoms in iread(path, index=":", format=form, do_not_split_by_at_sign=True):

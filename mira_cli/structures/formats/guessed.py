@@ -30,6 +30,8 @@ def settle(atoms: Atoms, form: str, path: Path, elements: Sequence[str] = ()) ->
     UnreadableError
         The file does not say which these are.
     """
+    from ase.io.formats import open_with_compression
+
     if form == "gromacs":
         names = zip(atoms.arrays["atomtypes"], atoms.arrays["residuenames"], strict=True)
         atoms.symbols[:] = [_by_name(str(name), str(residue)) for name, residue in names]
@@ -45,7 +47,8 @@ def settle(atoms: Atoms, form: str, path: Path, elements: Sequence[str] = ()) ->
         if elements:
             atoms.symbols[:] = of_types(atoms.arrays["type"].tolist(), elements)
             return ()
-        text = path.read_text(encoding="utf-8", errors="replace")
+        with open_with_compression(str(path), "rb") as stream:
+            text = stream.read().decode("utf-8", errors="replace")
         if not re.search(r"^\s*(Masses|Atom Type Labels)\b", text, re.MULTILINE):
             raise UnreadableError(
                 "types of atoms are no elements: add a section `Masses`, or give `--elements Cu,Au`"

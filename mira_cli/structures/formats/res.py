@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mira_cli.structures.frame import Frame
+from mira_cli.structures.unpacked import at_plain_path
 from mira_cli.units import GPA
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ def read(path: Path) -> Iterator[Frame]:
     from ase.calculators.singlepoint import SinglePointCalculator
     from ase.io import read as read_with_ase
 
-    atoms = read_with_ase(path, format="res", do_not_split_by_at_sign=True)
+    with at_plain_path(path) as plain:
+        atoms = read_with_ase(plain, format="res", do_not_split_by_at_sign=True)
     assert not isinstance(atoms, list)
     enthalpy, pressure = atoms.info.pop("energy", None), atoms.info.get("pressure") or 0.0
     if enthalpy is None or not pressure:
