@@ -68,7 +68,8 @@ def test_members_of_an_archive_are_files_of_their_own(tmp_path) -> None:
         tmp_path / "data.zip",
         {
             "set/a.extxyz": frames, "set/broken.xyz": "3\n\nH 0 0 0\n", "set/readme.md": "x",
-            "__MACOSX/._a.extxyz": "x", "POSCAR": (tmp_path / "POSCAR").read_text(), "inner.zip": b"x", "b.xyz.gz": b"x", "odd#\n.extxyz": frames,
+            "__MACOSX/._a.extxyz": "x", "POSCAR": (tmp_path / "POSCAR").read_text(), "inner.zip": b"x",
+            "b.xyz.gz": b"x", "odd#\n.extxyz": frames,
             "t.lammpstrj": dump("id type x y z", "1 1 0 0 0", steps=1), "empty.cif": "",
         },
     )  # fmt: skip
