@@ -12,7 +12,18 @@ from zipfile import ZipFile
 
 from mira_cli.structures.bounds import OverBoundsError, bounded
 from mira_cli.structures.find import shown
-from mira_cli.structures.formats import by_ase, lammps, own_reader, pdb, readable_formats, reader_of, sdf, vasprun, xyz
+from mira_cli.structures.formats import (
+    by_ase,
+    lammps,
+    outcar,
+    own_reader,
+    pdb,
+    readable_formats,
+    reader_of,
+    sdf,
+    vasprun,
+    xyz,
+)
 from mira_cli.structures.frame import Frame, UnreadableError
 from mira_cli.structures.given import NOT_USED, symbols_of, unpacked
 from mira_cli.structures.parts import n_bytes
@@ -39,6 +50,7 @@ OF_TEXT: dict[str, OfText] = {
     "proteindatabank": pdb.read_pdb,
     "sdf": sdf.read_sdf,
     "mol": sdf.read_sdf,
+    "vasp-out": outcar.read_outcar,
 }
 
 

@@ -50,9 +50,7 @@ def settle(atoms: Atoms, form: str, path: Path, elements: Sequence[str] = ()) ->
         with open_with_compression(str(path), "rb") as stream:
             text = stream.read().decode("utf-8", errors="replace")
         if not re.search(r"^\s*(Masses|Atom Type Labels)\b", text, re.MULTILINE):
-            raise UnreadableError(
-                "types of atoms are no elements: add a section `Masses`, or give `--elements Cu,Au`"
-            )
+            raise UnreadableError("types of atoms are no elements: add a section `Masses`, or give `--elements Cu,Au`")
         return (MASSES,)
     return ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from io import BytesIO
 from itertools import chain, repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mira_cli.structures.frame import Frame, UnreadableError
 
@@ -19,6 +19,7 @@ _ELECTRONS = re.compile(rb'<i name="NELECT">\s*([\d.]+)\s*</i>')
 _TYPES = re.compile(rb'<array name="atomtypes".*?</array>', re.DOTALL)
 _VALENCE = re.compile(rb"<rc>\s*<c>\s*(\d+)\s*</c>\s*<c>[^<]*</c>\s*<c>[^<]*</c>\s*<c>\s*([\d.]+)\s*</c>")  # of a type
 WHOLE_E = 0.01
+_MOST_CYCLES = re.compile(rb'<i type="int" name="NELM">\s*(\d+)\s*</i>')
 FORCE_FIELD = "VASP computed this step by its own machine-learned force field, not by DFT"
 
 
@@ -31,11 +32,12 @@ def read_vasprun(content: bytes) -> Iterator[Frame]:
         The rest of the steps cannot be read.
     """
     begun, complete = content.count(b"<calculation"), content.rstrip().endswith(b"</modeling>")
-    number, (charge, notes) = 0, _charge(content)
+    number, (charge, notes), most = 0, _charge(content), _MOST_CYCLES.search(content)
     try:
-        for atoms, is_dft in _steps(content):
+        for atoms, cycles in _steps(content):
             atoms.info |= charge
-            yield Frame(atoms=atoms, notes=notes if is_dft else (*notes, FORCE_FIELD))
+            of_step = (FORCE_FIELD,) if cycles == 0 else not_converged(cycles, most)
+            yield Frame(atoms=atoms, notes=(*notes, *of_step))
             number += 1
     except Exception as error:
         raise UnreadableError(_rest(number, begun, complete=complete)) from error
@@ -49,7 +51,11 @@ def _charge(content: bytes) -> tuple[dict[str, float], tuple[str, ...]]:
     valence = [int(count) * float(each) for count, each in _VALENCE.findall(types[0])] if types else []
     if electrons is None or not valence:
         return {}, ()
-    charge = sum(valence) - float(electrons[1])
+    return charge_of(sum(valence) - float(electrons[1]))
+
+
+def charge_of(charge: float) -> tuple[dict[str, float], tuple[str, ...]]:
+    """What is said of a cell that lacks so many of its pseudopotentials' electrons."""
     if abs(charge) <= WHOLE_E:
         return {}, ()
     if abs(charge - round(charge)) > WHOLE_E:
@@ -62,16 +68,22 @@ def _rest(number: int, begun: int, *, complete: bool) -> str:
     return f"the file {what}: of {begun:,} ionic steps that begin in it, {min(number, begun):,} were read"
 
 
-def _steps(content: bytes) -> Iterator[tuple[Atoms, bool]]:
-    """Structures, each with whether DFT was asked; ASE gives up at steps without electronic ones."""
+def not_converged(cycles: int | None, most: re.Match[Any] | None) -> tuple[str, ...]:
+    """A note on an ionic step that took all electronic steps (NELM) that were allowed."""
+    if most is None or cycles is None or cycles < int(most[1]):
+        return ()
+    return (f"VASP made all {cycles} electronic steps that NELM allows: the energy may not be converged",)
+
+
+def _steps(content: bytes) -> Iterator[tuple[Atoms, int | None]]:
+    """Structures, each with its count of electronic steps, if known; ASE gives up at steps without them."""
     from ase.io.vasp import read_vasp_xml
 
     head, *steps = re.split(rb"(?=<calculation[ >])", content)
-    is_dft = [b"<scstep" in step for step in steps]
+    cycles = [step.count(b"<scstep") for step in steps]
     mended = [
-        step if dft else _OWN_ENERGY.sub(rb"<scstep>\1</scstep>\1", step)
-        for step, dft in zip(steps, is_dft, strict=True)
+        step if n else _OWN_ENERGY.sub(rb"<scstep>\1</scstep>\1", step) for step, n in zip(steps, cycles, strict=True)
     ]
-    text = content if all(is_dft) else b"".join([head, *mended])
+    text = content if all(cycles) else b"".join([head, *mended])
     images = read_vasp_xml(BytesIO(text), index=slice(None))  # type: ignore[no-untyped-call]
-    yield from zip(images, chain(is_dft, repeat(True)), strict=False)
+    yield from zip(images, chain(cycles, repeat(None)), strict=False)
