@@ -1,7 +1,8 @@
 """VASP's OUTCAR: ASE's parsers read each ionic step; what they leave out without a word, or stumble over, is told.
 
 Of the three energies ASE calls energy(sigma→0) `energy`, and the free energy (TOTEN), to which forces and stresses
-belong, `free_energy`, as for vasprun.xml. VASP's stress ("in kB": kbar, and positive under pressure) gets ASE's unit and sign.
+belong, `free_energy`, as for vasprun.xml. VASP's stress ("in kB": kbar, positive under pressure) gets ASE's unit and
+sign.
 """
 
 from __future__ import annotations
