@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset({
     ".md", ".rst", ".txt", ".html", ".pdf", ".png", ".jpg", ".svg", ".py", ".sh", ".yaml", ".yml", ".toml", ".csv",
     ".tsv", ".log", ".ipynb", ".bib", ".zip", ".parquet", ".npz", ".sif",
-    ".err", ".h5", ".hdf5", ".wfc", ".wfn", ".chk", ".model", ".pt", ".pth", ".ckpt", ".tar",
+    ".err", ".aselmdb-lock", ".h5", ".hdf5", ".wfc", ".wfn", ".chk", ".model", ".pt", ".pth", ".ckpt", ".tar",
     ".upf", ".psml", ".psp8", ".gth", ".paw",
 })  # fmt: skip
 VASP = frozenset({

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Suffix -> module here with `read(path)`, and `is_ours(path)` where a suffix does not tell: imported when it is needed.
 BY_SUFFIX = {
+    ".aselmdb": "aselmdb",
     ".cif": "cif",
     ".mcif": "cif",
     ".mmcif": "cif",
@@ -27,6 +28,7 @@ BY_SUFFIX = {
 
 # Name of a format, ASE's where it has one -> module: what is named is read as what is found
 BY_NAME = {
+    "aselmdb": "aselmdb",
     "cif": "cif",
     "db": "ase_db",
     "gaussian-in": "gaussian_input",

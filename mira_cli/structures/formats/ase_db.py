@@ -28,9 +28,14 @@ def read(path: Path) -> Iterator[Frame]:
         raise UnreadableError("a database can only be read where it is not packed: unpack it first")
     with connect(path, use_lock_file=False) as database:  # type: ignore[no-untyped-call]
         for row in database.select():
-            atoms: Atoms = row.toatoms()
-            atoms.info |= _said(row)
-            yield Frame(atoms=atoms)
+            yield frame(row)
+
+
+def frame(row: Any) -> Frame:
+    """The structure of a row, with what the row says in `info`."""
+    atoms: Atoms = row.toatoms()
+    atoms.info |= _said(row)
+    return Frame(atoms=atoms)
 
 
 def _said(row: Any) -> dict[str, Any]:

@@ -68,12 +68,12 @@ def _frames(lines: Iterator[str]) -> Iterator[Frame]:
         raise UnreadableError("the file ends before the first step")
     of_head = of_ase.OutcarHeaderParser([of_ase.SpeciesTypes(), of_ase.IonsPerSpecies()])  # type: ignore[no-untyped-call]
     what = (of_ase.Cell, of_ase.PositionsAndForces, of_ase.Stress, of_ase.Magmoms, of_ase.Magmom, of_ase.Energy)
-    parser = of_ase.OutcarChunkParser(of_head.build(head), [one() for one in what])  # type: ignore[no-untyped-call]
+    parser = of_ase.OutcarChunkParser(of_head.build(head), [one() for one in what])
     text = "".join(head)
     (charge, notes), most = _charge(text), _MOST_CYCLES.search(text)
     for number, step in enumerate(_steps(lines), 1):
         try:
-            atoms: Atoms = parser.build(step)  # type: ignore[no-untyped-call]
+            atoms: Atoms = parser.build(step)
         except Exception:  # noqa: BLE001  (ASE's parsers raise anything)
             yield unreadable(UnreadableError(f"ionic step {number:,} of the file is damaged, or has no positions"))
             continue
