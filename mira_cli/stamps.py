@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -23,3 +24,18 @@ def stamp_of(path: Path) -> Stamp:
     except OSError:
         return NOTHING
     return (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+
+
+def stamp_below(folder: Path) -> Stamp:
+    """The like for all files of a folder: their size, last times, and a number that stands for names and stamps."""
+    stamps = stamps_below(folder)
+    if not stamps:
+        return NOTHING
+    size, mtime, ctime, _ = (list(values) for values in zip(*stamps.values(), strict=True))
+    number = int.from_bytes(hashlib.sha256(repr(sorted(stamps.items())).encode()).digest()[:8], "big")
+    return (sum(n or 0 for n in size), max(n or 0 for n in mtime), max(n or 0 for n in ctime), number)
+
+
+def stamps_below(folder: Path) -> dict[str, Stamp]:
+    """Path below a folder -> stamp, of all files."""
+    return {str(path.relative_to(folder)): stamp_of(path) for path in folder.rglob("*") if path.is_file()}

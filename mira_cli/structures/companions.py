@@ -29,6 +29,14 @@ PACKED = (".gz", ".bz2", ".xz", ".Z")
 OF_VASP = ("vasprun.xml", "OUTCAR", "XDATCAR", "CONTCAR", "POSCAR")
 OUTPUT_OF = {".pwi": (".pwo", ".out"), ".in": (".out", ".pwo")}  # of Quantum ESPRESSO, beside its input
 
+# A folder with these is a data set of DeePMD-kit, which is read as one file.
+TYPES_OF_DEEPMD, OF_DEEPMD = "type.raw", "set.*/coord.npy"
+
+
+def is_data_set(path: Path) -> bool:
+    """Whether a path is a folder that is read as one file."""
+    return (path / TYPES_OF_DEEPMD).is_file() and any(path.glob(OF_DEEPMD))
+
 
 def holds_no_structure(path: Path) -> bool:
     """Whether a file's name says that it is no structure: scripts, tables, logs, what codes write beside geometry."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from mira_cli.errors import InputError
-from mira_cli.structures.companions import holds_no_structure, told_better
+from mira_cli.structures.companions import holds_no_structure, is_data_set, told_better
 from mira_cli.structures.given import completed, unpacked
 from mira_cli.structures.sheet import read_sheet
 
@@ -106,7 +106,9 @@ def _expand(argument: str, over: Found) -> Iterator[tuple[Path, Path, str]]:
 
 
 def _expand_path(path: Path, over: Found) -> Iterator[tuple[Path, Path, str]]:
-    if path.is_dir():
+    if is_data_set(path):
+        yield path, path.parent, ""
+    elif path.is_dir():
         yield from ((file, path, "") for file in _files_below(path, over, set()))
     elif path.is_file() and path.suffix.lower() == ".csv":
         rows, unused = read_sheet(path)
@@ -132,7 +134,9 @@ def _files_below(folder: Path, over: Found, seen: set[Path]) -> list[Path]:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            if not (entry / "work" / "run.json").is_file():
+            if is_data_set(entry):
+                files.append(entry)
+            elif not (entry / "work" / "run.json").is_file():
                 files += _files_below(entry, over, seen)
         elif holds_no_structure(entry):
             over.passed_over.append(entry)

@@ -21,7 +21,7 @@ import numpy as np
 
 from mira_cli.files import content_sha256, read_json, replacing, write_json
 from mira_cli.stamps import FIELDS as STAMP
-from mira_cli.stamps import stamp_of
+from mira_cli.stamps import stamp_below, stamp_of
 from mira_cli.structures.blocks import index_schema
 from mira_cli.structures.choice import ALL, Choice
 from mira_cli.structures.geometry import Geometry
@@ -149,7 +149,7 @@ def load_structures(
 
 
 def _load_all(folder: Path, sources: list[Source], keys: ReferenceKeys, scratch: Path | None) -> StructureIndex:
-    stamps = [stamp_of(source.path) for source in sources]
+    stamps = [stamp_below(source.path) if source.path.is_dir() else stamp_of(source.path) for source in sources]
     seen = _digest(
         [(source.name, str(source.path), source.given, *stamp) for source, stamp in zip(sources, stamps, strict=True)]
     )
@@ -365,7 +365,8 @@ def _look(file: Path, known: Written) -> tuple[Stamp, str | None]:
 
 def _sha256(file: Path) -> str | None:
     try:
-        return content_sha256(file) if file.is_file() else None  # a pipe would be waited for
+        # a pipe would be waited for
+        return content_sha256(file) if file.is_file() or file.is_dir() else None
     except OSError:
         return None
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO, TYPE_CHECKING
 
+from mira_cli.stamps import stamps_below
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -35,6 +37,8 @@ class Part:
 
 def n_bytes(part: Part) -> int:
     """Size of a part; 0 if its file is not there."""
+    if part.path.is_dir():
+        return sum(size for size, *_ in stamps_below(part.path).values() if size)
     try:
         return part.path.stat().st_size if part.length is None else part.length
     except OSError:

@@ -11,9 +11,11 @@ from typing import IO, TYPE_CHECKING
 from zipfile import ZipFile
 
 from mira_cli.structures.bounds import OverBoundsError, bounded
+from mira_cli.structures.companions import is_data_set
 from mira_cli.structures.find import shown
 from mira_cli.structures.formats import (
     by_ase,
+    deepmd,
     lammps,
     outcar,
     own_reader,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     OfBytes = Callable[[bytes], Iterator[Frame]]
     OfText = Callable[[Iterable[str]], Iterator[Frame]]
 
+WITH_TYPES = ("lammps", deepmd.NAME)  # formats whose readers take elements of types
 XYZ = (".xyz", ".extxyz")
 PEEK_BYTES = 50_000  # of a member of an archive, that say its format
 # by ASE's names of formats, which know a file by its name or content: where ASE leaves out or guesses what a file says
@@ -57,7 +60,9 @@ OF_TEXT: dict[str, OfText] = {
 def read_frames(part: Part) -> Iterator[Frame]:
     """Yield every frame of a part; a file (or the rest of it) that cannot be read is one last frame without atoms."""
     try:
-        if not part.path.is_file():
+        if is_data_set(part.path):
+            yield from _read(part, _reader_of_system, n_bytes(part))
+        elif not part.path.is_file():
             part.path.stat()  # says what is wrong, if there is nothing
             yield Frame(part.name, unreadable="not a file", last=True)
         elif part.path.stat().st_size == 0:
@@ -101,6 +106,11 @@ def _read(part: Part, reader: Callable[[Part], Read], packed_bytes: int) -> Iter
             yield Frame(part.name, unreadable="the file holds no structure", last=True)
     except (Exception, OverBoundsError) as error:  # noqa: BLE001  (ASE's readers raise anything on a broken file)
         yield Frame(where(part, number), unreadable=why(error, form), last=True)
+
+
+def _reader_of_system(part: Part) -> Read:
+    """As `_reader`, of a folder that is a data set of DeePMD-kit."""
+    return deepmd.NAME, deepmd.read(part.path, symbols_of(unpacked(part.given).get("elements", "")))
 
 
 def _reader_of_member(archive: ZipFile, info: ZipInfo, part: Part) -> Read:
@@ -179,7 +189,7 @@ def _with_given(frame: Frame, given: str, form: str | None) -> Frame:
     assert frame.atoms is not None
     said = unpacked(given)
     frame.atoms.info |= {f"{name} of the sheet": said[name] for name in ("charge", "spin") if name in said}
-    if "elements" in said and not (form or "").startswith("lammps"):
+    if "elements" in said and not (form or "").startswith(WITH_TYPES):
         return replace(frame, notes=(*frame.notes, NOT_USED))
     return frame
 

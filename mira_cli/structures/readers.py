@@ -99,4 +99,4 @@ def _readers(processes: int, keys: ReferenceKeys) -> Iterator[Callable[[list[Par
 
 
 def _in_python(part: Part) -> bool:
-    return part.path.suffix.lower() in IN_PYTHON or part.path.name.startswith(IN_PYTHON_NAMES)
+    return part.path.is_dir() or part.path.suffix.lower() in IN_PYTHON or part.path.name.startswith(IN_PYTHON_NAMES)

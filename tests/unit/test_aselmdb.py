@@ -1,4 +1,4 @@
-"""FAIRChem's data sets: what rows say is taken, nothing is written beside them, and a sentence names what is lacking."""
+"""FAIRChem's data sets: what rows say is taken, nothing is written beside them; without the package a sentence."""
 
 import sys
 

@@ -22,8 +22,8 @@ def filled(folder: Path, *files: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [*"INCAR KPOINTS POTCAR CHGCAR CHGCAR.gz WAVECAR DOSCAR ML_LOGFILE vaspout.h5 Cu.upf Si.UPF".split(),
-     *"slurm-1234.out slurm-1234_5.out relax.o12345 relax.e12345 core.991 x.aselmdb-lock std_err.txt nohup.out job.sh a.err".split()],
+    [*"INCAR KPOINTS POTCAR CHGCAR CHGCAR.gz WAVECAR DOSCAR ML_LOGFILE vaspout.h5 x.aselmdb-lock Cu.upf Si.UPF".split(),
+     *"slurm-1234.out slurm-1234_5.out relax.o12345 relax.e12345 core.991 std_err.txt nohup.out job.sh a.err".split()],
 )  # fmt: skip
 def test_what_codes_write_beside_geometry_is_passed_over(name) -> None:
     assert holds_no_structure(Path(name))
