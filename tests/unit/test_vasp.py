@@ -55,7 +55,7 @@ ML = """  ML FREE ENERGIE OF THE ION-ELECTRON SYSTEM (eV)
 
   ML energy  without entropy=      {free:.8f}  ML energy(sigma->0) =      {free:.8f}
 """
-END = "\n General timing and accounting informations for this job:\n"
+END = "\n General timing and accounting information for this job:\n"
 ENERGIES = {"free": -10.021, "without": -10.019, "zero": -10.02}
 KBAR = 1 / 1602.1766208  # eV/Å³
 
