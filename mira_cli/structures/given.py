@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mira_cli.errors import UsageError
+from mira_cli.resources import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,6 @@ def of_options(elements: str | None, form: str | None) -> str:
     UsageError
         There is no such element, or no such format.
     """
-    from mira_cli.resources import did_you_mean
     from mira_cli.structures.formats import readable_formats
     from mira_cli.structures.formats.labels import is_element
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import re
 from typing import TYPE_CHECKING
 
 from mira_cli.errors import InputError
+from mira_cli.resources import did_you_mean
 from mira_cli.structures.given import GIVEN, packed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 PATH = "structure_path"
@@ -25,7 +28,8 @@ def read_sheet(sheet: Path) -> tuple[list[tuple[Path, str]], list[str]]:
     try:
         with sheet.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
-            rows, titles = list(reader), list(reader.fieldnames or [])
+            titles = reader.fieldnames = [_known(title) for title in reader.fieldnames or []]
+            rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot read the sheet `{sheet}`: {error}") from error
     if surplus := [number for number, row in enumerate(rows, 1) if None in row]:
@@ -35,11 +39,26 @@ def read_sheet(sheet: Path) -> tuple[list[tuple[Path, str]], list[str]]:
         columns = ", ".join(f"`{name}`" for name in titles if name) or "none"
         raise InputError(
             f"the sheet `{sheet}` has no row under a `{PATH}` column (its columns: {columns})",
-            hint="separate columns by commas, and name them in the first line",
+            hint=f"{_near(titles, [PATH])}separate columns by commas, and name them in the first line",
         )
     if twins := [name for name in (PATH, *GIVEN) if titles.count(name) > 1]:
         raise InputError(f"the sheet `{sheet}` has two `{twins[0]}` columns", hint="give each column its own name")
     found = [
         ((sheet.parent / row[PATH].strip()).absolute(), packed(row)) for row in rows if row[PATH] and row[PATH].strip()
     ]
-    return found, [name for name in titles if name and name not in {PATH, *GIVEN}]
+    return found, [_with_near(name) for name in titles if name and name not in {PATH, *GIVEN}]
+
+
+def _known(title: str) -> str:
+    """A title as the column is called that it means but for capitals and blanks; else the title."""
+    name = re.sub(r"[\s_-]+", "_", title.strip().lower())
+    return name if name in {PATH, *GIVEN} else title
+
+
+def _with_near(title: str) -> str:
+    near = _near([title], GIVEN).strip()
+    return f"{title} ({near})" if near else title
+
+
+def _near(titles: Iterable[str], known: Iterable[str]) -> str:
+    return next((near for title in titles if (near := did_you_mean(title.strip().lower(), known))), "")

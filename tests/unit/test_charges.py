@@ -258,6 +258,26 @@ def test_a_sheet_with_a_column_twice_is_refused(tmp_path) -> None:
         find_sources([str(sheet(tmp_path, "structure_path,charge,charge\nwater.xyz,1,0\n"))])
 
 
+@pytest.mark.parametrize("titles", ["Structure_Path, Charge ", "structure path,CHARGE", "STRUCTURE-PATH , charge"])
+def test_titles_of_columns_may_have_capitals_and_blanks(tmp_path, titles) -> None:
+    index = loaded(tmp_path, sheet(tmp_path, f"{titles}\nwater.xyz,1\n"))
+    assert state(index)[0] == 1.0
+
+
+def test_a_column_that_is_nearly_one_is_told(tmp_path) -> None:
+    file = sheet(tmp_path, "structure_path,charges,Elements_,comment\nwater.xyz,1,O H,x\n")
+    (unused,) = find_sources([str(file)]).unused_columns.values()
+    assert unused == ["charges (did you mean `charge`?)", "Elements_ (did you mean `elements`?)", "comment"]
+    with pytest.raises(InputError) as caught:
+        find_sources([str(sheet(tmp_path, "structures_paths,charge\nwater.xyz,1\n"))])
+    assert caught.value.hint.startswith("did you mean `structure_path`? ")
+
+
+def test_two_titles_of_one_column_are_refused(tmp_path) -> None:
+    with pytest.raises(InputError, match="two `charge` columns"):
+        find_sources([str(sheet(tmp_path, "structure_path,charge,Charge\nwater.xyz,1,0\n"))])
+
+
 def test_more_cells_than_columns_are_refused(tmp_path) -> None:
     with pytest.raises(InputError, match=r"row 2 of the sheet .* has more cells than there are columns"):
         find_sources([str(sheet(tmp_path, "structure_path,charge\nwater.xyz,1\nwater.xyz,1,2\n"))])

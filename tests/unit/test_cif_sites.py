@@ -111,3 +111,12 @@ def test_deuterium_is_hydrogen_and_said() -> None:
     assert str(found.atoms.symbols) == "OH2"
     assert found.notes == ("deuterium is computed as hydrogen",)
     assert one(cif("T1 T 0 0 0")).notes == ("tritium is computed as hydrogen",)
+
+
+@pytest.mark.parametrize("dot", [".", "_"])
+@pytest.mark.parametrize(("moment", "noted"), [("2.2(1)", True), ("0.0", False), (".", False)])
+def test_magnetic_moments_that_are_left_out_are_told(dot: str, moment: str, noted: bool) -> None:
+    tags = "".join(f"_atom_site_moment{dot}{tag}\n" for tag in ("label", "crystalaxis_x", "crystalaxis_z"))
+    frame = one(cif("Fe1 Fe 0 0 0") + f"\nloop_\n{tags}Fe1 0 {moment}\n")
+    said = "its magnetic moments (`_atom_site_moment…`) are not used"
+    assert (said in frame.notes) == noted

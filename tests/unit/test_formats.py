@@ -376,3 +376,12 @@ def test_a_reference_that_is_no_number_is_none(tmp_path) -> None:
         rows_of(tmp_path, "x.xyz", xyz(*WATER, comment="Properties=species:S:1:pos:R:3 energy=-1.5 free_energy=-1.5t"))
     )
     assert row == "H2O"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_configurations_of_mlip_are_refused_with_how_to_write_them(tmp_path, packed) -> None:
+    text = b"BEGIN_CFG\n Size\n    1\n AtomData:  id type cartes_x cartes_y cartes_z\n 1 0 0 0 0\nEND_CFG\n"
+    name = "x.cfg.gz" if packed else "x.cfg"
+    (row,) = told(rows_of(tmp_path, name, gzip.compress(text) if packed else text))
+    assert row.startswith("cannot be read: configurations of MLIP are not read")
+    assert f"`mlp convert-cfg {name} POSCAR --output-format=vasp-poscar`" in row

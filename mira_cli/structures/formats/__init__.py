@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Suffix -> module here with `read(path)`, and `is_ours(path)` where a suffix does not tell: imported when it is needed.
 BY_SUFFIX = {
     ".aselmdb": "aselmdb",
+    ".cfg": "mlip_cfg",
     ".cif": "cif",
     ".mcif": "cif",
     ".mmcif": "cif",

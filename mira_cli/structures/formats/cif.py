@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 CELL = tuple(f"_cell_length_{x}" for x in "abc") + tuple(f"_cell_angle_{x}" for x in ("alpha", "beta", "gamma"))
+MOMENT = tuple(f"_atom_site_moment_{what}" for what in ("crystalaxis", "cartn", "spherical_modulus", "modulus"))
+MOMENTS = "its magnetic moments (`_atom_site_moment…`) are not used"
 IMAGE_ANG = 0.5  # from here on an atom and its own image are two, however few the digits
 ROUNDED_ANG = 0.05  # how far a place may be from the special position that it means, whatever its digits
 EXACT_ANG = 1e-6  # what is not worth to be moved
@@ -87,15 +89,24 @@ def _read(block: CifBlock, text: str, line: int) -> Frame:
     if (gemmi.cif.as_number(block.first("_cell_modulation_dimension") or "0")) > 0:
         raise UnreadableError("the structure is modulated: it has no cell of its own; write an approximant")
     sites = sites_of(block, text, line)
+    moments = (MOMENTS,) if _has_moments(block) else ()
     cell = _cell(block)
     if cell is None:
         if sites.fractional:
             raise UnreadableError("there is no cell for the fractional sites: add `_cell_length_a` and the like")
-        return Frame(atoms=Atoms(_hydrogen(sites.elements), positions=sites.coordinates), notes=sites.notes)
+        return Frame(
+            atoms=Atoms(_hydrogen(sites.elements), positions=sites.coordinates), notes=(*sites.notes, *moments)
+        )
     crystal, notes = _crystal(block, sites, cell)
     elements = [sites.elements[kind] for kind in crystal.kinds]
     atoms = Atoms(_hydrogen(elements), scaled_positions=crystal.places, cell=cell, pbc=True)
-    return Frame(atoms=atoms, notes=(*sites.notes, *crystal.notes, *notes))
+    return Frame(atoms=atoms, notes=(*sites.notes, *crystal.notes, *notes, *moments))
+
+
+def _has_moments(block: CifBlock) -> bool:
+    """Whether a magnetic moment other than 0 is given."""
+    values = (value for tag, column in block.columns.items() if tag.startswith(MOMENT) for value in column)
+    return any(np.nan_to_num(gemmi.cif.as_number(value)) != 0 for value in values)
 
 
 def _hydrogen(elements: list[str]) -> list[str]:
