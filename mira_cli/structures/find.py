@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from mira_cli.errors import InputError
 from mira_cli.structures.companions import holds_no_structure, is_data_set, told_better
-from mira_cli.structures.given import completed, unpacked
+from mira_cli.structures.given import completed, decoded
 from mira_cli.structures.sheet import read_sheet
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Source:
 
     path: Path
     name: str  # first part of the structures' ids
-    given: str = ""  # what a sheet or the options say of its structures, as `given.packed`
+    given: str = ""  # what a sheet or the options say of its structures, as `given.encoded`
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def find_sources(arguments: Iterable[str], options: str = "") -> Found:
         for path, root, given in _expand(argument, over):
             place = os.path.join(real(path.parent), path.name)  # noqa: PTH118  (faster, and there may be millions)
             key = place, completed(given, options)
-            of_sheet.setdefault(key, unpacked(given))
+            of_sheet.setdefault(key, decoded(given))
             found.setdefault(key, (path, shown(path.relative_to(root)), root, key[1]))
     states = Counter(place for place, _ in found)  # the same geometry may be there with several charges
     told = {key: f"?{urlencode(said)}" if said and states[key[0]] > 1 else "" for key, said in of_sheet.items()}

@@ -16,20 +16,20 @@ GIVEN = ("charge", "spin", "elements", "format")
 NOT_USED = "`elements` is not used: the file names its own"  # the note
 
 
-def packed(said: Mapping[str, str | None]) -> str:
+def encoded(said: Mapping[str, str | None]) -> str:
     """What is said as JSON, in one order; empty if nothing."""
     there = {name: value.strip() for name in GIVEN if (value := said.get(name)) and value.strip()}
     return json.dumps(there) if there else ""
 
 
-def unpacked(given: str) -> dict[str, str]:
-    """What `packed` has packed."""
+def decoded(given: str) -> dict[str, str]:
+    """What `encoded` has made a text of."""
     return dict(json.loads(given)) if given else {}
 
 
 def completed(given: str, options: str) -> str:
     """What a sheet gives, and the options where it says nothing."""
-    return packed({**unpacked(options), **unpacked(given)}) if options else given
+    return encoded({**decoded(options), **decoded(given)}) if options else given
 
 
 def of_options(elements: str | None, form: str | None) -> str:
@@ -49,7 +49,7 @@ def of_options(elements: str | None, form: str | None) -> str:
         raise UsageError(
             f"`--format {form}` is no format that can be read", hint=f"{did_you_mean(form, known)}`ase info --formats`"
         )
-    return packed({"elements": elements, "format": form})
+    return encoded({"elements": elements, "format": form})
 
 
 def symbols_of(elements: str) -> list[str]:

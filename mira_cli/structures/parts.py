@@ -32,7 +32,7 @@ class Part:
     length: int | None = None
     first_frame: int = 0
     content: str = ""  # sha256
-    given: str = ""  # what a sheet or the options say of the structures, as `given.packed`
+    given: str = ""  # what a sheet or the options say of the structures, as `given.encoded`
 
 
 def n_bytes(part: Part) -> int:

@@ -27,7 +27,7 @@ from mira_cli.structures.formats import (
     xyz,
 )
 from mira_cli.structures.frame import Frame, UnreadableError
-from mira_cli.structures.given import NOT_USED, symbols_of, unpacked
+from mira_cli.structures.given import NOT_USED, decoded, symbols_of
 from mira_cli.structures.parts import n_bytes
 from mira_cli.structures.reasons import why
 from mira_cli.structures.unpacked import in_memory, is_archive, members, opened
@@ -110,12 +110,12 @@ def _read(part: Part, reader: Callable[[Part], Read], packed_bytes: int) -> Iter
 
 def _reader_of_system(part: Part) -> Read:
     """As `_reader`, of a folder that is a data set of DeePMD-kit."""
-    return deepmd.NAME, deepmd.read(part.path, symbols_of(unpacked(part.given).get("elements", "")))
+    return deepmd.NAME, deepmd.read(part.path, symbols_of(decoded(part.given).get("elements", "")))
 
 
 def _reader_of_member(archive: ZipFile, info: ZipInfo, part: Part) -> Read:
     """As `_reader`, of a member of an archive: of xyz a frame at a time is in memory, else the member."""
-    form = unpacked(part.given).get("format", "extxyz" if info.filename.lower().endswith(XYZ) else None)
+    form = decoded(part.given).get("format", "extxyz" if info.filename.lower().endswith(XYZ) else None)
     if form in {"xyz", "extxyz"}:
         return form, _of_text(partial(opened, archive, info), xyz.read_xyz)
     with opened(archive, info) as stream:
@@ -145,7 +145,7 @@ def _reader(part: Part, name: str = "", found: str | None = None) -> Read:
     """
     from ase.io.formats import filetype
 
-    said = unpacked(part.given)
+    said = decoded(part.given)
     elements = symbols_of(said.get("elements", ""))
     form = "extxyz" if part.length is not None else said.get("format")
     if (read := own_reader(part.path, name) if form is None else reader_of(form)) is not None:
@@ -187,7 +187,7 @@ def _opened(part: Part) -> IO[bytes]:
 def _with_given(frame: Frame, given: str, form: str | None) -> Frame:
     """A frame with what a user says of it, under keys that no file has; `charges` sees where the two contradict."""
     assert frame.atoms is not None
-    said = unpacked(given)
+    said = decoded(given)
     frame.atoms.info |= {f"{name} of the sheet": said[name] for name in ("charge", "spin") if name in said}
     if "elements" in said and not (form or "").startswith(WITH_TYPES):
         return replace(frame, notes=(*frame.notes, NOT_USED))

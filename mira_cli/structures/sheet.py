@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli.errors import InputError
 from mira_cli.resources import did_you_mean
-from mira_cli.structures.given import GIVEN, packed
+from mira_cli.structures.given import GIVEN, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +44,7 @@ def read_sheet(sheet: Path) -> tuple[list[tuple[Path, str]], list[str]]:
     if twins := [name for name in (PATH, *GIVEN) if titles.count(name) > 1]:
         raise InputError(f"the sheet `{sheet}` has two `{twins[0]}` columns", hint="give each column its own name")
     found = [
-        ((sheet.parent / row[PATH].strip()).absolute(), packed(row)) for row in rows if row[PATH] and row[PATH].strip()
+        ((sheet.parent / row[PATH].strip()).absolute(), encoded(row)) for row in rows if row[PATH] and row[PATH].strip()
     ]
     return found, [_with_near(name) for name in titles if name and name not in {PATH, *GIVEN}]
 

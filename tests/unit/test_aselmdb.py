@@ -65,7 +65,7 @@ def test_without_the_package_a_sentence_names_the_extra(data, tmp_path, monkeypa
     monkeypatch.setitem(sys.modules, "ase_db_backends.aselmdb", None)
     (reason,) = read(data, tmp_path).column("invalid")
     assert reason == (
-        "cannot be read: that takes MIRA's extra `aselmdb`: `pip install 'mira-mlip[aselmdb]'`, "
+        "cannot be read: that takes MIRA's extra `aselmdb`: `pip install '.[aselmdb]'` in its folder, "
         "or `pip install ase-db-backends`"
     )
 

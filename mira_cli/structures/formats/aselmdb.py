@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mira_cli.structures.frame import Frame
 
-ASK = "that takes MIRA's extra `aselmdb`: `pip install 'mira-mlip[aselmdb]'`, or `pip install ase-db-backends`"
+ASK = "that takes MIRA's extra `aselmdb`: `pip install '.[aselmdb]'` in its folder, or `pip install ase-db-backends`"
 
 
 def read(path: Path) -> Iterator[Frame]:
