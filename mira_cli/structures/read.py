@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     OfBytes = Callable[[bytes], Iterator[Frame]]
     OfText = Callable[[Iterable[str]], Iterator[Frame]]
 
-WITH_TYPES = ("lammps", deepmd.NAME)  # formats whose readers take elements of types
+WITH_TYPES = {"lammps-data", "lammps-dump-text", "vasp", deepmd.NAME}  # formats whose readers take elements of types
 XYZ = (".xyz", ".extxyz")
 PEEK_BYTES = 50_000  # of a member of an archive, that say its format
 # by ASE's names of formats, which know a file by its name or content: where ASE leaves out or guesses what a file says
@@ -189,7 +189,7 @@ def _with_given(frame: Frame, given: str, form: str | None) -> Frame:
     assert frame.atoms is not None
     said = decoded(given)
     frame.atoms.info |= {f"{name} of the sheet": said[name] for name in ("charge", "spin") if name in said}
-    if "elements" in said and not (form or "").startswith(WITH_TYPES):
+    if "elements" in said and form not in WITH_TYPES:
         return replace(frame, notes=(*frame.notes, NOT_USED))
     return frame
 

@@ -10,6 +10,7 @@ from ase.build import bulk, molecule
 from ase.io import write
 
 from mira_cli.structures.find import find_sources
+from mira_cli.structures.formats.guessed import UNNAMED
 from mira_cli.structures.packs import load_structures
 
 WATER = ["O 0 0 0.12", "H 0 0.76 -0.47", "H 0 -0.76 -0.47"]
@@ -203,7 +204,10 @@ def test_elements_of_gromacs_files(tmp_path, residue, name, said) -> None:
     ("title", "said"),
     [
         ("Ga As", "AsGa | elements are taken from the first line"),
-        ("H2O box", "cannot be read: the elements are not named: write their symbols in a line before their counts"),
+        (
+            "H2O box",
+            f"cannot be read: {UNNAMED}",
+        ),
         ("???", "cannot be read: it is not complete, or not of the format that ASE knows as VASP POSCAR/CONTCAR"),
     ],
 )

@@ -1,5 +1,6 @@
 """What a user says of all files by options: elements of atom types, and a format that is not to be guessed."""
 
+import gzip
 import json
 
 import pytest
@@ -98,3 +99,21 @@ def test_inspect_takes_both(tmp_path, mira) -> None:
     (tmp_path / "x.lmp").write_text(DATA)
     done = mira("inspect", tmp_path / "x.lmp", "--format", "lammps-data", "--elements", "Cu,Au", "--json")
     assert json.loads(done.stdout)["structures"][0]["formula"] == "AuCu"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_elements_of_a_poscar_that_names_none_are_an_option(tmp_path, packed) -> None:
+    text = "{}\n1.0\n5 0 0\n0 5 0\n0 0 5\n{}1 2\nDirect\n0 0 0\n.5 .5 .5\n.5 0 0\n"
+    files = {"POSCAR_old": text.format("H2O box", ""), "POSCAR_odd": text.format("Ga As", ""),
+             "POSCAR_new": text.format("x", "Ga As\n")}  # fmt: skip
+    for name, content in files.items():
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content.encode()))
+        (tmp_path / name).write_text(content)
+    names = [f"{name}.gz" if packed else name for name in files]
+    assert told(rows(tmp_path, *names, elements="Na,Cl")) == [
+        "Cl2Na", "Cl2Na", "As2Ga | `elements` is not used: the file names its own"
+    ]  # fmt: skip
+    assert told(rows(tmp_path, names[0], elements="Na")) == [
+        "cannot be read: `elements` names 1 types, and the file has 2"
+    ]
+    assert "or give `--elements Cu,Au`" in told(rows(tmp_path, names[0]))[0]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from mira_cli.structures.formats.guessed import settle
+from mira_cli.structures.formats.guessed import named_poscar, settle
 from mira_cli.structures.formats.labels import HYDROGEN
 from mira_cli.structures.formats.stated import stated
 from mira_cli.structures.frame import Frame, UnreadableError
@@ -23,7 +23,7 @@ MOST_BYTES = 50_000_000  # of a file that is read again, into memory as a whole
 
 
 def read(path: Path, form: str, elements: Sequence[str] = ()) -> Iterator[Frame]:
-    """Yield what a file holds by the reader of a format; `elements` are those of types 1, 2, … of LAMMPS."""
+    """Yield what a file holds by the reader of a format; `elements` are those of types."""
     from ase.io import iread
     from ase.io.formats import ioformats
 
@@ -33,7 +33,8 @@ def read(path: Path, form: str, elements: Sequence[str] = ()) -> Iterator[Frame]
         return
     number, state = 0, stated(path, form)
     try:
-        for atoms in iread(path, index=":", format=form, do_not_split_by_at_sign=True):
+        source = named_poscar(path, elements) if form == "vasp" else None
+        for atoms in iread(source or path, index=":", format=form, do_not_split_by_at_sign=True):
             atoms.info |= state
             yield Frame(atoms=atoms, notes=settle(atoms, form, path, elements))
             number += 1

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from mira_cli.structures.formats.labels import LABELS, is_element
 from mira_cli.structures.formats.lammps import of_types
 from mira_cli.structures.formats.pdb import NO_COLUMN, OF_STANDARD, STANDARD
 from mira_cli.structures.frame import UnreadableError
+from mira_cli.structures.given import NOT_USED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 SOLVENT = {"SOL", "TIP3", "TIP4", "SPC", *STANDARD}
 MASSES = "elements are taken from masses"
 TITLE = "elements are taken from the first line"
+UNNAMED = "the elements are not named: write their symbols in a line before their counts, or give `--elements Cu,Au`"
 POTCAR = "elements are taken from the POTCAR or OUTCAR beside the file"
 
 
@@ -42,7 +45,7 @@ def settle(atoms: Atoms, form: str, path: Path, elements: Sequence[str] = ()) ->
             _by_name(name, "")
         return (LABELS,) if any(not is_element(name) for name in given) else ()
     if form == "vasp":
-        return _of_poscar(path)
+        return _of_poscar(path, elements)
     if form == "lammps-data":
         if elements:
             atoms.symbols[:] = of_types(atoms.arrays["type"].tolist(), elements)
@@ -75,15 +78,47 @@ def _by_name(name: str, residue: str) -> str:
     raise UnreadableError(f"atom `{name}` of residue `{residue}` has no element")
 
 
-def _of_poscar(path: Path) -> tuple[str, ...]:
-    """A note where the elements are not named before their counts, as up to VASP 4."""
-    from ase.formula import Formula
+def named_poscar(path: Path, elements: Sequence[str]) -> StringIO | None:
+    """A POSCAR with these elements before their counts; None where it names its own, or none are given.
+
+    Raises
+    ------
+    UnreadableError
+        They are not as many as the counts.
+    """
+    from ase.io.formats import open_with_compression
+
+    if not elements or not (counts := _counts(lines := _head(path))):
+        return None
+    if len(counts) != len(elements):
+        raise UnreadableError(f"`elements` names {len(elements)} types, and the file has {len(counts)}")
+    with open_with_compression(str(path), "rb") as stream:
+        rest = stream.read().decode("utf-8", "replace").splitlines(keepends=True)[len(lines) - 1 :]
+    return StringIO("".join([*lines[:-1], " ".join(elements) + "\n", *rest]))
+
+
+def _head(path: Path) -> list[str]:
+    """The first lines of a POSCAR, of which the last has the counts of atoms, or their elements."""
     from ase.io.formats import open_with_compression
 
     with open_with_compression(str(path), "rb") as stream:
-        lines = [stream.readline().decode("utf-8", "replace") for _ in range(6)]
-    counts = lines[5].split("!")[0].split()
-    if not counts or not counts[0].isdecimal():
+        return [stream.readline().decode("utf-8", "replace") for _ in range(6)]
+
+
+def _counts(head: list[str]) -> list[str]:
+    """Counts of atoms where the elements are not named before them, as up to VASP 4; else none."""
+    counts = head[-1].split("!")[0].split()
+    return counts if counts and counts[0].isdecimal() else []
+
+
+def _of_poscar(path: Path, elements: Sequence[str]) -> tuple[str, ...]:
+    """A note where the elements are not named before their counts."""
+    from ase.formula import Formula
+
+    lines = _head(path)
+    if not (counts := _counts(lines)):
+        return (NOT_USED,) if elements else ()
+    if elements:
         return ()
     if [is_element(word) for word in lines[0].split()] == [True] * len(counts):
         return (TITLE,)
@@ -94,5 +129,5 @@ def _of_poscar(path: Path) -> tuple[str, ...]:
         except ValueError:
             continue
     if guessed >= len(counts):  # ASE takes the first so many of what it finds in the title
-        raise UnreadableError("the elements are not named: write their symbols in a line before their counts")
+        raise UnreadableError(UNNAMED)
     return (POTCAR,)
