@@ -204,10 +204,7 @@ def test_elements_of_gromacs_files(tmp_path, residue, name, said) -> None:
     ("title", "said"),
     [
         ("Ga As", "AsGa | elements are taken from the first line"),
-        (
-            "H2O box",
-            f"cannot be read: {UNNAMED}",
-        ),
+        ("H2O box", f"cannot be read: {UNNAMED}"),
         ("???", "cannot be read: it is not complete, or not of the format that ASE knows as VASP POSCAR/CONTCAR"),
     ],
 )
