@@ -11,7 +11,7 @@ from mira_cli.compare.alignment import Aligned, Refusal
 from mira_cli.compare.energy_pairs import alignment_columns, mean, root_mean_square
 from mira_cli.compare.rank_correlation import Order
 from mira_cli.compare.theory import cautions, relation, same_zero
-from mira_cli.results.table import GPA
+from mira_cli.units import EV_PER_ANG3_IN_GPA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +118,7 @@ def stress_columns(difference: Array) -> dict[str, Any]:
         "n_stresses": len(have),
         "stress_mae_ev_per_ang3": mean(np.abs(have).ravel()),
         "stress_rmse_ev_per_ang3": root_mean_square(have.ravel()),
-        "stress_rmse_gpa": root_mean_square(have.ravel()) * GPA,
+        "stress_rmse_gpa": root_mean_square(have.ravel()) * EV_PER_ANG3_IN_GPA,
     }
 
 

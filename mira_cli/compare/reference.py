@@ -15,7 +15,7 @@ from mira_cli.compare.force_errors import EDGES
 from mira_cli.compare.pairs import force_columns, stress_columns
 from mira_cli.compare.rank_correlation import Order
 from mira_cli.compare.reference_units import suspicions
-from mira_cli.results.table import GPA
+from mira_cli.units import EV_PER_ANG3_IN_GPA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ def reference_table(
                 "softening": float(forces.slope[m, -1]),
                 "force_norm_bias_ev_per_ang": _ratio(errors.norm_bias[:, m].sum(), errors.components[:, m].sum() / 3),
                 **stress_columns(stress),
-                "stress_mae_gpa": stress_columns(stress)["stress_mae_ev_per_ang3"] * GPA,
+                "stress_mae_gpa": stress_columns(stress)["stress_mae_ev_per_ang3"] * EV_PER_ANG3_IN_GPA,
                 "pressure_bias_gpa": _pressure_bias(stress),
                 **{name: float(values[m]) for name, values in ends.items()},
             }
@@ -150,7 +150,7 @@ def _intervals(
     quantities = {
         "energy_aligned_{}_ev_per_atom": (np.abs(energy), energy**2, np.isfinite(energy), 1.0),
         "force_{}_ev_per_ang": (errors.absolute, errors.square, errors.components, 1.0),
-        "stress_{}_gpa": (np.abs(stress).sum(axis=2), (stress**2).sum(axis=2), 6 * have, GPA),
+        "stress_{}_gpa": (np.abs(stress).sum(axis=2), (stress**2).sum(axis=2), 6 * have, EV_PER_ANG3_IN_GPA),
     }
     found = {}
     for name, (absolute, square, weights, unit) in quantities.items():
@@ -193,7 +193,7 @@ def _forces_of(sums: Sums, m: int, kind: int) -> dict[str, Any]:
 
 def _pressure_bias(stress: Array) -> float:
     have = stress[np.isfinite(stress).all(axis=1)]
-    return mean(-have[:, :3].mean(axis=1)) * GPA
+    return mean(-have[:, :3].mean(axis=1)) * EV_PER_ANG3_IN_GPA
 
 
 def _ratio(total: float, count: float) -> float:

@@ -14,7 +14,7 @@ from mira_cli.results.collect import ModelResults, load_results
 from mira_cli.results.comparison_files import compare
 from mira_cli.results.provenance import provenance
 from mira_cli.results.reading import absent, read_comparison
-from mira_cli.run.records import OK
+from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

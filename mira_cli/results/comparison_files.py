@@ -14,6 +14,7 @@ from mira_cli import console
 from mira_cli.files import replacing
 from mira_cli.results.reading import read_comparison
 from mira_cli.run.directory import COMPARISONS, RunDirectory
+from mira_cli.units import VOIGT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +87,6 @@ def compare(
 
 def read_answers(root: Path, index: StructureIndex, models: Sequence[ModelResults]) -> Answers:
     """Energies and stresses from `comparison.parquet`."""
-    from mira_cli.compare.answers import VOIGT
     from mira_cli.compare.from_run import answers_of_run
 
     columns = [*READ, *(f"stress_{ij}_ev_per_ang3" for ij in VOIGT)]

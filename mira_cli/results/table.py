@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.results.batches import spans
+from mira_cli.statuses import INVALID
+from mira_cli.units import EV_PER_ANG3_IN_GPA, VOIGT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,10 +20,6 @@ if TYPE_CHECKING:
     from mira_cli.run.answers import Found
 
     Array = np.ndarray[Any, Any]
-
-GPA = 160.21766208  # GPa in 1 eV/Å³ (CODATA 2014, as in ase.units)
-VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")
-INVALID = "invalid_input"
 
 
 def comparison_rows(batch: Batch, models: Sequence[ModelResults]) -> pa.Table:
@@ -128,7 +126,7 @@ def _numbers(found: Found, valid: Array) -> dict[str, Array]:
     stress = np.where(ok[:, None], found.stress(), np.nan)
     columns = {"energy_ev": energy, "energy_per_atom_ev": energy / found.numbers("n_atoms"), **_forces(found, ok)}
     columns |= {f"stress_{ij}_ev_per_ang3": stress[:, k] for k, ij in enumerate(VOIGT)}
-    columns["pressure_gpa"] = -(stress[:, 0] + stress[:, 1] + stress[:, 2]) / 3 * GPA
+    columns["pressure_gpa"] = -(stress[:, 0] + stress[:, 1] + stress[:, 2]) / 3 * EV_PER_ANG3_IN_GPA
     return columns
 
 

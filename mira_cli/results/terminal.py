@@ -12,7 +12,7 @@ from rich.text import Text
 
 from mira_cli import console
 from mira_cli.results.reading import read_table
-from mira_cli.results.table import INVALID
+from mira_cli.statuses import INVALID
 
 if TYPE_CHECKING:
     import pyarrow as pa

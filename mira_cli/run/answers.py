@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.run.lines import OK, TYPES, columns_of, equal, parse
+from mira_cli.run.lines import TYPES, columns_of, equal, parse
 from mira_cli.run.records import LOCATION, ROW_BYTES, count_rows, locate
+from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic_core import from_json
 
+from mira_cli.statuses import OK
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
     Array = np.ndarray[Any, Any]
 
-OK = "ok"
 NUMBER = (int, float, type(None))
 TYPES: dict[str, type | tuple[type, ...]] = {  # what a record line must hold; anything else is damage
     "structure": str,

@@ -20,6 +20,7 @@ from mira_cli.files import replacing
 from mira_cli.run import lines
 from mira_cli.run.lines import columns_of, equal
 from mira_cli.stamps import stamp_of
+from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-OK = lines.OK
 ROW_BYTES = 24  # of forces.f64
 LOCATION = np.dtype(  # where a record is: byte offsets of its line and of the attempt before it (-1: none)
     [("structure", "S32"), ("ok", "?"), ("file", "<i4"), ("offset", "<i8"), ("bytes", "<i4"), ("attempt", "<i8")]

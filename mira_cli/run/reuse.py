@@ -18,8 +18,9 @@ import numpy as np
 
 from mira_cli.run.answers import read_answers
 from mira_cli.run.directory import RunDirectory, is_run
-from mira_cli.run.lines import OK, TYPES
+from mira_cli.run.lines import TYPES
 from mira_cli.run.records import locate
+from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from mira_cli.run.lines import OK, TYPES
+from mira_cli.run.lines import TYPES
+from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli.console import count, quoted
 from mira_cli.run.collected import is_collected
+from mira_cli.statuses import LASTING
 from mira_cli.watching.evidence import read_object
 from mira_cli.watching.state import Problem
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from mira_cli.watching.liveness import Driver
     from mira_cli.watching.state import ModelState, RunState, State
 
-LASTING = {"ok", "unsupported_element", "unsupported_property", "invalid_input"}  # another try would end the same way
 CARRIED = {"slurm": " --submit", "background": " --detach"}  # option of `mira resume` for another driver of that kind
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.run.records import OK, begun
+from mira_cli.run.records import begun
 from mira_cli.run.tail import Tail
+from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
     from collections.abc import Collection

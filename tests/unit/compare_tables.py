@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 from ase import Atoms
 
-from mira_cli.compare.answers import VOIGT, Answers, ModelFacts, answers_from_table
+from mira_cli.compare.answers import Answers, ModelFacts, answers_from_table
 from mira_cli.compare.blocks import Block
+from mira_cli.units import VOIGT
 
 
 def comparison(

@@ -16,11 +16,11 @@ from mira_cli.catalogue.lookup import built_in
 from mira_cli.errors import UsageError
 from mira_cli.files import replacing, write_json
 from mira_cli.results.collect import collect
-from mira_cli.results.table import GPA
 from mira_cli.results.terminal import _energies, _groups
 from mira_cli.run.directory import open_run
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
+from mira_cli.units import EV_PER_ANG3_IN_GPA
 
 STRESS = [0.1, 0.2, 0.3, 0.04, 0.05, 0.06]
 
@@ -111,7 +111,7 @@ def test_numbers_follow_from_the_records(run) -> None:
     assert float(first["net_force_ev_per_ang"]) == pytest.approx(np.linalg.norm([3, 5, 7]))
     assert float(first["pressure_gpa"]) == pytest.approx(-0.2 / GPa)
     assert float(first["stress_yz_ev_per_ang3"]) == 0.04
-    assert pytest.approx(1 / GPa) == GPA
+    assert pytest.approx(1 / GPa) == EV_PER_ANG3_IN_GPA
 
 
 def test_stress_of_a_molecule_is_empty(run) -> None:
