@@ -89,4 +89,4 @@ def _print(found: list[KnownRun]) -> None:
             f"{one.not_ok:,}",
             clock(one.changed) if one.changed else "",
         )
-    console.out.print(table)
+    console.stdout().print(table)

@@ -115,7 +115,7 @@ def _print(picks: Sequence[Pick], score: str) -> None:
             f"{row['n_members']} of {row['n_models']}",
             escape(row["outlier_model"] or ""),
         )
-    console.out.print(table)
+    console.stdout().print(table)
     if len(picks) > MOST_ROWS:
         console.say(f"the first {MOST_ROWS} of {len(picks):,}; `--json` prints all")
 

@@ -123,7 +123,7 @@ def _print_rows(shown: pa.Table, total: int) -> None:
         printed.add_column(escape(column.name), justify="left" if is_text else "right", overflow="fold")
     for row in shown.to_pylist():
         printed.add_row(*(escape(plain(value)) for value in row.values()))
-    console.out.print(printed)
+    console.stdout().print(printed)
     if len(shown) < total:
         console.say(f"the first {len(shown):,} of {total:,} rows; `--limit 0` shows all")
     elif not total:

@@ -77,12 +77,14 @@ class Progress:
             tails = [Tail(folder / job.id / "records.jsonl") for job in jobs]
             if jobs:
                 self.models.append(ModelProgress(model.name, model.slug, sum(job.n_structures for job in jobs), tails))
-        self.live = Live(console=console.err, auto_refresh=False, transient=True) if console.err.is_terminal else None
+        self.live = (
+            Live(console=console.stderr(), auto_refresh=False, transient=True) if console.stderr().is_terminal else None
+        )
         self.last_plain = time.monotonic()
 
     def __enter__(self) -> Self:
         """Start the display."""
-        if self.live and not console.err.quiet:
+        if self.live and not console.stderr().quiet:
             self.live.start()
         return self
 

@@ -86,14 +86,14 @@ def _models(table: pa.Table) -> Rows:
 
 def print_summary(found: dict[str, Any]) -> None:
     """Print a summary on stdout, and what must be said with it on stderr."""
-    console.out.print(_models_table(found["models"]))
+    console.stdout().print(_models_table(found["models"]))
     pairs = found["pairs"]
     if pairs:
-        console.out.print(_pairs_table(pairs))
+        console.stdout().print(_pairs_table(pairs))
     if found["reference"]:
-        console.out.print(_reference_table(found["reference"]))
+        console.stdout().print(_reference_table(found["reference"]))
     if found["disagreement"]:
-        console.out.print(_disputed_table(found["disagreement"]))
+        console.stdout().print(_disputed_table(found["disagreement"]))
     _tell(found)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mira_cli import commands, console, consoles
+from mira_cli import commands, console
 from mira_cli.command_help import load
 from mira_cli.commands.listed import PANELS
 
@@ -83,9 +83,8 @@ def test_completion_knows_commands_groups_and_options(line: str, expected: list[
 def _on_a_terminal(monkeypatch: pytest.MonkeyPatch, *, width: int) -> StringIO:
     shown = StringIO()
     monkeypatch.setattr(console, "_unstyled", lambda: False)
-    monkeypatch.setattr(
-        consoles, "out", consoles._Console(file=shown, width=width, soft_wrap=True, highlight=False, emoji=False)
-    )
+    printer = console._console(file=shown, width=width)
+    monkeypatch.setattr(console, "stdout", lambda: printer)
     return shown
 
 

@@ -198,7 +198,7 @@ def test_models_that_share_data_share_a_zero() -> None:
 
 def printed(n_structures: int, n_models: int, width: int, monkeypatch, name: str = "structure") -> list[list[str]]:
     """Lines of each table of energies; every energy is another number, and one model has failed everywhere."""
-    monkeypatch.setattr(console.out, "width", width)
+    monkeypatch.setattr(console.stdout(), "width", width)
     models = [f"a-model-with-a-name-{i}" for i in range(n_models)]
     rows = [
         {
@@ -212,8 +212,8 @@ def printed(n_structures: int, n_models: int, width: int, monkeypatch, name: str
     ]
     tables = []
     for table in _energies(rows[: 20 * n_models], models, n_structures):
-        with console.out.capture() as capture:
-            console.out.print(table)
+        with console.stdout().capture() as capture:
+            console.stdout().print(table)
         lines = [line for line in capture.get().splitlines() if line.strip()]
         assert max(map(len, lines)) <= width
         tables.append(lines)
