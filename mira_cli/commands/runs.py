@@ -51,7 +51,7 @@ def runs(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
 
 def _look(root: Path, queue: QueueView) -> KnownRun:
     from mira_cli.errors import UsageError
-    from mira_cli.watching.state import read_state
+    from mira_cli.watching.reader import read_state
 
     try:
         state = read_state(root, queue)

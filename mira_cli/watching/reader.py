@@ -15,6 +15,7 @@ from mira_cli.watching.evidence import finished_jobs, last_change, read_object, 
 from mira_cli.watching.job_events import JobEvents
 from mira_cli.watching.judge import judge
 from mira_cli.watching.liveness import find_driver, probe
+from mira_cli.watching.queue_view import QueueView
 from mira_cli.watching.state import JobCounts, ModelState, RunState, SlurmJob
 from mira_cli.watching.tally import Tally
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mira_cli.slurm.queue import QueuedJob
-    from mira_cli.watching.queue_view import QueueView
 
 FRESH_S = 300.0  # a driver that cannot be seen from here counts as alive if the run has changed in this time
 
@@ -154,6 +154,17 @@ class RunReader:
         hashes = np.asarray(column.to_numpy(zero_copy_only=False), dtype="S32")
         valid = hashes[hashes != b""]
         self._index = (stamp, np.unique(valid), len(hashes) - len(valid))
+
+
+def read_state(root: Path, queue: QueueView | None = None) -> RunState:
+    """The state of a run, once.
+
+    Raises
+    ------
+    UsageError
+        There is no run, it cannot be read, or it was made by another MIRA.
+    """
+    return RunReader(root, queue or QueueView()).read()
 
 
 def _models(plan: dict[str, Any]) -> list[dict[str, Any]]:
