@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mira_cli import console
-from mira_cli.results.terminal import print_results
+from mira_cli.results.print_end_of_run import print_results
 from mira_cli.run.directory import RunDirectory
 
 picture = Console(record=True, width=104, force_terminal=True, highlight=False)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from mira_cli.checkpoints.spec import absolute_spec, is_spec
+from mira_cli.catalogue.own_weights import absolute_spec, is_spec
 from mira_cli.compare.schemes import DEFAULT, SCHEMES, Scheme
 from mira_cli.errors import UsageError
 from mira_cli.resources import SHARED, Megabytes, Minutes, Name, Resources, did_you_mean, mistake
@@ -193,7 +193,7 @@ def build_config(settings: dict[str, Any], assignments: list[str]) -> RunConfig:
 def _with_known_resources(config: RunConfig) -> RunConfig:
     """The same, with models under `resources` called as the catalogue calls them; those not in the run are refused."""
     from mira_cli.catalogue.lookup import all_names, load_catalogue
-    from mira_cli.checkpoints.spec import read_spec
+    from mira_cli.catalogue.own_weights import read_spec
 
     catalogue = load_catalogue(Path(file) for file in config.models_files)
     names = all_names(catalogue)

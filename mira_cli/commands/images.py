@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mira_cli import console
-from mira_cli.command_help import Group
+from mira_cli.commands.help import Group
 
 if TYPE_CHECKING:
     from mira_cli.images.recipe import Image, Runtime

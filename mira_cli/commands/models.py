@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mira_cli import console
-from mira_cli.command_help import Group
 from mira_cli.commands.check import check
+from mira_cli.commands.help import Group
 from mira_cli.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mira_cli import console
-from mira_cli.command_help import Group
+from mira_cli.commands.help import Group
 from mira_cli.errors import EnvironmentNotReadyError, UsageError
 
 if TYPE_CHECKING:
@@ -124,13 +124,14 @@ def _look(profile: Profile, models: dict[str, bool], *, submit: bool) -> tuple[l
     """What was found, and the kinds of jobs that can run on a cluster whatever is wrong with the others."""
     from mira_cli.doctor import profile as checks
     from mira_cli.doctor.finding import fail, ok, warn
-    from mira_cli.slurm.ask import SlurmError
+    from mira_cli.slurm import EXECUTOR
     from mira_cli.slurm.cluster import partitions
+    from mira_cli.slurm.commands import SlurmError
 
     found = list(checks.files(profile))
-    if profile.executor != checks.SLURM:
+    if profile.executor != EXECUTOR:
         if submit or models:
-            what = f"only jobs of `{checks.SLURM}` can be tried, not those of `{profile.executor}`"
+            what = f"only jobs of `{EXECUTOR}` can be tried, not those of `{profile.executor}`"
             found.append(warn("jobs", what))
         return found, []
     try:

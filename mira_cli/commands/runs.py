@@ -67,7 +67,7 @@ def _print(found: list[KnownRun]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from mira_cli.watching.words import clock
+    from mira_cli.watching.sentences import clock
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("run", overflow="fold")

@@ -47,9 +47,9 @@ def select(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Choose the structures that the models disagree about most: those worth a reference calculation."""
+    from mira_cli.answers.load import load_results
     from mira_cli.results import selection
-    from mira_cli.results.collect import load_results
-    from mira_cli.results.reading import read_table
+    from mira_cli.results.read_tables import read_table
     from mira_cli.watching.choose import choose_run
 
     _check_output(output, force=force)

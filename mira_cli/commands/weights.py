@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mira_cli import console
-from mira_cli.command_help import Group
+from mira_cli.commands.help import Group
 from mira_cli.errors import EnvironmentNotReadyError, MiraError, UsageError
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.forces import Array
 
 ROUNDING = 1e-9  # eV/atom within which two reference energies of one structure are not called different
 FACTS = ("level_of_theory", "dispersion", "energy_correction", "training_data", "dtype", "conservative")

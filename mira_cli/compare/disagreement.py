@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mira_cli.compare.answers import Answers
-    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.forces import Array
 
 
 ALONE = "the structure alone sets a shift"

@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mira_cli.compare.answers import Answers
-    from mira_cli.compare.blocks import Array
     from mira_cli.compare.force_errors import ForceErrors, Sums
     from mira_cli.compare.force_pairs import ForceStatistics
+    from mira_cli.compare.forces import Array
     from mira_cli.compare.schemes import Scheme
 
 UNKNOWN_THEORY = "the reference's level of theory is not known here"
 
 
 def reference_table(
-    answers: Answers, forces: ForceStatistics, errors: ForceErrors, *, scheme: Scheme, seed: int, resamples: int
+    answers: Answers, forces: ForceStatistics, errors: ForceErrors, *, scheme: Scheme, seed: int = 0
 ) -> pa.Table:
     """For each model a row `all`, and rows by element and by size of the reference's force; no row without references.
 
@@ -46,7 +46,7 @@ def reference_table(
         return columns.table([], columns.REFERENCE)
     aligned = _aligned(answers, scheme)
     order, both = Order(answers.made_of.groups), np.column_stack([answers.energy, answers.reference_energy])
-    ends = _intervals(answers, errors, aligned, seed=seed, resamples=resamples)
+    ends = _intervals(answers, errors, aligned, seed=seed)
     rows = []
     for m, facts in enumerate(answers.models):
         rho, structures, compositions = order.correlation(both, m, both.shape[1] - 1)
@@ -134,7 +134,7 @@ def _energy(answers: Answers, m: int, aligned: Aligned | Refusal) -> dict[str, A
 
 
 def _intervals(
-    answers: Answers, errors: ForceErrors, aligned: list[Aligned | Refusal], *, seed: int, resamples: int
+    answers: Answers, errors: ForceErrors, aligned: list[Aligned | Refusal], *, seed: int
 ) -> dict[str, Array]:
     """Ends of the intervals, (m,) by column; the shifts of the energies are held fixed."""
     energy = np.column_stack(
@@ -155,7 +155,7 @@ def _intervals(
     found = {}
     for name, (absolute, square, weights, unit) in quantities.items():
         for kind, sums, power in (("mae", absolute, 1), ("rmse", square, 2)):
-            low, high = intervals(sums, weights, power=power, seed=seed, resamples=resamples)
+            low, high = intervals(sums, weights, power=power, seed=seed)
             found[name.format(f"{kind}_low")], found[name.format(f"{kind}_high")] = low * unit, high * unit
     return found
 

@@ -31,7 +31,8 @@ from mira_cli.planning.weights import Weights, locate, own_weights, probe, wante
 from mira_cli.planning.write import surroundings_mb, write_plan
 from mira_cli.run.records import finished_hashes
 from mira_cli.run.reuse import neighbours_with, take_over
-from mira_cli.slurm import asks
+from mira_cli.slurm import EXECUTOR
+from mira_cli.slurm import requests as asks
 from mira_cli.slurm.cluster import partitions
 from mira_cli.slurm.preflight import problems
 from mira_cli.structures.find import Found, find_sources
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
     from mira_cli.run.directory import RunDirectory
     from mira_cli.slurm.cluster import Partition
     from mira_cli.structures.packs import StructureIndex
-
-SLURM = "mira-slurm"
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ def prepare_run(
     uses[HOST] = ImageUse({"name": HOST, "recipe": "", "runtime": HOST}, sys.executable)
     models, weights = _settle_weights(models, ready, request.weights)
     machine = this_machine(device=config.device, cluster=request.profile.cluster, gpus=config.gpus)
-    offered = partitions() if request.profile.executor == SLURM else []
+    offered = partitions() if request.profile.executor == EXECUTOR else []
     resources, caps = _resources(models, request, machine, offered)
     if config.reuse:
         for model in models:
@@ -157,7 +156,7 @@ def prepare_run(
     plan = make_plan(
         models, index, run, config, uses, weights, machine, resources=resources, again=again, only=only, elsewhere=busy
     )
-    if request.profile.executor == SLURM:
+    if request.profile.executor == EXECUTOR:
         _ask_slurm(plan, refuse=images != "skip")
     return Prepared(config, request.profile, runtime, index, uses, weights, machine, plan, caps)
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.answers.load import ModelResults, load_results
 from mira_cli.compare.schemes import scheme_named
 from mira_cli.files import read_json
-from mira_cli.results.collect import ModelResults, load_results
 from mira_cli.results.comparison_files import compare
 from mira_cli.results.provenance import provenance
-from mira_cli.results.reading import absent, read_comparison
+from mira_cli.results.read_tables import absent, read_comparison
 from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mira_cli.compare.answers import Answers
-    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.forces import Array
     from mira_cli.compare.schemes import Scheme
     from mira_cli.compare.statistics import Statistics
     from mira_cli.run.directory import RunDirectory

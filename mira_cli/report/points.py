@@ -13,7 +13,7 @@ from mira_cli.report.gathered import read_atoms, rounded, short
 from mira_cli.units import EV_PER_ANG3_IN_GPA
 
 if TYPE_CHECKING:
-    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.forces import Array
     from mira_cli.report.gathered import Gathered
 
 MOST_STRUCTURES, MOST_ATOMS = 2_000, 3_000

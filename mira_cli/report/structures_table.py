@@ -12,7 +12,7 @@ from mira_cli.report.gathered import rounded, short
 from mira_cli.statuses import INVALID
 
 if TYPE_CHECKING:
-    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.forces import Array
     from mira_cli.report.gathered import Gathered
 
 MOST_CELLS = 200_000  # structures × models: about 8 MB of the file

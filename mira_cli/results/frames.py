@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.answers.arrays import committees_of
+from mira_cli.catalogue.rows import slug
 from mira_cli.compare.spread import atom_spread
-from mira_cli.results.committee import committees_of, spread_key
+from mira_cli.compare.theory import EVERYONE
 from mira_cli.results.fixed_text import FORM, fixed_text
 from mira_cli.results.shortest_text import joined, shortest_text
 
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from mira_cli.results.batches import Batch
-    from mira_cli.results.collect import ModelResults
+    from mira_cli.answers.batches import Batch
+    from mira_cli.answers.load import ModelResults
 
     Array = np.ndarray[Any, Any]
 
@@ -169,3 +171,8 @@ def _quoted(name: str) -> str:
     from ase.io.extxyz import key_val_dict_to_str
 
     return str(key_val_dict_to_str({"structure_id": name}))  # type: ignore[no-untyped-call]
+
+
+def spread_key(committee: str) -> str:
+    """Name of a committee's spread on each atom, in an extxyz file."""
+    return "force_spread" if committee == EVERYONE else f"force_spread_{slug(committee)}"

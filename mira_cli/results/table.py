@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.results.batches import spans
+from mira_cli.answers.batches import spans
 from mira_cli.statuses import INVALID
 from mira_cli.units import EV_PER_ANG3_IN_GPA, VOIGT
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from mira_cli.results.batches import Batch
-    from mira_cli.results.collect import ModelResults
-    from mira_cli.run.answers import Found
+    from mira_cli.answers.batches import Batch
+    from mira_cli.answers.load import ModelResults
+    from mira_cli.run.best_records import RecordBatch
 
     Array = np.ndarray[Any, Any]
 
@@ -90,7 +90,7 @@ def _constants(models: Sequence[ModelResults]) -> dict[str, list[Any]]:
     }
 
 
-def _of_model(structures: pa.Table, valid: Array, model: ModelResults, found: Found) -> dict[str, Array]:
+def _of_model(structures: pa.Table, valid: Array, model: ModelResults, found: RecordBatch) -> dict[str, Array]:
     """Columns of one model; texts as objects, numbers NaN where they are empty."""
     has = valid & (found.row >= 0)
     status, reason = model.without_record
@@ -105,7 +105,7 @@ def _of_model(structures: pa.Table, valid: Array, model: ModelResults, found: Fo
     }
 
 
-def _origins(found: Found) -> dict[str, Array]:
+def _origins(found: RecordBatch) -> dict[str, Array]:
     """What computed the records."""
     images = [attempt.get("image") or {} for attempt in found.attempts]
     origins = {
@@ -119,7 +119,7 @@ def _origins(found: Found) -> dict[str, Array]:
     return {name: np.array([*values, None], dtype=object)[attempt] for name, values in origins.items()}
 
 
-def _numbers(found: Found, valid: Array) -> dict[str, Array]:
+def _numbers(found: RecordBatch, valid: Array) -> dict[str, Array]:
     """Columns of numbers: NaN where a record is not `ok`."""
     ok = found.ok() & valid
     energy = np.where(ok, found.numbers("energy_ev"), np.nan)
@@ -130,7 +130,7 @@ def _numbers(found: Found, valid: Array) -> dict[str, Array]:
     return columns
 
 
-def _forces(found: Found, ok: Array) -> dict[str, Array]:
+def _forces(found: RecordBatch, ok: Array) -> dict[str, Array]:
     """Largest and root mean square norm of each structure's forces, and the norm of their sum; eV/Å."""
     sizes = found.numbers("n_atoms")
     ok = ok & (sizes > 0)

@@ -3,8 +3,8 @@
 A worker appends to `work/records/MODEL/KEY/JOB/records.jsonl`, with `attempt` lines that say who computed what follows,
 and to `forces.f64` (little-endian float64, three to an atom). A torn last line is what a kill leaves; it is left out.
 
-There may be millions. So one pass finds where each record is, and `run/answers.py` reads them for some structures at a
-time. What was found is kept in `work/records/MODEL/KEY/located.npz` for files that do not change any more; that can be
+There may be millions. So one pass finds where each record is, and `run/best_records.py` reads them for some structures
+at a time. Places in files that do not change any more are kept in `work/records/MODEL/KEY/located.npz`, which can be
 deleted at any time.
 """
 

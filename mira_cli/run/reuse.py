@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.run.answers import read_answers
+from mira_cli.run.best_records import find_best_records
 from mira_cli.run.directory import RunDirectory, is_run
 from mira_cli.run.lines import TYPES
 from mira_cli.run.records import locate
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mira_cli.run.answers import Record
+    from mira_cli.run.best_records import Record
 
     Array = np.ndarray[Any, Any]
 
@@ -107,6 +107,6 @@ def take_over(run: RunDirectory, slug: str, key: str, neighbour: Neighbour) -> i
 
 
 def _records(neighbour: Neighbour, slug: str, key: str) -> Iterator[Record]:
-    answers = read_answers(RunDirectory(neighbour.root).records(slug, key), neighbour.hashes)
+    answers = find_best_records(RunDirectory(neighbour.root).records(slug, key), neighbour.hashes)
     for begin in range(0, len(neighbour.hashes), AT_ONCE):
         yield from (r for r in answers.read(neighbour.hashes[begin : begin + AT_ONCE]) if r)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.run.collected import is_collected
+from mira_cli.slurm import EXECUTOR
 from mira_cli.slurm.queue import job_prefix
 from mira_cli.stamps import stamp_of
 from mira_cli.watching.evidence import finished_jobs, last_change, read_object, readable_run, settings
@@ -51,7 +52,7 @@ class RunReader:
         note = read_object(run.driver)
         queue: list[QueuedJob] | None = []
         models = _models(wanted)
-        on_slurm = executor == "mira-slurm" or note.get("kind") == "slurm"
+        on_slurm = executor == EXECUTOR or note.get("kind") == "slurm"
         if on_slurm and not self._is_over(note, models):
             queue = self.queue.jobs(str(plan.get("job_prefix") or job_prefix(run)))
         driver = find_driver(run, queue)
@@ -106,7 +107,7 @@ class RunReader:
         statuses = tally.counts()
         mine = [_slurm_job(job, jobs) for job in queue or () if job.slug == slug]
         failed = [job for job in self._failed(slug, jobs, alive=alive) if job not in over]
-        if executor == "mira-slurm" and queue is not None:
+        if executor == EXECUTOR and queue is not None:
             running = [job.job for job in mine if not job.waits and job.job not in over]
             failed = [job for job in failed if job not in {one.job for one in mine}]
         else:

@@ -5,10 +5,10 @@ import os
 
 from ase.build import bulk
 
+from mira_cli.driver import collect as collecting
+from mira_cli.driver.collect import collect
 from mira_cli.driver.realign import realign
 from mira_cli.files import read_json, write_json
-from mira_cli.results import collect as collecting
-from mira_cli.results.collect import collect
 from mira_cli.run.collected import is_collected
 from tests.report.runs import answers
 from tests.unit.comparison_runs import made_run

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mira_cli import commands, console
-from mira_cli.command_help import load
+from mira_cli.commands.help import load
 from mira_cli.commands.listed import PANELS
 
 LISTED = {name: listed for panel in PANELS.values() for name, listed in panel.items()}

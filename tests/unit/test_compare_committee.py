@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mira_cli.compare.spread import force_spread
-from mira_cli.compare.statistics import statistics
 from mira_cli.compare.theory import cautions, committees, relation, same_zero
 from mira_cli.units import EV_PER_ANG3_IN_GPA
-from tests.unit.compare_tables import answers, blocks, chain, theory
+from tests.unit.compare_tables import answers, blocks, chain, statistics, theory
 
 
 def disagreement(structures, energies, forces, *, ddof=1, scheme="per-element", **options):

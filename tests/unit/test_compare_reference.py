@@ -5,10 +5,9 @@ import pytest
 from ase.build import bulk
 
 from mira_cli.compare.bootstrap import intervals
-from mira_cli.compare.statistics import statistics
 from mira_cli.results.comparison_files import aligned_table
 from mira_cli.units import EV_PER_ANG3_IN_GPA
-from tests.unit.compare_tables import answers, blocks, chain, theory
+from tests.unit.compare_tables import answers, blocks, chain, statistics, theory
 
 
 def reference(structures, energies, forces, reference_forces=None, *, seed=0, scheme="per-element", **options):

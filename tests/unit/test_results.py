@@ -13,10 +13,10 @@ from ase.units import GPa
 
 from mira_cli import console
 from mira_cli.catalogue.lookup import built_in
+from mira_cli.driver.collect import collect
 from mira_cli.errors import UsageError
 from mira_cli.files import replacing, write_json
-from mira_cli.results.collect import collect
-from mira_cli.results.terminal import _energies, _groups
+from mira_cli.results.print_end_of_run import _energies, _groups
 from mira_cli.run.directory import open_run
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures

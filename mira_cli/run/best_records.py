@@ -48,7 +48,7 @@ class Record:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class RecordBatch:
     """What one model found for n structures; a sequence of `Record`, or None where there is none.
 
     `table` has the fields of the r records that there are (`TYPES`), in any order; `row` (n,) says which is a
@@ -119,7 +119,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Answers:
+class BestRecords:
     """Where the best record of each structure of one model is: the last `ok` one, else the last.
 
     `hashes` (n,) S32 are sorted; `best` (n,) `PLACE` belongs to them, with file -1 where there is no record.
@@ -134,7 +134,7 @@ class Answers:
         """The record of one structure, by its hash."""
         return self.read(np.array([structure], dtype="S32"))[0]
 
-    def read(self, hashes: Array) -> Found:
+    def read(self, hashes: Array) -> RecordBatch:
         """Records of some structures (n,) S32 together with their forces."""
         import pyarrow as pa
 
@@ -158,7 +158,7 @@ class Answers:
         row[known[order]] = np.arange(len(order))
         starts = np.column_stack([places["file"][order], places["attempt"][order]])
         different, attempt = np.unique(starts, axis=0, return_inverse=True)
-        return Found(
+        return RecordBatch(
             table=pa.concat_tables(tables),
             row=row,
             attempt=attempt.reshape(-1),
@@ -209,7 +209,7 @@ class Answers:
         return self._attempts[number, offset]
 
 
-def read_answers(folder: Path, hashes: Array | None = None, *, remember: bool = False) -> Answers:
+def find_best_records(folder: Path, hashes: Array | None = None, *, remember: bool = False) -> BestRecords:
     """The answers below a model's folder.
 
     Parameters
@@ -230,7 +230,7 @@ def read_answers(folder: Path, hashes: Array | None = None, *, remember: bool = 
     there = last >= 0
     for name in PLACE.names or ():
         best[name][there] = places[name][last[there]]
-    return Answers(hashes, best, files)
+    return BestRecords(hashes, best, files)
 
 
 def _find(hashes: Array, wanted: Array) -> tuple[Array, Array]:

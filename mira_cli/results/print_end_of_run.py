@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mira_cli import console
-from mira_cli.results.reading import read_table
+from mira_cli.results.read_tables import read_table
 from mira_cli.statuses import INVALID
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ from rich.table import Table
 
 from mira_cli import console
 from mira_cli.compare.reference_units import unit_doubts_of
+from mira_cli.compare.theory import EVERYONE
 from mira_cli.errors import UsageError
-from mira_cli.results.committee import EVERYONE
-from mira_cli.results.reading import read_table
+from mira_cli.results.read_tables import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
 
-    from mira_cli.results.reading import Name
+    from mira_cli.results.read_tables import Name
     from mira_cli.run.directory import RunDirectory
 
     Rows = list[dict[str, Any]]

@@ -14,7 +14,7 @@ from mira_cli import console
 from mira_cli.run.tail import Tail
 
 if TYPE_CHECKING:
-    from mira_cli.engine.queue_watch import QueueWatch
+    from mira_cli.driver.queue_watch import QueueWatch
     from mira_cli.planning.plan import Plan
     from mira_cli.run.directory import RunDirectory
 
