@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.compare.forces import ForceBatch
+from mira_cli.run.best_records import spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -102,13 +103,6 @@ def _geometry(packs: dict[int, dict[str, Array]], places: Array) -> dict[str, Ar
     return found
 
 
-def spans(starts: Array, lengths: Array) -> Array:
-    """All places of some spans, one span after the other."""
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.asarray(np.arange(total) + np.repeat(starts - (ends - lengths), lengths))
-
-
 def _force_batch(
     begin: int, valid: Array, sizes: Array, geometry: dict[str, Array], found: Sequence[RecordBatch]
 ) -> ForceBatch:
@@ -121,7 +115,8 @@ def _force_batch(
         has = np.flatnonzero(row >= 0)
         has = has[of_model.table["n_atoms"].to_numpy()[row[has]] == sizes[has]]
         there[k, has] = True
-        forces[k, spans(starts[has], sizes[has])] = of_model.forces[spans(of_model.first[row[has]], sizes[has])]
+        rows = spans(of_model.first["forces"][row[has]], sizes[has])
+        forces[k, spans(starts[has], sizes[has])] = of_model.arrays["forces"][rows]
     forces[-1], there[-1] = geometry["reference_forces"], True
     owner = np.repeat(np.arange(len(valid)), sizes)
     every_lost: Array = np.asarray(~np.isfinite(forces).all(axis=2))

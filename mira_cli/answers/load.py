@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mira_cli import tasks
 from mira_cli.catalogue.rows import Model
 from mira_cli.errors import UsageError
 from mira_cli.files import read_json, undamaged
@@ -56,12 +57,13 @@ def load_results(run: RunDirectory, *, remember: bool = False) -> tuple[Structur
         index = open_index(run.structures)
     if wanted["structures"] != index.sources:
         raise UsageError(f"the structures of `{run.root}` are not those of its plan", hint=again)
+    task = tasks.of_run(wanted)
     hashes = np.sort(index.hashes[index.distinct])
     planned = {model["slug"]: model["jobs"] for model in (read_json(run.plan) or {"models": []})["models"]}
     models = [
         ModelResults(
             **{**model, "row": Model.model_validate(model["row"])},
-            records=find_best_records(run.records(model["slug"], model["key"]), hashes, remember=remember),
+            records=find_best_records(run.records(model["slug"], model["key"]), task, hashes, remember=remember),
             without_record=_why_missing(run, model["slug"], planned.get(model["slug"], ())),
         )
         for model in wanted["models"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from mira_cli import tasks
 from mira_cli.answers.load import load_results
 from mira_cli.compare.reference_units import unit_doubts
 from mira_cli.compare.schemes import scheme_named
@@ -33,7 +34,7 @@ def collect(run: RunDirectory) -> None:
 def write_results(run: RunDirectory) -> Statistics | str:
     """Write all but the report, which reads what it needs; what was in memory for the tables is gone by then."""
     index, models = load_results(run, remember=True)
-    sums = write_tables(run.root, index, models)
+    sums = write_tables(run.root, index, models, tasks.of_run(read_json(run.wanted) or {}))
     release_unused()
     return compare_again(run, index, models, sums)
 

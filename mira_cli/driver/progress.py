@@ -74,7 +74,7 @@ class Progress:
         for model in plan.models:
             jobs = [job for job in plan.jobs if job.model == model.name]
             folder = run.records(model.slug, model.key)
-            tails = [Tail(folder / job.id / "records.jsonl") for job in jobs]
+            tails = [Tail(folder / job.id / "records.jsonl", plan.task) for job in jobs]
             if jobs:
                 self.models.append(ModelProgress(model.name, model.slug, sum(job.n_structures for job in jobs), tails))
         self.live = (

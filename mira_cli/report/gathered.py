@@ -14,7 +14,6 @@ from mira_cli.files import read_json
 from mira_cli.results.comparison_files import compare
 from mira_cli.results.provenance import provenance
 from mira_cli.results.read_tables import absent, read_comparison
-from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -170,7 +169,7 @@ def _read(gathered: Gathered, places: Array) -> Iterator[Atoms]:
     for i, place in enumerate(places.tolist()):
         numbers, positions, reference, cell, pbc = geometry[i]
         records = [of_model[i] for of_model in found]
-        forces = [record.forces() if record is not None and record.status == OK else None for record in records]
+        forces = [record.array("forces") if record else None for record in records]
         known = reference if np.isfinite(reference).all() else None
         yield Atoms(place, numbers, positions, np.reshape(cell, (3, 3)), pbc, forces, known)
 

@@ -144,7 +144,8 @@ def _reference(structures: pa.Table) -> tuple[pa.Array, pa.Array]:
 def _said(batch: Batch, k: int, model: ModelResults) -> tuple[pa.Array, pa.Array]:
     """Energy and stress by one model of each valid structure; null where it has no answer."""
     found, slug, valid = batch.found[k], model.slug, batch.valid
-    energy, stress, ok = (values[valid] for values in (found.numbers("energy_ev"), found.stress(), found.ok()))
+    energy, ok = found.numbers("energy_ev")[valid], found.ok()[valid]
+    stress = found.lists("stress_ev_per_ang3", 6)[valid]
     ok &= batch.forces.valid[k]
     return (
         _where(ok, f"energy_{slug}={{}}", shortest_text(energy)),

@@ -143,7 +143,7 @@ def labelled(picks: Sequence[Pick], index: StructureIndex, models: Sequence[Mode
         atoms.info |= {"structure_id": pick.row["structure_id"], "select_rank": rank, "select_by": by}
         atoms.info |= {key: pick.row[key] for key in TOLD if pick.row[key] is not None}
         records = [models[m].records.read(index.hashes[pick.place : pick.place + 1])[0] for m in members[committee]]
-        spread = force_spread([record.forces() if record and record.status == "ok" else None for record in records])
+        spread = force_spread([record.array("forces") if record else None for record in records])
         if spread is not None:
             atoms.arrays[spread_key(committee)] = spread
     return images

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from mira_cli.answers.batches import Batch
     from mira_cli.answers.load import ModelResults
     from mira_cli.structures.packs import StructureIndex
+    from mira_cli.tasks import Task
 
 ROW_GROUP = 50_000  # rows that are written to a Parquet file together, and read again in one piece
 
 
-def write_tables(root: Path, index: StructureIndex, models: list[ModelResults]) -> ForceSums | Exception:
+def write_tables(root: Path, index: StructureIndex, models: list[ModelResults], task: Task) -> ForceSums | Exception:
     """Write tables and frames in one pass over the records; returns what it summed over the forces on the way."""
     import pyarrow as pa
     import pyarrow.csv as pc
@@ -41,13 +42,13 @@ def write_tables(root: Path, index: StructureIndex, models: list[ModelResults]) 
         # the files get their names in the reverse order, when all are complete
         text, wide = new("results.extxyz"), energies_schema(models, references=references)
         energies = files.enter_context(pc.CSVWriter(new("energies.csv"), wide, write_options=options))
-        table = files.enter_context(pc.CSVWriter(new("comparison.csv"), comparison_schema(), write_options=options))
+        table = files.enter_context(pc.CSVWriter(new("comparison.csv"), comparison_schema(task), write_options=options))
         columns = files.enter_context(
-            pq.ParquetWriter(new("comparison.parquet"), comparison_schema(), compression="zstd")
+            pq.ParquetWriter(new("comparison.parquet"), comparison_schema(task), compression="zstd")
         )
         waiting: list[pa.Table] = []
         for batch in batches(index, models):
-            rows = comparison_rows(batch, models)
+            rows = comparison_rows(batch, models, task)
             waiting.append(rows)
             if sum(map(len, waiting)) >= ROW_GROUP:
                 columns.write_table(pa.concat_tables(waiting))
@@ -56,7 +57,7 @@ def write_tables(root: Path, index: StructureIndex, models: list[ModelResults]) 
             energies.write_table(energies_rows(batch, models, wide))
             text.writelines(frames(batch, models))
             sums = _counted(sums, batch)
-        columns.write_table(pa.concat_tables([comparison_schema().empty_table(), *waiting]))
+        columns.write_table(pa.concat_tables([comparison_schema(task).empty_table(), *waiting]))
     return sums
 
 

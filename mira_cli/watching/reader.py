@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli import tasks
 from mira_cli.run.collected import is_collected
 from mira_cli.slurm import EXECUTOR
 from mira_cli.slurm.queue import job_prefix
@@ -42,6 +43,7 @@ class RunReader:
         self.run, self.queue = readable_run(root), queue
         self._events = JobEvents(self.run)
         self._tallies: dict[tuple[str, str], Tally] = {}
+        self._task = tasks.find("singlepoint")
         self._index: tuple[Any, np.ndarray[Any, Any], int] = (None, np.array([], "S32"), 0)
 
     def read(self) -> RunState:
@@ -51,6 +53,7 @@ class RunReader:
         executor = str(plan.get("executor") or "local")
         note = read_object(run.driver)
         queue: list[QueuedJob] | None = []
+        self._task = tasks.of_run(wanted)
         models = _models(wanted)
         on_slurm = executor == EXECUTOR or note.get("kind") == "slurm"
         if on_slurm and not self._is_over(note, models):
@@ -94,7 +97,7 @@ class RunReader:
         over = finished_jobs(self.run, slug)
         tally = self._tallies.get((slug, key))
         if tally is None or tally.wanted is not self._index[1]:
-            tally = self._tallies[slug, key] = Tally(self.run.records(slug, key), self._index[1])
+            tally = self._tallies[slug, key] = Tally(self.run.records(slug, key), self._index[1], self._task)
         tally.read(over)
         return tally, over
 

@@ -25,6 +25,7 @@ from mira_cli.run.records import finished_hashes, locate
 from mira_cli.structures import packs, parts, readers
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
+from mira_cli.tasks.singlepoint import TASK
 from tests.unit.test_records import job, line
 from tests.unit.test_results import run as made_run
 
@@ -32,7 +33,7 @@ run = made_run  # the fixture
 
 
 def done(folder, **options) -> set[str]:
-    return {structure.decode() for structure in finished_hashes(folder, **options).tolist()}
+    return {structure.decode() for structure in finished_hashes(folder, TASK, **options).tolist()}
 
 
 def crystals(n: int, first: int = 0) -> list:
@@ -225,18 +226,18 @@ def test_a_reader_that_is_killed_is_told(tmp_path, monkeypatch, short_parts) -> 
 def test_records_of_files_that_stay_are_not_read_again(tmp_path, monkeypatch) -> None:
     job(tmp_path, "1", line("a") + line("b", "failed", None), atoms=2)
     job(tmp_path, "3", line("b"), atoms=2)
-    first = find_best_records(tmp_path, remember=True)
+    first = find_best_records(tmp_path, TASK, remember=True)
     assert (first.get("b").status, first.hashes.tolist()) == ("ok", [b"a", b"b"])
     scanned = []
     scan = records._scan
-    monkeypatch.setattr(records, "_scan", lambda file, n: scanned.append(file.parent.name) or scan(file, n))
+    monkeypatch.setattr(records, "_scan", lambda file, *rest: scanned.append(file.parent.name) or scan(file, *rest))
     job(tmp_path, "2", line("c"), atoms=2)
     with (tmp_path / "3" / "records.jsonl").open("a") as stream:
         stream.write(line("d", "failed", None))
     assert done(tmp_path) == {"a", "b", "c", "d"}
     assert done(tmp_path, retry=True) == {"a", "b", "c"}
     assert set(scanned) == {"2", "3"}
-    answers = find_best_records(tmp_path, remember=True)
+    answers = find_best_records(tmp_path, TASK, remember=True)
     assert {s: answers.get(s).folder.name for s in "abcd"} == {"a": "1", "b": "3", "c": "2", "d": "3"}
     scanned.clear()
     np.zeros(3).tofile(tmp_path / "1" / "forces.f64")  # the forces of a record are lost
@@ -249,15 +250,15 @@ def test_records_of_files_that_stay_are_not_read_again(tmp_path, monkeypatch) ->
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"x" * 100])
 def test_damaged_memory_of_records_is_forgotten(tmp_path, content) -> None:
     job(tmp_path, "1", line("a"), atoms=2)
-    locate(tmp_path, remember=True)
+    locate(tmp_path, TASK, remember=True)
     (tmp_path / records.LOCATED).write_bytes(content)
     assert done(tmp_path) == {"a"}
-    assert find_best_records(tmp_path, remember=True).get("a").forces().tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert find_best_records(tmp_path, TASK, remember=True).get("a").arrays["forces"].tolist() == [[0, 1, 2], [3, 4, 5]]
     assert len(records._remembered(tmp_path)[1]) == 1
 
 
 def test_answers_of_nothing(tmp_path) -> None:
-    answers = find_best_records(tmp_path)
+    answers = find_best_records(tmp_path, TASK)
     assert answers.get("a") is None
     assert answers.attempts() == []
 
