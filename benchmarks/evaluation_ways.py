@@ -98,7 +98,7 @@ class Worker:
 
     def records(self, structures: list[Atoms], batch_atoms: int | None = None) -> list[tuple[str, float, Any]]:
         """Evaluate as a job does; return the status, energy and forces of each structure as they were recorded."""
-        from worker.batching import Budget, Queue, budget_for
+        from worker.batching import Budget, budget_for
         from worker.device import Device
         from worker.evaluate import evaluate_all
         from worker.journal import Journal
@@ -108,13 +108,13 @@ class Worker:
         atoms = sum(map(len, structures))
         budget = budget_for(self.potential.batch_atoms(self.device), atoms, device=self.device)
         with tempfile.TemporaryDirectory() as place:
-            records = Records(Path(place))
+            records = Records(Path(place), self.task.VALUES, self.task.ARRAYS)
             evaluate_all(
-                Queue(_packed(structures)),
+                _packed(structures),
+                lambda start: self.task.steps(start, {}),
                 Budget(batch_atoms, batch_atoms) if batch_atoms else budget,
                 self.row,
                 self.potential,
-                lambda batch: self.task.begin(self.potential, batch, {}),
                 records=records,
                 journal=Journal(Path(place), records.ledger.statuses),
                 stop=Event(),

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 PARTS = {  # part -> where it is done
-    "find records": "mira_cli.run.answers:locate",
-    "read records": "mira_cli.run.answers:Answers.read",
-    "comparison table": "mira_cli.results.collect:comparison_rows",
-    "frames": "mira_cli.results.collect:frames",
+    "find records": "mira_cli.run.best_records:locate",
+    "read records": "mira_cli.run.best_records:BestRecords.read",
+    "comparison table": "mira_cli.results.write_tables:comparison_rows",
+    "frames": "mira_cli.results.write_tables:frames",
     "sums over forces": "mira_cli.compare.force_sums:ForceSums.add",
-    "statistics and their files": "mira_cli.results.collect:compare_again",
+    "statistics and their files": "mira_cli.driver.collect:compare_again",
     "report": "mira_cli.report.write:try_to_write_report",
 }
 
@@ -35,7 +35,8 @@ def main() -> None:
             holder = getattr(holder, step)
         setattr(holder, last, timed(getattr(holder, last), part, spent))
     begin = time.process_time()
-    from mira_cli.results.collect import collect
+    where = "mira_cli.driver.collect" if find_spec("mira_cli.driver.collect") else "mira_cli.results.collect"
+    collect = import_module(where).collect
     from mira_cli.run.directory import RunDirectory
 
     collect(RunDirectory(Path(root)))

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from mira_cli import __version__
-from mira_cli.command_help import Commands
+from mira_cli.commands.help import Commands
 from mira_cli.errors import ExitCode, MiraError
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
 

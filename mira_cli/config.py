@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from mira_cli.checkpoints.spec import absolute_spec, is_spec
+from mira_cli import tasks
+from mira_cli.catalogue.own_weights import absolute_spec, is_spec
 from mira_cli.compare.schemes import DEFAULT, SCHEMES, Scheme
 from mira_cli.errors import UsageError
 from mira_cli.resources import SHARED, Megabytes, Minutes, Name, Resources, did_you_mean, mistake
@@ -84,7 +85,8 @@ class RunConfig(BaseModel):
         min_length=1, description="names from `mira models`, and `family:/path` for weights of your own"
     )
     output: str | None = Field(None, description="run directory; default: runs/<name of the first input>")
-    task: Literal["singlepoint"] = Field("singlepoint", description="what to compute")
+    task: str = Field("singlepoint", description=f"what to compute: {', '.join(tasks.names())}")
+    task_settings: dict[str, Any] = Field({}, description="settings of the task, as `--set task.NAME=VALUE` makes them")
     runtime: Literal["auto", "apptainer", "venv"] = Field("auto", description="how images run")
     profile: str = Field("local", description="where jobs run: a name from profiles/, or a folder")
     strict: bool = Field(
@@ -144,6 +146,12 @@ class RunConfig(BaseModel):
     )
 
     @property
+    def asked_task(self) -> dict[str, Any]:
+        """The task with all its settings, as jobs and `wanted.json` hold it: `name`, `settings`, `version`."""
+        task = tasks.find(self.task)
+        return tasks.asked(task, task.settings.model_validate(self.task_settings).model_dump(mode="json"))
+
+    @property
     def job_resources(self) -> list[dict[str, Resources]]:
         """What this run says about its jobs, the weaker word first."""
         given = {key: value for key in GENERAL if (value := getattr(self, key)) is not None}
@@ -198,13 +206,34 @@ def build_config(settings: dict[str, Any], assignments: list[str]) -> RunConfig:
         config = RunConfig.model_validate(merged)
     except ValidationError as error:
         raise _explain(error) from error
+    _check_task(config)
     return _with_known_resources(config) if set(config.resources) - set(SHARED) else config
+
+
+def _check_task(config: RunConfig) -> None:
+    """Refuse a task that there is not, and settings that it does not have."""
+    known = tasks.names()
+    if config.task not in known:
+        raise UsageError(
+            f"there is no task `{config.task}`", hint=f"{did_you_mean(config.task, known)}tasks: {', '.join(known)}"
+        )
+    try:
+        assert config.asked_task
+    except ValidationError as error:
+        first = error.errors()[0]
+        key, fields = ".".join(map(str, first["loc"])), tasks.find(config.task).settings.model_fields
+        has = f"it has {', '.join(f'`task.{name}`' for name in fields)}" if fields else "it has none"
+        if first["type"] == "extra_forbidden":
+            hint = f"{did_you_mean(key, fields)}{has}"
+            raise UsageError(f"task `{config.task}` has no setting `{key}`", hint=hint) from error
+        message, hint_of_value = mistake(first)
+        raise UsageError(f"setting `task.{key}` {message}", hint=hint_of_value or has) from error
 
 
 def _with_known_resources(config: RunConfig) -> RunConfig:
     """The same, with models under `resources` called as the catalogue calls them; those not in the run are refused."""
     from mira_cli.catalogue.lookup import all_names, load_catalogue
-    from mira_cli.checkpoints.spec import read_spec
+    from mira_cli.catalogue.own_weights import read_spec
 
     catalogue = load_catalogue(Path(file) for file in config.models_files)
     names = all_names(catalogue)
@@ -240,6 +269,8 @@ def _assign(settings: dict[str, Any], assignment: str) -> None:
         model, _, option = rest.rpartition(".")
         options = settings[group] = _mapping(settings.get(group), group)
         options[model] = _mapping(options.get(model), f"{group}.{model}") | {option: value}
+    elif group == "task" and rest:
+        settings["task_settings"] = _mapping(settings.get("task_settings"), "task_settings") | {rest: value}
     else:
         settings[key] = value
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
+from functools import cache
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,27 +16,36 @@ if TYPE_CHECKING:
 
     from mira_cli.errors import MiraError
 
-    out: Console
-    err: Console
-else:
-
-    def __getattr__(name: str) -> Any:
-        """Give `out` and `err`; see `mira_cli.consoles` for why they are not simply imported."""
-        if name not in {"out", "err"}:
-            raise AttributeError(name)
-        from mira_cli import consoles
-
-        return getattr(consoles, name)
-
-
 PIPE_WIDTH = 200  # columns of a file or a pipe
+
+
+@cache
+def stdout() -> Console:
+    """The console for data; a table in a file or a pipe is not folded at 80 columns."""
+    return _console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+@cache
+def stderr() -> Console:
+    """The console for messages to people."""
+    return _console(stderr=True)
+
+
+def _console(**settings: Any) -> Console:
+    """A console that a closed pipe (`| head`) silences; rich itself obeys NO_COLOR and notices pipes."""
+    from rich.console import Console  # takes longer to import than all that the help needs
+
+    class Silenced(Console):
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            discard(self.file)
+
+    return Silenced(highlight=False, emoji=False, soft_wrap=True, **settings)
 
 
 def say(message: str) -> None:
     """Tell the user what happens, on stderr; silent under `--quiet`."""
-    from mira_cli.consoles import err
-
-    err.print(message, markup=False)
+    stderr().print(message, markup=False)
 
 
 def warn(message: str, *, hint: str | None = None) -> None:
@@ -46,8 +57,7 @@ def warn(message: str, *, hint: str | None = None) -> None:
 
 def fail(error: MiraError) -> None:
     """Print an error; shown under `--quiet` too."""
-    from mira_cli.consoles import err
-
+    err = stderr()
     quiet, err.quiet = err.quiet, False
     _labelled("[bold red]error:[/]", error.message)
     if error.hint:
@@ -60,9 +70,7 @@ def fail(error: MiraError) -> None:
 def _labelled(label: str, text: str) -> None:
     from rich.markup import escape
 
-    from mira_cli.consoles import err
-
-    err.print(f"{label} {escape(text)}")
+    stderr().print(f"{label} {escape(text)}")
 
 
 def quoted(path: object) -> str:
@@ -73,6 +81,11 @@ def quoted(path: object) -> str:
 def count(number: int, noun: str) -> str:
     """`1 structure`, `2,000 structures`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def print_json(data: object) -> None:
+    """Print data as JSON on stdout."""
+    stdout().print(json.dumps(data, indent=1, ensure_ascii=False), markup=False)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -88,13 +101,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         return
     from rich.markup import escape
 
-    from mira_cli.consoles import out
-
-    if total > out.width:
+    if total > stdout().width:
         _fold(columns, rows)
         return
-    out.print(f"\n[bold]{escape(head)}[/]")
-    out.print(below, markup=False)
+    stdout().print(f"\n[bold]{escape(head)}[/]")
+    stdout().print(below, markup=False)
 
 
 def _unstyled() -> bool:
@@ -120,14 +131,12 @@ def _fold(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from mira_cli.consoles import out
-
     folded = Table(box=SIMPLE_HEAD, pad_edge=False)
     for place, column in enumerate(columns):
         folded.add_column(column, no_wrap=place == 0, overflow="fold")
     for row in rows:
         folded.add_row(*map(escape, row))
-    out.print(folded)
+    stdout().print(folded)
 
 
 def lines(items: Iterable[str], *, limit: int = 5) -> None:

@@ -8,6 +8,8 @@ import os
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
+from mira_cli.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -100,3 +102,14 @@ def content_sha256(place: Path) -> str:
         return hashlib.sha256(lines.encode()).hexdigest()
     with place.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def undamaged(file: Path, *, hint: str) -> Iterator[Path]:
+    """The path of a table; what Arrow then says of its content becomes one sentence."""
+    try:
+        yield file
+    except (ValueError, NotImplementedError, OSError) as error:  # Arrow's; those of the system have a number
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise UsageError(f"`{file}` is empty or damaged", hint=hint) from error

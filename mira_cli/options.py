@@ -11,7 +11,7 @@ def _set_quiet(wanted: bool) -> bool:
     if wanted:
         from mira_cli import console
 
-        console.err.quiet = True
+        console.stderr().quiet = True
     return wanted
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 HARTREE, BOHR_ANG = 27.211386245988, 0.529177210903
 KCAL, KJ = 0.0433641153087705, 0.0103642696562621  # per mole
-GPA = 1 / 160.21766208  # eV/Å³ in 1 GPa (CODATA 2014, as in ase.units)
+EV_PER_ANG3_IN_GPA = 160.21766208  # GPa in 1 eV/Å³ (CODATA 2014, as in ase.units)
+GPA = 1 / EV_PER_ANG3_IN_GPA  # eV/Å³ in 1 GPa
+VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")  # order of the components of a stress, as in ASE
 
 UNITS: dict[str, dict[str, float]] = {
     "energy": {"eV": 1.0, "meV": 1e-3, "Hartree": HARTREE, "Rydberg": HARTREE / 2, "kcal/mol": KCAL, "kJ/mol": KJ},

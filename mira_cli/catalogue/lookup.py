@@ -136,7 +136,7 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
     InputError
         Weights of a user's are not where they are said to be.
     """
-    from mira_cli.checkpoints.spec import check_looks, explain_path, is_spec, read_spec
+    from mira_cli.catalogue.own_weights import check_looks, explain_path, is_spec, read_spec
 
     if not names:
         raise UsageError(

@@ -12,6 +12,7 @@ from mira_cli.console import count, quoted
 from mira_cli.errors import MiraError, RunLockedError, UsageError
 from mira_cli.files import read_json
 from mira_cli.run.directory import COMPARISONS, RESULTS, is_run, look_at_run
+from mira_cli.slurm import EXECUTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,12 +69,12 @@ def refuse_queued(run: RunDirectory) -> None:
     SlurmError
         SLURM does not answer.
     """
-    from mira_cli.slurm.ask import here
+    from mira_cli.slurm.commands import here
     from mira_cli.slurm.queue import is_over, job_prefix, live_jobs
 
     plan, driver = read_json(run.plan) or {}, read_json(run.work / "driver.json") or {}
     is_submitted = driver.get("kind") == "slurm" and driver.get("ended") is None
-    if not is_submitted and (plan.get("executor") != "mira-slurm" or (is_finished(run) and not here())):
+    if not is_submitted and (plan.get("executor") != EXECUTOR or (is_finished(run) and not here())):
         return
     if jobs := [job for job in live_jobs(plan.get("job_prefix") or job_prefix(run)) if not is_over(job, run)]:
         raise RunLockedError(

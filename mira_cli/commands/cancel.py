@@ -14,6 +14,7 @@ from mira_cli.console import count, quoted, say
 from mira_cli.errors import EngineError, RunLockedError
 from mira_cli.files import read_json, write_json
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
+from mira_cli.slurm import EXECUTOR
 
 if TYPE_CHECKING:
     from mira_cli.run.directory import RunDirectory
@@ -75,7 +76,7 @@ def _stuck(run: RunDirectory) -> EngineError:
 
 
 def _collect(run: RunDirectory) -> None:
-    from mira_cli.results.collect import collect
+    from mira_cli.driver.collect import collect
     from mira_cli.run.lock import locked
 
     with suppress(RunLockedError), locked(run):  # another `mira` writes them
@@ -92,7 +93,7 @@ def _clear_queue(run: RunDirectory) -> int:
     """
     from mira_cli.slurm.queue import job_prefix, sweep
 
-    if (read_json(run.plan) or {}).get("executor", "local") != "mira-slurm":
+    if (read_json(run.plan) or {}).get("executor", "local") != EXECUTOR:
         return 0
     prefix = job_prefix(run)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -62,9 +61,9 @@ def check(
     if output:
         write_json(output, data)
     if as_json:
-        console.out.print(json.dumps(data, indent=1, ensure_ascii=False), markup=False)
+        console.print_json(data)
     else:
-        console.out.print(details(reports[0]) if len(reports) == 1 else overview(reports))
+        console.stdout().print(details(reports[0]) if len(reports) == 1 else overview(reports))
     if any(report.status == "failed" for report in reports):
         raise typer.Exit(ExitCode.FAILURES)
 

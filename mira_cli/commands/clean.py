@@ -105,9 +105,9 @@ def _show(found: Sequence[tuple[str, Sequence[Waste]]]) -> bool:
             table.add_row(escape(where), escape(waste.what), f"{count_files(waste.paths):,}", size)
     if not table.row_count:
         return False
-    console.out.print(table)
+    console.stdout().print(table)
     total = freed_bytes(path for _, wastes in found for waste in wastes for path in waste.paths)
-    console.out.print(f"{_size(total)} in all", highlight=False)
+    console.stdout().print(f"{_size(total)} in all", highlight=False)
     return True
 
 

@@ -16,7 +16,7 @@ def collect(
     locked_already: Annotated[bool, typer.Option("--locked", hidden=True)] = False,
 ) -> None:
     """Write the tables of a run anew from the records it has; the workflow calls this."""
-    from mira_cli.results.collect import collect as write_results
+    from mira_cli.driver.collect import collect as write_results
     from mira_cli.run.directory import RunDirectory, is_run
     from mira_cli.run.lock import locked
 

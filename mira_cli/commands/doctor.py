@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
@@ -31,7 +30,7 @@ def doctor(
     from mira_cli.doctor import checks, examine
 
     wanted = checks.on_node() if node else checks.here()
-    waiting = console.err.status("looking at this machine") if console.err.is_terminal else nullcontext()
+    waiting = console.stderr().status("looking at this machine") if console.stderr().is_terminal else nullcontext()
     with waiting:
         answers = examine.examine(wanted)
     found = [(check.group, finding) for check, findings in zip(wanted, answers, strict=True) for finding in findings]
@@ -40,7 +39,7 @@ def doctor(
             {"group": group, "name": f.name, "status": f.status, "message": f.message, "hint": f.hint}
             for group, f in found
         ]
-        console.out.print(json.dumps(rows, indent=1, ensure_ascii=False), markup=False)
+        console.print_json(rows)
     else:
         _print(found)
     what = "jobs" if node else "runs"
@@ -55,18 +54,18 @@ def _print(found: Sequence[tuple[str, Finding]]) -> None:
     first = max(len(group) for group, _ in found) + 2
     second = max(len(finding.name) for _, finding in found) + 2
     indent = first + 6 + second
-    room = max(console.out.width - indent, 30) if console.out.is_terminal else 10_000
+    room = max(console.stdout().width - indent, 30) if console.stdout().is_terminal else 10_000
     before = None
     for group, finding in found:
         shown = "" if group == before else group
         start = f"[bold]{shown:<{first}}[/][{_COLOURS[finding.status]}]{finding.status:<6}[/]"
         lines = wrap(finding.message, room, break_on_hyphens=False) or [""]
-        console.out.print(f"{start}{escape(f'{finding.name:<{second}}{lines[0]}')}")
+        console.stdout().print(f"{start}{escape(f'{finding.name:<{second}}{lines[0]}')}")
         for line in lines[1:]:
-            console.out.print(f"{'':{indent}}{escape(line)}")
+            console.stdout().print(f"{'':{indent}}{escape(line)}")
         for number, line in enumerate(
             wrap(f"hint: {finding.hint}", room, break_on_hyphens=False) if finding.hint else []
         ):
             said = f"[cyan]hint:[/]{escape(line[5:])}" if number == 0 else escape(line)
-            console.out.print(f"{'':{indent}}{said}")
+            console.stdout().print(f"{'':{indent}}{said}")
         before = group

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -11,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mira_cli import console
-from mira_cli.command_help import Group
+from mira_cli.commands.help import Group
 
 if TYPE_CHECKING:
     from mira_cli.images.recipe import Image, Runtime
@@ -28,14 +27,14 @@ def print_list(as_json: Json = False) -> None:
 
     rows = [_facts(image) for image in all_images()]
     if as_json:
-        console.out.print(json.dumps(rows, indent=1, ensure_ascii=False), markup=False)
+        console.print_json(rows)
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("image", "apptainer", "venv", "recipe", "holds"):
         table.add_column(column, no_wrap=column in {"image", "recipe"})
     for row in rows:
         table.add_row(row["image"], _state(row, "apptainer"), _state(row, "venv"), _recipe(row), row["description"])
-    console.out.print(table)
+    console.stdout().print(table)
 
 
 def _facts(image: Image) -> dict[str, Any]:
@@ -133,9 +132,9 @@ def verify(
         if not as_json:
             for word in result["problems"] or [result["smoke"]]:
                 mark = "[red]bad[/]" if result["problems"] else "[green]ok[/]"
-                console.out.print(f"{mark} {image.name}: {escape(word)}")
+                console.stdout().print(f"{mark} {image.name}: {escape(word)}")
     if as_json:
-        console.out.print(json.dumps(results, indent=1, ensure_ascii=False), markup=False)
+        console.print_json(results)
     bad = " ".join(result["image"] for result in results if result["problems"])
     if bad:
         raise EnvironmentNotReadyError(

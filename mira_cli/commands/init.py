@@ -19,7 +19,7 @@ def init(
     from mira_cli.config import example_config
 
     if show:
-        console.out.print(example_config(), markup=False, end="")
+        console.stdout().print(example_config(), markup=False, end="")
         return
     if path.exists():
         raise UsageError(f"`{path}` exists already", hint="name another file, or use `mira init --print`")

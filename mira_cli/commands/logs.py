@@ -167,4 +167,4 @@ def _new_text(one: Shown) -> bytes:
 
 def _announce(log: Log) -> None:
     sys.stdout.flush()
-    console.err.print(f"==> {log.title}: {log.path}", style="bold", markup=False)
+    console.stderr().print(f"==> {log.title}: {log.path}", style="bold", markup=False)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mira_cli import console
-from mira_cli.command_help import Group
 from mira_cli.commands.check import check
+from mira_cli.commands.help import Group
 from mira_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,11 +43,9 @@ def print_list(family: Family = None, models_file: ModelsFile = None, as_json: J
     listed = {name: model for name, model in catalogue.models.items() if wanted in {None, model.family}}
     images = dict.fromkeys(catalogue.families[model.family].image for model in listed.values())
     if as_json:
-        import json
-
         facts = {image: image_facts(image) for image in images}
         rows = [describe(name, model, catalogue, facts) for name, model in listed.items()]
-        console.out.print(json.dumps(rows, indent=1, ensure_ascii=False), markup=False)
+        console.print_json(rows)
         return
     built = {image: built_as(image) for image in images}
     table = [
@@ -102,14 +100,12 @@ def show(
             "elements": format_elements(model.elements) if model.elements else None
         }
         text = yaml.safe_dump({"models": {name: row}}, sort_keys=False, allow_unicode=True)
-        console.out.print(text, markup=False, end="")
+        console.stdout().print(text, markup=False, end="")
         return
     image = catalogue.families[model.family].image
     facts = describe(name, model, catalogue, {image: image_facts(image)})
     if as_json:
-        import json
-
-        console.out.print(json.dumps(facts, indent=1, ensure_ascii=False), markup=False)
+        console.print_json(facts)
         return
     from rich.markup import escape
     from rich.table import Table
@@ -118,7 +114,7 @@ def show(
     for key, value in facts.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
         table.add_row(key.replace("_", " "), escape(text))
-    console.out.print(table)
+    console.stdout().print(table)
 
 
 def describe(

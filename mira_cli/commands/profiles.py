@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mira_cli import console
-from mira_cli.command_help import Group
+from mira_cli.commands.help import Group
 from mira_cli.errors import EnvironmentNotReadyError, UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def print_list(as_json: Json = False) -> None:
 
     rows = [_facts(name, folder) for name, folder in profile_folders().items()]
     if as_json:
-        console.out.print(json.dumps(rows, indent=1, ensure_ascii=False), markup=False)
+        console.print_json(rows)
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("profile", "executor", "for", "folder"):
@@ -41,7 +40,7 @@ def print_list(as_json: Json = False) -> None:
     for row in rows:
         place = "" if row["shipped"] else row["folder"]
         table.add_row(escape(row["profile"]), row["executor"] or "–", escape(row["error"] or row["for"]), escape(place))
-    console.out.print(table)
+    console.stdout().print(table)
 
 
 def _facts(name: str, folder: Path) -> dict[str, Any]:
@@ -72,7 +71,7 @@ def show(name: Name, as_json: Json = False) -> None:
             "settings": profile.settings, "resources": resources,
             "from": {key: str(folder) for key, folder in come_from.items()},
         }  # fmt: skip
-        console.out.print(json.dumps(facts, indent=1, ensure_ascii=False), markup=False)
+        console.print_json(facts)
         return
     words = {f"{key}.{word}": value for key, each in resources.items() for word, value in each.items()}
     for title, values in (("options of Snakemake", profile.settings), ("what jobs ask for", words)):
@@ -81,7 +80,7 @@ def show(name: Name, as_json: Json = False) -> None:
             table.add_column(column, no_wrap=column == "key", overflow="fold")
         for key, value in values.items():
             table.add_row(escape(key), escape(_text(value)), escape(str(come_from.get(key, ""))))
-        console.out.print(table)
+        console.stdout().print(table)
 
 
 def _text(value: object) -> str:
@@ -109,7 +108,7 @@ def check(
     found, fine = _look(profile, _wants_gpu(models), submit=submit)
     if as_json:
         rows = [{"name": f.name, "status": f.status, "message": f.message, "hint": f.hint} for f in found]
-        console.out.print(json.dumps({"profile": name, "checks": rows}, indent=1, ensure_ascii=False), markup=False)
+        console.print_json({"profile": name, "checks": rows})
     else:
         _print(found)
     if bad := sum(finding.status == "fail" for finding in found):
@@ -125,13 +124,14 @@ def _look(profile: Profile, models: dict[str, bool], *, submit: bool) -> tuple[l
     """What was found, and the kinds of jobs that can run on a cluster whatever is wrong with the others."""
     from mira_cli.doctor import profile as checks
     from mira_cli.doctor.finding import fail, ok, warn
-    from mira_cli.slurm.ask import SlurmError
+    from mira_cli.slurm import EXECUTOR
     from mira_cli.slurm.cluster import partitions
+    from mira_cli.slurm.commands import SlurmError
 
     found = list(checks.files(profile))
-    if profile.executor != checks.SLURM:
+    if profile.executor != EXECUTOR:
         if submit or models:
-            what = f"only jobs of `{checks.SLURM}` can be tried, not those of `{profile.executor}`"
+            what = f"only jobs of `{EXECUTOR}` can be tried, not those of `{profile.executor}`"
             found.append(warn("jobs", what))
         return found, []
     try:
@@ -174,4 +174,4 @@ def _print(found: list[Finding]) -> None:
         table.add_row(f"[{colour}]{finding.status}[/]", escape(finding.name), escape(finding.message))
         if finding.hint:
             table.add_row("", "", f"[cyan]hint:[/] {escape(finding.hint)}")
-    console.out.print(table)
+    console.stdout().print(table)

@@ -37,7 +37,7 @@ def report(
         if output is not None:
             write_report(directory, computed=computed)  # beside tables of another scheme it would contradict them
     written = write_report(directory, output.absolute() if output else None, computed=computed)
-    console.out.print(str(written), markup=False)
+    console.stdout().print(str(written), markup=False)
     if not is_collected(directory):
         console.warn(
             "the run has been planned anew since these results", hint=f"`mira collect {directory.root}` makes them anew"

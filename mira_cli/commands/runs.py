@@ -51,7 +51,7 @@ def runs(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
 
 def _look(root: Path, queue: QueueView) -> KnownRun:
     from mira_cli.errors import UsageError
-    from mira_cli.watching.state import read_state
+    from mira_cli.watching.reader import read_state
 
     try:
         state = read_state(root, queue)
@@ -67,7 +67,7 @@ def _print(found: list[KnownRun]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from mira_cli.watching.words import clock
+    from mira_cli.watching.sentences import clock
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("run", overflow="fold")
@@ -89,4 +89,4 @@ def _print(found: list[KnownRun]) -> None:
             f"{one.not_ok:,}",
             clock(one.changed) if one.changed else "",
         )
-    console.out.print(table)
+    console.stdout().print(table)

@@ -47,9 +47,9 @@ def select(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Choose the structures that the models disagree about most: those worth a reference calculation."""
+    from mira_cli.answers.load import load_results
     from mira_cli.results import selection
-    from mira_cli.results.collect import load_results
-    from mira_cli.results.reading import read_table
+    from mira_cli.results.read_tables import read_table
     from mira_cli.watching.choose import choose_run
 
     _check_output(output, force=force)
@@ -115,7 +115,7 @@ def _print(picks: Sequence[Pick], score: str) -> None:
             f"{row['n_members']} of {row['n_models']}",
             escape(row["outlier_model"] or ""),
         )
-    console.out.print(table)
+    console.stdout().print(table)
     if len(picks) > MOST_ROWS:
         console.say(f"the first {MOST_ROWS} of {len(picks):,}; `--json` prints all")
 

@@ -12,7 +12,7 @@ import typer
 
 from mira_cli import console
 from mira_cli.errors import ExitCode, Interrupted
-from mira_cli.watching import words
+from mira_cli.watching import sentences as words
 from mira_cli.watching.state import as_json as state_as_json
 
 if TYPE_CHECKING:
@@ -52,21 +52,21 @@ def status(
     if as_json:
         typer.echo(json.dumps(state_as_json(state), indent=1))
         return
-    console.out.print(words.header(state), markup=False)
+    console.stdout().print(words.header(state), markup=False)
     if state.models:
-        console.out.print(_table(state))
+        console.stdout().print(_table(state))
     for line in words.waiting(state):
-        console.out.print(line, markup=False)
+        console.stdout().print(line, markup=False)
     for problem in state.problems:
         console.warn(problem.text, hint=problem.hint)
 
 
 def _watch(reader: RunReader, *, as_json: bool) -> int:
     """Show a run until it ends; returns its exit code."""
-    if console.out.is_terminal and not as_json:
+    if console.stdout().is_terminal and not as_json:
         from rich.live import Live
 
-        with Live(console=console.out, auto_refresh=False) as live:
+        with Live(console=console.stdout(), auto_refresh=False) as live:
             while _goes_on(state := reader.read()):
                 live.update(_page(state), refresh=True)
                 time.sleep(EVERY_S)
@@ -118,7 +118,7 @@ def _table(state: RunState) -> Table:
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
-    bars, devices = console.out.is_terminal, console.out.width >= 110
+    bars, devices = console.stdout().is_terminal, console.stdout().width >= 110
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("model", overflow="fold")
     if bars:

@@ -63,8 +63,9 @@ def table(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
     """Show how the models of a run compare; columns are explained in docs/results.md and docs/comparison.md."""
-    from mira_cli.results import rows, summary
-    from mira_cli.results.reading import read_table
+    from mira_cli.results import filter_rows as rows
+    from mira_cli.results import print_summary as summary
+    from mira_cli.results.read_tables import read_table
     from mira_cli.run.collected import is_collected
     from mira_cli.watching.choose import choose_run
 
@@ -115,7 +116,7 @@ def _print_rows(shown: pa.Table, total: int) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from mira_cli.results.rows import plain
+    from mira_cli.results.filter_rows import plain
 
     printed = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in shown.schema:
@@ -123,7 +124,7 @@ def _print_rows(shown: pa.Table, total: int) -> None:
         printed.add_column(escape(column.name), justify="left" if is_text else "right", overflow="fold")
     for row in shown.to_pylist():
         printed.add_row(*(escape(plain(value)) for value in row.values()))
-    console.out.print(printed)
+    console.stdout().print(printed)
     if len(shown) < total:
         console.say(f"the first {len(shown):,} of {total:,} rows; `--limit 0` shows all")
     elif not total:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mira_cli import console
-from mira_cli.command_help import Group
+from mira_cli.commands.help import Group
 from mira_cli.errors import EnvironmentNotReadyError, MiraError, UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def print_list(models_file: ModelsFile = None, as_json: Json = False) -> None:
 
     rows = facts(_catalogue(models_file))
     if as_json:
-        console.out.print(json.dumps(rows, indent=1, ensure_ascii=False), markup=False)
+        console.print_json(rows)
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("models", "state", "size", "family's name", "from"):
@@ -47,7 +46,7 @@ def print_list(models_file: ModelsFile = None, as_json: Json = False) -> None:
         n_bytes = "" if row["bytes"] is None else size(row["bytes"])
         name = f"{row['family']} {row['name']}"
         table.add_row(", ".join(row["models"]), row["state"], n_bytes, name, escape(", ".join(row["source"])))
-    console.out.print(table)
+    console.stdout().print(table)
 
 
 @app.command()
@@ -112,12 +111,12 @@ def verify(
     if not names:
         results = [result for result in results if result["problems"] != ["missing"]]
     if as_json:
-        console.out.print(json.dumps(results, indent=1, ensure_ascii=False), markup=False)
+        console.print_json(results)
     else:
         for result in results:
             for word in result["problems"] or [result["sha256"]]:
                 mark = "[red]bad[/]" if result["problems"] else "[green]ok[/]"
-                console.out.print(f"{mark} {result['models'][0]}: {escape(word)}")
+                console.stdout().print(f"{mark} {result['models'][0]}: {escape(word)}")
     bad = " ".join(result["models"][0] for result in results if result["problems"])
     if bad:
         raise EnvironmentNotReadyError(f"not as they arrived: {bad}", hint=f"`mira weights fetch {bad} --force`")

@@ -15,8 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mira_cli.compare.blocks import Array
     from mira_cli.compare.compositions import Compositions
+    from mira_cli.compare.forces import Array
     from mira_cli.compare.schemes import Scheme
 
 EXACT = 1 - 1e-8  # leverage from which a structure's own energy sets its shift

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.compare.compositions import Compositions, compositions
+from mira_cli.units import VOIGT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pyarrow as pa
 
-    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.forces import Array
 
 ROUNDING = 1e-9  # eV/atom within which two reference energies of one structure are not called different
-VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")
 FACTS = ("level_of_theory", "dispersion", "energy_correction", "training_data", "dtype", "conservative")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.forces import Array
 
 RESAMPLES = 1000
 LEVEL = 95  # percent of the resamples that an interval holds

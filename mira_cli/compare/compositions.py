@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.forces import Array
 
 
 @dataclass(frozen=True, eq=False)

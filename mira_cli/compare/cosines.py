@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.forces import Array
 
 EXACT_VALUES = 4_000_000  # kept as they are; more go into a histogram
 BINS = 720  # of a quarter of a degree

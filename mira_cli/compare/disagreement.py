@@ -9,7 +9,7 @@ import numpy as np
 from mira_cli.compare import columns
 from mira_cli.compare.energy_pairs import EnergySpread, alignment_columns
 from mira_cli.compare.spread import DDOF, ForceSpread
-from mira_cli.results.table import GPA
+from mira_cli.units import EV_PER_ANG3_IN_GPA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mira_cli.compare.answers import Answers
-    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.forces import Array
 
 
 ALONE = "the structure alone sets a shift"
@@ -95,6 +95,6 @@ def _of_committee(
         "energy_refusal": pa.array([refusal, refusal or ALONE], pa.string()).take(count(is_alone)),
         "n_stresses": count(stress[1]),
         "stress_spread_ev_per_ang3": real(stress[0]),
-        "stress_spread_gpa": real(stress[0] * GPA),
+        "stress_spread_gpa": real(stress[0] * EV_PER_ANG3_IN_GPA),
     }
     return {name: found[name] for name in columns.DISAGREEMENT}

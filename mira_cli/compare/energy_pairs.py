@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mira_cli.compare.answers import Answers
-    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.forces import Array
     from mira_cli.compare.schemes import Scheme
     from mira_cli.compare.theory import Committee
 

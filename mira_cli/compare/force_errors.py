@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from mira_cli.compare.blocks import Array, Chunk
+    from mira_cli.compare.forces import Array, ForceBatch
 
 EDGES = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, np.inf)  # eV/Å of the reference's force
 ELEMENTS = 119
@@ -49,7 +49,7 @@ class ForceErrors:
         self.by_size = Sums.zeros(self.models, len(EDGES) - 1)
         self.absolute, self.square, self.components, self.norm_bias = np.zeros((4, self.structures, self.models))
 
-    def add(self, chunk: Chunk) -> None:
+    def add(self, chunk: ForceBatch) -> None:
         """Count the structures of a chunk that have a reference."""
         if not chunk.valid[-1].any():
             return

@@ -10,7 +10,7 @@ import numpy as np
 from mira_cli.compare.cosines import CosineTally
 
 if TYPE_CHECKING:
-    from mira_cli.compare.blocks import Array, Chunk
+    from mira_cli.compare.forces import Array, ForceBatch
 
 SMALL_FORCE = 0.01  # eV/Å, below which a force has no direction worth comparing
 LOW_PERCENTILE = 5
@@ -43,7 +43,7 @@ class ForcePairs:
         self.dot, self.norm = np.zeros((2, k, k))  # norm[a, b]: Σ|F_a|² over atoms that b has as well
         self.cosines = CosineTally(k * (k - 1) // 2)
 
-    def add(self, chunk: Chunk) -> None:
+    def add(self, chunk: ForceBatch) -> None:
         """Count some structures."""
         squares = np.einsum("kac,kac->ka", chunk.forces, chunk.forces)
         norms = np.sqrt(squares)
@@ -56,7 +56,7 @@ class ForcePairs:
             first += self.k - 1 - a
 
     def _add(
-        self, chunk: Chunk, a: int, others: slice, shared: Array, squares: Array, norms: Array, first: int
+        self, chunk: ForceBatch, a: int, others: slice, shared: Array, squares: Array, norms: Array, first: int
     ) -> None:
         both = np.repeat(shared, chunk.sizes, axis=1)
         difference = chunk.forces[others] - chunk.forces[a]

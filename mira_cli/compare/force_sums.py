@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mira_cli.compare.answers import ModelFacts
-    from mira_cli.compare.blocks import Chunk
+    from mira_cli.compare.forces import ForceBatch
 
 
 class ForceSums:
@@ -37,7 +37,7 @@ class ForceSums:
         self.errors = ForceErrors(len(models), structures)
         self.spreads = [ForceSpread(committee, structures, ddof=ddof) for committee in committees(models)]
 
-    def add(self, chunk: Chunk) -> None:
+    def add(self, chunk: ForceBatch) -> None:
         """Count some structures."""
         if not len(chunk.sizes):
             return

@@ -11,16 +11,14 @@ from mira_cli.compare.alignment import Aligned, Refusal
 from mira_cli.compare.energy_pairs import alignment_columns, mean, root_mean_square
 from mira_cli.compare.rank_correlation import Order
 from mira_cli.compare.theory import cautions, relation, same_zero
-from mira_cli.results.table import GPA
+from mira_cli.units import EV_PER_ANG3_IN_GPA
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pyarrow as pa
 
     from mira_cli.compare.answers import Answers
-    from mira_cli.compare.blocks import Array
     from mira_cli.compare.force_pairs import ForceStatistics
+    from mira_cli.compare.forces import Array
 
 
 class PairRows:
@@ -70,32 +68,6 @@ class PairRows:
         return columns.table(self.rows, columns.PAIRS)
 
 
-def matrix(pairs: pa.Table, column: str, models: Sequence[str], *, diagonal: float) -> Array:
-    """(m, m) symmetric matrix of one column of `pairs.csv`, NaN where a pair has no value.
-
-    `diagonal` is what a model has with itself: 0 for an error, 1 for a correlation or a cosine.
-    """
-    place = {model: i for i, model in enumerate(models)}
-    full = np.full((len(models), len(models)), np.nan)
-    np.fill_diagonal(full, diagonal)
-    for row in pairs.select(["model_a", "model_b", column]).to_pylist():
-        if row[column] is not None and row["model_a"] in place and row["model_b"] in place:
-            a, b = place[row["model_a"]], place[row["model_b"]]
-            full[a, b] = full[b, a] = row[column]
-    return full
-
-
-def softening_matrix(pairs: pa.Table, models: Sequence[str]) -> Array:
-    """(m, m): slope of the row's forces on the column's; not symmetric, 1 on the diagonal."""
-    upper = matrix(pairs, "softening_a_on_b", models, diagonal=1)
-    lower = matrix(pairs, "softening_b_on_a", models, diagonal=1)
-    place = {model: i for i, model in enumerate(models)}
-    for a, b in zip(pairs["model_a"].to_pylist(), pairs["model_b"].to_pylist(), strict=True):
-        if a in place and b in place:
-            upper[place[b], place[a]] = lower[place[b], place[a]]
-    return upper
-
-
 def force_columns(forces: ForceStatistics, a: int, b: int) -> dict[str, Any]:
     """What `pairs.csv` and `reference.csv` say of forces."""
     return {
@@ -118,7 +90,7 @@ def stress_columns(difference: Array) -> dict[str, Any]:
         "n_stresses": len(have),
         "stress_mae_ev_per_ang3": mean(np.abs(have).ravel()),
         "stress_rmse_ev_per_ang3": root_mean_square(have.ravel()),
-        "stress_rmse_gpa": root_mean_square(have.ravel()) * GPA,
+        "stress_rmse_gpa": root_mean_square(have.ravel()) * EV_PER_ANG3_IN_GPA,
     }
 
 

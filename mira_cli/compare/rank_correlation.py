@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.forces import Array
 
 FEWEST = 3  # two structures can only be in the same order or not
 TIE_DECIMALS = 9  # energies per atom that agree to so many decimals of an eV are equal

@@ -15,7 +15,7 @@ from mira_cli.compare.force_errors import EDGES
 from mira_cli.compare.pairs import force_columns, stress_columns
 from mira_cli.compare.rank_correlation import Order
 from mira_cli.compare.reference_units import suspicions
-from mira_cli.results.table import GPA
+from mira_cli.units import EV_PER_ANG3_IN_GPA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mira_cli.compare.answers import Answers
-    from mira_cli.compare.blocks import Array
     from mira_cli.compare.force_errors import ForceErrors, Sums
     from mira_cli.compare.force_pairs import ForceStatistics
+    from mira_cli.compare.forces import Array
     from mira_cli.compare.schemes import Scheme
 
 UNKNOWN_THEORY = "the reference's level of theory is not known here"
 
 
 def reference_table(
-    answers: Answers, forces: ForceStatistics, errors: ForceErrors, *, scheme: Scheme, seed: int, resamples: int
+    answers: Answers, forces: ForceStatistics, errors: ForceErrors, *, scheme: Scheme, seed: int = 0
 ) -> pa.Table:
     """For each model a row `all`, and rows by element and by size of the reference's force; no row without references.
 
@@ -46,7 +46,7 @@ def reference_table(
         return columns.table([], columns.REFERENCE)
     aligned = _aligned(answers, scheme)
     order, both = Order(answers.made_of.groups), np.column_stack([answers.energy, answers.reference_energy])
-    ends = _intervals(answers, errors, aligned, seed=seed, resamples=resamples)
+    ends = _intervals(answers, errors, aligned, seed=seed)
     rows = []
     for m, facts in enumerate(answers.models):
         rho, structures, compositions = order.correlation(both, m, both.shape[1] - 1)
@@ -73,7 +73,7 @@ def reference_table(
                 "softening": float(forces.slope[m, -1]),
                 "force_norm_bias_ev_per_ang": _ratio(errors.norm_bias[:, m].sum(), errors.components[:, m].sum() / 3),
                 **stress_columns(stress),
-                "stress_mae_gpa": stress_columns(stress)["stress_mae_ev_per_ang3"] * GPA,
+                "stress_mae_gpa": stress_columns(stress)["stress_mae_ev_per_ang3"] * EV_PER_ANG3_IN_GPA,
                 "pressure_bias_gpa": _pressure_bias(stress),
                 **{name: float(values[m]) for name, values in ends.items()},
             }
@@ -134,7 +134,7 @@ def _energy(answers: Answers, m: int, aligned: Aligned | Refusal) -> dict[str, A
 
 
 def _intervals(
-    answers: Answers, errors: ForceErrors, aligned: list[Aligned | Refusal], *, seed: int, resamples: int
+    answers: Answers, errors: ForceErrors, aligned: list[Aligned | Refusal], *, seed: int
 ) -> dict[str, Array]:
     """Ends of the intervals, (m,) by column; the shifts of the energies are held fixed."""
     energy = np.column_stack(
@@ -150,12 +150,12 @@ def _intervals(
     quantities = {
         "energy_aligned_{}_ev_per_atom": (np.abs(energy), energy**2, np.isfinite(energy), 1.0),
         "force_{}_ev_per_ang": (errors.absolute, errors.square, errors.components, 1.0),
-        "stress_{}_gpa": (np.abs(stress).sum(axis=2), (stress**2).sum(axis=2), 6 * have, GPA),
+        "stress_{}_gpa": (np.abs(stress).sum(axis=2), (stress**2).sum(axis=2), 6 * have, EV_PER_ANG3_IN_GPA),
     }
     found = {}
     for name, (absolute, square, weights, unit) in quantities.items():
         for kind, sums, power in (("mae", absolute, 1), ("rmse", square, 2)):
-            low, high = intervals(sums, weights, power=power, seed=seed, resamples=resamples)
+            low, high = intervals(sums, weights, power=power, seed=seed)
             found[name.format(f"{kind}_low")], found[name.format(f"{kind}_high")] = low * unit, high * unit
     return found
 
@@ -193,7 +193,7 @@ def _forces_of(sums: Sums, m: int, kind: int) -> dict[str, Any]:
 
 def _pressure_bias(stress: Array) -> float:
     have = stress[np.isfinite(stress).all(axis=1)]
-    return mean(-have[:, :3].mean(axis=1)) * GPA
+    return mean(-have[:, :3].mean(axis=1)) * EV_PER_ANG3_IN_GPA
 
 
 def _ratio(total: float, count: float) -> float:

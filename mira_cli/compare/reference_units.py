@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mira_cli.compare.answers import Answers
-    from mira_cli.compare.blocks import Array
     from mira_cli.compare.force_pairs import ForceStatistics
+    from mira_cli.compare.forces import Array
 
 OPTION = "--ref-units"
 FEWEST_ENERGIES = 5  # different structures: energies have zeros, which can look like a factor in few of them

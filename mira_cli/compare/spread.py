@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mira_cli.compare.blocks import Array, Chunk
+    from mira_cli.compare.forces import Array, ForceBatch
     from mira_cli.compare.theory import Committee
 
 DDOF = 1  # so that structures that some models did not answer can be ranked with the others
@@ -27,12 +27,12 @@ def force_spread(forces: Sequence[Array | None], *, ddof: int = DDOF) -> Array |
     return np.asarray(np.sqrt((deviations**2).sum(axis=(0, 2)) / (len(members) - ddof)))
 
 
-def atom_spread(chunk: Chunk, committee: Committee, *, ddof: int = DDOF) -> Array:
+def atom_spread(chunk: ForceBatch, committee: Committee, *, ddof: int = DDOF) -> Array:
     """(a,) eV/Å: the same for the atoms of many structures; meaningless where fewer than two members have forces."""
     return np.asarray(np.sqrt(_deviations(chunk, list(committee.members), ddof)[1]))
 
 
-def _deviations(chunk: Chunk, chosen: list[int], ddof: int) -> tuple[Array, Array, Array]:
+def _deviations(chunk: ForceBatch, chosen: list[int], ddof: int) -> tuple[Array, Array, Array]:
     """(k, a) squared distances of members from their mean, (a,) variance, and (a, 3) mean."""
     per_atom = np.repeat(chunk.valid[chosen].sum(axis=0), chunk.sizes)
     forces = chunk.forces[chosen]
@@ -51,7 +51,7 @@ class ForceSpread:
         self.largest, self.mean, self.rms, self.relative, self.distance = np.full((5, structures), np.nan)
         self.worst_atom, self.outlier = np.full((2, structures), -1)
 
-    def add(self, chunk: Chunk) -> None:
+    def add(self, chunk: ForceBatch) -> None:
         """Fill in some structures."""
         chosen = list(self.committee.members)
         valid = chunk.valid[chosen]
@@ -63,7 +63,7 @@ class ForceSpread:
         self._fill(chunk, members, np.sqrt(variance), np.square(mean).sum(axis=1))
         self._find_outliers(chunk, members, valid, squares)
 
-    def _fill(self, chunk: Chunk, members: Array, spread: Array, mean_square: Array) -> None:
+    def _fill(self, chunk: ForceBatch, members: Array, spread: Array, mean_square: Array) -> None:
         several, places = members > 1, chunk.places[members > 1]
         largest = np.maximum.reduceat(spread, chunk.starts)
         owner = np.repeat(np.arange(len(members)), chunk.sizes)
@@ -79,7 +79,7 @@ class ForceSpread:
         with np.errstate(divide="ignore", invalid="ignore"):
             self.relative[places] = np.where(size >= ROUNDING, rms / size, np.nan)[several]
 
-    def _find_outliers(self, chunk: Chunk, members: Array, valid: Array, squares: Array) -> None:
+    def _find_outliers(self, chunk: ForceBatch, members: Array, valid: Array, squares: Array) -> None:
         """The member with the largest distance to the mean of the others, √(Σ|Fₘ − ⟨F⟩₋ₘ|²/n)."""
         factor = members / np.maximum(members - 1, 1)  # to the mean without oneself
         distance = np.where(valid, np.sqrt(chunk.sums(squares) / chunk.sizes) * factor, -1.0)

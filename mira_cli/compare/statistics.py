@@ -10,22 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.compare.alignment import Refusal, align, committee_mean
-from mira_cli.compare.blocks import Blocks, chunks
-from mira_cli.compare.bootstrap import RESAMPLES
 from mira_cli.compare.disagreement import disagreement_table
 from mira_cli.compare.energy_pairs import EnergySpread, aligned_pairs
-from mira_cli.compare.force_pairs import SMALL_FORCE
-from mira_cli.compare.force_sums import ForceSums
 from mira_cli.compare.pairs import PairRows
 from mira_cli.compare.reference import reference_table, residuals
 from mira_cli.compare.schemes import DEFAULT
-from mira_cli.compare.spread import DDOF
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from mira_cli.compare.answers import Answers
-    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.force_sums import ForceSums
+    from mira_cli.compare.forces import Array
     from mira_cli.compare.schemes import Scheme
 
 
@@ -41,16 +37,7 @@ class Statistics:
     refusal: str | None  # why the scheme aligned no energies at all
 
 
-def statistics(
-    answers: Answers,
-    blocks: Blocks,
-    *,
-    scheme: Scheme = DEFAULT,
-    small_force: float = SMALL_FORCE,
-    ddof: int = DDOF,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> Statistics:
+def conclude(answers: Answers, sums: ForceSums, *, scheme: Scheme = DEFAULT, seed: int = 0) -> Statistics:
     """Compare models with each other and with the references of the input.
 
     Memory grows with models² + structures × models, and not with atoms.
@@ -59,27 +46,13 @@ def statistics(
     ----------
     answers
         Energies and stresses.
-    blocks
-        Forces, one structure at a time, of the same models; read once.
+    sums
+        The forces of the same models and structures, summed up.
     scheme
         How energies are aligned.
-    small_force
-        eV/Å below which the directions of two forces are not compared.
-    ddof
-        0 or 1: what is subtracted from the number of members in spreads.
-    seed, resamples
+    seed
         Of the bootstrap intervals.
     """
-    sums = ForceSums(answers.models, len(answers), small_force=small_force, ddof=ddof)
-    for chunk in chunks(blocks, len(answers.models)):
-        sums.add(chunk)
-    return conclude(answers, sums, scheme=scheme, seed=seed, resamples=resamples)
-
-
-def conclude(
-    answers: Answers, sums: ForceSums, *, scheme: Scheme = DEFAULT, seed: int = 0, resamples: int = RESAMPLES
-) -> Statistics:
-    """As `statistics`, of forces that have passed by."""
     rows = PairRows(answers)
     energy_spreads = [EnergySpread(spread.committee, answers, sums.ddof) for spread in sums.spreads]
     for a, b, aligned in aligned_pairs(answers, scheme):
@@ -91,7 +64,7 @@ def conclude(
         answers=answers,
         pairs=rows.table(forces),
         disagreement=disagreement_table(answers, sums.spreads, energy_spreads),
-        reference=reference_table(answers, forces, sums.errors, scheme=scheme, seed=seed, resamples=resamples),
+        reference=reference_table(answers, forces, sums.errors, scheme=scheme, seed=seed),
         scheme=scheme,
         refusal=refusal(answers, scheme),
     )

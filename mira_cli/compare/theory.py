@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 Relation: TypeAlias = Literal["same", "different", "unknown"]
 
+EVERYONE = "all"  # name of the committee of all models
 EACH_ITS_OWN = "empirical"  # not a theory that two models could share
 
 
@@ -40,7 +41,7 @@ def relation(models: Sequence[ModelFacts]) -> Relation:
 
 def committees(models: Sequence[ModelFacts]) -> list[Committee]:
     """All models, then each group of two and more known to share level of theory and dispersion, unless it is all."""
-    everyone = Committee("all", tuple(range(len(models))), relation(models))
+    everyone = Committee(EVERYONE, tuple(range(len(models))), relation(models))
     groups: dict[tuple[str, str], list[int]] = {}
     for i, model in enumerate(models):
         if model.level_of_theory and model.level_of_theory != EACH_ITS_OWN and model.dispersion:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mira_cli import paths
 from mira_cli.doctor.disk import existing
 from mira_cli.doctor.finding import fail, ok, warn
-from mira_cli.slurm import ask
+from mira_cli.slurm import commands as ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli.doctor.finding import ok, warn
 from mira_cli.images import prepare, recipe
-from mira_cli.slurm import ask
+from mira_cli.slurm import commands as ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

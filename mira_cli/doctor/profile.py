@@ -14,8 +14,9 @@ from mira_cli.engine import dry_run
 from mira_cli.engine.profile import shipped_profiles
 from mira_cli.errors import EngineError
 from mira_cli.resources import SHARED, did_you_mean
-from mira_cli.slurm import asks, preflight
-from mira_cli.slurm.ask import SlurmError
+from mira_cli.slurm import EXECUTOR, preflight
+from mira_cli.slurm import requests as asks
+from mira_cli.slurm.commands import SlurmError
 from mira_cli.slurm.trial import run_trials
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     Requests = dict[str, tuple[Resources, int]]
 
-SLURM = "mira-slurm"
 MAPPINGS = {  # options of a profile whose value may be a mapping; Snakemake drops others without a word
     "set-threads", "resources", "set-scatter", "batch", "set-resource-scopes", "default-resources", "config", "groups",
     "group-components", "consider-ancient", "set-resources", "__definitions__",
@@ -44,11 +44,11 @@ def files(profile: Profile) -> Iterator[Finding]:
         if isinstance(value, dict) and key not in MAPPINGS:
             yield warn(key, "Snakemake drops this option, as it takes no mapping", "write its value as text or a list")
     plugin = f"snakemake_executor_plugin_{profile.executor.replace('-', '_')}"
-    if profile.executor == SLURM:
+    if profile.executor == EXECUTOR:
         yield from (replace(f, status="fail") if f.status == "warn" else f for f in slurm.commands())
     elif profile.cluster and find_spec(plugin) is None:
         yield fail("executor", f"`{profile.executor}` is not installed", f"install `{plugin.replace('_', '-')}`")
-    if profile.executor == SLURM and find_spec("snakemake_executor_plugin_slurm") is None:
+    if profile.executor == EXECUTOR and find_spec("snakemake_executor_plugin_slurm") is None:
         return  # Snakemake could not even start
     try:
         refused = dry_run.refusal(profile)
@@ -66,7 +66,7 @@ def files(profile: Profile) -> Iterator[Finding]:
 def _unknown_models(profile: Profile) -> Iterator[Finding]:
     """Keys of the resources that no model of the catalogue is called by."""
     from mira_cli.catalogue.lookup import all_names, load_catalogue
-    from mira_cli.checkpoints.spec import is_spec
+    from mira_cli.catalogue.own_weights import is_spec
 
     names = all_names(load_catalogue([]))
     for key in profile.resources:
@@ -142,11 +142,11 @@ def judge(name: str, trial: Trial, *, wants_gpu: bool) -> Iterator[Finding]:
         if trial.stuck:
             why, hint = f"did not start: {trial.stuck}", "`mira profiles check` without `--submit` looks closer"
         else:
-            why = f"left nothing behind (SLURM says {trial.state or 'nothing any more'})"
+            why = f"left nothing behind (EXECUTOR says {trial.state or 'nothing any more'})"
             hint = f"do nodes see `{paths.cache_dir()}`? `MIRA_CACHE` names a place that they share"
         yield fail(where, why, hint)
         return
-    yield ok(where, f"ran, and wrote to the cache (SLURM job {trial.job_id})")
+    yield ok(where, f"ran, and wrote to the cache (EXECUTOR job {trial.job_id})")
     for each in trial.findings or []:
         if wants_gpu and each["group"] == "GPU" and each["status"] == "ok" and not trial.gpus:
             continue  # `no GPU on this machine`, which is not well here

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mira_cli import console
 from mira_cli.doctor.finding import ok, warn
 from mira_cli.slurm import cluster
-from mira_cli.slurm.ask import SlurmError, ask
+from mira_cli.slurm.commands import SlurmError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from mira_cli.console import count, quoted, say
 from mira_cli.driver.note import obey
 from mira_cli.errors import RunLockedError
 from mira_cli.files import read_json
-from mira_cli.slurm.ask import SlurmError
+from mira_cli.slurm.commands import SlurmError
 from mira_cli.slurm.queue import cancel, is_over, job_prefix, live_jobs
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from mira_cli.console import quoted, say
 from mira_cli.driver.note import VARIABLE
 from mira_cli.files import read_json, write_json
 from mira_cli.python_path import SAFE
-from mira_cli.slurm.ask import SlurmError, ask, job_id
+from mira_cli.slurm.commands import SlurmError, ask, job_id
 from mira_cli.slurm.queue import job_prefix
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ def _start_process(command: list[str], run: RunDirectory) -> int:
 
 
 def _submit(command: list[str], run: RunDirectory, layers: Sequence[Mapping[str, Resources]]) -> str:
-    from mira_cli.slurm.asks import driver
     from mira_cli.slurm.cluster import partitions
     from mira_cli.slurm.preflight import problems, sbatch_options
+    from mira_cli.slurm.requests import driver
 
     asks, cpus = driver(layers, partitions())
     if found := [problem for problem in problems({"driver": asks}, {"driver": cpus}) if problem.lasting]:

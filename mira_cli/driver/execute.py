@@ -142,12 +142,13 @@ def _drive(
     Jobs of an earlier call that still run are waited for, and what they leave undone is planned anew.
     """
     from mira_cli.driver import adopt
+    from mira_cli.driver.carry_out import carry_out
     from mira_cli.driver.note import leaves_jobs, obey
-    from mira_cli.engine.execute import carry_out
     from mira_cli.planning.input import tell_structures
-    from mira_cli.planning.prepare import SLURM, commit_plan, prepare_run
+    from mira_cli.planning.prepare import commit_plan, prepare_run
+    from mira_cli.slurm import EXECUTOR
 
-    on_slurm = request.profile.executor == SLURM
+    on_slurm = request.profile.executor == EXECUTOR
     try:
         while True:
             begin = time.monotonic()
@@ -246,7 +247,7 @@ def _check_space(root: Path, needed_mb: int = 50) -> None:
 
 def _finish(run: RunDirectory, root: Path) -> ExitCode:
     from mira_cli.results.devices import on_cpu_instead
-    from mira_cli.results.terminal import print_results
+    from mira_cli.results.print_end_of_run import print_results
 
     all_ok = print_results(run)
     collected = read_json(run.collected) or {}

@@ -28,9 +28,10 @@ def realign(run: RunDirectory, scheme: Scheme) -> Statistics:
     MiraError
         The tables could not be written; those that say something else are gone.
     """
-    from mira_cli.results.collect import compare_again, load_results, write_results
+    from mira_cli.answers.load import load_results
+    from mira_cli.driver.collect import compare_again, write_results
     from mira_cli.results.comparison_files import read_answers
-    from mira_cli.results.reading import absent
+    from mira_cli.results.read_tables import absent
     from mira_cli.run.collected import is_collected
     from mira_cli.run.lock import locked
 

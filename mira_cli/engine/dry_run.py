@@ -12,12 +12,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mira_cli import python_path
+from mira_cli.engine.process import PLUGINS
 from mira_cli.errors import EngineError
 
 if TYPE_CHECKING:
     from mira_cli.engine.profile import Profile
 
-PLUGINS = Path(__file__).parent / "plugins"
 PATIENCE_S = 120  # the SLURM plugin waits for a controller that does not answer
 
 

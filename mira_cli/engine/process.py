@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from mira_cli.run.directory import RunDirectory
 
+PLUGINS = Path(__file__).parent / "plugins"
 PATIENCE_S = 10.0  # what workers here get to finish their batch after Ctrl-C
 PATIENCE_ON_CLUSTER_S = 3.0  # what Snakemake gets to cancel its jobs; `mira` looks into the queue afterwards anyway
 
@@ -39,7 +40,6 @@ def run_snakemake(
     run: RunDirectory,
     lock: IO[str],
     *,
-    plugins: Path,
     on_tick: Callable[[], None],
     patience_s: Callable[[Interrupted], float],
     tick_s: float = 0.5,
@@ -53,7 +53,7 @@ def run_snakemake(
     run.events.unlink(missing_ok=True)
     name, _, value = run_mark(run).partition("=")
     inherited = {variable: word for variable, word in os.environ.items() if variable not in TOKENS}
-    environment = {**inherited, **_cache(run), name: value, **python_path.settings(plugins), "APPTAINER_QUIET": "1"}
+    environment = {**inherited, **_cache(run), name: value, **python_path.settings(PLUGINS), "APPTAINER_QUIET": "1"}
     stopped: Interrupted | None = None
     with log.open("a", encoding="utf-8") as stream:
         stream.write(f"\n# {time.strftime('%Y-%m-%d %H:%M:%S')}\n")

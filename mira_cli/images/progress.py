@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 @contextmanager
 def display() -> Iterator[Progress | None]:
     """Yield a display for the stages of several builds; None where there is no terminal."""
-    if not console.err.is_terminal:
+    if not console.stderr().is_terminal:
         yield None
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console.err, transient=True) as progress:
+    with Progress(*columns, console=console.stderr(), transient=True) as progress:
         yield progress
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.results.batches import geometry_of
+from mira_cli.answers.batches import geometry_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

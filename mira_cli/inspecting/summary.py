@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.results.table import GPA
 from mira_cli.structures.notes import alike
 from mira_cli.structures.references import QUANTITIES, left_out_told
+from mira_cli.units import EV_PER_ANG3_IN_GPA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,5 +93,5 @@ def _reference(valid: pa.Table, quantity: str) -> dict[str, Any]:
             told["ev_per_atom"] = _range(energies[np.isfinite(energies)])
         if quantity == "stress":
             rows = valid["reference_stress_ev_per_ang3"].drop_null().to_pylist()
-            told["pressure_gpa"] = _range(-np.array(rows)[:, :3].mean(axis=1) * GPA)
+            told["pressure_gpa"] = _range(-np.array(rows)[:, :3].mean(axis=1) * EV_PER_ANG3_IN_GPA)
     return told

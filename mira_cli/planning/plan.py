@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli import tasks
 from mira_cli.files import read_json
 from mira_cli.planning.chunks import cut_chunks, grown_chunk_atoms, shortest_chunk_atoms, without
 from mira_cli.planning.resolve import digest
-from mira_cli.planning.tasks import task_of
 from mira_cli.planning.weights import worker_model
 from mira_cli.run.records import finished_hashes
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mira_cli.resources import Resources
     from mira_cli.run.directory import RunDirectory
     from mira_cli.structures.packs import StructureIndex
+    from mira_cli.tasks import Task
 
     Array = np.ndarray[Any, Any]
 
@@ -57,6 +58,7 @@ class Job:
 class Plan:
     """What is to be done, and why."""
 
+    task: Task
     models: list[ResolvedModel]
     jobs: list[Job]
     kept: dict[str, int]  # model -> structures that have a record already
@@ -91,13 +93,14 @@ def make_plan(
     elsewhere
         model -> hashes that jobs of an earlier call are computing right now.
     """
+    task = tasks.find(config.task)
     kept: dict[str, int] = {}
     reasons: dict[str, str] = {}
     wanted: dict[str, Array] = {}
     last = read_json(run.wanted) or {}
     for model in models:
         retry = model.name in again
-        done = finished_hashes(run.records(model.slug, model.key), retry=retry)
+        done = finished_hashes(run.records(model.slug, model.key), task, retry=retry)
         missing = without(index.distinct, index.hashes, done)
         kept[model.name] = len(index.distinct) - len(missing)
         if only is not None and model.name not in only:
@@ -121,7 +124,7 @@ def make_plan(
                 job, model, weights.get(model.name), index, chunk, config, images[model.image], machine, asks
             )
             jobs.append(Job(job, model.name, len(chunk), int(index.n_atoms[chunk].sum()), spec))
-    return Plan(models, jobs, kept, reasons, dict(resources))
+    return Plan(task, models, jobs, kept, reasons, dict(resources))
 
 
 def _why(
@@ -174,7 +177,7 @@ def _job_spec(
         "job": job,
         "model": worker_model(model, weights),
         "model_key": model.key,
-        "task": task_of(config),
+        "task": config.asked_task,
         "device": config.device if asks.gpu or not machine.has_gpus or model.image == HOST else "cpu",
         "gpus": machine.gpus,
         "accelerators": config.accelerators,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
+from mira_cli import tasks
 from mira_cli.catalogue.lookup import find_models, load_catalogue
 from mira_cli.config import HEADER
 from mira_cli.console import count, say, warn
@@ -26,12 +27,12 @@ from mira_cli.planning.input import read_input
 from mira_cli.planning.machine import Machine, this_machine
 from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan
 from mira_cli.planning.resolve import ResolvedModel, resolve_models
-from mira_cli.planning.tasks import task_of
 from mira_cli.planning.weights import Weights, locate, own_weights, probe, wanted_units, with_facts
 from mira_cli.planning.write import surroundings_mb, write_plan
 from mira_cli.run.records import finished_hashes
 from mira_cli.run.reuse import neighbours_with, take_over
-from mira_cli.slurm import asks
+from mira_cli.slurm import EXECUTOR
+from mira_cli.slurm import requests as asks
 from mira_cli.slurm.cluster import partitions
 from mira_cli.slurm.preflight import problems
 from mira_cli.structures.find import Found, find_sources
@@ -50,8 +51,7 @@ if TYPE_CHECKING:
     from mira_cli.run.directory import RunDirectory
     from mira_cli.slurm.cluster import Partition
     from mira_cli.structures.packs import StructureIndex
-
-SLURM = "mira-slurm"
+    from mira_cli.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -149,16 +149,16 @@ def prepare_run(
     uses[HOST] = ImageUse({"name": HOST, "recipe": "", "runtime": HOST}, sys.executable)
     models, weights = _settle_weights(models, ready, request.weights)
     machine = this_machine(device=config.device, cluster=request.profile.cluster, gpus=config.gpus)
-    offered = partitions() if request.profile.executor == SLURM else []
+    offered = partitions() if request.profile.executor == EXECUTOR else []
     resources, caps = _resources(models, request, machine, offered)
     if config.reuse:
         for model in models:
-            _reuse(model, index, run, retry=model.name in again, copy=images != "skip")
+            _reuse(model, tasks.find(config.task), index, run, retry=model.name in again, copy=images != "skip")
     busy = {m.name: (elsewhere or {}).get((m.name, m.key), set()) for m in models}
     plan = make_plan(
         models, index, run, config, uses, weights, machine, resources=resources, again=again, only=only, elsewhere=busy
     )
-    if request.profile.executor == SLURM:
+    if request.profile.executor == EXECUTOR:
         _ask_slurm(plan, refuse=images != "skip")
     return Prepared(config, request.profile, runtime, index, uses, weights, machine, plan, caps)
 
@@ -172,16 +172,18 @@ def _resources(
     return asks.jobs(wants, layers, offered, there=machine.has_gpus, surroundings_mb=surroundings_mb(machine))
 
 
-def _reuse(model: ResolvedModel, index: StructureIndex, run: RunDirectory, *, retry: bool, copy: bool) -> None:
+def _reuse(
+    model: ResolvedModel, task: Task, index: StructureIndex, run: RunDirectory, *, retry: bool, copy: bool
+) -> None:
     """Take over what neighbouring runs have computed with the same model, or only say so."""
     if not run.root.parent.is_dir():
         return
-    done = finished_hashes(run.records(model.slug, model.key), retry=retry)
+    done = finished_hashes(run.records(model.slug, model.key), task, retry=retry)
     missing = index.hashes[without(index.distinct, index.hashes, done)]
-    for neighbour in neighbours_with(run, model.slug, model.key, missing):
+    for neighbour in neighbours_with(run, model.slug, model.key, task, missing):
         if copy:
             run.collected.unlink(missing_ok=True)  # the tables know nothing of these yet
-        n = take_over(run, model.slug, model.key, neighbour) if copy else len(neighbour.hashes)
+        n = take_over(run, model.slug, model.key, task, neighbour) if copy else len(neighbour.hashes)
         what = "taken over from" if copy else "will be taken over from"
         say(f"{model.name}: {count(n, 'structure')} {what} `{neighbour.root}`")
 
@@ -256,7 +258,7 @@ def commit_plan(prepared: Prepared, run: RunDirectory, *, keep: Collection[str] 
     write_plan(
         prepared.plan, prepared.index, run, prepared.images, prepared.machine,
         executor=prepared.profile.executor, caps=prepared.caps, keep=keep,
-        task=task_of(prepared.config), energy_alignment=prepared.config.energy_alignment,
+        task=prepared.config.asked_task, energy_alignment=prepared.config.energy_alignment,
     )  # fmt: skip
     settings = prepared.config.model_dump(mode="json")
     settings["resources"] = {k: v.model_dump(exclude_none=True) for k, v in prepared.config.resources.items()}

@@ -7,10 +7,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mira_cli import tasks
 from mira_cli.catalogue.rows import slug
 from mira_cli.errors import UsageError
-from mira_cli.planning.tasks import identity as identity_of_task
-from mira_cli.planning.tasks import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +97,7 @@ def _resolve(
         "dtype": dtype,
         "elements": sorted(row.elements) if row.elements else None,
         "stress": row.stress,
-        "task": identity_of_task(task_of(config)),
+        "task": tasks.identity(config.asked_task),
     }
     return ResolvedModel(name, slug(name), row, family.image, package, options, dtype, identity)
 

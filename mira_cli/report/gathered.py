@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.answers.load import ModelResults, load_results
 from mira_cli.compare.schemes import scheme_named
 from mira_cli.files import read_json
-from mira_cli.results.collect import ModelResults, load_results
 from mira_cli.results.comparison_files import compare
 from mira_cli.results.provenance import provenance
-from mira_cli.results.reading import absent, read_comparison
-from mira_cli.run.records import OK
+from mira_cli.results.read_tables import absent, read_comparison
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mira_cli.compare.answers import Answers
-    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.forces import Array
     from mira_cli.compare.schemes import Scheme
     from mira_cli.compare.statistics import Statistics
     from mira_cli.run.directory import RunDirectory
@@ -170,7 +169,7 @@ def _read(gathered: Gathered, places: Array) -> Iterator[Atoms]:
     for i, place in enumerate(places.tolist()):
         numbers, positions, reference, cell, pbc = geometry[i]
         records = [of_model[i] for of_model in found]
-        forces = [record.forces() if record is not None and record.status == OK else None for record in records]
+        forces = [record.array("forces") if record else None for record in records]
         known = reference if np.isfinite(reference).all() else None
         yield Atoms(place, numbers, positions, np.reshape(cell, (3, 3)), pbc, forces, known)
 

@@ -10,10 +10,10 @@ from mira_cli.compare.alignment import Aligned, Refusal
 from mira_cli.compare.energy_pairs import aligned_pairs
 from mira_cli.compare.reference import residuals
 from mira_cli.report.gathered import read_atoms, rounded, short
-from mira_cli.results.table import GPA
+from mira_cli.units import EV_PER_ANG3_IN_GPA
 
 if TYPE_CHECKING:
-    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.forces import Array
     from mira_cli.report.gathered import Gathered
 
 MOST_STRUCTURES, MOST_ATOMS = 2_000, 3_000
@@ -32,7 +32,7 @@ def _structures(gathered: Gathered) -> dict[str, Any]:
     paired = min(models, MOST_PAIRED)
     sets = paired * (paired + 1) // 2 + models
     places = _sample(len(answers), min(MOST_STRUCTURES, MOST_NUMBERS // max(1, sets)))
-    pressure = -answers.stress[places][:, :, :3].mean(axis=2) * GPA
+    pressure = -answers.stress[places][:, :, :3].mean(axis=2) * EV_PER_ANG3_IN_GPA
     found: dict[str, Any] = {
         "total": len(answers),
         "id": answers.structures.take(places).to_pylist(),
@@ -51,7 +51,7 @@ def _structures(gathered: Gathered) -> dict[str, Any]:
         for a in range(models):
             found["aligned"][f"{a},reference"] = _difference(residuals(answers, a, gathered.statistics.scheme), places)
     if np.isfinite(answers.reference_stress).any():
-        found["reference_pressure"] = short(-answers.reference_stress[places][:, :3].mean(axis=1) * GPA)
+        found["reference_pressure"] = short(-answers.reference_stress[places][:, :3].mean(axis=1) * EV_PER_ANG3_IN_GPA)
     return found
 
 

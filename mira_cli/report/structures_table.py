@@ -9,10 +9,10 @@ import numpy as np
 from mira_cli.compare.alignment import committee_mean
 from mira_cli.compare.statistics import aligned_energies
 from mira_cli.report.gathered import rounded, short
-from mira_cli.results.table import INVALID
+from mira_cli.statuses import INVALID
 
 if TYPE_CHECKING:
-    from mira_cli.compare.blocks import Array
+    from mira_cli.compare.forces import Array
     from mira_cli.report.gathered import Gathered
 
 MOST_CELLS = 200_000  # structures × models: about 8 MB of the file

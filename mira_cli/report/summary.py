@@ -18,7 +18,7 @@ from mira_cli.console import count
 from mira_cli.report.alignment import about_energies, method
 from mira_cli.report.disputed import outliers_of
 from mira_cli.results.devices import on_cpu_instead
-from mira_cli.results.table import INVALID
+from mira_cli.statuses import INVALID
 from mira_cli.structures.notes import alike
 
 if TYPE_CHECKING:

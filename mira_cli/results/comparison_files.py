@@ -12,8 +12,9 @@ import numpy as np
 
 from mira_cli import console
 from mira_cli.files import replacing
-from mira_cli.results.reading import read_comparison
+from mira_cli.results.read_tables import read_comparison
 from mira_cli.run.directory import COMPARISONS, RunDirectory
+from mira_cli.units import VOIGT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from mira_cli.answers.load import ModelResults
     from mira_cli.compare.answers import Answers
     from mira_cli.compare.force_sums import ForceSums
     from mira_cli.compare.schemes import Scheme
     from mira_cli.compare.statistics import Statistics
-    from mira_cli.results.collect import ModelResults
     from mira_cli.structures.packs import StructureIndex
 
 PAIRS, DISAGREEMENT, REFERENCE, ALIGNED = COMPARISONS
@@ -77,7 +78,7 @@ def compare(
     """Statistics from `comparison.parquet` and the forces in the records, if these are not summed up already."""
     if isinstance(sums, Exception):
         raise sums
-    from mira_cli.compare.from_run import sums_of_run
+    from mira_cli.answers.arrays import sums_of_run
     from mira_cli.compare.statistics import conclude
 
     answers = read_answers(root, index, models)
@@ -86,8 +87,7 @@ def compare(
 
 def read_answers(root: Path, index: StructureIndex, models: Sequence[ModelResults]) -> Answers:
     """Energies and stresses from `comparison.parquet`."""
-    from mira_cli.compare.answers import VOIGT
-    from mira_cli.compare.from_run import answers_of_run
+    from mira_cli.answers.arrays import answers_of_run
 
     columns = [*READ, *(f"stress_{ij}_ev_per_ang3" for ij in VOIGT)]
     table = read_comparison(RunDirectory(root), columns, as_words=["model", "status"])

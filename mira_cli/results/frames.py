@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.answers.arrays import committees_of
+from mira_cli.catalogue.rows import slug
 from mira_cli.compare.spread import atom_spread
-from mira_cli.results.committee import committees_of, spread_key
+from mira_cli.compare.theory import EVERYONE
 from mira_cli.results.fixed_text import FORM, fixed_text
 from mira_cli.results.shortest_text import joined, shortest_text
 
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from mira_cli.results.batches import Batch
-    from mira_cli.results.collect import ModelResults
+    from mira_cli.answers.batches import Batch
+    from mira_cli.answers.load import ModelResults
 
     Array = np.ndarray[Any, Any]
 
@@ -142,7 +144,8 @@ def _reference(structures: pa.Table) -> tuple[pa.Array, pa.Array]:
 def _said(batch: Batch, k: int, model: ModelResults) -> tuple[pa.Array, pa.Array]:
     """Energy and stress by one model of each valid structure; null where it has no answer."""
     found, slug, valid = batch.found[k], model.slug, batch.valid
-    energy, stress, ok = (values[valid] for values in (found.numbers("energy_ev"), found.stress(), found.ok()))
+    energy, ok = found.numbers("energy_ev")[valid], found.ok()[valid]
+    stress = found.lists("stress_ev_per_ang3", 6)[valid]
     ok &= batch.forces.valid[k]
     return (
         _where(ok, f"energy_{slug}={{}}", shortest_text(energy)),
@@ -169,3 +172,8 @@ def _quoted(name: str) -> str:
     from ase.io.extxyz import key_val_dict_to_str
 
     return str(key_val_dict_to_str({"structure_id": name}))  # type: ignore[no-untyped-call]
+
+
+def spread_key(committee: str) -> str:
+    """Name of a committee's spread on each atom, in an extxyz file."""
+    return "force_spread" if committee == EVERYONE else f"force_spread_{slug(committee)}"

@@ -13,7 +13,7 @@ from mira_cli import __version__
 from mira_cli.files import read_json
 
 if TYPE_CHECKING:
-    from mira_cli.results.collect import ModelResults
+    from mira_cli.answers.load import ModelResults
     from mira_cli.run.directory import RunDirectory
     from mira_cli.structures.packs import StructureIndex
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from mira_cli.answers.arrays import committees_of
+from mira_cli.answers.batches import geometry_of
+from mira_cli.compare.theory import EVERYONE
 from mira_cli.errors import InputError, UsageError
-from mira_cli.results.batches import geometry_of
-from mira_cli.results.committee import EVERYONE, committees_of, spread_key
+from mira_cli.results.frames import spread_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from ase import Atoms
 
-    from mira_cli.results.collect import ModelResults
+    from mira_cli.answers.load import ModelResults
     from mira_cli.structures.packs import StructureIndex
 
 By: TypeAlias = Literal["force-spread", "energy-spread", "outlier"]
@@ -141,7 +143,7 @@ def labelled(picks: Sequence[Pick], index: StructureIndex, models: Sequence[Mode
         atoms.info |= {"structure_id": pick.row["structure_id"], "select_rank": rank, "select_by": by}
         atoms.info |= {key: pick.row[key] for key in TOLD if pick.row[key] is not None}
         records = [models[m].records.read(index.hashes[pick.place : pick.place + 1])[0] for m in members[committee]]
-        spread = force_spread([record.forces() if record and record.status == "ok" else None for record in records])
+        spread = force_spread([record.array("forces") if record else None for record in records])
         if spread is not None:
             atoms.arrays[spread_key(committee)] = spread
     return images

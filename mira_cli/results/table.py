@@ -2,55 +2,53 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.results.batches import spans
+from mira_cli.statuses import INVALID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pyarrow as pa
 
-    from mira_cli.results.batches import Batch
-    from mira_cli.results.collect import ModelResults
-    from mira_cli.run.answers import Found
+    from mira_cli.answers.batches import Batch
+    from mira_cli.answers.load import ModelResults
+    from mira_cli.run.best_records import RecordBatch
+    from mira_cli.tasks import Task
 
     Array = np.ndarray[Any, Any]
 
-GPA = 160.21766208  # GPa in 1 eV/Å³ (CODATA 2014, as in ase.units)
-VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")
-INVALID = "invalid_input"
 
-
-def comparison_rows(batch: Batch, models: Sequence[ModelResults]) -> pa.Table:
+def comparison_rows(batch: Batch, models: Sequence[ModelResults], task: Task) -> pa.Table:
     """Long form: structures in input order, for each the models in the order they were asked for.
 
-    Energies in eV, lengths in Å; stress has ASE's sign (tension positive) and is empty unless the structure is periodic
-    in three directions; pressure is −trace/3. `fmax` is the largest norm of a force, `net_force` the norm of their sum.
+    The columns of the task (`task.columns`) are empty where a record is not `ok`.
     """
     import pyarrow as pa
 
+    schema = comparison_schema(task)
     if not models:
-        return comparison_schema().empty_table()
+        return schema.empty_table()
     structures, m = batch.structures, len(models)
     each = pa.array(np.repeat(np.arange(len(structures)), m), pa.int32())
     in_turn = pa.array(np.tile(np.arange(m), len(structures)), pa.int32())
     valid = np.asarray(structures["invalid"].is_null())
-    parts = [_of_model(structures, valid, model, found) for model, found in zip(models, batch.found, strict=True)]
+    parts = [_of_model(structures, valid, model, found, task) for model, found in zip(models, batch.found, strict=True)]
     columns = {
         "structure_id": structures["id"].take(each),
         "formula": structures["formula"].take(each),
         "n_atoms": structures["n_atoms"].take(each),
         "structure_hash": structures["hash"].take(each),
         "note": structures["note"].take(each),
-        **{name: pa.array(values, comparison_schema().field(name).type).take(in_turn)
+        **{name: pa.array(values, schema.field(name).type).take(in_turn)
            for name, values in _constants(models).items()},
         **{name: pa.array(np.stack([part[name] for part in parts], axis=1).ravel(), from_pandas=True)
            for name in parts[0]},
     }  # fmt: skip
-    return pa.table({name: columns[name] for name in comparison_schema().names}, schema=comparison_schema())
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
 
 
 def energies_rows(batch: Batch, models: Sequence[ModelResults], schema: pa.Schema) -> pa.Table:
@@ -92,7 +90,9 @@ def _constants(models: Sequence[ModelResults]) -> dict[str, list[Any]]:
     }
 
 
-def _of_model(structures: pa.Table, valid: Array, model: ModelResults, found: Found) -> dict[str, Array]:
+def _of_model(
+    structures: pa.Table, valid: Array, model: ModelResults, found: RecordBatch, task: Task
+) -> dict[str, Array]:
     """Columns of one model; texts as objects, numbers NaN where they are empty."""
     has = valid & (found.row >= 0)
     status, reason = model.without_record
@@ -103,11 +103,11 @@ def _of_model(structures: pa.Table, valid: Array, model: ModelResults, found: Fo
         "error": np.where(valid, np.where(has, found.texts("error"), reason), invalid),
         "wall_s": np.where(has, found.numbers("wall_s"), np.nan),
         **{name: np.where(has, values, np.full(len(has), None)) for name, values in origins.items()},
-        **_numbers(found, valid),
+        **task.fill(found, found.ok() & valid),
     }
 
 
-def _origins(found: Found) -> dict[str, Array]:
+def _origins(found: RecordBatch) -> dict[str, Array]:
     """What computed the records."""
     images = [attempt.get("image") or {} for attempt in found.attempts]
     origins = {
@@ -121,38 +121,13 @@ def _origins(found: Found) -> dict[str, Array]:
     return {name: np.array([*values, None], dtype=object)[attempt] for name, values in origins.items()}
 
 
-def _numbers(found: Found, valid: Array) -> dict[str, Array]:
-    """Columns of numbers: NaN where a record is not `ok`."""
-    ok = found.ok() & valid
-    energy = np.where(ok, found.numbers("energy_ev"), np.nan)
-    stress = np.where(ok[:, None], found.stress(), np.nan)
-    columns = {"energy_ev": energy, "energy_per_atom_ev": energy / found.numbers("n_atoms"), **_forces(found, ok)}
-    columns |= {f"stress_{ij}_ev_per_ang3": stress[:, k] for k, ij in enumerate(VOIGT)}
-    columns["pressure_gpa"] = -(stress[:, 0] + stress[:, 1] + stress[:, 2]) / 3 * GPA
-    return columns
-
-
-def _forces(found: Found, ok: Array) -> dict[str, Array]:
-    """Largest and root mean square norm of each structure's forces, and the norm of their sum; eV/Å."""
-    sizes = found.numbers("n_atoms")
-    ok = ok & (sizes > 0)
-    sizes = sizes[ok].astype(int)
-    starts = np.cumsum(sizes) - sizes
-    forces = found.forces[spans(found.of_structures(found.first, -1)[ok], sizes)]
-    squares = np.einsum("ac,ac->a", forces, forces)
-    columns = {name: np.full(len(ok), np.nan) for name in ("fmax", "frms", "net_force")}
-    if len(sizes):
-        columns["fmax"][ok] = np.sqrt(np.maximum.reduceat(squares, starts))
-        columns["frms"][ok] = np.sqrt(np.add.reduceat(squares, starts) / sizes)
-        columns["net_force"][ok] = np.linalg.norm(np.add.reduceat(forces, starts, axis=0), axis=1)
-    return {f"{name}_ev_per_ang": values for name, values in columns.items()}
-
-
-def comparison_schema() -> pa.Schema:
-    """Columns of the long form."""
+@cache
+def comparison_schema(task: Task) -> pa.Schema:
+    """Columns of the long form: those that all tasks share around the task's own."""
     import pyarrow as pa
 
     text, real = pa.string(), pa.float64()
+    kinds = {"real": real, "whole": pa.int64(), "flag": pa.bool_(), "text": text}
     return pa.schema(
         [
             ("structure_id", text),
@@ -161,13 +136,7 @@ def comparison_schema() -> pa.Schema:
             ("error", text),
             ("formula", text),
             ("n_atoms", pa.int32()),
-            ("energy_ev", real),
-            ("energy_per_atom_ev", real),
-            ("fmax_ev_per_ang", real),
-            ("frms_ev_per_ang", real),
-            ("net_force_ev_per_ang", real),
-            *((f"stress_{ij}_ev_per_ang3", real) for ij in VOIGT),
-            ("pressure_gpa", real),
+            *((column.name, kinds[column.kind]) for column in task.columns),
             ("family", text),
             ("level_of_theory", text),
             ("energy_correction", text),

@@ -8,38 +8,50 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic_core import from_json
 
+from mira_cli.statuses import OK
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
+
+    from mira_cli.tasks import Task
 
     Array = np.ndarray[Any, Any]
 
-OK = "ok"
 NUMBER = (int, float, type(None))
-TYPES: dict[str, type | tuple[type, ...]] = {  # what a record line must hold; anything else is damage
-    "structure": str,
-    "status": str,
-    "error": (str, type(None)),
-    "energy_ev": NUMBER,
-    "stress_ev_per_ang3": (list, type(None)),
-    "n_atoms": int,
-    "forces_row": (int, type(None)),
-    "wall_s": NUMBER,
-    "batch_size": (int, type(None)),
-}
+WHOLE = (int, type(None))
+TEXT, FLAG = (str, type(None)), (bool, type(None))
+OF_KIND = {"real": NUMBER, "whole": WHOLE, "flag": FLAG, "text": TEXT, "reals": (list, type(None))}
 
 
-def columns_of(lines: bytes, forces_rows: int) -> tuple[pa.Table, Array]:
+@cache
+def types_of(task: Task) -> dict[str, type | tuple[type, ...]]:
+    """What a record line of a task must hold, in the order in which workers write it; anything else is damage."""
+    return {
+        "structure": str,
+        "status": str,
+        "error": TEXT,
+        **{name: OF_KIND[value.kind] for name, value in task.values.items()},
+        "n_atoms": int,
+        **{f"{name}_row": WHOLE for name in task.arrays},
+        "wall_s": NUMBER,
+        "batch_size": WHOLE,
+    }
+
+
+def columns_of(lines: bytes, rows: Mapping[str, int], task: Task) -> tuple[pa.Table, Array]:
     """The fields of some lines, each of which ends as a line does; and (n,) which of them are records to be believed.
 
     Parameters
     ----------
-    forces_rows
-        Rows of the forces that belong to the file.
+    rows
+        Rows of each array that belongs to the file.
     """
-    table = _read(lines)
+    table = _read(lines, task)
     if table is None or len(table) != lines.count(b"\n"):
-        table = _read_each(lines.split(b"\n")[:-1])
-    return table, _believed(table, forces_rows)
+        table = _read_each(lines.split(b"\n")[:-1], task)
+    return table, _believed(table, rows, task)
 
 
 def parse(line: bytes) -> dict[str, Any] | None:
@@ -54,65 +66,72 @@ def parse(line: bytes) -> dict[str, Any] | None:
 
 
 @cache
-def schema() -> pa.Schema:
+def schema_of(task: Task) -> pa.Schema:
     """Arrow's types of the fields."""
     import pyarrow as pa
 
     text, whole, real = pa.string(), pa.int64(), pa.float64()
-    types = {str: text, int: whole, (str, type(None)): text, (int, type(None)): whole, NUMBER: real}
-    fields = {name: types.get(kinds, pa.list_(real)) for name, kinds in TYPES.items()}
+    types = {str: text, int: whole, WHOLE: whole, NUMBER: real, TEXT: text, FLAG: pa.bool_()}
+    fields = {name: types.get(kinds, pa.list_(real)) for name, kinds in types_of(task).items()}
     return pa.schema({"kind": text, **fields})
 
 
-def _read(lines: bytes) -> pa.Table | None:
+def _read(lines: bytes, task: Task) -> pa.Table | None:
     """All lines at once, None if one of them is not as it should be."""
     import pyarrow as pa
     import pyarrow.json as pj
 
     if not lines:
-        return schema().empty_table()
-    parsing = pj.ParseOptions(explicit_schema=schema(), unexpected_field_behavior="ignore")
+        return schema_of(task).empty_table()
+    parsing = pj.ParseOptions(explicit_schema=schema_of(task), unexpected_field_behavior="ignore")
     reading = pj.ReadOptions(use_threads=False, block_size=len(lines) + 1)
     try:
         table = pj.read_json(pa.BufferReader(lines), read_options=reading, parse_options=parsing)
         table.validate(full=True)  # what is no Unicode is damage
     except pa.ArrowException:
         return None
-    return table.select(schema().names)
+    return table.select(schema_of(task).names)
 
 
-def _read_each(lines: list[bytes]) -> pa.Table:
+def _read_each(lines: list[bytes], task: Task) -> pa.Table:
     """One line after the other; those that are damaged are empty rows."""
     import pyarrow as pa
 
-    found = [_typed(parse(line + b"\n") or {}) for line in lines]
-    return pa.Table.from_pylist(found, schema=schema())
+    found = [_typed(parse(line + b"\n") or {}, task) for line in lines]
+    return pa.Table.from_pylist(found, schema=schema_of(task))
 
 
-def _typed(data: dict[str, Any]) -> dict[str, Any]:
+def _typed(data: dict[str, Any], task: Task) -> dict[str, Any]:
     """What there is to know of a line; nothing, if it is said to be a record and has not the form of one."""
     if data.get("kind") != "record":
         return {"kind": data["kind"]} if isinstance(data.get("kind"), str) else {}
-    if not all(isinstance(data.get(name), types) for name, types in TYPES.items()):
+    types = types_of(task)
+    if not all(isinstance(data.get(name), kinds) for name, kinds in types.items()):
         return {}
-    stress = data["stress_ev_per_ang3"]
-    if stress is not None and not all(isinstance(value, NUMBER) for value in stress):
-        return {}
-    real = {name: data[name] if data[name] is None else float(data[name]) for name in ("energy_ev", "wall_s")}
-    return {name: data[name] for name in ("kind", *TYPES)} | real
+    typed = {name: data[name] for name in ("kind", *types)}
+    for name, kinds in types.items():
+        if kinds is NUMBER and typed[name] is not None:
+            typed[name] = float(typed[name])
+        elif isinstance(typed[name], list) and not all(isinstance(number, NUMBER) for number in typed[name]):
+            return {}
+    return typed
 
 
-def _believed(table: pa.Table, forces_rows: int) -> Array:
-    """(n,) records of the right form; those that are `ok` have an energy, and forces that are there."""
+def _believed(table: pa.Table, rows: Mapping[str, int], task: Task) -> Array:
+    """(n,) records of the right form; those that are `ok` have the values they need, and arrays that are there."""
     import pyarrow.compute as pc
 
     def there(name: str) -> Array:
         return np.asarray(table[name].is_valid())
 
+    good = np.ones(len(table), bool)
+    for name, value in task.values.items():
+        if value.needed:
+            good &= there(name)
+    for name, layout in task.arrays.items():
+        end = pc.add(table[f"{name}_row"], table["n_atoms"] if layout.rows is None else layout.rows)
+        good &= np.asarray(pc.fill_null(pc.less_equal(end, rows[name]), fill_value=False))
     is_record = there("structure") & there("status") & there("n_atoms") & equal(table["kind"], "record")
-    end = pc.add(table["forces_row"], table["n_atoms"])
-    has_forces = np.asarray(pc.fill_null(pc.less_equal(end, forces_rows), fill_value=False))
-    good = there("energy_ev") & has_forces
     return np.asarray(is_record & (good | ~equal(table["status"], OK)))
 
 

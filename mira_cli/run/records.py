@@ -1,10 +1,11 @@
 """Records: what workers found, one line a structure. They are the truth of a run; everything else follows from them.
 
 A worker appends to `work/records/MODEL/KEY/JOB/records.jsonl`, with `attempt` lines that say who computed what follows,
-and to `forces.f64` (little-endian float64, three to an atom). A torn last line is what a kill leaves; it is left out.
+and to a file for each array of the task (`forces.f64`: little-endian float64, three to an atom). A torn last line is
+what a kill leaves; it is left out.
 
-There may be millions. So one pass finds where each record is, and `run/answers.py` reads them for some structures at a
-time. What was found is kept in `work/records/MODEL/KEY/located.npz` for files that do not change any more; that can be
+There may be millions. So one pass finds where each record is, and `run/best_records.py` reads them for some structures
+at a time. Places in files that do not change any more are kept in `work/records/MODEL/KEY/located.npz`, which can be
 deleted at any time.
 """
 
@@ -20,15 +21,17 @@ from mira_cli.files import replacing
 from mira_cli.run import lines
 from mira_cli.run.lines import columns_of, equal
 from mira_cli.stamps import stamp_of
+from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from mira_cli.tasks import Task
+
     Array = np.ndarray[Any, Any]
 
-OK = lines.OK
-ROW_BYTES = 24  # of forces.f64
+NUMBER_BYTES = 8
 LOCATION = np.dtype(  # where a record is: byte offsets of its line and of the attempt before it (-1: none)
     [("structure", "S32"), ("ok", "?"), ("file", "<i4"), ("offset", "<i8"), ("bytes", "<i4"), ("attempt", "<i8")]
 )
@@ -36,7 +39,7 @@ AT_ONCE = 16_000_000  # bytes of a file
 LOCATED = "located.npz"
 
 
-def locate(folder: Path, *, remember: bool = False) -> tuple[Array, list[Path]]:
+def locate(folder: Path, task: Task, *, remember: bool = False) -> tuple[Array, list[Path]]:
     """All records below a model's folder in the order in which they were written (`LOCATION`), and their files.
 
     Parameters
@@ -47,14 +50,14 @@ def locate(folder: Path, *, remember: bool = False) -> tuple[Array, list[Path]]:
     known, places = _remembered(folder)
     at = {json.dumps(stamp): (since, number) for number, (since, stamp) in enumerate(known)}
     begins = np.searchsorted(places["file"], np.arange(len(known) + 1))
-    files = [(file, _stamp(file)) for file in sorted(folder.glob("*/records.jsonl"))]
+    files = [(file, _stamp(file, task)) for file in sorted(folder.glob("*/records.jsonl"))]
     ordered = sorted(
         ((*(at.get(json.dumps(stamp)) or (begun(file), -1)), stamp, file) for file, stamp in files),
         key=lambda one: one[0],
     )
     found: list[Array] = [np.zeros(0, LOCATION)]
     for number, (_, before, _, file) in enumerate(ordered):
-        found.append(_scan(file, number) if before < 0 else places[begins[before] : begins[before + 1]])
+        found.append(_scan(file, number, task) if before < 0 else places[begins[before] : begins[before + 1]])
         found[-1]["file"] = number
     now = [[since, stamp] for since, _, stamp, _ in ordered]
     places = np.concatenate(found)
@@ -64,9 +67,9 @@ def locate(folder: Path, *, remember: bool = False) -> tuple[Array, list[Path]]:
     return places, [file for *_, file in ordered]
 
 
-def finished_hashes(folder: Path, *, retry: bool = False) -> Array:
+def finished_hashes(folder: Path, task: Task, *, retry: bool = False) -> Array:
     """(n,) S32: structures that have a record; with `retry`, those whose record is `ok`. One may be there twice."""
-    places, _ = locate(folder)
+    places, _ = locate(folder, task)
     return np.asarray(places["structure"][places["ok"]] if retry else places["structure"])
 
 
@@ -80,9 +83,10 @@ def _remembered(folder: Path) -> tuple[list[Any], Array]:
     return (files, places) if places.dtype == LOCATION else ([], np.zeros(0, LOCATION))
 
 
-def _stamp(file: Path) -> list[Any]:
-    """What says that a file and its forces are as they were, beside the name of the job."""
-    return [file.parent.name, *stamp_of(file), *stamp_of(file.with_name("forces.f64"))]
+def _stamp(file: Path, task: Task) -> list[Any]:
+    """What says that a file and its arrays are as they were, beside the name of the job."""
+    arrays = [stamp_of(file.with_name(f"{name}.f64")) for name in task.arrays]
+    return [file.parent.name, *stamp_of(file), *(part for stamp in arrays for part in stamp)]
 
 
 def begun(file: Path) -> str:
@@ -94,13 +98,13 @@ def begun(file: Path) -> str:
         return ""
 
 
-def _scan(file: Path, number: int) -> Array:
-    """Where the records of a file are; damaged lines, and records whose forces are not there, are left out."""
-    forces_rows = count_rows(file.parent)
+def _scan(file: Path, number: int, task: Task) -> Array:
+    """Where the records of a file are; damaged lines, and records whose arrays are not there, are left out."""
+    rows = count_rows(file.parent, task)
     attempt = -1
     found = [np.zeros(0, LOCATION)]
     for offset, piece in _pieces(file):
-        table, believed = columns_of(piece, forces_rows)
+        table, believed = columns_of(piece, rows, task)
         ends = np.flatnonzero(np.frombuffer(piece, np.uint8) == ord("\n")) + 1
         begins = np.concatenate([[0], ends[:-1]])
         starts = np.where(equal(table["kind"], "attempt"), offset + begins, -1)
@@ -129,9 +133,13 @@ def _pieces(file: Path) -> Iterator[tuple[int, bytes]]:
             offset += len(piece)
 
 
-def count_rows(folder: Path) -> int:
-    """Rows of the forces that belong to a file of records."""
+def count_rows(folder: Path, task: Task) -> dict[str, int]:
+    """Rows of each array that belongs to a file of records; 0 where there is none."""
+    return {name: _size(folder / f"{name}.f64") // (NUMBER_BYTES * own.width) for name, own in task.arrays.items()}
+
+
+def _size(file: Path) -> int:
     try:
-        return (folder / "forces.f64").stat().st_size // ROW_BYTES
-    except FileNotFoundError:
+        return file.stat().st_size
+    except OSError:
         return 0

@@ -11,21 +11,24 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.run.answers import read_answers
+from mira_cli.run.best_records import find_best_records
 from mira_cli.run.directory import RunDirectory, is_run
-from mira_cli.run.lines import OK, TYPES
+from mira_cli.run.lines import types_of
 from mira_cli.run.records import locate
+from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mira_cli.run.answers import Record
+    from mira_cli.run.best_records import Record
+    from mira_cli.tasks import Task
 
     Array = np.ndarray[Any, Any]
 
@@ -40,7 +43,7 @@ class Neighbour:
     hashes: Array  # (n,) S32, sorted
 
 
-def neighbours_with(run: RunDirectory, slug: str, key: str, missing: Array) -> list[Neighbour]:
+def neighbours_with(run: RunDirectory, slug: str, key: str, task: Task, missing: Array) -> list[Neighbour]:
     """Runs beside this one that have `ok` records of a model, each with the structures to take from it.
 
     Parameters
@@ -54,7 +57,7 @@ def neighbours_with(run: RunDirectory, slug: str, key: str, missing: Array) -> l
         folder = RunDirectory(root).records(slug, key)
         if not len(left) or not folder.is_dir():
             continue
-        places, _ = locate(folder)
+        places, _ = locate(folder, task)
         there = np.intersect1d(left, places["structure"][places["ok"]])
         if len(there):
             found.append(Neighbour(root, there))
@@ -69,7 +72,7 @@ def _own_runs(folder: Path) -> set[Path]:
         return set()
 
 
-def take_over(run: RunDirectory, slug: str, key: str, neighbour: Neighbour) -> int:
+def take_over(run: RunDirectory, slug: str, key: str, task: Task, neighbour: Neighbour) -> int:
     """Copy records from a neighbour; they appear all at once, or not at all.
 
     Returns
@@ -84,19 +87,22 @@ def take_over(run: RunDirectory, slug: str, key: str, neighbour: Neighbour) -> i
     partial.mkdir(parents=True)
     copied = 0
     attempt: dict[str, Any] | None = None
-    with (partial / "records.jsonl").open("x", encoding="utf-8") as log, (partial / "forces.f64").open("xb") as forces:
-        row = 0
-        for record in _records(neighbour, slug, key):
-            own = record.forces()
-            if record.status != OK or own is None:
+    rows = dict.fromkeys(task.arrays, 0)
+    with ExitStack() as files:
+        log = files.enter_context((partial / "records.jsonl").open("x", encoding="utf-8"))
+        beside = {name: files.enter_context((partial / f"{name}.f64").open("xb")) for name in task.arrays}
+        for record in _records(neighbour, slug, key, task):
+            if record.status != OK or record.arrays.keys() != task.arrays.keys():
                 continue
             if record.attempt != attempt:
                 attempt = record.attempt
                 log.write(json.dumps({**attempt, "kind": "attempt", "reused_from": str(neighbour.root)}) + "\n")
-            forces.write(np.ascontiguousarray(own, dtype="<f8").tobytes())
-            fields = {name: getattr(record, name) for name in TYPES} | {"forces_row": row}
+            fields = {name: record.fields[name] for name in types_of(task)}
+            for name, values in record.arrays.items():
+                beside[name].write(np.ascontiguousarray(values, dtype="<f8").tobytes())
+                fields[f"{name}_row"] = rows[name]
+                rows[name] += len(values)
             log.write(json.dumps({"kind": "record", **fields}) + "\n")
-            row += record.n_atoms
             copied += 1
     if copied and not final.exists():
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +111,7 @@ def take_over(run: RunDirectory, slug: str, key: str, neighbour: Neighbour) -> i
     return copied
 
 
-def _records(neighbour: Neighbour, slug: str, key: str) -> Iterator[Record]:
-    answers = read_answers(RunDirectory(neighbour.root).records(slug, key), neighbour.hashes)
+def _records(neighbour: Neighbour, slug: str, key: str, task: Task) -> Iterator[Record]:
+    answers = find_best_records(RunDirectory(neighbour.root).records(slug, key), task, neighbour.hashes)
     for begin in range(0, len(neighbour.hashes), AT_ONCE):
         yield from (r for r in answers.read(neighbour.hashes[begin : begin + AT_ONCE]) if r)

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from mira_cli.run.lines import OK, TYPES
+from mira_cli.run.lines import types_of
+from mira_cli.run.records import count_rows
+from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from mira_cli.tasks import Task
 
 
 @dataclass
@@ -46,6 +51,7 @@ class Tail:
     """Counts the records of one job as its worker appends them."""
 
     file: Path
+    task: Task
     done: int = 0
     failed: int = 0
     loaded: bool = False  # the model is in memory: from here on seconds count
@@ -64,13 +70,13 @@ class Tail:
         if anew:
             self.done = self.failed = self.computed = 0
             self.compute_s, self.attempt = 0.0, {}
-        forces_bytes = self._forces_bytes() if lines else 0
+        rows = count_rows(self.file.parent, self.task) if lines else {}
         records = []
         for line in lines:
             self.loaded = True
             if line.get("kind") == "attempt":
                 self.attempt, self.computed, self.compute_s = line, 0, 0.0
-            elif line.get("kind") == "record" and _counts(line, forces_bytes):
+            elif line.get("kind") == "record" and _counts(line, rows, self.task):
                 records.append(line)
                 self._take(line)
         return records
@@ -87,22 +93,22 @@ class Tail:
             self.computed += 1
             self.compute_s += record["wall_s"]
 
-    def _forces_bytes(self) -> int:
-        try:
-            return (self.file.parent / "forces.f64").stat().st_size
-        except OSError:
-            return 0
 
-
-def _counts(line: dict[str, Any], forces_bytes: int) -> bool:
+def _counts(line: dict[str, Any], rows: Mapping[str, int], task: Task) -> bool:
     """Whether the results will take a line for a record; see `run/records.py`."""
-    for name, types in TYPES.items():  # no generator: a run may have millions of lines
+    for name, types in types_of(task).items():  # no generator: a run may have millions of lines
         if not isinstance(line.get(name), types):
             return False
     if line["status"] != OK:
         return True
-    row = line["forces_row"]
-    return line["energy_ev"] is not None and row is not None and 24 * (row + line["n_atoms"]) <= forces_bytes
+    for name, value in task.values.items():
+        if value.needed and line[name] is None:
+            return False
+    for name, layout in task.arrays.items():
+        row = line[f"{name}_row"]
+        if row is None or row + layout.count(line["n_atoms"]) > rows[name]:
+            return False
+    return True
 
 
 def _parsed(line: bytes) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from mira_cli.slurm.ask import rows
+from mira_cli.slurm.commands import rows
 
 
 @dataclass(frozen=True)

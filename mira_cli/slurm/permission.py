@@ -7,7 +7,7 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from mira_cli.slurm.ask import SlurmError, ask, rows
+from mira_cli.slurm.commands import SlurmError, ask, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

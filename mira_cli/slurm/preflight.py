@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from mira_cli.errors import UsageError
 from mira_cli.resources import SURROUNDINGS_MB
-from mira_cli.slurm.ask import SlurmError, ask, rows
 from mira_cli.slurm.cluster import partitions
+from mira_cli.slurm.commands import SlurmError, ask, rows
 from mira_cli.slurm.permission import associations, not_allowed, not_yours, partition_rules
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli.files import read_json
 from mira_cli.run.directory import inode, new_job_prefix
-from mira_cli.slurm.ask import PATIENCE_S, SlurmError, ask, rows
+from mira_cli.slurm.commands import PATIENCE_S, SlurmError, ask, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

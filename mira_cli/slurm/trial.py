@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mira_cli.slurm.ask import SlurmError, ask, job_id, rows
+from mira_cli.slurm.commands import SlurmError, ask, job_id, rows
 from mira_cli.slurm.preflight import sbatch_options
 from mira_cli.slurm.queue import ENDED, cancel, live_jobs, sweep
 

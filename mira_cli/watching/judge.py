@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from mira_cli.console import count, quoted
 from mira_cli.run.collected import is_collected
+from mira_cli.slurm import EXECUTOR
+from mira_cli.statuses import LASTING
 from mira_cli.watching.evidence import read_object
 from mira_cli.watching.state import Problem
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from mira_cli.watching.liveness import Driver
     from mira_cli.watching.state import ModelState, RunState, State
 
-LASTING = {"ok", "unsupported_element", "unsupported_property", "invalid_input"}  # another try would end the same way
 CARRIED = {"slurm": " --submit", "background": " --detach"}  # option of `mira resume` for another driver of that kind
 
 
@@ -134,7 +135,7 @@ def _how_to_go_on(facts: RunState, where: str) -> str:
     if not facts.models:
         return "the same `mira run` again, once that is mended"
     kind = facts.driver.kind if facts.driver else "foreground"
-    if kind not in CARRIED and facts.executor == "mira-slurm":
+    if kind not in CARRIED and facts.executor == EXECUTOR:
         return f"`mira resume {where}` goes on from here, `mira resume {where} --submit` in a job"
     return f"`mira resume {where}{CARRIED.get(kind, '')}` goes on"
 

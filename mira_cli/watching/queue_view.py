@@ -31,7 +31,7 @@ class QueueView:
         return [job for job in self._seen if job.name.startswith(prefix)]
 
     def _ask(self) -> None:
-        from mira_cli.slurm.ask import SlurmError
+        from mira_cli.slurm.commands import SlurmError
         from mira_cli.slurm.queue import live_jobs
 
         try:

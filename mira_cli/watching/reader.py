@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli import tasks
 from mira_cli.run.collected import is_collected
+from mira_cli.slurm import EXECUTOR
 from mira_cli.slurm.queue import job_prefix
 from mira_cli.stamps import stamp_of
 from mira_cli.watching.evidence import finished_jobs, last_change, read_object, readable_run, settings
 from mira_cli.watching.job_events import JobEvents
 from mira_cli.watching.judge import judge
 from mira_cli.watching.liveness import find_driver, probe
+from mira_cli.watching.queue_view import QueueView
 from mira_cli.watching.state import JobCounts, ModelState, RunState, SlurmJob
 from mira_cli.watching.tally import Tally
 
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mira_cli.slurm.queue import QueuedJob
-    from mira_cli.watching.queue_view import QueueView
 
 FRESH_S = 300.0  # a driver that cannot be seen from here counts as alive if the run has changed in this time
 
@@ -41,6 +43,7 @@ class RunReader:
         self.run, self.queue = readable_run(root), queue
         self._events = JobEvents(self.run)
         self._tallies: dict[tuple[str, str], Tally] = {}
+        self._task = tasks.find("singlepoint")
         self._index: tuple[Any, np.ndarray[Any, Any], int] = (None, np.array([], "S32"), 0)
 
     def read(self) -> RunState:
@@ -50,8 +53,9 @@ class RunReader:
         executor = str(plan.get("executor") or "local")
         note = read_object(run.driver)
         queue: list[QueuedJob] | None = []
+        self._task = tasks.of_run(wanted)
         models = _models(wanted)
-        on_slurm = executor == "mira-slurm" or note.get("kind") == "slurm"
+        on_slurm = executor == EXECUTOR or note.get("kind") == "slurm"
         if on_slurm and not self._is_over(note, models):
             queue = self.queue.jobs(str(plan.get("job_prefix") or job_prefix(run)))
         driver = find_driver(run, queue)
@@ -93,7 +97,7 @@ class RunReader:
         over = finished_jobs(self.run, slug)
         tally = self._tallies.get((slug, key))
         if tally is None or tally.wanted is not self._index[1]:
-            tally = self._tallies[slug, key] = Tally(self.run.records(slug, key), self._index[1])
+            tally = self._tallies[slug, key] = Tally(self.run.records(slug, key), self._index[1], self._task)
         tally.read(over)
         return tally, over
 
@@ -106,7 +110,7 @@ class RunReader:
         statuses = tally.counts()
         mine = [_slurm_job(job, jobs) for job in queue or () if job.slug == slug]
         failed = [job for job in self._failed(slug, jobs, alive=alive) if job not in over]
-        if executor == "mira-slurm" and queue is not None:
+        if executor == EXECUTOR and queue is not None:
             running = [job.job for job in mine if not job.waits and job.job not in over]
             failed = [job for job in failed if job not in {one.job for one in mine}]
         else:
@@ -154,6 +158,17 @@ class RunReader:
         hashes = np.asarray(column.to_numpy(zero_copy_only=False), dtype="S32")
         valid = hashes[hashes != b""]
         self._index = (stamp, np.unique(valid), len(hashes) - len(valid))
+
+
+def read_state(root: Path, queue: QueueView | None = None) -> RunState:
+    """The state of a run, once.
+
+    Raises
+    ------
+    UsageError
+        There is no run, it cannot be read, or it was made by another MIRA.
+    """
+    return RunReader(root, queue or QueueView()).read()
 
 
 def _models(plan: dict[str, Any]) -> list[dict[str, Any]]:

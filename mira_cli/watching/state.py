@@ -6,10 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mira_cli.watching.liveness import Driver
-    from mira_cli.watching.queue_view import QueueView
 
 State = Literal["running", "queued", "finished", "failed", "stopped", "planned"]
 
@@ -107,20 +104,6 @@ class RunState:
     def active(self) -> bool:
         """Whether it goes on by itself."""
         return self.state in {"running", "queued"}
-
-
-def read_state(root: Path, queue: QueueView | None = None) -> RunState:
-    """The state of a run, once.
-
-    Raises
-    ------
-    UsageError
-        There is no run, it cannot be read, or it was made by another MIRA.
-    """
-    from mira_cli.watching.queue_view import QueueView
-    from mira_cli.watching.reader import RunReader
-
-    return RunReader(root, queue or QueueView()).read()
 
 
 def as_json(state: RunState) -> dict[str, Any]:

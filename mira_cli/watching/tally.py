@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.run.records import OK, begun
+from mira_cli.run.records import begun
 from mira_cli.run.tail import Tail
+from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
+
+    from mira_cli.tasks import Task
 
     Array = np.ndarray[Any, Any]
 
@@ -28,10 +31,12 @@ class Tally:
         `work/records/MODEL/KEY`.
     wanted
         (n,) S32, sorted: the distinct valid structures.
+    task
+        The task of the run.
     """
 
-    def __init__(self, folder: Path, wanted: Array) -> None:
-        self.folder, self.wanted = folder, wanted
+    def __init__(self, folder: Path, wanted: Array, task: Task) -> None:
+        self.folder, self.wanted, self.task = folder, wanted, task
         self.tails: dict[str, Tail] = {}  # job -> its records
         self.best = np.zeros(len(wanted), np.uint8)
         self.statuses = [OK]  # code - 1 -> status
@@ -46,7 +51,7 @@ class Tally:
             return
         # of several failures the newest counts
         for job in sorted(jobs, key=lambda job: (begun(self.folder / job / "records.jsonl"), job)):
-            tail = self.tails.setdefault(job, Tail(self.folder / job / "records.jsonl"))
+            tail = self.tails.setdefault(job, Tail(self.folder / job / "records.jsonl", self.task))
             self._take(tail.read())
             if job in over:
                 self._over.add(job)

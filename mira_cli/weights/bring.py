@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mira_cli import console, paths
+from mira_cli.catalogue import sniff
 from mira_cli.catalogue.rows import slug
-from mira_cli.checkpoints import sniff
 from mira_cli.errors import EnvironmentNotReadyError, UsageError
 from mira_cli.images import building, enter
 from mira_cli.weights import child, store

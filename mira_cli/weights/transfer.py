@@ -21,11 +21,11 @@ EVERY_S = 10.0
 @contextmanager
 def shown(name: str) -> Iterator[Callable[[int], None]]:
     """Yield a function that is told, again and again, how many bytes have arrived."""
-    if not console.err.is_terminal:
+    if not console.stderr().is_terminal:
         yield _Lines(name)
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), FileSizeColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console.err, transient=True) as progress:
+    with Progress(*columns, TimeElapsedColumn(), console=console.stderr(), transient=True) as progress:
         task = progress.add_task(escape(name), total=None)
         yield lambda n_bytes: progress.update(task, completed=n_bytes)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mira_cli import consoles, paths
+from mira_cli import console, paths
 from mira_cli.commands import images as command
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import content_sha256
@@ -77,7 +77,8 @@ def built(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[prepare
         monkeypatch.setenv("APPTAINER_BIND", f"{folder}:/not/in/the/image")
         monkeypatch.setenv("APPTAINERENV_UV_FIND_LINKS", "/nowhere")
         said = StringIO()
-        monkeypatch.setattr(consoles, "err", Console(file=said))
+        shown = Console(file=said)
+        monkeypatch.setattr(console, "stderr", lambda: shown)
         return prepare.prepare(["tiny"], "apptainer")["tiny"], said.getvalue()
 
 

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.data import covalent_radii
 
-from worker.check.structures import choose, extremes
+from worker.sample_structures import choose, extremes
 
 BOX_ANG = 30.0
 # crystals whose answer has a stress

@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from mira_cli.results.collect import collect
+from mira_cli.driver.collect import collect
 from mira_cli.run.directory import RunDirectory
 from tests.unit.comparison_runs import Answer, made_run
 

@@ -14,7 +14,7 @@ import yaml
 from mira_cli.doctor import slurm
 from mira_cli.resources import Resources
 from mira_cli.slurm import preflight
-from mira_cli.slurm.ask import SlurmError
+from mira_cli.slurm.commands import SlurmError
 from tests.unit.doctor.faults import look
 
 

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,59 @@ def test_worker_imports_one_family_and_nothing_of_the_host() -> None:
         assert "mira_cli" not in others, file
         if file.parent.name != "families":
             assert others <= {"torch", "tensorflow"}, file
+
+
+def modules_imported(file: Path, known: set[str]) -> set[str]:
+    """Modules of `known` that a file imports, anywhere in it, `TYPE_CHECKING` included."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{file} imports relatively"
+            below = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (below & known) or {node.module}
+    return found & known
+
+
+def import_graph(folder: str, *, top: str) -> dict[str, set[str]]:
+    """Imports among the modules below a folder, by their dotted names."""
+    root = (REPOSITORY / folder).parent
+    by_name = {
+        ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): file for file in files(folder)
+    }
+    assert top in by_name
+    return {name: modules_imported(file, set(by_name)) - {name} for name, file in by_name.items()}
+
+
+@pytest.mark.parametrize(("folder", "top"), [("mira_cli", "mira_cli"), ("workflow/worker", "worker")])
+def test_no_circle_of_imports(folder, top) -> None:
+    assert list(TopologicalSorter(import_graph(folder, top=top)).static_order())
+
+
+def code_map() -> dict[str, set[str]]:
+    """The table of packages in ARCHITECTURE.md, from the top: what each imports, ground left out."""
+    page = (REPOSITORY / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = page.partition("| package | purpose | imports |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \|.*\|([^|]*)\|$", table, flags=re.MULTILINE)
+    return {name: {word.strip() for word in imports.split(",") if word.strip()} for name, imports in rows}
+
+
+def test_packages_import_what_the_code_map_says_and_nothing_above_them() -> None:
+    page = (REPOSITORY / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    ground = set(re.findall(r"`(\w+)`", page.partition("may import the ground:")[2].partition("\n\n")[0]))
+    real: dict[str, set[str]] = {}
+    for module, imports in import_graph("mira_cli", top="mira_cli").items():
+        package = module.split(".")[1] if "." in module else ""
+        real.setdefault(package, set()).update(name.split(".")[1] for name in imports if "." in name)
+    told, order = code_map(), [*code_map()]
+    assert set(told) | ground | {"", "__main__"} == set(real)
+    for package, imports in real.items():
+        if package in ground:
+            assert imports - {package} <= ground, package
+        elif package in told:
+            assert imports - ground - {package} == told[package], package
+            assert all(order.index(name) > order.index(package) for name in told[package]), package
 
 
 def test_help_imports_nothing_heavy() -> None:

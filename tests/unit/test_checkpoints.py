@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mira_cli.catalogue.lookup import built_in, find_models, load_catalogue
-from mira_cli.checkpoints.sniff import look
-from mira_cli.checkpoints.spec import absolute_spec, is_spec
+from mira_cli.catalogue.own_weights import absolute_spec, is_spec
+from mira_cli.catalogue.sniff import look
 from mira_cli.commands.resume import settings_of
 from mira_cli.config import HEADER, RunConfig, absolute_paths, build_config
 from mira_cli.errors import InputError, UsageError

@@ -5,10 +5,10 @@ import os
 
 from ase.build import bulk
 
+from mira_cli.answers import load as loading
+from mira_cli.driver.collect import collect
 from mira_cli.driver.realign import realign
 from mira_cli.files import read_json, write_json
-from mira_cli.results import collect as collecting
-from mira_cli.results.collect import collect
 from mira_cli.run.collected import is_collected
 from tests.report.runs import answers
 from tests.unit.comparison_runs import made_run
@@ -50,6 +50,6 @@ def test_other_alignment_does_not_make_old_tables_new(tmp_path) -> None:
 
 def test_what_all_models_share_is_read_once(tmp_path, monkeypatch) -> None:
     run, read = made(tmp_path), []
-    monkeypatch.setattr(collecting, "read_json", lambda file: read.append(file) or read_json(file))
-    collecting.load_results(run)
+    monkeypatch.setattr(loading, "read_json", lambda file: read.append(file) or read_json(file))
+    loading.load_results(run)
     assert len(read) == len(set(read)) == 2

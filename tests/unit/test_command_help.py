@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mira_cli import commands, console, consoles
-from mira_cli.command_help import load
+from mira_cli import commands, console
+from mira_cli.commands.help import load
 from mira_cli.commands.listed import PANELS
 
 LISTED = {name: listed for panel in PANELS.values() for name, listed in panel.items()}
@@ -34,7 +34,7 @@ def test_the_list_says_what_the_command_says(name: str) -> None:
 
 def test_every_module_of_commands_is_listed() -> None:
     modules = {file.stem for file in Path(commands.__path__[0]).glob("*.py")}
-    within_another = {"__init__", "listed", "check"}
+    within_another = {"__init__", "listed", "help", "check"}
     assert {listed.where.partition(":")[0] for listed in LISTED.values()} == modules - within_another
 
 
@@ -45,7 +45,7 @@ def test_help_lists_all_and_imports_none() -> None:
         "or m.startswith('mira_cli.commands.')), file=sys.stderr))\nmain()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr.split() == ["mira_cli.commands.listed"]
+    assert done.stderr.split() == ["mira_cli.commands.listed", "mira_cli.commands.help"]
     shown = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
     assert [name for name in shown if name in LISTED] == list(LISTED)
 
@@ -83,9 +83,8 @@ def test_completion_knows_commands_groups_and_options(line: str, expected: list[
 def _on_a_terminal(monkeypatch: pytest.MonkeyPatch, *, width: int) -> StringIO:
     shown = StringIO()
     monkeypatch.setattr(console, "_unstyled", lambda: False)
-    monkeypatch.setattr(
-        consoles, "out", consoles._Console(file=shown, width=width, soft_wrap=True, highlight=False, emoji=False)
-    )
+    printer = console._console(file=shown, width=width)
+    monkeypatch.setattr(console, "stdout", lambda: printer)
     return shown
 
 

@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mira_cli.compare.spread import force_spread
-from mira_cli.compare.statistics import statistics
 from mira_cli.compare.theory import cautions, committees, relation, same_zero
-from mira_cli.results.table import GPA
-from tests.unit.compare_tables import answers, blocks, chain, theory
+from mira_cli.units import EV_PER_ANG3_IN_GPA
+from tests.unit.compare_tables import answers, blocks, chain, statistics, theory
 
 
 def disagreement(structures, energies, forces, *, ddof=1, scheme="per-element", **options):
@@ -157,7 +156,7 @@ def test_stresses_spread() -> None:
     (row,) = disagreement(chain(x="Cu"), NO, {m: [None] for m in "abc"}, stresses=stresses)
     assert row["n_stresses"] == 2
     assert row["stress_spread_ev_per_ang3"] == pytest.approx(0.2 / np.sqrt(2))
-    assert row["stress_spread_gpa"] == pytest.approx(0.2 / np.sqrt(2) * GPA)
+    assert row["stress_spread_gpa"] == pytest.approx(0.2 / np.sqrt(2) * EV_PER_ANG3_IN_GPA)
 
 
 def test_models_of_one_theory_are_looked_at_apart() -> None:

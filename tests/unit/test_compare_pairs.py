@@ -12,14 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from mira_cli.compare.blocks import Block
 from mira_cli.compare.columns import PAIRS
 from mira_cli.compare.energy_pairs import aligned_pairs
-from mira_cli.compare.pairs import matrix, softening_matrix
 from mira_cli.compare.rank_correlation import Order
-from mira_cli.compare.statistics import statistics
-from mira_cli.results.table import GPA
-from tests.unit.compare_tables import answers, blocks, chain, theory
+from mira_cli.units import EV_PER_ANG3_IN_GPA
+from tests.unit.compare_tables import Block, answers, blocks, chain, matrix, softening_matrix, statistics, theory
 
 SYMMETRIC = ["force_mae_ev_per_ang", "force_rmse_ev_per_ang", "force_relative_rmse", "energy_aligned_rmse_ev_per_atom"]
 
@@ -160,7 +157,7 @@ def test_stress_in_two_units() -> None:
     assert row["n_stresses"] == 2
     assert row["stress_mae_ev_per_ang3"] == pytest.approx(3 / 12)
     assert row["stress_rmse_ev_per_ang3"] == pytest.approx(np.sqrt(5 / 12))
-    assert row["stress_rmse_gpa"] == pytest.approx(np.sqrt(5 / 12) * GPA)
+    assert row["stress_rmse_gpa"] == pytest.approx(np.sqrt(5 / 12) * EV_PER_ANG3_IN_GPA)
 
 
 def test_what_must_be_said_beside_the_numbers() -> None:

@@ -5,10 +5,9 @@ import pytest
 from ase.build import bulk
 
 from mira_cli.compare.bootstrap import intervals
-from mira_cli.compare.statistics import statistics
 from mira_cli.results.comparison_files import aligned_table
-from mira_cli.results.table import GPA
-from tests.unit.compare_tables import answers, blocks, chain, theory
+from mira_cli.units import EV_PER_ANG3_IN_GPA
+from tests.unit.compare_tables import answers, blocks, chain, statistics, theory
 
 
 def reference(structures, energies, forces, reference_forces=None, *, seed=0, scheme="per-element", **options):
@@ -86,9 +85,9 @@ def test_stress_and_pressure() -> None:
         structures, {"m": [0.0, 0.0]}, none("m", structures), stresses=stresses, reference_stress=[[0.0] * 6, [0.0] * 6]
     )
     assert row["n_stresses"] == 1
-    assert row["stress_mae_gpa"] == pytest.approx(0.05 * GPA)
-    assert row["stress_rmse_gpa"] == pytest.approx(0.1 / np.sqrt(2) * GPA)
-    assert row["pressure_bias_gpa"] == pytest.approx(-0.1 * GPA)
+    assert row["stress_mae_gpa"] == pytest.approx(0.05 * EV_PER_ANG3_IN_GPA)
+    assert row["stress_rmse_gpa"] == pytest.approx(0.1 / np.sqrt(2) * EV_PER_ANG3_IN_GPA)
+    assert row["pressure_bias_gpa"] == pytest.approx(-0.1 * EV_PER_ANG3_IN_GPA)
 
 
 def test_parts_add_up_to_the_whole() -> None:

@@ -10,13 +10,14 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
+from mira_cli.answers.arrays import answers_of_run, sums_of_run
+from mira_cli.answers.batches import batches
+from mira_cli.answers.load import load_results
 from mira_cli.catalogue.lookup import built_in
-from mira_cli.compare.from_run import answers_of_run, sums_of_run
 from mira_cli.compare.statistics import conclude
+from mira_cli.driver.collect import collect
 from mira_cli.errors import UsageError
 from mira_cli.files import write_json
-from mira_cli.results.batches import batches
-from mira_cli.results.collect import collect, load_results
 from mira_cli.run.directory import open_run
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures

@@ -7,14 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mira_cli.compare import blocks as blocks_module
 from mira_cli.compare.answers import answers_from_table
-from mira_cli.compare.blocks import Block, chunks
 from mira_cli.compare.columns import PAIRS, table
 from mira_cli.compare.cosines import CosineTally
-from mira_cli.compare.pairs import matrix
-from mira_cli.compare.statistics import statistics
-from tests.unit.compare_tables import answers, chain, comparison
+from tests.unit import compare_tables as blocks_module
+from tests.unit.compare_tables import Block, answers, chain, chunks, comparison, matrix, statistics
 
 
 def many(structures, models, seed=0):

@@ -10,16 +10,17 @@ from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read
 
+from mira_cli.answers.load import load_results
 from mira_cli.cleaning.runs import strangers
+from mira_cli.driver.collect import collect
 from mira_cli.errors import UsageError
 from mira_cli.report.gathered import gather
 from mira_cli.report.points import points
 from mira_cli.report.summary import banners
 from mira_cli.results import comparison_files
-from mira_cli.results.collect import collect, load_results
-from mira_cli.results.reading import read_table
-from mira_cli.results.rows import column_named, only, ordered
-from mira_cli.results.summary import summary
+from mira_cli.results.filter_rows import column_named, only, ordered
+from mira_cli.results.print_summary import summary
+from mira_cli.results.read_tables import read_table
 from mira_cli.run.directory import COMPARISONS, RESULTS
 from tests.unit.comparison_runs import made_run
 
@@ -228,7 +229,7 @@ def test_many_models(tmp_path) -> None:
 
 def test_results_are_the_same_however_they_are_read(run, monkeypatch) -> None:
     before = {name: rows(run, name) for name in written(run)}
-    monkeypatch.setattr("mira_cli.results.batches.BLOCK_STRUCTURES", 1)
+    monkeypatch.setattr("mira_cli.answers.batches.BLOCK_STRUCTURES", 1)
     collect(run)
     for name, table in before.items():
         for one, two in zip(table, rows(run, name), strict=True):

@@ -3,12 +3,13 @@
 import pytest
 from ase.build import bulk
 
+from mira_cli.answers.load import load_results
+from mira_cli.driver.collect import collect
 from mira_cli.driver.realign import realign
 from mira_cli.errors import UsageError
 from mira_cli.report.gathered import gather
-from mira_cli.results.collect import collect, load_results
-from mira_cli.results.reading import read_table
-from mira_cli.results.terminal import print_results
+from mira_cli.results.print_end_of_run import print_results
+from mira_cli.results.read_tables import read_table
 from tests.report.runs import answers
 from tests.unit.comparison_runs import made_run
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from tests.unit.worker_jobs import one_step
 from worker.batching import Queue
 from worker.families.grace import Grace, padded
 from worker.structures import Structure
@@ -63,7 +64,7 @@ def test_the_batches_of_a_job_have_few_shapes(builder):
     """As many as 2,000 structures of 1 to 40 atoms make, whose densities differ by a third."""
     random = np.random.default_rng(0)
     structures = [Structure(f"{i:05d}", int(random.integers(1, 41)), None, i) for i in range(N_STRUCTURES)]
-    model, queue = Grace(SimpleNamespace(geom_data_builder=builder), "", "float64"), Queue(structures)
+    model, queue = Grace(SimpleNamespace(geom_data_builder=builder), "", "float64"), Queue(structures, one_step)
     while batch := queue.next_batch(BATCH_ATOMS):
         bonds = [s.n_atoms * NEIGHBOURS * random.uniform(0.8, 1.2) for s in batch]
         model.graphs([Atoms(f"H{s.n_atoms}", info={"bonds": n}) for s, n in zip(batch, bonds, strict=True)])

@@ -8,17 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mira_cli import tasks
 from mira_cli.catalogue.lookup import built_in, find_models
 from mira_cli.config import RunConfig, build_config
 from mira_cli.engine.argv import build_argv, limits
 from mira_cli.engine.profile import find_profile
 from mira_cli.errors import UsageError
-from mira_cli.planning import tasks
 from mira_cli.planning.chunks import cut_chunks, grown_chunk_atoms, without
 from mira_cli.planning.resolve import resolve_models
 from mira_cli.planning.snakemake_entry import scaled
 from mira_cli.resources import Resources, completed, layered
 from mira_cli.run.directory import RunDirectory
+from mira_cli.tasks import singlepoint
 from worker import tasks as worker_tasks
 
 VERSIONS = {"host": {"ase": "3.29.0"}, "fairchem-sevennet": {"sevenn": "0.13.0"}, "matgl": {"chgnet": "0.4.2"}}
@@ -91,8 +92,14 @@ def test_key_follows_what_changes_numbers_and_nothing_else() -> None:
 
 
 def test_tasks_have_the_versions_that_their_own_files_say() -> None:
-    names = [module.name for module in pkgutil.iter_modules(worker_tasks.__path__)]
-    assert {name: worker_tasks.find(name).VERSION for name in names} == tasks.VERSIONS
+    names = {module.name for module in pkgutil.iter_modules(worker_tasks.__path__)}
+    assert names == set(tasks.names())
+    for name in names:
+        inside, outside = worker_tasks.find(name), tasks.find(name)
+        assert outside.version == inside.VERSION
+        assert tuple(outside.values) == inside.VALUES
+        layouts = {array: (layout.width, layout.rows) for array, layout in inside.ARRAYS.items()}
+        assert layouts == {array: (layout.width, layout.rows) for array, layout in outside.arrays.items()}
 
 
 def test_key_follows_the_task_and_keeps_that_of_the_first_one(monkeypatch) -> None:
@@ -100,7 +107,7 @@ def test_key_follows_the_task_and_keeps_that_of_the_first_one(monkeypatch) -> No
     assert base.identity["task"] == "singlepoint"
     settings = {"name": "singlepoint", "settings": {"steps": 3}, "version": 1}
     assert tasks.identity(settings) == settings
-    monkeypatch.setattr(tasks, "VERSIONS", {"singlepoint": 2})
+    monkeypatch.setattr(singlepoint, "TASK", dataclasses.replace(singlepoint.TASK, version=2))
     assert resolve("lj")[0].key != base.key
 
 

@@ -6,8 +6,8 @@ from mira_cli.doctor import profile as checks
 from mira_cli.errors import UsageError
 from mira_cli.resources import Resources
 from mira_cli.slurm import permission, preflight
-from mira_cli.slurm.ask import SlurmError, job_id
 from mira_cli.slurm.cluster import Partition
+from mira_cli.slurm.commands import SlurmError, job_id
 from mira_cli.slurm.trial import Trial
 
 CPU = Partition("cpu", default=True, up=True, time_limit_min=60, cpus=8, mem_mb=8000, gres=(), nodes=2)

@@ -11,12 +11,12 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from mira_cli.compare.schemes import SCHEMES, scheme_named
 from mira_cli.config import build_config
+from mira_cli.driver.collect import collect
 from mira_cli.driver.realign import realign
 from mira_cli.errors import UsageError
 from mira_cli.files import write_json
 from mira_cli.report.write import write_report
-from mira_cli.results.collect import collect
-from mira_cli.results.reading import read_table
+from mira_cli.results.read_tables import read_table
 from mira_cli.run.collected import is_collected
 from mira_cli.run.directory import COMPARISONS
 from mira_cli.run.lock import locked

@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from mira_cli.run.answers import read_answers
+from mira_cli.run.best_records import find_best_records
 from mira_cli.run.records import finished_hashes, locate
+from mira_cli.tasks.singlepoint import TASK
 
 
 def done(folder, **options) -> set[str]:
-    return {structure.decode() for structure in finished_hashes(folder, **options).tolist()}
+    return {structure.decode() for structure in finished_hashes(folder, TASK, **options).tolist()}
 
 
 def line(structure: str, status: str = "ok", row: int | None = 0, n_atoms: int = 2, energy: float | None = -1.0) -> str:
@@ -45,7 +46,7 @@ def test_every_truncation_of_a_file_reads_as_a_prefix(tmp_path) -> None:
     for cut in range(len(text) + 1):
         folder = tmp_path / str(cut)
         job(folder, "j", text[:cut], atoms=4)
-        found = [place["structure"].decode() for place in locate(folder)[0]]
+        found = [place["structure"].decode() for place in locate(folder, TASK)[0]]
         assert found == ["a", "b", "c"][: len(found)]
         assert len(found) == max(0, text[:cut].count("\n") - 1)
 
@@ -55,9 +56,9 @@ def test_of_several_failures_the_newest_counts_whatever_its_job_is_called(tmp_pa
         attempt = json.dumps({"kind": "attempt", "started": started}) + "\n"
         job(tmp_path, name, attempt + line("a", "oom" if name == "0" else "failed", None))
     for _ in range(2):  # the second time from what was noted
-        assert read_answers(tmp_path, remember=True).get("a").status == "oom"
+        assert find_best_records(tmp_path, TASK, remember=True).get("a").status == "oom"
     job(tmp_path, "a", json.dumps({"kind": "attempt", "started": "2026-01-03"}) + "\n" + line("a", "nonfinite", None))
-    assert read_answers(tmp_path, remember=True).get("a").status == "nonfinite"
+    assert find_best_records(tmp_path, TASK, remember=True).get("a").status == "nonfinite"
 
 
 @pytest.mark.parametrize("junk", ["not json\n", "[]\n", "{}\n", '{"kind": "record"}\n', "\x00\x00\n", BAD_TYPES])
@@ -79,7 +80,7 @@ def test_ok_without_energy_is_no_record(tmp_path) -> None:
 def test_ok_wins_over_failed_in_any_order(tmp_path) -> None:
     job(tmp_path, "1", line("a") + line("b", "failed", None), atoms=2)
     job(tmp_path, "2", line("a", "failed", None) + line("b"), atoms=2)
-    assert [read_answers(tmp_path).get(s).status for s in ("a", "b")] == ["ok", "ok"]
+    assert [find_best_records(tmp_path, TASK).get(s).status for s in ("a", "b")] == ["ok", "ok"]
 
 
 def test_retry_wants_all_but_ok(tmp_path) -> None:
@@ -90,12 +91,12 @@ def test_retry_wants_all_but_ok(tmp_path) -> None:
 
 def test_forces_are_those_of_the_record(tmp_path) -> None:
     job(tmp_path, "1", line("a") + line("b", row=2, n_atoms=1), atoms=3)
-    assert read_answers(tmp_path).get("b").forces().tolist() == [[6.0, 7.0, 8.0]]
+    assert find_best_records(tmp_path, TASK).get("b").arrays["forces"].tolist() == [[6.0, 7.0, 8.0]]
 
 
 def test_attempt_belongs_to_the_records_after_it(tmp_path) -> None:
     attempts = [json.dumps({"kind": "attempt", "host": host}) + "\n" for host in ("one", "two")]
     job(tmp_path, "1", attempts[0] + line("a") + attempts[1] + line("b"), atoms=2)
-    answers = read_answers(tmp_path)
+    answers = find_best_records(tmp_path, TASK)
     assert {s: answers.get(s).attempt["host"] for s in ("a", "b")} == {"a": "one", "b": "two"}
     assert [attempt["host"] for attempt in answers.attempts()] == ["one", "two"]

@@ -13,14 +13,14 @@ from ase.units import GPa
 
 from mira_cli import console
 from mira_cli.catalogue.lookup import built_in
+from mira_cli.driver.collect import collect
 from mira_cli.errors import UsageError
 from mira_cli.files import replacing, write_json
-from mira_cli.results.collect import collect
-from mira_cli.results.table import GPA
-from mira_cli.results.terminal import _energies, _groups
+from mira_cli.results.print_end_of_run import _energies, _groups
 from mira_cli.run.directory import open_run
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
+from mira_cli.units import EV_PER_ANG3_IN_GPA
 
 STRESS = [0.1, 0.2, 0.3, 0.04, 0.05, 0.06]
 
@@ -111,7 +111,7 @@ def test_numbers_follow_from_the_records(run) -> None:
     assert float(first["net_force_ev_per_ang"]) == pytest.approx(np.linalg.norm([3, 5, 7]))
     assert float(first["pressure_gpa"]) == pytest.approx(-0.2 / GPa)
     assert float(first["stress_yz_ev_per_ang3"]) == 0.04
-    assert pytest.approx(1 / GPa) == GPA
+    assert pytest.approx(1 / GPa) == EV_PER_ANG3_IN_GPA
 
 
 def test_stress_of_a_molecule_is_empty(run) -> None:
@@ -198,7 +198,7 @@ def test_models_that_share_data_share_a_zero() -> None:
 
 def printed(n_structures: int, n_models: int, width: int, monkeypatch, name: str = "structure") -> list[list[str]]:
     """Lines of each table of energies; every energy is another number, and one model has failed everywhere."""
-    monkeypatch.setattr(console.out, "width", width)
+    monkeypatch.setattr(console.stdout(), "width", width)
     models = [f"a-model-with-a-name-{i}" for i in range(n_models)]
     rows = [
         {
@@ -212,8 +212,8 @@ def printed(n_structures: int, n_models: int, width: int, monkeypatch, name: str
     ]
     tables = []
     for table in _energies(rows[: 20 * n_models], models, n_structures):
-        with console.out.capture() as capture:
-            console.out.print(table)
+        with console.stdout().capture() as capture:
+            console.stdout().print(table)
         lines = [line for line in capture.get().splitlines() if line.strip()]
         assert max(map(len, lines)) <= width
         tables.append(lines)

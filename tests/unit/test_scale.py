@@ -14,15 +14,18 @@ from ase.calculators.emt import EMT
 from ase.io import read, write
 from ase.io.extxyz import write_extxyz
 
+from mira_cli.answers import batches as batching
+from mira_cli.answers.load import load_results
+from mira_cli.driver.collect import collect
 from mira_cli.errors import InputError
-from mira_cli.results import batches as batching
-from mira_cli.results import collect as collecting
+from mira_cli.results import write_tables as writing
 from mira_cli.run import records
-from mira_cli.run.answers import read_answers
+from mira_cli.run.best_records import find_best_records
 from mira_cli.run.records import finished_hashes, locate
 from mira_cli.structures import packs, parts, readers
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
+from mira_cli.tasks.singlepoint import TASK
 from tests.unit.test_records import job, line
 from tests.unit.test_results import run as made_run
 
@@ -30,7 +33,7 @@ run = made_run  # the fixture
 
 
 def done(folder, **options) -> set[str]:
-    return {structure.decode() for structure in finished_hashes(folder, **options).tolist()}
+    return {structure.decode() for structure in finished_hashes(folder, TASK, **options).tolist()}
 
 
 def crystals(n: int, first: int = 0) -> list:
@@ -223,18 +226,18 @@ def test_a_reader_that_is_killed_is_told(tmp_path, monkeypatch, short_parts) -> 
 def test_records_of_files_that_stay_are_not_read_again(tmp_path, monkeypatch) -> None:
     job(tmp_path, "1", line("a") + line("b", "failed", None), atoms=2)
     job(tmp_path, "3", line("b"), atoms=2)
-    first = read_answers(tmp_path, remember=True)
+    first = find_best_records(tmp_path, TASK, remember=True)
     assert (first.get("b").status, first.hashes.tolist()) == ("ok", [b"a", b"b"])
     scanned = []
     scan = records._scan
-    monkeypatch.setattr(records, "_scan", lambda file, n: scanned.append(file.parent.name) or scan(file, n))
+    monkeypatch.setattr(records, "_scan", lambda file, *rest: scanned.append(file.parent.name) or scan(file, *rest))
     job(tmp_path, "2", line("c"), atoms=2)
     with (tmp_path / "3" / "records.jsonl").open("a") as stream:
         stream.write(line("d", "failed", None))
     assert done(tmp_path) == {"a", "b", "c", "d"}
     assert done(tmp_path, retry=True) == {"a", "b", "c"}
     assert set(scanned) == {"2", "3"}
-    answers = read_answers(tmp_path, remember=True)
+    answers = find_best_records(tmp_path, TASK, remember=True)
     assert {s: answers.get(s).folder.name for s in "abcd"} == {"a": "1", "b": "3", "c": "2", "d": "3"}
     scanned.clear()
     np.zeros(3).tofile(tmp_path / "1" / "forces.f64")  # the forces of a record are lost
@@ -247,15 +250,15 @@ def test_records_of_files_that_stay_are_not_read_again(tmp_path, monkeypatch) ->
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"x" * 100])
 def test_damaged_memory_of_records_is_forgotten(tmp_path, content) -> None:
     job(tmp_path, "1", line("a"), atoms=2)
-    locate(tmp_path, remember=True)
+    locate(tmp_path, TASK, remember=True)
     (tmp_path / records.LOCATED).write_bytes(content)
     assert done(tmp_path) == {"a"}
-    assert read_answers(tmp_path, remember=True).get("a").forces().tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert find_best_records(tmp_path, TASK, remember=True).get("a").arrays["forces"].tolist() == [[0, 1, 2], [3, 4, 5]]
     assert len(records._remembered(tmp_path)[1]) == 1
 
 
 def test_answers_of_nothing(tmp_path) -> None:
-    answers = read_answers(tmp_path)
+    answers = find_best_records(tmp_path, TASK)
     assert answers.get("a") is None
     assert answers.attempts() == []
 
@@ -267,8 +270,8 @@ def test_results_do_not_depend_on_the_blocks(run, monkeypatch) -> None:
     for structures, atoms in ((1, 100), (100, 1), (2, 100)):
         monkeypatch.setattr(batching, "BLOCK_STRUCTURES", structures)
         monkeypatch.setattr(batching, "BLOCK_ATOMS", atoms)
-        monkeypatch.setattr(collecting, "ROW_GROUP", structures)
-        collecting.collect(run)
+        monkeypatch.setattr(writing, "ROW_GROUP", structures)
+        collect(run)
         assert [(run.root / name).read_bytes() for name in names] == before
         assert pq.read_table(run.root / "comparison.parquet").equals(table)
 
@@ -280,7 +283,7 @@ def test_frames_of_packs_that_alternate_are_in_order(run, tmp_path) -> None:
     assert len(set(index.column("pack"))) == 2
     wanted = json.loads(run.wanted.read_text())
     run.wanted.write_text(json.dumps({**wanted, "structures": index.sources}))
-    collecting.collect(run)
+    collect(run)
     valid = [i for i, why in zip(index.column("id"), index.column("invalid"), strict=True) if not why]
     assert [atoms.info["structure_id"] for atoms in read(run.root / "results.extxyz", index=":")] == valid
 
@@ -298,7 +301,7 @@ def test_frames_are_what_ase_writes(run, tmp_path) -> None:
     index = load_structures(run.structures, find_sources([str(tmp_path / "in")]).sources)
     wanted = json.loads(run.wanted.read_text())
     run.wanted.write_text(json.dumps({**wanted, "structures": index.sources}))
-    collecting.collect(run)
+    collect(run)
     again = io.StringIO()
     write_extxyz(again, read(run.root / "results.extxyz", index=":"), write_results=False)
     text = (run.root / "results.extxyz").read_text(encoding="utf-8")
@@ -314,5 +317,5 @@ def test_looking_at_results_writes_nothing(run) -> None:
     assert len(located) == 2
     located[0].unlink()
     before = {path: path.stat().st_mtime_ns for path in run.root.rglob("*")}
-    collecting.load_results(run)
+    load_results(run)
     assert {path: path.stat().st_mtime_ns for path in run.root.rglob("*")} == before

@@ -7,9 +7,10 @@ from ase.build import bulk, fcc111, molecule
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mira_cli.answers.load import load_results
+from mira_cli.driver.collect import collect
 from mira_cli.errors import InputError, UsageError
-from mira_cli.results.collect import collect, load_results
-from mira_cli.results.reading import read_table
+from mira_cli.results.read_tables import read_table
 from mira_cli.results.selection import SCORES, choose_committee, diverse, labelled, ranked
 from mira_cli.structures.fingerprint import farthest_first, fingerprints
 from tests.unit.comparison_runs import made_run

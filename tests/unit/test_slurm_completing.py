@@ -9,7 +9,7 @@ import pytest
 
 from mira_cli.cleaning.runs import refuse_queued
 from mira_cli.driver.adopt import Adopted, adopt, wait_for
-from mira_cli.engine.execute import PLUGINS
+from mira_cli.engine.process import PLUGINS
 from mira_cli.errors import RunLockedError
 from mira_cli.slurm.queue import job_prefix, live_jobs
 

@@ -9,8 +9,8 @@ import pytest
 from mira_cli.errors import RunLockedError
 from mira_cli.run.lock import locked, started
 from mira_cli.watching.liveness import find_driver, probe
-from mira_cli.watching.state import read_state
-from mira_cli.watching.words import header, line
+from mira_cli.watching.reader import read_state
+from mira_cli.watching.sentences import header, line
 
 from .watching_site import HOLD, Site, fake_squeue, held
 

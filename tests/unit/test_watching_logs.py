@@ -6,7 +6,7 @@ import pytest
 
 from mira_cli.errors import UsageError
 from mira_cli.watching.job_logs import failed_logs, job_logs, telling_logs
-from mira_cli.watching.state import read_state
+from mira_cli.watching.reader import read_state
 
 from .watching_site import Site
 

@@ -3,9 +3,8 @@
 import pytest
 
 from mira_cli.watching.queue_view import QueueView
-from mira_cli.watching.reader import RunReader
-from mira_cli.watching.state import read_state
-from mira_cli.watching.words import waiting
+from mira_cli.watching.reader import RunReader, read_state
+from mira_cli.watching.sentences import waiting
 
 from .watching_site import Site, fake_squeue
 

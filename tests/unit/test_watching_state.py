@@ -8,9 +8,9 @@ import pytest
 from mira_cli.errors import UsageError
 from mira_cli.run.directory import open_run
 from mira_cli.watching.queue_view import QueueView
-from mira_cli.watching.reader import RunReader
-from mira_cli.watching.state import as_json, read_state
-from mira_cli.watching.words import gist, header, line
+from mira_cli.watching.reader import RunReader, read_state
+from mira_cli.watching.sentences import gist, header, line
+from mira_cli.watching.state import as_json
 
 from .watching_site import Site
 

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.worker_jobs import hash_of, read_records, write_pack
-from worker.batching import Budget, Queue
+from worker.batching import Budget
 from worker.evaluate import evaluate_all
-from worker.families.base import Result, begin
+from worker.families.base import Result
 from worker.job import Checkpoint, Model, Source
 from worker.journal import Journal
 from worker.records import Records
 from worker.structures import read_structures
+from worker.tasks import singlepoint
 
 MODEL = Model("fake", "fake", Checkpoint("x", None), {}, "float64", None, stress=True)
 WAIT_S = 60
@@ -46,14 +47,14 @@ def run(folder, potential, sizes, *, atoms, stop=None):
     write_pack(folder / "p.npz", structures)
     records_folder = folder / "records"
     records_folder.mkdir(exist_ok=True)
-    records = Records(records_folder)
+    records = Records(records_folder, singlepoint.VALUES, singlepoint.ARRAYS)
     try:
         evaluate_all(
-            Queue(read_structures([Source(folder / "p.npz", tuple(range(len(sizes))))])),
+            read_structures([Source(folder / "p.npz", tuple(range(len(sizes))))]),
+            lambda start: singlepoint.steps(start, {}),
             Budget(atoms, atoms),
             MODEL,
             potential,
-            lambda batch: begin(potential, [prepared.atoms for prepared in batch]),
             records=records,
             journal=Journal(records_folder, records.ledger.statuses),
             stop=stop or Event(),

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from ase import Atoms
 
-from tests.unit.worker_jobs import write_pack
+from tests.unit.worker_jobs import one_step, write_pack
 from worker.batching import MOST_GROWTH, PATIENCE, ROUNDS, TRIED, WORTH_TRYING, Budget, Queue, budget_for
 from worker.job import Source
 from worker.structures import Structure, read_structures
@@ -23,23 +23,23 @@ def sizes_of(queue: Queue, atoms: int) -> list[list[int]]:
 
 
 def test_batches_are_bounded_and_large_ones_come_first(structures):
-    assert sizes_of(Queue(structures), 10) == [[30], [8], [5, 5], [4, 3, 2], [2, 1, 1]]
+    assert sizes_of(Queue(structures, one_step), 10) == [[30], [8], [5, 5], [4, 3, 2], [2, 1, 1]]
 
 
 @pytest.mark.parametrize("atoms", [1, 2, 7, 31, 1000])
 def test_every_structure_comes_once(structures, atoms):
-    queue = Queue(structures, suspects={structures[3].hash})
+    queue = Queue(structures, one_step, suspects={structures[3].hash})
     taken = Counter(s.hash for batch in iter(lambda: queue.next_batch(atoms), []) for s in batch)
     assert taken == Counter(s.hash for s in structures)
 
 
 def test_suspects_come_last_and_alone(structures):
     suspects = {structures[5].hash, structures[0].hash}
-    assert sizes_of(Queue(structures, suspects), 100)[-2:] == [[30], [3]]
+    assert sizes_of(Queue(structures, one_step, suspects), 100)[-2:] == [[30], [3]]
 
 
 def test_retries_come_next_and_in_halves(structures):
-    queue = Queue(structures)
+    queue = Queue(structures, one_step)
     batch = queue.next_batch(47)
     queue.retry_halves(batch)
     queue.retry_halves(batch[:1])
@@ -48,10 +48,10 @@ def test_retries_come_next_and_in_halves(structures):
 
 def test_the_culprit_of_a_batch_is_found_in_few_steps():
     structures = [Structure(f"{i:03d}", 1, None, i) for i in range(512)]
-    queue, tries, cleared = Queue(structures), 0, []
+    queue, tries, cleared = Queue(structures, one_step), 0, []
     while batch := queue.next_batch(512):
         tries += 1
-        if structures[300] in batch and len(batch) > 1:
+        if any(step.story.structure is structures[300] for step in batch) and len(batch) > 1:
             queue.retry_halves(batch)
         else:
             cleared += batch
@@ -60,7 +60,7 @@ def test_the_culprit_of_a_batch_is_found_in_few_steps():
 
 
 def test_a_batch_put_back_comes_in_smaller_parts(structures):
-    queue = Queue(structures)
+    queue = Queue(structures, one_step)
     queue.next_batch(30)
     batch = queue.next_batch(20)
     queue.put_back(batch)

@@ -11,7 +11,8 @@ from ase import Atoms
 
 from mira_cli.checking.judge import MEASURES, judge
 from worker import families
-from worker.check import measures, promises, session, structures
+from worker import sample_structures as structures
+from worker.check import measures, promises, session
 from worker.errors import WorkerError
 from worker.families.base import Result
 from worker.job import Checkpoint, Job, Model

@@ -40,9 +40,8 @@ def test_who_is_refused(tmp_path, atoms, elements, takes_charge, status, words):
         assert outcome is None
     else:
         assert outcome.status == status
-        assert outcome.forces_ev_per_ang is None
         with pytest.raises(AssertionError, match=words):
-            raise AssertionError(outcome.error)
+            raise AssertionError(str(outcome))
 
 
 @pytest.mark.parametrize(
@@ -64,15 +63,13 @@ def test_who_is_refused(tmp_path, atoms, elements, takes_charge, status, words):
 )
 def test_which_answers_are_believed(energy, forces, stress, wants_stress, status):
     outcome = judged(Result(energy, forces, stress), 2, wants_stress=wants_stress)
-    assert outcome.status == status
+    assert getattr(outcome, "status", "ok") == status
     if status == "ok":
-        assert outcome.error is None
         assert type(outcome.energy_ev) is float
         assert outcome.forces_ev_per_ang.dtype == np.float64
         assert (outcome.stress_ev_per_ang3 is not None) is wants_stress
     else:
-        assert outcome.error
-        assert (outcome.energy_ev, outcome.forces_ev_per_ang, outcome.stress_ev_per_ang3) == (None, None, None)
+        assert str(outcome)
 
 
 class OutOfMemoryError(RuntimeError):

@@ -7,7 +7,7 @@ import pytest
 from ase import Atoms
 
 from tests.unit.worker_jobs import hash_of, read_records, write_pack
-from worker.batching import Budget, Queue
+from worker.batching import Budget
 from worker.errors import WorkerError
 from worker.evaluate import evaluate_all
 from worker.families.base import Result
@@ -15,6 +15,7 @@ from worker.job import Checkpoint, Model, Source
 from worker.journal import Journal
 from worker.records import Records
 from worker.structures import read_structures
+from worker.tasks import singlepoint
 
 SIZES = [7, 3, 12, 1, 5, 2, 9, 4, 1, 6]
 
@@ -27,8 +28,8 @@ class FakePotential:
     def __init__(self, capacity=10_000, misbehave=lambda sizes: None):
         self.capacity, self.misbehave, self.batches = capacity, misbehave, []
 
-    def ask(self, batch):
-        sizes = [len(prepared.atoms) for prepared in batch]
+    def evaluate(self, batch):
+        sizes = [len(atoms) for atoms in batch]
         self.batches.append(sizes)
         if sum(sizes) > self.capacity:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
@@ -49,14 +50,14 @@ def evaluate(tmp_path):
         found = read_structures([Source(tmp_path / "p.npz", tuple(range(len(structures))))])
         model = model or Model("fake", "fake", Checkpoint("x", None), {}, "float64", None, stress=True)
         (tmp_path / "records").mkdir(exist_ok=True)
-        records = Records(tmp_path / "records")
+        records = Records(tmp_path / "records", singlepoint.VALUES, singlepoint.ARRAYS)
         journal = Journal(tmp_path / "records", records.ledger.statuses)
         evaluate_all(
-            Queue(found, journal.suspects),
+            found,
+            lambda start: singlepoint.steps(start, {}),
             Budget(atoms, atoms),
             model,
             potential,
-            potential.ask,
             records=records,
             journal=journal,
             stop=stop or Event(),

@@ -17,14 +17,15 @@ from hypothesis import strategies as st
 
 from tests.unit.worker_jobs import hash_of, read_records, write_job, write_pack
 from worker import session
-from worker.batching import Budget, Queue
+from worker.batching import Budget
 from worker.evaluate import evaluate_all
 from worker.families.base import Result
 from worker.job import Checkpoint, Model, Source, read_job
 from worker.journal import Journal
-from worker.records import ROW_BYTES, Records, read_ledger
+from worker.records import Records, read_ledger
 from worker.stopping import Stop
 from worker.structures import read_structures
+from worker.tasks import singlepoint
 
 KILLS = 50
 N_STRUCTURES = 1000
@@ -50,14 +51,14 @@ class Poisonable:
     def __init__(self, capacity):
         self.capacity = capacity
 
-    def ask(self, batch):
-        poisons = [int(prepared.atoms.numbers[0]) for prepared in batch]
-        if TOO_LARGE in poisons or sum(len(prepared.atoms) for prepared in batch) > self.capacity:
+    def evaluate(self, batch):
+        poisons = [int(atoms.numbers[0]) for atoms in batch]
+        if TOO_LARGE in poisons or sum(len(atoms) for atoms in batch) > self.capacity:
             raise MemoryError
         if RAISES in poisons:
             raise ValueError("on purpose")
         nan = [SPREADING_NAN in poisons or poison == NAN for poison in poisons]
-        return [self._answer(prepared.atoms, broken) for prepared, broken in zip(batch, nan, strict=True)]
+        return [self._answer(atoms, broken) for atoms, broken in zip(batch, nan, strict=True)]
 
     def _answer(self, atoms, broken):
         number = np.nan if broken else atoms.positions[0, 0]
@@ -92,13 +93,13 @@ def test_a_poisoned_structure_costs_itself_only(given_, batch_atoms, capacity):
 def evaluated(folder, structures, potential, batch_atoms):
     write_pack(folder / "p.npz", structures)
     found = read_structures([Source(folder / "p.npz", tuple(range(len(structures))))])
-    records = Records(folder)
+    records = Records(folder, singlepoint.VALUES, singlepoint.ARRAYS)
     evaluate_all(
-        Queue(found),
+        found,
+        lambda start: singlepoint.steps(start, {}),
         Budget(batch_atoms, batch_atoms),
         Model("fake", "fake", Checkpoint("x", None), {}, "float64", None, stress=True),
         potential,
-        potential.ask,
         records=records,
         journal=Journal(folder, records.ledger.statuses),
         stop=Event(),
@@ -176,8 +177,8 @@ def believed(folder, truth) -> int:
     log, forces = folder / "records/records.jsonl", folder / "records/forces.f64"
     if not (log.exists() and forces.exists()):
         return 0
-    rows = np.fromfile(forces, count=forces.stat().st_size // ROW_BYTES * 3).reshape(-1, 3)
-    ledger = read_ledger(log.read_bytes(), len(rows))
+    rows = np.fromfile(forces, count=forces.stat().st_size // 24 * 3).reshape(-1, 3)
+    ledger = read_ledger(log.read_bytes(), singlepoint.ARRAYS, {"forces": len(rows)})
     lines = map(json.loads, log.read_bytes()[: ledger.log_bytes].splitlines())
     records = [line for line in lines if line["kind"] == "record"]
     by_hash = {hash_of(i): i for i in range(len(truth))}

@@ -10,10 +10,11 @@ import pytest
 from ase import Atoms
 
 from tests.unit.worker_jobs import hash_of, write_pack
-from worker.contract import Outcome
+from worker.contract import Finished, Outcome
 from worker.errors import WorkerError
-from worker.records import ROW_BYTES, Records, locked
+from worker.records import Records, locked
 from worker.structures import Structure, read_pack
+from worker.tasks.singlepoint import ARRAYS, VALUES
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +30,18 @@ def outcome_of(structure: Structure) -> Outcome:
     if structure.row == 3:
         return Outcome("failed", "it was to be")
     forces = structure.row + np.arange(3.0 * structure.n_atoms).reshape(-1, 3) / 100
-    return Outcome("ok", None, float(structure.row), forces, np.full(6, float(structure.row)))
+    values = {"energy_ev": float(structure.row), "stress_ev_per_ang3": [float(structure.row)] * 6}
+    return Outcome("ok", values=values, arrays={"forces": forces})
 
 
 def write_missing(folder, structures) -> None:
-    records = Records(folder)
+    records = Records(folder, VALUES, ARRAYS)
     todo = [s for s in structures if s.hash not in records.ledger.statuses]
     if todo:
         records.append_attempt({"started": "now"})
     for batch in (todo[:2], todo[2:4], todo[4:]):
         if batch:
-            done = [(s, outcome_of(s)) for s in batch]
-            records.append(done, batch_size=len(batch), wall_s=1.0, max_rss_mb=1.0)
+            records.append([Finished(s, outcome_of(s), len(batch), 1.0) for s in batch], max_rss_mb=1.0)
     records.close()
 
 
@@ -53,10 +54,10 @@ def check_complete(folder, structures) -> None:
     for s in structures:
         record, expected = by_hash[s.hash], outcome_of(s)
         assert record["status"] == expected.status
-        assert record["energy_ev"] == expected.energy_ev
-        if expected.forces_ev_per_ang is not None:
+        assert record["energy_ev"] == expected.values.get("energy_ev")
+        if "forces" in expected.arrays:
             row = record["forces_row"]
-            np.testing.assert_array_equal(forces[row : row + s.n_atoms], expected.forces_ev_per_ang)
+            np.testing.assert_array_equal(forces[row : row + s.n_atoms], expected.arrays["forces"])
     assert len(forces) == sum(s.n_atoms for s in structures if s.row != 3)
 
 
@@ -83,11 +84,11 @@ def test_a_file_cut_at_any_byte_is_mended(tmp_path, complete, structures, name, 
         folder = tmp_path / "cut"
         shutil.copytree(complete, folder)
         (folder / name).write_bytes(whole[:size])
-        records = Records(folder)
+        records = Records(folder, VALUES, ARRAYS)
         if name == "records.jsonl":
             lines = whole[:size].count(b"\n")
             assert len(records.ledger.statuses) == max(0, lines - 1), "a line that is whole was lost"
-        assert records.ledger.force_rows * ROW_BYTES == (folder / "forces.f64").stat().st_size
+        assert records.ledger.rows["forces"] * 24 == (folder / "forces.f64").stat().st_size
         records.close()
         write_missing(folder, structures)
         check_complete(folder, structures)
@@ -111,7 +112,7 @@ def test_garbage_costs_only_what_follows_it(complete, structures, garbage):
     log = complete / "records.jsonl"
     lines = log.read_bytes().splitlines(keepends=True)
     log.write_bytes(b"".join([*lines[:3], garbage, *lines[3:]]))
-    records = Records(complete)
+    records = Records(complete, VALUES, ARRAYS)
     assert len(records.ledger.statuses) == 2
     assert log.read_bytes() == b"".join(lines[:3])
     records.close()
@@ -135,23 +136,18 @@ def disk_with(room: int):
 
 
 def test_a_full_disk_leaves_whole_records_only(tmp_path, structures, monkeypatch):
-    records = Records(tmp_path)
-    records.append([(structures[0], outcome_of(structures[0]))], batch_size=1, wall_s=1.0, max_rss_mb=1.0)
+    records = Records(tmp_path, VALUES, ARRAYS)
+    records.append([Finished(structures[0], outcome_of(structures[0]), 1, 1.0)], max_rss_mb=1.0)
     before = [(tmp_path / name).read_bytes() for name in ("records.jsonl", "forces.f64")]
     for room in range(0, 300, 7):
         monkeypatch.setattr(os, "write", disk_with(room))
         with pytest.raises(OSError, match="No space left"):
-            records.append([(s, outcome_of(s)) for s in structures[1:]], batch_size=4, wall_s=1.0, max_rss_mb=1.0)
+            records.append([Finished(s, outcome_of(s), 4, 1.0) for s in structures[1:]], max_rss_mb=1.0)
         monkeypatch.undo()
         assert [(tmp_path / name).read_bytes() for name in ("records.jsonl", "forces.f64")] == before
     records.close()
     write_missing(tmp_path, structures)
     check_complete(tmp_path, structures)
-
-
-def test_wall_time_is_shared_by_atoms(complete):
-    lines = [json.loads(line) for line in (complete / "records.jsonl").read_text().splitlines()]
-    assert [line["wall_s"] for line in lines[1:3]] == [0.75, 0.25]
 
 
 def test_only_one_worker_may_write(tmp_path):

@@ -64,6 +64,15 @@ def write_job(folder: Path, structures: list, /, *, model: dict | None = None, *
     return hashes
 
 
+def one_step(structure) -> list:
+    """The only step of a structure, as a single point has it, with atoms of no meaning."""
+    from ase import Atoms
+
+    from worker.story import Step, Story
+
+    return [Step(Story(structure, iter(())), 0, Atoms(f"H{structure.n_atoms}"))]
+
+
 def faulty(**options) -> dict:
     return {"name": "faulty", "checkpoint": {"bundled": "faulty"}, "options": options}
 

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from worker.atomic import write_json
-from worker.check.structures import choose as structures_of
 from worker.errors import WorkerError, sentence
 from worker.failures import Failure, kind_of, release_memory
 from worker.prepare import prepare
+from worker.sample_structures import choose as structures_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

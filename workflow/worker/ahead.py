@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker.structures import Structure
+    from worker.story import Step
 
 Admitted = TypeVar("Admitted")
 Asked = TypeVar("Asked")
@@ -24,22 +24,22 @@ class Ahead(Generic[Admitted, Asked]):
     Parameters
     ----------
     admit, ask
-        The two steps before evaluation: from structures to what a model may be asked, and from that to its input.
+        The two steps before evaluation: from configurations to what a model may be asked, and from that to its input.
     """
 
-    def __init__(self, admit: Callable[[list[Structure]], Admitted], ask: Callable[[Admitted], Asked]) -> None:
+    def __init__(self, admit: Callable[[list[Step]], Admitted], ask: Callable[[Admitted], Asked]) -> None:
         self._admit, self._ask = admit, ask
         self._thread = ThreadPoolExecutor(max_workers=1)
-        self._begun: tuple[list[Structure], Future[Admitted], Future[Asked]] | None = None
+        self._begun: tuple[list[Step], Future[Admitted], Future[Asked]] | None = None
 
-    def begin(self, guess: list[Structure]) -> None:
+    def begin(self, guess: list[Step]) -> None:
         """Begin with what is probably the next batch; with nothing if it is empty."""
         if guess:
             admitted = self._thread.submit(self._admit, guess)
             asked = self._thread.submit(lambda: self._ask(admitted.result()))
             self._begun = guess, admitted, asked
 
-    def take(self, batch: list[Structure]) -> tuple[Admitted, Callable[[], Asked]] | None:
+    def take(self, batch: list[Step]) -> tuple[Admitted, Callable[[], Asked]] | None:
         """Return what was begun if it is this batch, None otherwise; nothing is at work any more then.
 
         What `ask` has raised is raised by the function that is returned.

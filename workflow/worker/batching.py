@@ -9,8 +9,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Callable, Container, Iterable
 
+    from worker.story import Step
     from worker.structures import Structure
 
 PATIENCE, MOST_PATIENCE = 8, 256
@@ -119,47 +120,74 @@ def budget_for(
 
 
 class Queue:
-    """Structures still to be evaluated: first those to be retried, then all others, suspects last and alone.
+    """Configurations to be evaluated: those to be retried, then those of stories under way, then new structures.
 
-    Large ones come first, so that a batch that does not fit shows at once and not after an hour.
+    A new story begins only where a batch has room beside those under way, so that as many are under way as fill a
+    batch. Large structures come first, so that a batch that does not fit shows at once and not after an hour;
+    suspects come last, and always alone.
+
+    Parameters
+    ----------
+    structures
+        All that is to be evaluated.
+    begin
+        The first steps of a structure; none where it is over at once.
+    suspects
+        Hashes of structures that may have killed a worker.
     """
 
-    def __init__(self, structures: Iterable[Structure], suspects: Container[str] = ()) -> None:
+    def __init__(
+        self, structures: Iterable[Structure], begin: Callable[[Structure], list[Step]], suspects: Container[str] = ()
+    ) -> None:
         ordered = sorted(structures, key=lambda s: (-s.n_atoms, s.hash))
-        self._again: deque[list[Structure]] = deque()
-        self._pending = deque(s for s in ordered if s.hash not in suspects)
-        self._suspects = deque(s for s in ordered if s.hash in suspects)
+        self._begin, self._is_suspect = begin, frozenset(s.hash for s in ordered if s.hash in suspects)
+        self._new = deque(s for s in ordered if s.hash not in self._is_suspect)
+        self._new_suspects = deque(s for s in ordered if s.hash in self._is_suspect)
+        self._again: deque[list[Step]] = deque()
+        self._under_way: deque[Step] = deque()
+        self._alone: deque[Step] = deque()
 
-    def next_batch(self, atoms: int) -> list[Structure]:
+    def next_batch(self, atoms: int) -> list[Step]:
         """Take the next batch of at most `atoms` atoms, or one larger structure; empty at the end."""
         if self._again:
             return self._again.popleft()
-        if self._suspects and not self._pending:
-            return [self._suspects.popleft()]
-        batch = self._first(atoms)
-        for _ in batch:
-            self._pending.popleft()
-        return batch
+        if batch := self._first(atoms):
+            for _ in batch:
+                self._under_way.popleft()
+            return batch
+        while not self._alone and self._new_suspects:
+            self._alone.extend(self._begin(self._new_suspects.popleft()))
+        return [self._alone.popleft()] if self._alone else []
 
-    def guess(self, atoms: int) -> list[Structure]:
+    def guess(self, atoms: int) -> list[Step]:
         """Say what the next batch will be if all goes well; empty where something is retried."""
         return [] if self._again else self._first(atoms)
 
-    def _first(self, atoms: int) -> list[Structure]:
-        batch: list[Structure] = []
+    def _first(self, atoms: int) -> list[Step]:
+        waiting = sum(step.n_atoms for step in self._under_way)
+        while self._new and (not waiting or waiting + self._new[0].n_atoms <= atoms):
+            steps = self._begin(self._new.popleft())
+            self._under_way.extend(steps)
+            waiting += sum(step.n_atoms for step in steps)
+        batch: list[Step] = []
         room = atoms
-        for structure in self._pending:
-            if batch and structure.n_atoms > room:
+        for step in self._under_way:
+            if batch and step.n_atoms > room:
                 break
-            batch.append(structure)
-            room -= structure.n_atoms
+            batch.append(step)
+            room -= step.n_atoms
         return batch
 
-    def put_back(self, batch: list[Structure]) -> None:
-        """Return a batch that was too large; it comes next, in smaller parts."""
-        self._pending.extendleft(reversed(batch))
+    def put(self, steps: Iterable[Step]) -> None:
+        """Queue the next steps of stories under way."""
+        for step in steps:
+            (self._alone if step.hash in self._is_suspect else self._under_way).append(step)
 
-    def retry_halves(self, batch: list[Structure]) -> None:
+    def put_back(self, batch: list[Step]) -> None:
+        """Return a batch that was too large; it comes next, in smaller parts."""
+        self._under_way.extendleft(reversed(batch))
+
+    def retry_halves(self, batch: list[Step]) -> None:
         """Ask for the halves of a batch that failed: one that fails with its batch is found in a few steps."""
         middle = len(batch) // 2
         self._again.extend(half for half in (batch[:middle], batch[middle:]) if half)

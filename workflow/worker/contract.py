@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase.data import chemical_symbols
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from worker.families.base import Result
@@ -19,31 +21,88 @@ NEUTRAL_E = 1e-6  # total charges below this are rounding
 
 
 @dataclass(frozen=True, eq=False)
+class Answer:
+    """A model's energy, forces and stress for one configuration, checked: of the right shape, finite, float64.
+
+    Attributes
+    ----------
+    energy_ev
+        Total energy in eV.
+    forces_ev_per_ang
+        (n_atoms, 3) in eV/Å.
+    stress_ev_per_ang3
+        (6,) in eV/Å³, ASE's sign and Voigt order (xx yy zz yz xz xy); None where it is not defined.
+    """
+
+    energy_ev: float
+    forces_ev_per_ang: NDArray[np.float64]
+    stress_ev_per_ang3: NDArray[np.float64] | None
+
+
+class NoAnswer(Exception):  # noqa: N818  (no error of the program: a model may have none)
+    """A model has no answer for a configuration; `status` is one of `STATUSES`, the message one sentence."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        """Say it."""
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an array lies in its file `NAME.f64`: rows of `width` float64, one an atom, or `rows` for each structure."""
+
+    width: int = 3
+    rows: int | None = None
+
+    def count(self, n_atoms: int) -> int:
+        """Rows of a structure of so many atoms."""
+        return n_atoms if self.rows is None else self.rows
+
+
+@dataclass(frozen=True, eq=False)
 class Outcome:
-    """What becomes of one structure: numbers if the status is `ok`, a sentence otherwise.
+    """What a record says of one structure.
 
     Attributes
     ----------
     status
-        One of `STATUSES`.
+        One of `STATUSES`, or of those that the task adds.
     error
         One sentence, None if the status is `ok`.
-    energy_ev
-        Total energy in eV.
-    forces_ev_per_ang
-        (n_atoms, 3) float64 in eV/Å.
-    stress_ev_per_ang3
-        (6,) float64 in eV/Å³, ASE's sign and Voigt order (xx yy zz yz xz xy); None where it is not defined.
+    values
+        What stands in the record's line: the task's `VALUES`, by name, as JSON has them. Those left out are null.
+    arrays
+        What stands in files beside it: the task's `ARRAYS`, by name; any shape with as many numbers as their layout.
     """
 
     status: str
     error: str | None = None
-    energy_ev: float | None = None
-    forces_ev_per_ang: NDArray[np.float64] | None = None
-    stress_ev_per_ang3: NDArray[np.float64] | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
-def refusal(structure: Structure, *, elements: frozenset[int] | None, takes_charge: bool) -> Outcome | None:
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A structure that has come to its end.
+
+    Attributes
+    ----------
+    structure, outcome
+        Which one, and what became of it.
+    batch_size
+        How many configurations the model was last asked about together with its own; 0 if it was not asked.
+    wall_s
+        Seconds that it took: its share, by atoms, of the batches it was in.
+    """
+
+    structure: Structure
+    outcome: Outcome
+    batch_size: int = 0
+    wall_s: float = 0.0
+
+
+def refusal(structure: Structure, *, elements: frozenset[int] | None, takes_charge: bool) -> NoAnswer | None:
     """Say why a model is not asked about a structure, or None if it is.
 
     Parameters
@@ -61,18 +120,18 @@ def refusal(structure: Structure, *, elements: frozenset[int] | None, takes_char
     unknown = sorted(z for z in present if z < 1 or (elements is not None and z not in elements))
     if unknown:
         names = ", ".join(_symbol(z) for z in unknown)
-        return Outcome("unsupported_element", f"the model does not know {names}")
+        return NoAnswer("unsupported_element", f"the model does not know {names}")
     charge = structure.charge or 0.0
     if abs(charge) > NEUTRAL_E and not takes_charge:
-        return Outcome(
+        return NoAnswer(
             "unsupported_property",
             f"the structure carries a charge of {charge:+g} e, which the model does not take into account",
         )
     return None
 
 
-def judged(result: Result, n_atoms: int, *, wants_stress: bool) -> Outcome:
-    """Turn a family's answer into an outcome, trusting none of it.
+def judged(result: Result, n_atoms: int, *, wants_stress: bool) -> Answer | NoAnswer:
+    """Check a family's answer, trusting none of it.
 
     Parameters
     ----------
@@ -88,16 +147,16 @@ def judged(result: Result, n_atoms: int, *, wants_stress: bool) -> Outcome:
     wanted = {"energy": (energy, ()), "forces": (forces, (n_atoms, 3))}
     if wants_stress:
         if result.stress_ev_per_ang3 is None:
-            return Outcome("unsupported_property", "the model gave no stress although it is said to")
+            return NoAnswer("unsupported_property", "the model gave no stress although it is said to")
         stress = np.asarray(result.stress_ev_per_ang3, dtype=np.float64)
         wanted["stress"] = (stress, (6,))
     for name, (values, shape) in wanted.items():
         if values.shape != shape:
-            return Outcome("failed", f"the model returned {name} of shape {values.shape} instead of {shape}")
+            return NoAnswer("failed", f"the model returned {name} of shape {values.shape} instead of {shape}")
     broken = [name for name, (values, _) in wanted.items() if not np.isfinite(values).all()]
     if broken:
-        return Outcome("nonfinite", f"the model returned {' and '.join(broken)} that are not finite numbers")
-    return Outcome("ok", None, float(energy), forces, stress if wants_stress else None)
+        return NoAnswer("nonfinite", f"the model returned {' and '.join(broken)} that are not finite numbers")
+    return Answer(float(energy), forces, stress if wants_stress else None)
 
 
 def _symbol(z: int) -> str:

@@ -5,47 +5,43 @@ from __future__ import annotations
 import math
 import sys
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from worker.ahead import Ahead
-from worker.contract import Outcome, judged, refusal
+from worker.batching import Queue
+from worker.contract import Answer, Finished, NoAnswer, Outcome, judged, refusal
 from worker.errors import WorkerError, sentence
 from worker.failures import Failure, kind_of, release_memory
+from worker.families import base
 from worker.memory import max_rss_mb
-from worker.prepare import RefusedError, prepare
+from worker.prepare import Prepared, RefusedError, prepare
+from worker.story import Story
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from threading import Event
 
-    from worker.batching import Budget, Queue
+    from ase import Atoms
+
+    from worker.batching import Budget
     from worker.families.base import Potential, Result
     from worker.job import Model
     from worker.journal import Journal
-    from worker.prepare import Prepared
     from worker.records import Records
+    from worker.story import Step
     from worker.structures import Structure
+    from worker.tasks import Steps
 
-    Answer = list[Result] | Callable[[], list[Result]]
-    Ask = Callable[[Sequence[Prepared]], Answer]
-
-
-@dataclass(frozen=True, eq=False)
-class Admitted:
-    """Structures that the model may be asked about, and outcomes of the others."""
-
-    ready: list[tuple[Structure, Prepared]]
-    refused: list[tuple[Structure, Outcome]]
+    Evaluate = Callable[[], list[Result]]
 
 
 def evaluate_all(
-    queue: Queue,
+    structures: Sequence[Structure],
+    tell: Callable[[Atoms], Steps],
     budget: Budget,
     model: Model,
     potential: Potential,
-    ask: Ask,
     *,
     records: Records,
     journal: Journal,
@@ -53,27 +49,27 @@ def evaluate_all(
     fitting: Callable[[int], float] = lambda _: math.inf,
     ahead: bool = False,
 ) -> None:
-    """Evaluate all that is queued, and record it.
+    """Evaluate all structures, and record them.
 
     Parameters
     ----------
-    queue
-        Structures without a record.
+    structures
+        Those without a record.
+    tell
+        The task: the story of one structure (`worker.tasks`).
     budget
         Atoms a batch to begin with.
     model, potential
         What the catalogue says about the model, and the model.
-    ask
-        The task: results for prepared structures, in their order; or, once it has made the model's input of them, a
-        function that returns the results.
     records, journal
         Where to write.
     stop
-        Looked at between batches.
+        Looked at between batches; stories under way are then dropped.
     fitting
         Called with the atoms of a batch that went well; says for how many there is memory.
     ahead
-        Whether a thread asks about the next batch while one is evaluated: worth it where another device evaluates.
+        Whether a thread makes the input of the next batch while one is evaluated: worth it where another device
+        evaluates.
 
     Raises
     ------
@@ -82,125 +78,156 @@ def evaluate_all(
     OSError
         The disk is full.
     """
-    elements = _intersection(model.elements, potential.elements)
-    wants_stress = potential.gives_stress if model.stress is None else model.stress
+    Loop(structures, tell, budget, model, potential, records, journal, fitting).run(stop, ahead=ahead)
 
-    def admit(batch: list[Structure]) -> Admitted:
-        return _admitted(batch, elements, potential)
 
-    def begin(batch: Admitted) -> Answer:
-        return ask([prepared for _, prepared in batch.ready]) if batch.ready else []
+class Loop:
+    """The state of `evaluate_all`."""
 
-    beforehand = Ahead(admit, begin) if ahead else None
-    try:
-        while not stop.is_set() and (structures := queue.next_batch(budget.atoms)):
-            begun = beforehand.take(structures) if beforehand else None
-            coming = queue.guess(budget.after_success().atoms) if beforehand else []
-            journal.take_off(s.hash for s in (*structures, *coming))
-            batch = begun[0] if begun else admit(structures)
-            answer = begun[1] if begun else partial(begin, batch)
+    def __init__(
+        self,
+        structures: Sequence[Structure],
+        tell: Callable[[Atoms], Steps],
+        budget: Budget,
+        model: Model,
+        potential: Potential,
+        records: Records,
+        journal: Journal,
+        fitting: Callable[[int], float],
+    ) -> None:
+        self.tell, self.budget, self.potential = tell, budget, potential
+        self.records, self.journal, self.fitting = records, journal, fitting
+        self.elements = _intersection(model.elements, potential.elements)
+        self.wants_stress = potential.gives_stress if model.stress is None else model.stress
+        self.queue = Queue(structures, self._begin, journal.suspects)
+        self.finished: list[Finished] = []  # and not recorded yet
+
+    def run(self, stop: Event, *, ahead: bool) -> None:
+        """Evaluate until there is nothing left."""
+        beforehand = Ahead(self._prepared, self._input) if ahead else None
+        try:
+            while not stop.is_set():
+                steps = self.queue.next_batch(self.budget.atoms)
+                self._record()
+                if not steps:
+                    return
+                begun = beforehand.take(steps) if beforehand else None
+                coming = self.queue.guess(self.budget.after_success().atoms) if beforehand else []
+                self._record()
+                self.journal.take_off(dict.fromkeys(step.hash for step in (*steps, *coming)))
+                batch = begun[0] if begun else self._prepared(steps)
+                evaluate = begun[1] if begun else partial(self._input, batch)
+                if beforehand:
+                    beforehand.begin(coming)
+                self._answer(batch, evaluate)
+                self._record()
+        finally:
             if beforehand:
-                beforehand.begin(coming)
-            if batch.refused:
-                records.append(batch.refused, batch_size=0, wall_s=0.0, max_rss_mb=max_rss_mb())
-                journal.land(s.hash for s, _ in batch.refused)
-            if batch.ready:
-                budget = _evaluate_batch(queue, budget, batch.ready, answer, wants_stress, fitting, records, journal)
-    finally:
-        if beforehand:
-            beforehand.close()
+                beforehand.close()
+
+    def _begin(self, structure: Structure) -> list[Step]:
+        refused = refusal(structure, elements=self.elements, takes_charge=self.potential.takes_charge)
+        if refused is not None:
+            self.finished.append(Finished(structure, Outcome(refused.status, str(refused))))
+            return []
+        story = Story(structure, self.tell(structure.atoms()))
+        return self._noted(story, story.begin())
+
+    def _noted(self, story: Story, steps: list[Step]) -> list[Step]:
+        if (finished := story.finished()) is not None:
+            self.finished.append(finished)
+        return steps
+
+    def _record(self) -> None:
+        if self.finished:
+            self.records.append(self.finished, max_rss_mb=max_rss_mb())
+            self.journal.land(one.structure.hash for one in self.finished)
+            self.finished.clear()
+
+    def _prepared(self, steps: list[Step]) -> list[tuple[Step, Prepared | NoAnswer]]:
+        return [(step, _prepared(step.atoms, self.potential.cutoff_ang)) for step in steps]
+
+    def _input(self, batch: list[tuple[Step, Prepared | NoAnswer]]) -> Evaluate:
+        return base.begin(self.potential, [ready.atoms for _, ready in batch if isinstance(ready, Prepared)])
+
+    def _answer(self, batch: list[tuple[Step, Prepared | NoAnswer]], evaluate: Callable[[], Evaluate]) -> None:
+        """Evaluate a batch and let its stories go on, or queue it again in smaller parts."""
+        self._go_on([(step, why) for step, why in batch if isinstance(why, NoAnswer)], batch_size=0, wall_s=0.0)
+        ready = [(step, prepared) for step, prepared in batch if isinstance(prepared, Prepared)]
+        if not ready:
+            return
+        steps = [step for step, _ in ready]
+        started = time.perf_counter()
+        answers, failure = _attempt(ready, evaluate, wants_stress=self.wants_stress)
+        wall_s = time.perf_counter() - started
+        atoms = sum(step.n_atoms for step in steps)
+        if failure is Failure.OOM:
+            release_memory()
+        if len(steps) > 1 and failure is Failure.OOM:
+            self.queue.put_back(steps)
+            self.budget = self.budget.after_oom(atoms)
+            return
+        if len(steps) > 1 and failure is not None:
+            self.queue.retry_halves(steps)
+            return
+        answered = list(zip(steps, answers, strict=True))
+        if len(steps) > 1:
+            # NaN can spread through a batch: those that have it are asked about once more, in the end alone
+            self.queue.retry_halves([step for step, answer in answered if _is_nonfinite(answer)])
+            answered = [(step, answer) for step, answer in answered if not _is_nonfinite(answer)]
+        self._go_on(answered, batch_size=len(steps), wall_s=wall_s)
+        if failure is None:
+            self.budget = self.budget.after_success(atoms, wall_s, self.fitting(atoms))
+
+    def _go_on(self, answered: Iterable[tuple[Step, Answer | NoAnswer]], *, batch_size: int, wall_s: float) -> None:
+        answered = list(answered)
+        s_per_atom = wall_s / max(1, sum(step.n_atoms for step, _ in answered))
+        for step, answer in answered:
+            cost_s = s_per_atom * step.n_atoms
+            steps = step.story.take(step.place, answer, batch_size=batch_size, wall_s=cost_s)
+            self.queue.put(self._noted(step.story, steps))
 
 
-def _evaluate_batch(
-    queue: Queue,
-    budget: Budget,
-    ready: list[tuple[Structure, Prepared]],
-    answer: Callable[[], Answer],
-    model_has_stress: bool,
-    fitting: Callable[[int], float],
-    records: Records,
-    journal: Journal,
-) -> Budget:
-    """Evaluate a batch and record it, or queue it again in smaller parts; return the next budget."""
-    structures = [structure for structure, _ in ready]
-    started = time.perf_counter()
-    outcomes, failure = _attempt(ready, answer, model_has_stress)
-    wall_s = time.perf_counter() - started
-    if failure is Failure.OOM:
-        release_memory()
-    if len(ready) > 1 and failure is Failure.OOM:
-        queue.put_back(structures)
-        return budget.after_oom(sum(s.n_atoms for s in structures))
-    if len(ready) > 1 and failure is not None:
-        queue.retry_halves(structures)
-        return budget
-    done = list(zip(structures, outcomes, strict=True))
-    if len(ready) > 1:
-        # NaN can spread through a batch: those that have it are asked about once more, in the end alone
-        queue.retry_halves([s for s, outcome in done if outcome.status == "nonfinite"])
-        done = [(s, outcome) for s, outcome in done if outcome.status != "nonfinite"]
-    if done:
-        records.append(done, batch_size=len(ready), wall_s=wall_s, max_rss_mb=max_rss_mb())
-        journal.land(s.hash for s, _ in done)
-    if failure is not None:
-        return budget
-    atoms = sum(s.n_atoms for s in structures)
-    return budget.after_success(atoms, wall_s, fitting(atoms))
+def _prepared(atoms: Atoms, cutoff_ang: float) -> Prepared | NoAnswer:
+    try:
+        return prepare(atoms, cutoff_ang)
+    except RefusedError as error:
+        return NoAnswer("failed", str(error))
 
 
 def _attempt(
-    ready: list[tuple[Structure, Prepared]], answer: Callable[[], Answer], model_has_stress: bool
-) -> tuple[list[Outcome], Failure | None]:
-    """Ask the model; outcomes are complete without a failure, and with one if there is one structure."""
+    ready: list[tuple[Step, Prepared]], evaluate: Callable[[], Evaluate], *, wants_stress: bool
+) -> tuple[list[Answer | NoAnswer], Failure | None]:
+    """Ask the model; answers are complete without a failure, and with one if there is one configuration."""
     try:
-        results = _results(answer, len(ready))
+        results = evaluate()()
+        if len(results) != len(ready):
+            raise ValueError(f"the model returned {len(results)} results for {len(ready)} structures")  # noqa: TRY301
     except Exception as error:
         failure, text = kind_of(error), sentence(error)
         if failure is Failure.DISK_FULL:
             raise
         if failure is Failure.DEVICE_LOST:
             raise WorkerError(f"the GPU failed, a restart goes on with the rest: {text}") from error
-        names = ", ".join(s.hash[:12] for s, _ in ready[:3])
+        names = ", ".join(step.hash[:12] for step, _ in ready[:3])
         print(f"worker: {failure.value}: {text} (batch of {len(ready)}: {names})", file=sys.stderr, flush=True)
         return [_failed(failure, text)], failure
     return [
-        judged(result, s.n_atoms, wants_stress=model_has_stress and prepared.periodic_3d)
-        for (s, prepared), result in zip(ready, results, strict=True)
+        judged(result, step.n_atoms, wants_stress=wants_stress and prepared.periodic_3d)
+        for (step, prepared), result in zip(ready, results, strict=True)
     ], None
 
 
-def _results(answer: Callable[[], Answer], n: int) -> list[Result]:
-    found = answer()
-    results = found() if callable(found) else found
-    if len(results) != n:
-        raise ValueError(f"the model returned {len(results)} results for {n} structures")
-    return results
-
-
-def _failed(failure: Failure, text: str) -> Outcome:
+def _failed(failure: Failure, text: str) -> NoAnswer:
     if failure is Failure.OOM:
-        return Outcome("oom", f"the structure alone does not fit into memory ({text})")
+        return NoAnswer("oom", f"the structure alone does not fit into memory ({text})")
     if failure is Failure.UNSUPPORTED:
-        return Outcome("unsupported_property", text.removeprefix("PropertyNotImplementedError: "))
-    return Outcome("failed", text)
+        return NoAnswer("unsupported_property", text.removeprefix("PropertyNotImplementedError: "))
+    return NoAnswer("failed", text)
 
 
-def _admitted(batch: list[Structure], elements: frozenset[int] | None, potential: Potential) -> Admitted:
-    found = [(structure, _admit(structure, elements, potential)) for structure in batch]
-    return Admitted(
-        ready=[(structure, one) for structure, one in found if not isinstance(one, Outcome)],
-        refused=[(structure, one) for structure, one in found if isinstance(one, Outcome)],
-    )
-
-
-def _admit(structure: Structure, elements: frozenset[int] | None, potential: Potential) -> Prepared | Outcome:
-    unsupported = refusal(structure, elements=elements, takes_charge=potential.takes_charge)
-    if unsupported is not None:
-        return unsupported
-    try:
-        return prepare(structure.atoms(), potential.cutoff_ang)
-    except RefusedError as error:
-        return Outcome("failed", str(error))
+def _is_nonfinite(answer: Answer | NoAnswer) -> bool:
+    return isinstance(answer, NoAnswer) and answer.status == "nonfinite"
 
 
 def _intersection(a: frozenset[int] | None, b: frozenset[int] | None) -> frozenset[int] | None:

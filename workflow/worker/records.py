@@ -1,9 +1,10 @@
 """Records that outlive their writer: appended, flushed, and mended after any interruption.
 
 `records.jsonl` holds one JSON object a line: an `attempt` for every time a worker got to work, and one
-`record` a structure. `forces.f64` holds rows of three little-endian float64; a record points at its first.
-Forces reach their file before the record that points at them, so whatever a crash leaves behind is cut
-back to the last line that is whole and whose forces are there. Nothing good before that line is lost.
+`record` a structure, with the values of its task. An array of the task, `forces` say, has a file of its own:
+`forces.f64` holds rows of little-endian float64, and `forces_row` in the record says which is its first.
+Arrays reach their files before the record that points at them, so whatever a crash leaves behind is cut
+back to the last line that is whole and whose arrays are there. Nothing good before that line is lost.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ from worker.contract import STATUSES
 from worker.errors import EXIT_LOCKED, WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from worker.contract import Outcome
-    from worker.structures import Structure
+    from numpy.typing import NDArray
 
-ROW_BYTES = 3 * 8
+    from worker.contract import Finished, Layout
+
+NUMBER_BYTES = 8
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK})  # Lustre mounted without `flock`
 
 
@@ -38,18 +40,23 @@ _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK})  # Lustre 
 class Ledger:
     """What the record files say, in sum; kept up to date while records are appended.
 
-    `statuses` maps a structure's hash to its status; the evaluated are those that a model was really
-    asked about; `last_attempt` is the newest attempt line; `log_bytes` and `force_rows` are how much of
-    each file is good.
+    `layouts` says how the task's arrays lie in their files; `statuses` maps a structure's hash to its status; the
+    evaluated are those that a model was really asked about; `log_bytes` and `rows` (by array) are how much of each
+    file is good.
     """
 
+    layouts: Mapping[str, Layout]
     statuses: dict[str, str] = field(default_factory=dict)
     evaluated: int = 0
     evaluated_atoms: int = 0
     evaluate_s: float = 0.0
     attempts: list[dict[str, Any]] = field(default_factory=list)
     log_bytes: int = 0
-    force_rows: int = 0
+    rows: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with empty files."""
+        self.rows = dict.fromkeys(self.layouts, 0)
 
     def take(self, line: dict[str, Any]) -> None:
         """Count one line."""
@@ -57,28 +64,31 @@ class Ledger:
             self.attempts.append(line)
             return
         self.statuses[line["structure"]] = line["status"]
-        if line["forces_row"] is not None:
-            self.force_rows = line["forces_row"] + line["n_atoms"]
+        for name, layout in self.layouts.items():
+            if (row := line[f"{name}_row"]) is not None:
+                self.rows[name] = row + layout.count(line["n_atoms"])
         if line["batch_size"]:
             self.evaluated += 1
             self.evaluated_atoms += line["n_atoms"]
             self.evaluate_s += line["wall_s"]
 
 
-def read_ledger(log: bytes, force_rows: int) -> Ledger:
+def read_ledger(log: bytes, layouts: Mapping[str, Layout], rows: Mapping[str, int]) -> Ledger:
     """Read as much of a log as can be believed.
 
     Parameters
     ----------
     log
         The bytes of `records.jsonl`.
-    force_rows
-        Whole rows in `forces.f64`.
+    layouts
+        How the task's arrays lie in their files.
+    rows
+        Whole rows in each of these files.
     """
-    ledger = Ledger()
+    ledger = Ledger(layouts)
     while (end := log.find(b"\n", ledger.log_bytes) + 1) > 0:
         line = _parsed(log[ledger.log_bytes : end])
-        if line is None or not _fits(line, ledger, force_rows):
+        if line is None or not _fits(line, ledger, rows):
             break
         ledger.take(line)
         ledger.log_bytes = end
@@ -93,18 +103,21 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _fits(line: dict[str, Any], ledger: Ledger, force_rows: int) -> bool:
-    """Tell a line that this module wrote, and whose forces are on the disk, from anything else."""
+def _fits(line: dict[str, Any], ledger: Ledger, rows: Mapping[str, int]) -> bool:
+    """Tell a line that this module wrote, and whose arrays are on the disk, from anything else."""
     if line.get("kind") == "attempt":
         return True
     if line.get("kind") != "record" or line.get("status") not in STATUSES:
         return False
     whole = isinstance(line.get("structure"), str) and isinstance(line.get("n_atoms"), int)
     timed = isinstance(line.get("wall_s"), int | float) and isinstance(line.get("batch_size"), int)
-    if not (whole and timed) or line["structure"] in ledger.statuses or "forces_row" not in line:
+    if not (whole and timed) or line["structure"] in ledger.statuses:
         return False
-    row = line["forces_row"]
-    return row is None or (isinstance(row, int) and ledger.force_rows <= row <= force_rows - line["n_atoms"])
+    for name, layout in ledger.layouts.items():
+        row, end = line.get(f"{name}_row", ...), rows[name] - layout.count(line["n_atoms"])
+        if row is not None and not (isinstance(row, int) and ledger.rows[name] <= row <= end):
+            return False
+    return True
 
 
 @contextlib.contextmanager
@@ -138,75 +151,82 @@ def locked(folder: Path) -> Iterator[None]:
 class Records:
     """The record files of one job, open for appending. Hold the folder's lock while using it."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open the files and cut off what a crash left behind."""
+    def __init__(self, folder: Path, values: Sequence[str], layouts: Mapping[str, Layout]) -> None:
+        """Open the files and cut off what a crash left behind.
+
+        Parameters
+        ----------
+        folder
+            Where they are.
+        values, layouts
+            The task's values, and how its arrays lie in their files.
+        """
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         log = folder / "records.jsonl"
+        self._values = tuple(values)
         self._log = os.open(log, flags, 0o666)
-        self._forces = os.open(folder / "forces.f64", flags, 0o666)
-        self.ledger = read_ledger(log.read_bytes(), os.fstat(self._forces).st_size // ROW_BYTES)
+        self._arrays = {name: os.open(folder / f"{name}.f64", flags, 0o666) for name in layouts}
+        rows = {name: os.fstat(fd).st_size // (NUMBER_BYTES * layouts[name].width) for name, fd in self._arrays.items()}
+        self.ledger = read_ledger(log.read_bytes(), layouts, rows)
         self._cut()
 
     def close(self) -> None:
         """Ask the disk to keep everything, and close."""
-        for fd in (self._forces, self._log):
+        for fd in (*self._arrays.values(), self._log):
             os.fsync(fd)
             os.close(fd)
 
     def append_attempt(self, attempt: dict[str, Any]) -> None:
         """Append the line that says where and with what the following records are computed."""
-        self._append(b"", [{"kind": "attempt", **attempt}])
+        self._append({}, [{"kind": "attempt", **attempt}])
 
-    def append(
-        self, batch: Sequence[tuple[Structure, Outcome]], *, batch_size: int, wall_s: float, max_rss_mb: float
-    ) -> None:
+    def append(self, finished: Sequence[Finished], *, max_rss_mb: float) -> None:
         """Append one record a structure.
 
         Parameters
         ----------
-        batch
+        finished
             Structures and what became of them.
-        batch_size
-            How many structures the model was asked about at once; 0 if it was not asked.
-        wall_s
-            Seconds that the whole batch took; each record gets its share by atoms.
         max_rss_mb
             Highest memory of this process so far.
 
         Raises
         ------
         OSError
-            The disk is full; the files then end with the last record before this batch.
+            The disk is full; the files then end with the last record before these.
         """
-        row, forces, lines = self.ledger.force_rows, [], []
-        atoms = sum(structure.n_atoms for structure, _ in batch) or 1
-        for structure, outcome in batch:
-            has_forces = outcome.forces_ev_per_ang is not None
-            stress = outcome.stress_ev_per_ang3
+        rows, lines = dict(self.ledger.rows), []
+        pieces: dict[str, list[bytes]] = {name: [] for name in rows}
+        for one in finished:
+            n_atoms, outcome = one.structure.n_atoms, one.outcome
+            begins: dict[str, int | None] = {}
+            for name, layout in self.ledger.layouts.items():
+                array = outcome.arrays.get(name)
+                begins[f"{name}_row"] = None if array is None else rows[name]
+                if array is not None:
+                    pieces[name].append(_bytes_of(array, name, layout.width * layout.count(n_atoms)))
+                    rows[name] += layout.count(n_atoms)
             lines.append(
                 {
                     "kind": "record",
-                    "structure": structure.hash,
+                    "structure": one.structure.hash,
                     "status": outcome.status,
                     "error": outcome.error,
-                    "energy_ev": outcome.energy_ev,
-                    "stress_ev_per_ang3": None if stress is None else stress.tolist(),
-                    "n_atoms": structure.n_atoms,
-                    "forces_row": row if has_forces else None,
-                    "batch_size": batch_size,
-                    "wall_s": wall_s * structure.n_atoms / atoms,
+                    **{name: outcome.values.get(name) for name in self._values},
+                    "n_atoms": n_atoms,
+                    **begins,
+                    "batch_size": one.batch_size,
+                    "wall_s": one.wall_s,
                     "max_rss_mb": max_rss_mb,
                 }
             )
-            if outcome.forces_ev_per_ang is not None:
-                forces.append(np.ascontiguousarray(outcome.forces_ev_per_ang, dtype="<f8").tobytes())
-                row += structure.n_atoms
-        self._append(b"".join(forces), lines)
+        self._append({name: b"".join(own) for name, own in pieces.items()}, lines)
 
-    def _append(self, forces: bytes, lines: list[dict[str, Any]]) -> None:
+    def _append(self, arrays: Mapping[str, bytes], lines: list[dict[str, Any]]) -> None:
         log = b"".join(json.dumps(line, allow_nan=False).encode() + b"\n" for line in lines)
         try:
-            write_all(self._forces, forces)
+            for name, content in arrays.items():
+                write_all(self._arrays[name], content)
             write_all(self._log, log)
         except OSError:
             self._cut()
@@ -216,5 +236,12 @@ class Records:
         self.ledger.log_bytes += len(log)
 
     def _cut(self) -> None:
-        os.ftruncate(self._forces, self.ledger.force_rows * ROW_BYTES)
+        for name, fd in self._arrays.items():
+            os.ftruncate(fd, self.ledger.rows[name] * self.ledger.layouts[name].width * NUMBER_BYTES)
         os.ftruncate(self._log, self.ledger.log_bytes)
+
+
+def _bytes_of(array: NDArray[np.float64], name: str, numbers: int) -> bytes:
+    if array.size != numbers:
+        raise ValueError(f"{name} has {array.size} numbers, not {numbers}")
+    return np.ascontiguousarray(array, dtype="<f8").tobytes()

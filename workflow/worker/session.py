@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from worker import accelerator, device, families, provenance, tasks
 from worker.atomic import write_json
-from worker.batching import Budget, Queue, budget_for
+from worker.batching import Budget, budget_for
+from worker.contract import Finished
 from worker.errors import WorkerError, sentence
 from worker.evaluate import evaluate_all
 from worker.failures import release_memory
@@ -71,7 +72,7 @@ def run(job: Job, folder: Path, done: Path, *, threads: int, network: str, stop:
     with locked(folder):
         # what libraries drop where they are (CHGNet a .cif of a structure that it cannot handle) stays here
         os.chdir(folder)
-        records = Records(folder)
+        records = Records(folder, task.VALUES, task.ARRAYS)
         journal = Journal(folder, records.ledger.statuses)
         stop.before_leaving = journal.close_for_good
         peak_gpu_mb = None
@@ -95,8 +96,7 @@ def run(job: Job, folder: Path, done: Path, *, threads: int, network: str, stop:
 def _record_condemned(structures: list[Structure], records: Records, journal: Journal) -> None:
     condemned = [s for s in structures if s.hash in journal.condemned()]
     if condemned:
-        outcomes = [(s, CONDEMNED) for s in condemned]
-        records.append(outcomes, batch_size=0, wall_s=0.0, max_rss_mb=max_rss_mb())
+        records.append([Finished(s, CONDEMNED) for s in condemned], max_rss_mb=max_rss_mb())
         journal.land(s.hash for s in condemned)
 
 
@@ -164,11 +164,11 @@ def _attempt(
             fatal_atoms=_fatal_atoms(todo, journal),
         )
     evaluate_all(
-        Queue(todo, journal.suspects),
+        todo,
+        lambda start: task.steps(start, job.settings),
         budget,
         job.model,
         potential,
-        lambda batch: task.begin(potential, batch, job.settings),
         records=records,
         journal=journal,
         stop=stop.requested,

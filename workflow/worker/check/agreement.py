@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from worker.check.measures import Row, ask, ask_one, differences
-from worker.contract import judged
+from worker.contract import NoAnswer, judged
 from worker.families.base import Result
 from worker.prepare import prepare
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
 
-    from worker.contract import Outcome
+    from worker.contract import Answer
     from worker.families.base import Potential
 
 
@@ -39,7 +39,7 @@ def calculator(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
     return differences("calculator", case, found, own, potential.dtype)
 
 
-def calculated(own: Calculator, potential: Potential, atoms: Atoms) -> Outcome:
+def calculated(own: Calculator, potential: Potential, atoms: Atoms) -> Answer:
     """Answer of an ASE calculator about a structure, prepared as for the model.
 
     Raises
@@ -52,10 +52,10 @@ def calculated(own: Calculator, potential: Potential, atoms: Atoms) -> Outcome:
     prepared.atoms.calc = own
     stress = prepared.atoms.get_stress() if wants_stress else None
     result = Result(prepared.atoms.get_potential_energy(), prepared.atoms.get_forces(), stress)
-    outcome = judged(result, len(atoms), wants_stress=wants_stress)
-    if outcome.status != "ok":
-        raise ValueError(f"the package's own calculator: {outcome.error}")
-    return outcome
+    answer = judged(result, len(atoms), wants_stress=wants_stress)
+    if isinstance(answer, NoAnswer):
+        raise ValueError(f"the package's own calculator: {answer}")  # noqa: TRY004
+    return answer
 
 
 def changed_inputs(potential: Potential, structures: dict[str, Atoms]) -> list[str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
-    from worker.contract import Outcome
+    from worker.contract import Answer
     from worker.families.base import Potential
 
 # For central differences of fourth order. In single precision, smaller steps lose digits and larger ones meet the
@@ -64,7 +64,7 @@ def stress(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
     ]
 
 
-def _context(potential: Potential, answer: Outcome, noise: float) -> dict[str, Any]:
+def _context(potential: Potential, answer: Answer, noise: float) -> dict[str, Any]:
     fmax = largest(answer.forces_ev_per_ang)
     return {"energy_ev": answer.energy_ev, "fmax_ev_per_ang": fmax, "noise": noise, "dtype": potential.dtype}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from worker.contract import Outcome, judged
+from worker.contract import Answer, NoAnswer, judged
 from worker.prepare import prepare
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Row:
     error: str | None = None
 
 
-def ask(potential: Potential, batch: Sequence[Atoms]) -> list[Outcome]:
+def ask(potential: Potential, batch: Sequence[Atoms]) -> list[Answer]:
     """Answers of a model in one batch, as the worker would record them; inputs are prepared as for a job.
 
     Raises
@@ -71,22 +71,23 @@ def ask(potential: Potential, batch: Sequence[Atoms]) -> list[Outcome]:
     results = potential.evaluate([one.atoms for one in prepared])
     if len(results) != len(batch):
         raise ValueError(f"the model returned {len(results)} results for {len(batch)} structures")
-    outcomes = [
+    answers = []
+    for answer in (
         judged(result, len(one.atoms), wants_stress=potential.gives_stress and one.periodic_3d)
         for result, one in zip(results, prepared, strict=True)
-    ]
-    for outcome in outcomes:
-        if outcome.status != "ok":
-            raise ValueError(outcome.error)
-    return outcomes
+    ):
+        if isinstance(answer, NoAnswer):
+            raise ValueError(str(answer))  # noqa: TRY004
+        answers.append(answer)
+    return answers
 
 
-def ask_one(potential: Potential, atoms: Atoms) -> Outcome:
+def ask_one(potential: Potential, atoms: Atoms) -> Answer:
     """Answer for one structure alone; see `ask`."""
     return ask(potential, [atoms])[0]
 
 
-def differences(measure: str, case: str, found: Outcome, wanted: Outcome, dtype: str) -> list[Row]:
+def differences(measure: str, case: str, found: Answer, wanted: Answer, dtype: str) -> list[Row]:
     """Compare two answers that should be the same, quantity by quantity."""
     n_atoms, fmax = len(wanted.forces_ev_per_ang), largest(wanted.forces_ev_per_ang)
     pairs = {

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from worker.batching import Budget, Queue
+from worker.batching import Budget
 from worker.evaluate import evaluate_all
 from worker.structures import Pack, Structure
+from worker.tasks import singlepoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ase import Atoms
 
-    from worker.contract import Outcome
+    from worker.contract import Finished, Outcome
     from worker.families.base import Potential
     from worker.job import Model
     from worker.journal import Journal
@@ -28,9 +29,10 @@ class _Memory:
 
     def __init__(self) -> None:
         self.outcomes: dict[str, Outcome] = {}
+        self.suspects: set[str] = set()
 
-    def append(self, outcomes: Sequence[tuple[Structure, Outcome]], **_: object) -> None:
-        self.outcomes |= {structure.hash: outcome for structure, outcome in outcomes}
+    def append(self, finished: Sequence[Finished], **_: object) -> None:
+        self.outcomes |= {one.structure.hash: one.outcome for one in finished}
 
     def take_off(self, hashes: Iterable[str]) -> None:
         pass
@@ -49,11 +51,11 @@ def recorded(model: Model, potential: Potential, structures: dict[str, Atoms]) -
     """
     memory, atoms = _Memory(), potential.batch_atoms("cpu")
     evaluate_all(
-        Queue(_packed(structures)),
+        _packed(structures),
+        lambda start: singlepoint.steps(start, {}),
         Budget(atoms, atoms),
         model,
         potential,
-        lambda batch: potential.evaluate([prepared.atoms for prepared in batch]),
         records=cast("Records", memory),
         journal=cast("Journal", memory),
         stop=Event(),
@@ -65,9 +67,9 @@ def _described(outcome: Outcome) -> dict[str, Any]:
     return {
         "status": outcome.status,
         "error": outcome.error,
-        "energy": outcome.energy_ev is not None,
-        "forces": outcome.forces_ev_per_ang is not None,
-        "stress": outcome.stress_ev_per_ang3 is not None,
+        "energy": outcome.values.get("energy_ev") is not None,
+        "forces": "forces" in outcome.arrays,
+        "stress": outcome.values.get("stress_ev_per_ang3") is not None,
     }
 
 

@@ -9,7 +9,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from worker import accelerator, device, families, provenance
-from worker.check import agreement, gradients, promises, structures, symmetries
+from worker import sample_structures as structures
+from worker.check import agreement, gradients, promises, symmetries
 from worker.check.measures import Row
 from worker.errors import WorkerError, sentence
 from worker.probe import facts

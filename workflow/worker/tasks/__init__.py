@@ -1,40 +1,66 @@
-"""What is asked of a model about every structure, one file a task."""
+"""What is asked of a model about every structure, one file a task.
+
+A task tells one structure's story as plain code: a generator that yields configurations, receives the model's answers,
+and returns the outcome. Batches, memory, failures and records are not its business: `worker.evaluate` keeps many
+stories under way and fills batches from all of them.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import re
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from worker.errors import WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Generator, Mapping
 
-    from worker.families.base import Potential, Result
-    from worker.prepare import Prepared
+    from ase import Atoms
+
+    from worker.contract import Answer, Layout, Outcome
+
+    Steps: TypeAlias = Generator[Atoms | list[Atoms], Answer | list[Answer], Outcome]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Task(Protocol):
-    """A module of this package; `VERSION` is raised when its numbers change, so that old records are not mixed in."""
+    """A module of this package.
+
+    Attributes
+    ----------
+    VERSION
+        Raised when the task's numbers change, so that old records are not mixed in.
+    VALUES
+        Names of the values in the line of a record that is `ok`.
+    ARRAYS
+        Arrays beside it, and how they lie in their files.
+    """
 
     VERSION: int
+    VALUES: tuple[str, ...]
+    ARRAYS: Mapping[str, Layout]
 
     def check(self, settings: dict[str, Any]) -> None:
         """Raise `WorkerError` for settings that the task does not have."""
         ...
 
-    def run(self, potential: Potential, batch: Sequence[Prepared], settings: dict[str, Any]) -> list[Result]:
-        """Answer for prepared structures; results in their order."""
-        ...
+    def steps(self, start: Atoms, settings: dict[str, Any]) -> Steps:
+        """Tell one structure's story.
 
-    def begin(
-        self, potential: Potential, batch: Sequence[Prepared], settings: dict[str, Any]
-    ) -> Callable[[], list[Result]]:
-        """Do what can be done before the model is asked; what is returned does as `run`."""
+        Yields a configuration, and receives its `Answer`; or a list of them, which are evaluated independently of one
+        another, and receives a list. Both are in the structure's own frame, cell and periodicity. Where the model has
+        no answer, `NoAnswer` is raised at the `yield`: what is not caught becomes the outcome.
+
+        Parameters
+        ----------
+        start
+            A private copy of the structure; charge and spin are in `info` where the input names them.
+        settings
+            Those of the run, which `check` has seen.
+        """
         ...
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from worker.contract import Answer, Layout, Outcome
 from worker.errors import WorkerError
-from worker.families import base
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from ase import Atoms
 
-    from worker.families.base import Potential, Result
-    from worker.prepare import Prepared
+    from worker.tasks import Steps
 
-VERSION = 1  # raise it, and that in `mira_cli/planning/tasks.py`, when the numbers change
+VERSION = 1  # raise it, and that in `mira_cli/tasks/singlepoint.py`, when the numbers change
+VALUES = ("energy_ev", "stress_ev_per_ang3")
+ARRAYS = {"forces": Layout()}
 
 
 def check(settings: dict[str, Any]) -> None:
@@ -28,15 +29,9 @@ def check(settings: dict[str, Any]) -> None:
         raise WorkerError(f"task singlepoint has no setting {', '.join(sorted(settings))}")
 
 
-def run(potential: Potential, batch: Sequence[Prepared], settings: dict[str, Any]) -> list[Result]:  # noqa: ARG001
-    """Evaluate a batch at once."""
-    return potential.evaluate([prepared.atoms for prepared in batch])
-
-
-def begin(
-    potential: Potential,
-    batch: Sequence[Prepared],
-    settings: dict[str, Any],  # noqa: ARG001
-) -> Callable[[], list[Result]]:
-    """Make the model's input of a batch; what is returned evaluates it."""
-    return base.begin(potential, [prepared.atoms for prepared in batch])
+def steps(start: Atoms, settings: dict[str, Any]) -> Steps:  # noqa: ARG001
+    """Evaluate the structure once."""
+    answer = cast("Answer", (yield start))
+    stress = answer.stress_ev_per_ang3
+    values = {"energy_ev": answer.energy_ev, "stress_ev_per_ang3": None if stress is None else stress.tolist()}
+    return Outcome("ok", values=values, arrays={"forces": answer.forces_ev_per_ang})

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from mira_cli.errors import UsageError
+from mira_cli.statuses import STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,11 +52,6 @@ def only(table: pa.Table, *, models: Sequence[str], statuses: Sequence[str]) -> 
         known = table["status"].unique().to_pylist()
         table = _matching(table, ["status"], statuses, [*known, *STATUSES], "status")
     return table
-
-
-STATUSES = (
-    "ok", "failed", "oom", "unsupported_element", "unsupported_property", "nonfinite", "invalid_input", "not_computed",
-)  # fmt: skip
 
 
 def _matching(

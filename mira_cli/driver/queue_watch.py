@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from typing import Self
 
-from mira_cli.slurm.ask import SlurmError
+from mira_cli.slurm.commands import SlurmError
 from mira_cli.slurm.queue import QueuedJob, live_jobs
 
 EVERY_S = 30.0

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mira_cli import console
-from mira_cli.results.reading import read_table
-from mira_cli.results.table import INVALID
+from mira_cli.results.read_tables import read_table
+from mira_cli.statuses import INVALID
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,9 +35,9 @@ def print_results(run: RunDirectory) -> bool:
     models = table["model"].unique().to_pylist()
     shown = table.slice(0, MOST_ROWS * len(models)).to_pylist()  # a structure's rows follow one another
     for energies in _energies(shown, models, len(table) // max(1, len(models))):
-        console.out.print(energies)
+        console.stdout().print(energies)
     by_model = {model: table.filter(pc.equal(table["model"], model)) for model in models}
-    console.out.print(_counts(by_model))
+    console.stdout().print(_counts(by_model))
     _tell_failures(table)
     _tell_references({model: mine.slice(0, 1).to_pylist()[0] for model, mine in by_model.items()})
     return bool(pc.all(pc.equal(table["status"], "ok")).as_py())
@@ -68,7 +68,7 @@ def _energies(rows: list[dict[str, Any]], models: list[str], n_structures: int) 
 
 def _blocks(columns: dict[str, list[Text]], head_width: int) -> list[list[str]]:
     """Names of columns, cut so that each part fits the terminal beside a first column."""
-    room = console.out.width - min(head_width, console.out.width // 2) - GAP
+    room = console.stdout().width - min(head_width, console.stdout().width // 2) - GAP
     blocks: list[list[str]] = [[]]
     used = 0
     for name, cells in columns.items():

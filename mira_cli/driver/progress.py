@@ -14,7 +14,7 @@ from mira_cli import console
 from mira_cli.run.tail import Tail
 
 if TYPE_CHECKING:
-    from mira_cli.engine.queue_watch import QueueWatch
+    from mira_cli.driver.queue_watch import QueueWatch
     from mira_cli.planning.plan import Plan
     from mira_cli.run.directory import RunDirectory
 
@@ -74,15 +74,17 @@ class Progress:
         for model in plan.models:
             jobs = [job for job in plan.jobs if job.model == model.name]
             folder = run.records(model.slug, model.key)
-            tails = [Tail(folder / job.id / "records.jsonl") for job in jobs]
+            tails = [Tail(folder / job.id / "records.jsonl", plan.task) for job in jobs]
             if jobs:
                 self.models.append(ModelProgress(model.name, model.slug, sum(job.n_structures for job in jobs), tails))
-        self.live = Live(console=console.err, auto_refresh=False, transient=True) if console.err.is_terminal else None
+        self.live = (
+            Live(console=console.stderr(), auto_refresh=False, transient=True) if console.stderr().is_terminal else None
+        )
         self.last_plain = time.monotonic()
 
     def __enter__(self) -> Self:
         """Start the display."""
-        if self.live and not console.err.quiet:
+        if self.live and not console.stderr().quiet:
             self.live.start()
         return self
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from mira_cli.catalogue.rows import Checkpoint, Model
-from mira_cli.checkpoints.sniff import look
+from mira_cli.catalogue.sniff import look
 from mira_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:

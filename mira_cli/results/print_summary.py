@@ -11,16 +11,16 @@ from rich.table import Table
 
 from mira_cli import console
 from mira_cli.compare.reference_units import unit_doubts_of
+from mira_cli.compare.theory import EVERYONE
 from mira_cli.errors import UsageError
-from mira_cli.results.committee import EVERYONE
-from mira_cli.results.reading import read_table
+from mira_cli.results.read_tables import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
 
-    from mira_cli.results.reading import Name
+    from mira_cli.results.read_tables import Name
     from mira_cli.run.directory import RunDirectory
 
     Rows = list[dict[str, Any]]
@@ -86,14 +86,14 @@ def _models(table: pa.Table) -> Rows:
 
 def print_summary(found: dict[str, Any]) -> None:
     """Print a summary on stdout, and what must be said with it on stderr."""
-    console.out.print(_models_table(found["models"]))
+    console.stdout().print(_models_table(found["models"]))
     pairs = found["pairs"]
     if pairs:
-        console.out.print(_pairs_table(pairs))
+        console.stdout().print(_pairs_table(pairs))
     if found["reference"]:
-        console.out.print(_reference_table(found["reference"]))
+        console.stdout().print(_reference_table(found["reference"]))
     if found["disagreement"]:
-        console.out.print(_disputed_table(found["disagreement"]))
+        console.stdout().print(_disputed_table(found["disagreement"]))
     _tell(found)
 
 

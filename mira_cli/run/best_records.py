@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.run.lines import OK, TYPES, columns_of, equal, parse
-from mira_cli.run.records import LOCATION, ROW_BYTES, count_rows, locate
+from mira_cli.run.lines import columns_of, equal, parse
+from mira_cli.run.records import LOCATION, NUMBER_BYTES, count_rows, locate
+from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
+
+    from mira_cli.tasks import Task
 
     Array = np.ndarray[Any, Any]
 
@@ -26,43 +29,51 @@ GAP = 16_384  # bytes between two records that are read all the same
 
 @dataclass(slots=True)
 class Record:
-    """One model's answer for one structure."""
+    """One model's answer for one structure.
 
-    structure: str  # hash
-    status: str
-    error: str | None
-    energy_ev: float | None
-    stress_ev_per_ang3: list[float] | None  # Voigt order xx yy zz yz xz xy, ASE's sign
-    n_atoms: int
-    forces_row: int | None
-    wall_s: float | None
-    batch_size: int | None
+    `fields` is its line, `arrays` has those of the task's arrays that it has, (rows, width); `attempt` is the line that
+    says what computed it.
+    """
+
+    fields: dict[str, Any]
     folder: Path
     attempt: dict[str, Any]
-    read_forces: Array | None = field(repr=False)  # (n_atoms, 3)
+    arrays: dict[str, Array] = field(repr=False)
 
-    def forces(self) -> Array | None:
-        """(n_atoms, 3) eV/Å, or None where there are none."""
-        return self.read_forces
+    @property
+    def status(self) -> str:
+        """One of `statuses.STATUSES`."""
+        return str(self.fields["status"])
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms of the structure."""
+        return int(self.fields["n_atoms"])
+
+    def array(self, name: str) -> Array | None:
+        """An array of a record that is `ok`; None where there is none."""
+        return self.arrays.get(name) if self.status == OK else None
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class RecordBatch:
     """What one model found for n structures; a sequence of `Record`, or None where there is none.
 
-    `table` has the fields of the r records that there are (`TYPES`), in any order; `row` (n,) says which is a
+    `table` has the fields of the r records that there are (`lines.types_of`), in any order; `row` (n,) says which is a
     structure's, -1 for none. `attempt` (r,) is a place in `attempts`, and `folder` (r,) one in `folders`.
-    `forces` (N, 3) eV/Å are those of all records that have some, and `first` (r,) says where they begin, -1 for none.
+    `arrays` (N, width) has for each array of the task those of all records, and `first` (r,) says where a record's
+    begins, -1 for none.
     """
 
+    task: Task
     table: pa.Table
     row: Array
     attempt: Array
     attempts: Sequence[dict[str, Any]]
     folder: Array
     folders: Sequence[Path]
-    forces: Array
-    first: Array
+    arrays: Mapping[str, Array]
+    first: Mapping[str, Array]
 
     def __len__(self) -> int:
         """Count of structures."""
@@ -73,15 +84,12 @@ class Found:
         row = int(self.row[i])
         if row < 0:
             return None
-        fields = self.table.slice(row, 1).select(list(TYPES)).to_pylist()[0]
-        first = int(self.first[row])
-        own = None if first < 0 else self.forces[first : first + fields["n_atoms"]]
-        return Record(
-            **fields,
-            folder=self.folders[self.folder[row]],
-            attempt=self.attempts[self.attempt[row]],
-            read_forces=own,
-        )
+        fields = self.table.slice(row, 1).to_pylist()[0]
+        arrays = {}
+        for name, layout in self.task.arrays.items():
+            if (first := int(self.first[name][row])) >= 0:
+                arrays[name] = self.arrays[name][first : first + layout.count(fields["n_atoms"])]
+        return Record(fields, self.folders[self.folder[row]], self.attempts[self.attempt[row]], arrays)
 
     def __iter__(self) -> Iterator[Record | None]:
         """The records of all structures."""
@@ -95,19 +103,29 @@ class Found:
         """(n,) a field as objects, None where there is none."""
         return self.of_structures(self.table[name].to_numpy(), None)
 
-    def stress(self) -> Array:
-        """(n, 6) eV/Å³, NaN where there is none."""
+    def lists(self, name: str, length: int) -> Array:
+        """(n, length) a field that is a list, NaN where there is none of that length."""
         import pyarrow.compute as pc
 
-        column = self.table["stress_ev_per_ang3"].combine_chunks()
-        stress = np.full((len(column), 6), np.nan)
-        has = np.asarray(pc.fill_null(pc.equal(pc.list_value_length(column), 6), fill_value=False))
-        stress[has] = column.filter(has).flatten().to_numpy(zero_copy_only=False).reshape(-1, 6)
-        return self.of_structures(stress, np.nan)
+        column = self.table[name].combine_chunks()
+        found = np.full((len(column), length), np.nan)
+        has = np.asarray(pc.fill_null(pc.equal(pc.list_value_length(column), length), fill_value=False))
+        found[has] = column.filter(has).flatten().to_numpy(zero_copy_only=False).reshape(-1, length)
+        return self.of_structures(found, np.nan)
+
+    def rows(self, name: str, chosen: Array) -> tuple[Array, Array]:
+        """(c,) rows of each of the chosen (n,) structures, which have the array, and (Σ rows, width) their numbers."""
+        layout = self.task.arrays[name]
+        sizes = self.numbers("n_atoms")[chosen].astype(int)
+        sizes = sizes if layout.rows is None else np.full(len(sizes), layout.rows)
+        return sizes, self.arrays[name][spans(self.of_structures(self.first[name], -1)[chosen], sizes)]
 
     def ok(self) -> Array:
-        """(n,) whether the answer is `ok` and has its forces."""
-        return self.of_structures(equal(self.table["status"], OK) & (self.first >= 0), otherwise=False)
+        """(n,) whether the answer is `ok` and has its arrays."""
+        good = equal(self.table["status"], OK)
+        for first in self.first.values():
+            good &= first >= 0
+        return self.of_structures(good, otherwise=False)
 
     def of_structures(self, values: Array, otherwise: Any) -> Array:
         """(n, …) of structures from (r, …) of records."""
@@ -118,12 +136,13 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Answers:
+class BestRecords:
     """Where the best record of each structure of one model is: the last `ok` one, else the last.
 
     `hashes` (n,) S32 are sorted; `best` (n,) `PLACE` belongs to them, with file -1 where there is no record.
     """
 
+    task: Task
     hashes: Array
     best: Array
     files: Sequence[Path]
@@ -133,7 +152,7 @@ class Answers:
         """The record of one structure, by its hash."""
         return self.read(np.array([structure], dtype="S32"))[0]
 
-    def read(self, hashes: Array) -> Found:
+    def read(self, hashes: Array) -> RecordBatch:
         """Records of some structures (n,) S32 together with their forces."""
         import pyarrow as pa
 
@@ -142,30 +161,34 @@ class Answers:
         known = known[self.best["file"][at[known]] >= 0]
         places = self.best[at[known]]
         row = np.full(len(hashes), -1)
-        tables, wanted = [columns_of(b"", 0)[0]], [np.zeros(0, int)]
-        forces, first, rows = [np.zeros((0, 3))], [np.zeros(0, int)], 0
+        tables, wanted = [columns_of(b"", dict.fromkeys(self.task.arrays, 0), self.task)[0]], [np.zeros(0, int)]
+        arrays = {name: [np.zeros((0, layout.width))] for name, layout in self.task.arrays.items()}
+        first = {name: [np.zeros(0, int)] for name in arrays}
+        rows = dict.fromkeys(arrays, 0)
         numbers = np.unique(places["file"]).tolist()
         for number in numbers:
             here = np.flatnonzero(places["file"] == number)
-            table, is_there, own, own_first = self._read_file(number, places[here])
+            table, is_there, own = self._read_file(number, places[here])
             tables.append(table)
             wanted.append(here[is_there])
-            first.append(np.where(own_first >= 0, own_first + rows, -1))
-            forces.append(own)
-            rows += len(own)
+            for name, (values, begins) in own.items():
+                first[name].append(np.where(begins >= 0, begins + rows[name], -1))
+                arrays[name].append(values)
+                rows[name] += len(values)
         order = np.concatenate(wanted)
         row[known[order]] = np.arange(len(order))
         starts = np.column_stack([places["file"][order], places["attempt"][order]])
         different, attempt = np.unique(starts, axis=0, return_inverse=True)
-        return Found(
+        return RecordBatch(
+            task=self.task,
             table=pa.concat_tables(tables),
             row=row,
             attempt=attempt.reshape(-1),
             attempts=[self._attempt(*start) for start in different.tolist()],
             folder=places["file"][order],
             folders=[file.parent for file in self.files],
-            forces=np.concatenate(forces),
-            first=np.concatenate(first),
+            arrays={name: np.concatenate(pieces) for name, pieces in arrays.items()},
+            first={name: np.concatenate(pieces) for name, pieces in first.items()},
         )
 
     def attempts(self) -> list[dict[str, Any]]:
@@ -176,8 +199,8 @@ class Answers:
         is_new = np.append(True, (starts[1:] != starts[:-1]).any(axis=1))[: len(starts)]
         return [attempt for start in starts[is_new].tolist() if (attempt := self._attempt(*start))]
 
-    def _read_file(self, number: int, places: Array) -> tuple[pa.Table, Array, Array, Array]:
-        """Fields of the records at some places; which places have one; their forces, and where each one's begin."""
+    def _read_file(self, number: int, places: Array) -> tuple[pa.Table, Array, dict[str, tuple[Array, Array]]]:
+        """Fields of the records at some places; which places have one; their arrays, and where each one's begin."""
         import pyarrow.compute as pc
 
         file = self.files[number]
@@ -185,18 +208,21 @@ class Answers:
         blob, at = _read_ranges(file, begins, begins + places["bytes"])
         ends = at + places["bytes"]
         lines = b"".join(blob[b:e] for b, e in zip(at.tolist(), ends.tolist(), strict=True))
-        table, believed = columns_of(lines, count_rows(file.parent))
+        table, believed = columns_of(lines, count_rows(file.parent, self.task), self.task)
         if len(table) != len(places):  # it has changed since
             table, believed = table.slice(0, 0), np.zeros(len(places), bool)
         else:
             table = table.filter(believed)
-        first = pc.fill_null(table["forces_row"], -1).to_numpy()
-        n = table["n_atoms"].to_numpy()
-        has = np.flatnonzero((first >= 0) & (n > 0))
-        forces, starts = _read_forces(file.with_name("forces.f64"), first[has], n[has])
-        first = np.full(len(first), -1)
-        first[has] = starts
-        return table, believed, forces, first
+        n_atoms, own = table["n_atoms"].to_numpy(), {}
+        for name, layout in self.task.arrays.items():
+            row = pc.fill_null(table[f"{name}_row"], -1).to_numpy()
+            n = n_atoms if layout.rows is None else np.full(len(n_atoms), layout.rows)
+            has = np.flatnonzero((row >= 0) & (n > 0))
+            values, starts = _read_rows(file.with_name(f"{name}.f64"), row[has], n[has], layout.width)
+            first = np.full(len(row), -1)
+            first[has] = starts
+            own[name] = values, first
+        return table, believed, own
 
     def _attempt(self, number: int, offset: int) -> dict[str, Any]:
         if offset < 0:
@@ -208,7 +234,7 @@ class Answers:
         return self._attempts[number, offset]
 
 
-def read_answers(folder: Path, hashes: Array | None = None, *, remember: bool = False) -> Answers:
+def find_best_records(folder: Path, task: Task, hashes: Array | None = None, *, remember: bool = False) -> BestRecords:
     """The answers below a model's folder.
 
     Parameters
@@ -218,7 +244,7 @@ def read_answers(folder: Path, hashes: Array | None = None, *, remember: bool = 
     remember
         Write down where they are, so that the next call reads new files only.
     """
-    places, files = locate(folder, remember=remember)
+    places, files = locate(folder, task, remember=remember)
     hashes = np.unique(places["structure"]) if hashes is None else hashes
     at, known = _find(hashes, places["structure"])
     last = np.full(len(hashes), -1)
@@ -229,7 +255,7 @@ def read_answers(folder: Path, hashes: Array | None = None, *, remember: bool = 
     there = last >= 0
     for name in PLACE.names or ():
         best[name][there] = places[name][last[there]]
-    return Answers(hashes, best, files)
+    return BestRecords(task, hashes, best, files)
 
 
 def _find(hashes: Array, wanted: Array) -> tuple[Array, Array]:
@@ -264,14 +290,23 @@ def _read_ranges(file: Path, begins: Array, ends: Array) -> tuple[bytes, Array]:
     return b"".join(read), found
 
 
-def _read_forces(file: Path, first: Array, n: Array) -> tuple[Array, Array]:
-    """(N, 3) eV/Å of records whose rows begin at (r,) `first`; and where each one's begin, -1 where the file ends."""
+def _read_rows(file: Path, first: Array, n: Array, width: int) -> tuple[Array, Array]:
+    """(N, width) numbers of records whose n rows begin at (r,) `first`; where each begins, -1 where the file ends."""
     if not len(first):
-        return np.zeros((0, 3)), np.zeros(0, int)
+        return np.zeros((0, width)), np.zeros(0, int)
+    row_bytes = NUMBER_BYTES * width
     try:
-        read, at = _read_ranges(file, first * ROW_BYTES, (first + n) * ROW_BYTES)
+        read, at = _read_ranges(file, first * row_bytes, (first + n) * row_bytes)
     except FileNotFoundError:
-        return np.zeros((0, 3)), np.full(len(first), -1)
-    whole = len(read) // ROW_BYTES
-    starts = at // ROW_BYTES
-    return np.frombuffer(read, "<f8", count=3 * whole).reshape(-1, 3), np.where(starts + n <= whole, starts, -1)
+        return np.zeros((0, width)), np.full(len(first), -1)
+    whole = len(read) // row_bytes
+    starts = at // row_bytes
+    numbers = np.frombuffer(read, "<f8", count=width * whole).reshape(-1, width)
+    return numbers, np.where(starts + n <= whole, starts, -1)
+
+
+def spans(starts: Array, lengths: Array) -> Array:
+    """(Σ lengths,) `arange(start, start + length)` of each span, one after the other."""
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.asarray(np.arange(total) + np.repeat(starts - (ends - lengths), lengths))

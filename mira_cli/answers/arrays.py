@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli.compare.answers import Answers, ModelFacts, answers_from_table
 from mira_cli.compare.force_sums import ForceSums
+from mira_cli.compare.theory import Committee, committees
 from mira_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from mira_cli.results.collect import ModelResults
+    from mira_cli.answers.load import ModelResults
     from mira_cli.structures.packs import StructureIndex
 
 
@@ -55,9 +56,14 @@ def sums_of_run(index: StructureIndex, models: Sequence[ModelResults]) -> ForceS
 
     A structure's place is its row of the index, which is its place in `answers_of_run`.
     """
-    from mira_cli.results.batches import batches
+    from mira_cli.answers.batches import batches
 
     sums = ForceSums(facts_of(models), len(index))
     for batch in batches(index, models):
         sums.add(batch.forces)
     return sums
+
+
+def committees_of(models: Sequence[ModelResults]) -> list[Committee]:
+    """All models, then those of each level of theory, as `compare.theory.committees` makes them; none for one model."""
+    return committees(facts_of(models)) if len(models) > 1 else []

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mira_cli import paths
+from mira_cli.answers.load import last_words
+from mira_cli.driver.collect import collect
+from mira_cli.driver.progress import Progress
+from mira_cli.driver.queue_watch import QueueWatch
 from mira_cli.engine.argv import build_argv, limits
 from mira_cli.engine.process import PATIENCE_ON_CLUSTER_S, PATIENCE_S, Outcome, run_snakemake
-from mira_cli.engine.progress import Progress
-from mira_cli.engine.queue_watch import QueueWatch
 from mira_cli.errors import EngineError
 from mira_cli.files import read_json, write_json
-from mira_cli.results.collect import collect, last_words
 from mira_cli.run.collected import is_collected
+from mira_cli.slurm import EXECUTOR
 from mira_cli.slurm.queue import job_prefix
 
 if TYPE_CHECKING:
@@ -27,9 +29,6 @@ if TYPE_CHECKING:
     from mira_cli.errors import Interrupted
     from mira_cli.planning.prepare import Prepared
     from mira_cli.run.directory import RunDirectory
-
-SLURM = "mira-slurm"
-PLUGINS = Path(__file__).parent / "plugins"
 
 
 def carry_out(
@@ -64,7 +63,7 @@ def carry_out(
         if not is_collected(run, records=sum(prepared.plan.kept.values())):
             collect(run)
         return
-    on_slurm = prepared.profile.executor == SLURM
+    on_slurm = prepared.profile.executor == EXECUTOR
     argv = _argv(prepared, run, on_slurm=on_slurm)
     started = time.time()
 
@@ -78,7 +77,7 @@ def carry_out(
             progress.tick()
             obey()
 
-        outcome = run_snakemake(argv, run, lock, plugins=PLUGINS, on_tick=on_tick, patience_s=patience_s)
+        outcome = run_snakemake(argv, run, lock, on_tick=on_tick, patience_s=patience_s)
     if outcome.stopped:
         raise outcome.stopped
     if not is_collected(run):

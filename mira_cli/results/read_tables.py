@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from mira_cli.console import quoted
 from mira_cli.errors import UsageError
-from mira_cli.files import read_json
+from mira_cli.files import read_json, undamaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -61,17 +60,6 @@ def read_comparison(
             return found.read([c for c in columns or names if c in names])
     except FileNotFoundError as error:
         raise absent(run, "comparison") from error
-
-
-@contextmanager
-def undamaged(file: Path, *, hint: str) -> Iterator[Path]:
-    """The path of a table; what Arrow then says of its content becomes one sentence."""
-    try:
-        yield file
-    except (ValueError, NotImplementedError, OSError) as error:  # Arrow's; those of the system have a number
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise UsageError(f"`{file}` is empty or damaged", hint=hint) from error
 
 
 def _made_anew(run: RunDirectory) -> str:

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.compare.blocks import Chunk
+from mira_cli.compare.forces import ForceBatch
+from mira_cli.run.best_records import spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
-    from mira_cli.results.collect import ModelResults
-    from mira_cli.run.answers import Found
+    from mira_cli.answers.load import ModelResults
+    from mira_cli.run.best_records import RecordBatch
     from mira_cli.structures.packs import StructureIndex
 
     Array = np.ndarray[Any, Any]
@@ -35,9 +36,9 @@ class Batch:
 
     begin: int
     structures: pa.Table
-    found: Sequence[Found]  # by model
+    found: Sequence[RecordBatch]  # by model
     geometry: dict[str, Array]
-    forces: Chunk
+    forces: ForceBatch
 
     @property
     def valid(self) -> Array:
@@ -54,7 +55,7 @@ def batches(index: StructureIndex, models: Sequence[ModelResults]) -> Iterator[B
         packs = _read_packs(index, np.unique(index.places[begin + valid, 0]).tolist(), packs)
         geometry = _geometry(packs, index.places[begin + valid])
         sizes = index.n_atoms[begin + valid].astype(int)
-        yield Batch(begin, index.table[begin:end], found, geometry, _chunk(begin, valid, sizes, geometry, found))
+        yield Batch(begin, index.table[begin:end], found, geometry, _force_batch(begin, valid, sizes, geometry, found))
 
 
 def geometry_of(index: StructureIndex, rows: Array) -> dict[str, Array]:
@@ -102,14 +103,9 @@ def _geometry(packs: dict[int, dict[str, Array]], places: Array) -> dict[str, Ar
     return found
 
 
-def spans(starts: Array, lengths: Array) -> Array:
-    """All places of some spans, one span after the other."""
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.asarray(np.arange(total) + np.repeat(starts - (ends - lengths), lengths))
-
-
-def _chunk(begin: int, valid: Array, sizes: Array, geometry: dict[str, Array], found: Sequence[Found]) -> Chunk:
+def _force_batch(
+    begin: int, valid: Array, sizes: Array, geometry: dict[str, Array], found: Sequence[RecordBatch]
+) -> ForceBatch:
     """The forces on the valid structures; those with a number that is not finite are as if absent."""
     total, starts = int(sizes.sum()), np.cumsum(sizes) - sizes
     forces = np.zeros((len(found) + 1, total, 3))
@@ -119,7 +115,8 @@ def _chunk(begin: int, valid: Array, sizes: Array, geometry: dict[str, Array], f
         has = np.flatnonzero(row >= 0)
         has = has[of_model.table["n_atoms"].to_numpy()[row[has]] == sizes[has]]
         there[k, has] = True
-        forces[k, spans(starts[has], sizes[has])] = of_model.forces[spans(of_model.first[row[has]], sizes[has])]
+        rows = spans(of_model.first["forces"][row[has]], sizes[has])
+        forces[k, spans(starts[has], sizes[has])] = of_model.arrays["forces"][rows]
     forces[-1], there[-1] = geometry["reference_forces"], True
     owner = np.repeat(np.arange(len(valid)), sizes)
     every_lost: Array = np.asarray(~np.isfinite(forces).all(axis=2))
@@ -127,4 +124,4 @@ def _chunk(begin: int, valid: Array, sizes: Array, geometry: dict[str, Array], f
         if lost.any():
             there[k, owner[lost]] = False
             forces[k, np.repeat(~there[k], sizes)] = 0.0
-    return Chunk(begin + valid, sizes, geometry["numbers"].astype(int), forces, there)
+    return ForceBatch(begin + valid, sizes, geometry["numbers"].astype(int), forces, there)

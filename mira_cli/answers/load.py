@@ -1,0 +1,86 @@
+"""The structures of a run and where each model's records are: what all results are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mira_cli import tasks
+from mira_cli.catalogue.rows import Model
+from mira_cli.errors import UsageError
+from mira_cli.files import read_json, undamaged
+from mira_cli.run.best_records import BestRecords, find_best_records
+from mira_cli.structures.packs import StructureIndex, open_index
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mira_cli.run.directory import RunDirectory
+
+# a worker that starts says why it ends
+DIED = "job died without a message (killed, out of memory, or its image did not start: see logs/snakemake.log)"
+
+
+@dataclass(frozen=True)
+class ModelResults:
+    """One model's records, with what the table says about the model."""
+
+    name: str
+    slug: str
+    key: str
+    image: str
+    package: str
+    dtype: str
+    row: Model
+    records: BestRecords
+    without_record: tuple[str, str]  # status and reason for structures without a record
+
+
+def load_results(run: RunDirectory, *, remember: bool = False) -> tuple[StructureIndex, list[ModelResults]]:
+    """The structures and the records that the results are made of.
+
+    With `remember`, where the records are is written down for the next call.
+
+    Raises
+    ------
+    UsageError
+        The run has not been planned yet.
+    """
+    wanted = read_json(run.wanted)
+    if wanted is None:
+        raise UsageError(f"`{run.root}` has no plan yet", hint="`mira run` makes one")
+    again = "call `mira run` on it again"
+    with undamaged(run.structures / "index.parquet", hint=again):
+        index = open_index(run.structures)
+    if wanted["structures"] != index.sources:
+        raise UsageError(f"the structures of `{run.root}` are not those of its plan", hint=again)
+    task = tasks.of_run(wanted)
+    hashes = np.sort(index.hashes[index.distinct])
+    planned = {model["slug"]: model["jobs"] for model in (read_json(run.plan) or {"models": []})["models"]}
+    models = [
+        ModelResults(
+            **{**model, "row": Model.model_validate(model["row"])},
+            records=find_best_records(run.records(model["slug"], model["key"]), task, hashes, remember=remember),
+            without_record=_why_missing(run, model["slug"], planned.get(model["slug"], ())),
+        )
+        for model in wanted["models"]
+    ]
+    return index, models
+
+
+def _why_missing(run: RunDirectory, slug: str, jobs: Sequence[str]) -> tuple[str, str]:
+    """Status and reason of a model's structures without a record, from the newest log of the last plan's jobs."""
+    logs = [run.logs / slug / f"{job}.log" for job in jobs if not run.done(slug, job).exists()]
+    if there := [log for log in logs if log.is_file()]:
+        words = last_words(max(there, key=lambda log: log.stat().st_mtime_ns))
+        return "failed", f"job failed: {words}" if words else DIED
+    return "not_computed", "not computed yet"
+
+
+def last_words(log: Path) -> str:
+    """Last line of a log that says something, shortened."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1][:200] if lines else ""

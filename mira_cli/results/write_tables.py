@@ -1,0 +1,71 @@
+"""The tables and frames of a run, written in one pass over its records. Files appear complete or not at all."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from mira_cli.answers.arrays import facts_of
+from mira_cli.answers.batches import batches
+from mira_cli.compare.force_sums import ForceSums
+from mira_cli.files import replacing
+from mira_cli.results.frames import frames
+from mira_cli.results.table import comparison_rows, comparison_schema, energies_rows, energies_schema
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from mira_cli.answers.batches import Batch
+    from mira_cli.answers.load import ModelResults
+    from mira_cli.structures.packs import StructureIndex
+    from mira_cli.tasks import Task
+
+ROW_GROUP = 50_000  # rows that are written to a Parquet file together, and read again in one piece
+
+
+def write_tables(root: Path, index: StructureIndex, models: list[ModelResults], task: Task) -> ForceSums | Exception:
+    """Write tables and frames in one pass over the records; returns what it summed over the forces on the way."""
+    import pyarrow as pa
+    import pyarrow.csv as pc
+    import pyarrow.parquet as pq
+
+    options = pc.WriteOptions(quoting_style="needed")
+    references = index.table["reference_energy_ev"].null_count < len(index)
+    sums: ForceSums | Exception = ForceSums(facts_of(models), len(index))
+    with ExitStack() as files:
+
+        def new(name: str) -> Any:
+            return files.enter_context(replacing(root / name, "wb"))
+
+        # the files get their names in the reverse order, when all are complete
+        text, wide = new("results.extxyz"), energies_schema(models, references=references)
+        energies = files.enter_context(pc.CSVWriter(new("energies.csv"), wide, write_options=options))
+        table = files.enter_context(pc.CSVWriter(new("comparison.csv"), comparison_schema(task), write_options=options))
+        columns = files.enter_context(
+            pq.ParquetWriter(new("comparison.parquet"), comparison_schema(task), compression="zstd")
+        )
+        waiting: list[pa.Table] = []
+        for batch in batches(index, models):
+            rows = comparison_rows(batch, models, task)
+            waiting.append(rows)
+            if sum(map(len, waiting)) >= ROW_GROUP:
+                columns.write_table(pa.concat_tables(waiting))
+                waiting = []
+            table.write_table(rows)
+            energies.write_table(energies_rows(batch, models, wide))
+            text.writelines(frames(batch, models))
+            sums = _counted(sums, batch)
+        columns.write_table(pa.concat_tables([comparison_schema(task).empty_table(), *waiting]))
+    return sums
+
+
+def _counted(sums: ForceSums | Exception, batch: Batch) -> ForceSums | Exception:
+    """The sums with a batch more; what goes wrong with them costs no table."""
+    if isinstance(sums, ForceSums):
+        try:
+            sums.add(batch.forces)
+        except Exception as error:  # noqa: BLE001
+            return error
+    return sums

@@ -1,0 +1,139 @@
+"""What a run asks of every structure: one file a task, found by name; its twin in `workflow/worker/tasks/` computes."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    from pydantic import BaseModel
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+Kind: TypeAlias = Literal["real", "whole", "flag", "text", "reals"]  # the last: a list of them
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value in the line of a record; `needed` if a record that is `ok` must have it."""
+
+    kind: Kind
+    needed: bool = True
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an array lies in its file `NAME.f64`: rows of `width` float64, one an atom, or `rows` for each structure."""
+
+    width: int = 3
+    rows: int | None = None
+
+    def count(self, n_atoms: int) -> int:
+        """Rows of a structure of so many atoms."""
+        return n_atoms if self.rows is None else self.rows
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of `comparison.csv` that the task fills: its unit is the end of its name."""
+
+    name: str
+    kind: Kind
+    meaning: str
+
+
+class Records(Protocol):
+    """One model's records of n structures (`run.best_records.RecordBatch`)."""
+
+    def numbers(self, name: str) -> Array:
+        """(n,) a value as float64, NaN where there is none."""
+        ...
+
+    def texts(self, name: str) -> Array:
+        """(n,) a value as objects, None where there is none."""
+        ...
+
+    def lists(self, name: str, length: int) -> Array:
+        """(n, length) a value that is a list, NaN where there is none of that length."""
+        ...
+
+    def rows(self, name: str, chosen: Array) -> tuple[Array, Array]:
+        """(c,) rows of each of the chosen (n,) structures, which have the array, and (Σ rows, width) their numbers."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A task as the host sees it, which is data.
+
+    Attributes
+    ----------
+    name, version
+        Those of the twin; both are in the key of records.
+    settings
+        What `--set task.…` may say; validated before any job.
+    evaluations
+        Evaluations of the model that a structure takes, about: jobs are made as long as it says.
+    values, arrays
+        What its records hold.
+    columns
+        What `comparison.csv` has beside the columns that all tasks share.
+    fill
+        Makes them, by name, of the records of n structures, and of (n,) which of these are to be used.
+    shown
+        Columns that `mira table` prints of them.
+    methods
+        What the methods section of a paper would say, after "Structures ".
+    """
+
+    name: str
+    version: int
+    settings: type[BaseModel]
+    evaluations: float
+    values: Mapping[str, Value]
+    arrays: Mapping[str, Layout]
+    columns: tuple[Column, ...]
+    fill: Callable[[Records, Array], dict[str, Array]]
+    shown: tuple[str, ...]
+    methods: str
+
+
+def names() -> list[str]:
+    """Names of all tasks."""
+    return [module.name for module in pkgutil.iter_modules(__path__)]
+
+
+def find(name: str) -> Task:
+    """The task of a name.
+
+    Raises
+    ------
+    KeyError
+        There is no such task.
+    """
+    if name not in names():
+        raise KeyError(name)
+    task: Task = importlib.import_module(f"{__name__}.{name}").TASK
+    return task
+
+
+def asked(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A task with its settings, all of them, as jobs and `wanted.json` hold it: `name`, `settings`, `version`."""
+    return {"name": task.name, "settings": dict(settings), "version": task.version}
+
+
+def identity(asked: Mapping[str, Any]) -> str | dict[str, Any]:
+    """What stands for a task in the key of records.
+
+    A first version without settings is its name alone, as it was before there were others: those records stay.
+    """
+    return str(asked["name"]) if asked["version"] == 1 and not asked["settings"] else dict(asked)
+
+
+def of_run(wanted: Mapping[str, Any]) -> Task:
+    """The task of a run, from its `wanted.json`; single points where an older MIRA did not say it."""
+    return find((wanted.get("task") or {}).get("name", "singlepoint"))
