@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.answers.batches import geometry_of
 from mira_cli.answers.load import ModelResults, load_results
 from mira_cli.compare.schemes import scheme_named
 from mira_cli.files import read_json
@@ -156,22 +157,15 @@ def _batches(n_atoms: Array) -> Iterator[tuple[int, int]]:
 def _read(gathered: Gathered, places: Array) -> Iterator[Atoms]:
     index = gathered.index
     found = [model.records.read(index.hashes[places]) for model in gathered.models]
-    packs, rows = index.places[places].T
-    geometry: dict[int, tuple[Any, ...]] = {}
-    for pack in np.unique(packs).tolist():
-        with np.load(index.pack_path(pack), allow_pickle=False) as arrays:
-            own = {name: arrays[name] for name in ("natoms", "numbers", "positions", "cell", "pbc", "reference_forces")}
-        ends = np.cumsum(own["natoms"])
-        for i in np.flatnonzero(packs == pack).tolist():
-            atoms = slice(ends[rows[i]] - own["natoms"][rows[i]], ends[rows[i]])
-            per_atom = (own[name][atoms] for name in ("numbers", "positions", "reference_forces"))
-            geometry[i] = (*per_atom, own["cell"][rows[i]], own["pbc"][rows[i]])
-    for i, place in enumerate(places.tolist()):
-        numbers, positions, reference, cell, pbc = geometry[i]
+    geometry = geometry_of(index, places)
+    ends = np.cumsum(index.n_atoms[places], dtype=int)
+    for i, (place, end) in enumerate(zip(places.tolist(), ends.tolist(), strict=True)):
+        own = slice(end - int(index.n_atoms[place]), end)
+        numbers, positions, reference = (geometry[name][own] for name in ("numbers", "positions", "reference_forces"))
         records = [of_model[i] for of_model in found]
         forces = [record.array("forces") if record else None for record in records]
         known = reference if np.isfinite(reference).all() else None
-        yield Atoms(place, numbers, positions, np.reshape(cell, (3, 3)), pbc, forces, known)
+        yield Atoms(place, numbers, positions, geometry["cell"][i], geometry["pbc"][i], forces, known)
 
 
 def short(values: Any, digits: int = SIGNIFICANT) -> list[float | None]:
