@@ -11,7 +11,7 @@ from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from mira_cli.structures.bounds import OverBoundsError, bounded
-from mira_cli.structures.formats import by_ase, lammps, own_reader, pdb, sdf, vasprun, xyz
+from mira_cli.structures.formats import by_ase, lammps, own_reader, pdb, sdf, turbomole, vasprun, xyz
 from mira_cli.structures.frame import Frame, UnreadableError
 from mira_cli.structures.parts import n_bytes
 from mira_cli.structures.reasons import why
@@ -32,6 +32,7 @@ OF_TEXT: dict[str, OfText] = {
     "proteindatabank": pdb.read_pdb,
     "sdf": sdf.read_sdf,
     "mol": sdf.read_sdf,
+    "turbomole": turbomole.read_coord,
 }
 
 
