@@ -10,7 +10,15 @@ if TYPE_CHECKING:
 # of codes for which everything repeats; ASE reads the cell and leaves it without periodicity
 PERIODIC = {"elk", "eon", "mustem", "prismatic", "sys"}
 SILENT = {"cube": "a cube file does not say whether its box repeats: it is taken as periodic"}
-SAY_SO = {"bundletrajectory", "json", "netcdftrajectory", "traj", "v-sim", "xtd"}  # a cell need not repeat in these
+SAY_SO = {
+    "bundletrajectory",
+    "crystal",
+    "json",
+    "netcdftrajectory",
+    "traj",
+    "v-sim",
+    "xtd",
+}  # a cell need not repeat in these
 BOX = "the file gives a cell and not that it repeats: it is taken as not periodic"
 
 
