@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rich.console import Console
 
@@ -63,6 +64,18 @@ def _labelled(label: str, text: str) -> None:
     from mira_cli.consoles import err
 
     err.print(f"{label} {escape(text)}")
+
+
+@contextmanager
+def counting(noun: str) -> Iterator[Callable[[int], None]]:
+    """Yield a function that is told how many have been read; a terminal shows it as long as the work goes on."""
+    from mira_cli.consoles import err
+
+    if not err.is_terminal:
+        yield lambda _: None
+        return
+    with err.status("reading …") as status:
+        yield lambda number: status.update(f"reading … {count(number, noun)}")
 
 
 def quoted(path: object) -> str:
