@@ -14,7 +14,7 @@ from mira_cli.structures.bounds import OverBoundsError, bounded
 from mira_cli.structures.formats import by_ase, lammps, own_reader, pdb, sdf, turbomole, vasprun, xyz
 from mira_cli.structures.frame import Frame, UnreadableError
 from mira_cli.structures.parts import n_bytes
-from mira_cli.structures.reasons import why
+from mira_cli.structures.reasons import show, why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -59,6 +59,7 @@ def read_frames(part: Part) -> Iterator[Frame]:
         if number == 0:
             yield Frame(part.name, unreadable="the file holds no structure", last=True)
     except (Exception, OverBoundsError) as error:  # noqa: BLE001  (ASE's readers raise anything on a broken file)
+        show(error, where(part, number))
         yield Frame(where(part, number), unreadable=why(error, form), last=True)
 
 

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from mira_cli.errors import InputError
+from mira_cli.settings_yaml import reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,7 @@ def read_sheet(sheet: Path) -> tuple[list[tuple[Path, str]], list[str]]:
             reader = csv.DictReader(stream)
             rows, titles = list(reader), list(reader.fieldnames or [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read the sheet `{sheet}`: {error}") from error
+        raise InputError(f"cannot read the sheet `{sheet}`: {reason(error)}") from error
     if surplus := [number for number, row in enumerate(rows, 1) if None in row]:
         what = f"row {surplus[0]} of the sheet `{sheet}` has more cells than there are columns"
         raise InputError(what, hint="put quotes around what holds a comma")
