@@ -135,10 +135,10 @@ def _say_each(*groups: Iterable[tuple[str, str]]) -> None:
 
 
 def _folded(line: str) -> str:
-    """A line in lines that fit a narrow terminal; words stay whole."""
-    return fill(
-        line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False, replace_whitespace=False
-    )
+    """A line in lines that fit a narrow terminal; words stay whole, and so do words with a count after them."""
+    kept = line.replace(" (", "\u00a0(")
+    folded = fill(kept, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return folded.replace("\u00a0(", " (")
 
 
 def _lines(told: dict[str, Any], *, grouped: bool) -> Iterable[str]:

@@ -1,6 +1,7 @@
 """`mira inspect`: what was understood of an input, against what ASE and hand calculation say."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -136,7 +137,9 @@ def test_the_summary_fits_80_columns(tmp_path, mira) -> None:
     write(tmp_path / "all.extxyz", [bulk(symbol, "fcc", a=5.0) for symbol in symbols])
     lines = mira("inspect", tmp_path / "all.extxyz").stdout.splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[lines.index(next(line for line in lines if line.startswith("elements: "))) + 1].startswith("  ")
+    first = next(number for number, line in enumerate(lines) if line.startswith("elements: "))
+    assert lines[first + 1].startswith("  ")
+    assert all(re.fullmatch(r"(elements:|[A-Z]) ?.*\(1\),?", line.strip()) for line in lines[first : first + 2])
 
 
 def test_how_many_were_read_so_far_is_told(tmp_path) -> None:
