@@ -222,8 +222,8 @@ def _read_what_is_new(
             first_row += piece.rows
     pieces = [p for p in pieces if p.part.path not in broken or p.part.offset <= broken[p.part.path]]
     order: list[Array] = [np.arange(p.begin, p.begin + p.rows) for p in pieces if p.begin is not None]
-    taken = pa.concat_tables(tables).take(pa.array(np.concatenate([np.zeros(0, int), *order]), pa.int64()))
-    table = _renamed(taken, pieces)
+    table = _renamed(_rows(pa.concat_tables(tables), np.concatenate([np.zeros(0, int), *order])), pieces)
+    del tables
     with replacing(folder / "index.parquet", "wb") as stream:
         pq.write_table(table, stream, compression="zstd")
     with replacing(folder / "parts.parquet", "wb") as stream:
@@ -235,6 +235,15 @@ def _read_what_is_new(
     if folder == known:
         _remove_unused(folder, packs)
     return StructureIndex(folder, table)
+
+
+def _rows(table: pa.Table, rows: Array) -> pa.Table:
+    """Rows of a table; the table itself where these are all in order, since there may be millions."""
+    import pyarrow as pa
+
+    if len(rows) == len(table) and np.array_equal(rows, np.arange(len(rows))):
+        return table
+    return table.take(pa.array(rows, pa.int64()))
 
 
 def _pieces(sources: list[Source], stamps: list[Stamp], known: dict[tuple[str, str], list[_Piece]]) -> list[_Piece]:
