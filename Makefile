@@ -53,6 +53,8 @@ bench: setup
 	.venv/bin/python benchmarks/startup.py
 	.venv/bin/python benchmarks/planning.py
 	.venv/bin/python benchmarks/planning.py -n 1000000 -m 1 --made-up
+	.venv/bin/python benchmarks/cif_reading.py
+	.venv/bin/python benchmarks/reading.py --frames 100000,300000,1000000
 	@! command -v nvidia-smi > /dev/null || .venv/bin/python benchmarks/gpu.py
 
 test-fast: setup

@@ -76,8 +76,9 @@ def listed(n: int) -> Iterable[bytes]:
         yield stream.getvalue()
 
 
-def symmetric(n: int) -> Iterable[bytes]:
-    random = np.random.default_rng(0)
+def symmetric(n: int, seed: int = 0, atoms: int = 0) -> Iterable[bytes]:
+    """CIFs of a few sites, or with so many atoms in the cell where the group allows it."""
+    random = np.random.default_rng(seed)
     for i in range(n):
         group = gemmi.find_spacegroup_by_name(GROUPS[i % len(GROUPS)])
         a, b, c = random.uniform(5, 12, 3)
@@ -91,12 +92,12 @@ def symmetric(n: int) -> Iterable[bytes]:
         if i % 2:
             lines += ["loop_", "_symmetry_equiv_pos_as_xyz", *(f"'{one.triplet()}'" for one in group.operations())]
         lines += ["loop_", *(f"_atom_site_{tag}" for tag in ("label", "type_symbol", "fract_x", "fract_y", "fract_z"))]
-        sites = (
-            {"Mg": (0, 0, 0), "O": (0.5, 0, 0)}
-            if len(group.operations()) > 16
-            else {"Mg": (0, 0, 0), "O": (0.11, 0.27, 0.41), "Si": (0.3, 0.25, 0.13)}
-        )
-        lines += [f"{element}1 {element} {x} {y} {z}" for element, (x, y, z) in sites.items()]
+        order = len(group.operations())
+        few = [("Mg", (0, 0, 0)), ("O", (0.5, 0, 0))]
+        several = [("Mg", (0, 0, 0)), ("O", (0.11, 0.27, 0.41)), ("Si", (0.3, 0.25, 0.13))]
+        more = [("O", random.random(3).round(4)) for _ in range(atoms // order)] if order <= 16 else []
+        places = [*(few if order > 16 else several), *more]
+        lines += [f"{element}{j} {element} {x} {y} {z}" for j, (element, (x, y, z)) in enumerate(places)]
         yield "\n".join([*lines, ""]).encode()
 
 

@@ -142,12 +142,14 @@ def write_structures(folder: Path, n: int, files: int, *, first: int = 0, name: 
 
 
 def frames(n: int, seed: int):
-    """Text of crystals of 2 to 16 atoms."""
+    """Text of crystals of 2 to 16 atoms, on a grid with some disorder: none are too near."""
     rng = np.random.default_rng(seed)
     for _ in range(n):
         size = int(rng.integers(2, 17))
-        cell = np.eye(3) * (12 * size) ** (1 / 3) + rng.uniform(-0.3, 0.3, (3, 3))
-        positions = (rng.random((size, 3)) @ cell).tolist()
+        cell = np.eye(3) * (24 * size) ** (1 / 3) + rng.uniform(-0.2, 0.2, (3, 3))
+        edge = 2 if size <= 8 else 3
+        places = np.array(np.unravel_index(rng.permutation(edge**3)[:size], (edge,) * 3)).T / edge
+        positions = ((places + rng.uniform(-0.02, 0.02, (size, 3))) @ cell).tolist()
         lattice = " ".join(f"{x:.8f}" for x in cell.ravel())
         head = f'{size}\nLattice="{lattice}" Properties=species:S:1:pos:R:3 pbc="T T T"\n'
         species = SPECIES[rng.integers(0, len(SPECIES), size)]

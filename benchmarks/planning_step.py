@@ -52,12 +52,11 @@ def blocks(n: int):
             "formula": [f"{chemical_symbols[a]}{n // 2}{chemical_symbols[b]}{n - n // 2}" for n, a, b in pairs],
             "n_atoms": natoms,
             "periodic_directions": [3] * 1000,
-            "reference_energy_ev": [None] * 1000,
             "reference_forces": [False] * 1000,
-            "reference_stress_ev_per_ang3": [None] * 1000,
+            "magnetic_moments": [False] * 1000,
         }
-        rows |= {f"reference_{quantity}_key": [None] * 1000 for quantity in ("energy", "forces", "stress")}
-        table = pa.table(rows, schema=index_schema())
+        said = {name: rows.get(name, [None] * 1000) for name in index_schema().names}
+        table = pa.table(said, schema=index_schema())
         yield Block(table, np.zeros(1000, int), geometry, np.full((total, 3), np.nan), unreadable=False)
 
 

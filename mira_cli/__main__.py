@@ -16,8 +16,10 @@ def main() -> None:
         from mira_cli.app import main as run
 
         run()
-    except Interrupted:
+    except Interrupted as stop:
         print("interrupted; the same command goes on from here", file=sys.stderr)
+        for hint in getattr(stop, "__notes__", ()):
+            print(f"  hint: {hint}", file=sys.stderr)
         sys.exit(ExitCode.INTERRUPTED)
     except ImportError as error:  # told by hand: what tells errors may be what is missing
         import os

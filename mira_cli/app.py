@@ -42,6 +42,8 @@ def _set_debug(wanted: bool) -> None:
     """Asked for before the command is imported, which is traced too where it fails."""
     global _debug  # noqa: PLW0603  (one process, one command)
     _debug = wanted
+    if wanted:
+        os.environ["MIRA_DEBUG"] = "1"  # for the processes that read structures
 
 
 @app.callback()

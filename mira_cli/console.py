@@ -6,11 +6,12 @@ import json
 import os
 import shlex
 import sys
+from contextlib import contextmanager
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rich.console import Console
 
@@ -71,6 +72,17 @@ def _labelled(label: str, text: str) -> None:
     from rich.markup import escape
 
     stderr().print(f"{label} {escape(text)}")
+
+
+@contextmanager
+def counting(noun: str) -> Iterator[Callable[[int], None]]:
+    """Yield a function that is told how many have been read; a terminal shows it as long as the work goes on."""
+    err = stderr()
+    if not err.is_terminal:
+        yield lambda _: None
+        return
+    with err.status("reading …") as status:
+        yield lambda number: status.update(f"reading … {count(number, noun)}")
 
 
 def quoted(path: object) -> str:

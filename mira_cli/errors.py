@@ -43,6 +43,11 @@ class MiraError(Exception):
         self.message, self.hint, self.log = message, hint, log
 
 
+def in_words(error: OSError) -> str:
+    """What the system says, without Python's number and name for it."""
+    return (error.strerror or str(error)).lower()
+
+
 class Interrupted(BaseException):
     """Ctrl-C, SIGTERM, SIGHUP (the argument is its name) or `mira cancel`.
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from mira_cli.errors import in_words
+
 _Safe = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, ten times as fast
 _REPLACED = ("int", "float", "timestamp")
 # those of YAML 1.1 without base 60 (`1:00:00` would be 3600), octal (`0123`, an account's name) and dates (a folder's
@@ -58,6 +60,10 @@ def load(text: str) -> Any:
 
 def reason(error: Exception) -> str:
     """What is wrong with a text or its file, in one line."""
+    if isinstance(error, OSError):
+        return in_words(error)
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no UTF-8 text"
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None)
     if problem and mark:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -72,7 +73,9 @@ def inspect(
     tell_passed_over(found)
     keys = ReferenceKeys(ref_energy_key, ref_forces_key, ref_stress_key)
     with TemporaryDirectory(prefix="mira-inspect-") as scratch:
-        index = load_structures(Path(scratch), found.sources, keys=keys, choice=Choice(stride, sample, seed))
+        choice = Choice(stride, sample, seed)
+        with console.counting("structure") as counted:
+            index = load_structures(Path(scratch), found.sources, keys=keys, choice=choice, told=counted)
         told = summary(index, rows)
         if as_json:
             _print_json(index, told)
@@ -112,7 +115,7 @@ def _print(index: StructureIndex, told: dict[str, Any]) -> None:
     else:
         console.say("too many for a table: `--json` shows each structure")
     for line in _lines(told, grouped=len(index) > MOST_ROWS):
-        typer.echo(line)
+        typer.echo(_folded(line))
 
 
 def _row(facts: dict[str, Any]) -> tuple[str, ...]:
@@ -136,7 +139,14 @@ def _short(name: str, room: int) -> str:
 
 def _say_each(*groups: Iterable[tuple[str, str]]) -> None:
     for name, sentence in (pair for group in groups for pair in group):
-        typer.echo(f"{name}: {sentence}")
+        typer.echo(_folded(f"{name}: {sentence}"))
+
+
+def _folded(line: str) -> str:
+    """A line in lines that fit a narrow terminal; words stay whole, and so do words with a count after them."""
+    kept = line.replace(" (", "\u00a0(")
+    folded = fill(kept, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return folded.replace("\u00a0(", " (")
 
 
 def _lines(told: dict[str, Any], *, grouped: bool) -> Iterable[str]:

@@ -210,7 +210,19 @@ def _removed_unless_planned(run: RunDirectory, *, is_new: bool) -> Iterator[None
             with suppress(OSError):  # at once, so that a call that waits finds a whole run or none
                 run.root.rename(aside)
                 shutil.rmtree(aside, ignore_errors=True)
+        if isinstance(error, Interrupted):
+            error.add_note(_what_next(run))
         raise
+
+
+def _what_next(run: RunDirectory) -> str:
+    """What a user who has stopped a run may want to do."""
+    place = console.quoted(run.root)
+    if run.plan.exists():
+        return f"`mira status {place}` shows what is done, `mira resume {place}` goes on"
+    if run.root.exists():
+        return "what has been read is kept; `--sample 100` takes a part of a large input first"
+    return "nothing was left behind; `mira inspect PATH` looks at an input, `--sample 100` takes a part of it"
 
 
 def _tell_plan(plan: Plan, run: RunDirectory) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from mira_cli.errors import ExitCode, Interrupted, MiraError
+from mira_cli.errors import ExitCode, Interrupted, MiraError, in_words
 from mira_cli.files import read_json, write_json
 from mira_cli.run.lock import started
 
@@ -43,7 +43,7 @@ def driving(run: RunDirectory) -> Iterator[None]:
         code, message = int(error.code), error.message
         raise
     except OSError as error:
-        code, message = int(ExitCode.ENVIRONMENT), str(error)
+        code, message = int(ExitCode.ENVIRONMENT), f"{error.filename or 'the system'}: {in_words(error)}"
         raise
     finally:
         write_json(run.driver, {**me, "ended": datetime.now(UTC).isoformat(), "exit_code": code, "message": message})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mira_cli.console import count, lines, say, warn
+from mira_cli.console import count, counting, lines, say, warn
 from mira_cli.errors import InputError
 from mira_cli.structures.choice import Choice
 from mira_cli.structures.notes import alike
@@ -32,7 +32,8 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
     tell_passed_over(found)
     keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key, config.ref_units)
     choice = Choice(config.stride, config.sample, config.seed)
-    index = load_structures(run.structures, found.sources, keys=keys, choice=choice, scratch=scratch)
+    with counting("structure") as told:
+        index = load_structures(run.structures, found.sources, keys=keys, choice=choice, scratch=scratch, told=told)
     if index.read is not None:
         say(f"{len(index):,} of {count(index.read, 'structure')} chosen")
     for key in keys_not_found(index.table, keys):

@@ -10,7 +10,7 @@ import numpy as np
 
 from mira_cli.structures.charges import ContradictionError, has_moments, settle
 from mira_cli.structures.check import judge
-from mira_cli.structures.frame import Frame
+from mira_cli.structures.frame import Frame, in_print
 from mira_cli.structures.geometry import Geometry, geometry_of, identities
 from mira_cli.structures.read import read_frames, where
 from mira_cli.structures.references import QUANTITIES, ReferenceKeys, left_out, references, settled
@@ -124,8 +124,8 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
     rows = {
         "id": [frame.id for _, frame in frames],
         "hash": column(identities(geometry), ""),
-        "invalid": reasons,
-        "note": ["; ".join(of_frame) or None for of_frame in notes],
+        "invalid": [reason and in_print(reason) for reason in reasons],  # they quote files
+        "note": [in_print("; ".join(of_frame)) or None for of_frame in notes],
         "formula": column(_formula(np.sort(atoms.numbers).tobytes()) for atoms in images),
         "n_atoms": column(geometry.natoms.tolist(), 0),
         "periodic_directions": column(geometry.pbc.sum(axis=1).tolist()),

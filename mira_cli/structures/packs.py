@@ -30,7 +30,7 @@ from mira_cli.structures.readers import make_tasks, read_blocks
 from mira_cli.structures.references import ReferenceKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import pyarrow as pa
 
@@ -45,7 +45,7 @@ PACK_ATOMS, PACK_STRUCTURES = 100_000, 10_000  # bound a worker's memory for geo
 SMALLER = {"natoms": np.int32, "numbers": np.int16}  # types on disk
 ANY_KEYS = ReferenceKeys()
 CHOICE = "choice.json"
-FORMAT = 12  # raise when packs or index change shape: a run directory then reads its input again
+FORMAT = 13  # raise when packs or index change shape: a run directory then reads its input again
 
 
 @dataclass(frozen=True)
@@ -136,19 +136,22 @@ def load_structures(
     keys: ReferenceKeys = ANY_KEYS,
     choice: Choice = ALL,
     scratch: Path | None = None,
+    told: Callable[[int], None] = lambda _: None,
 ) -> StructureIndex:
     """The index of what is chosen of these sources; only what is new or has changed since the last time is read.
 
     With other `keys` of references than the last time, everything is read. With `scratch`, what must be written is put
-    there, and the folder stays as it is.
+    there, and the folder stays as it is. `told` is called with how many have been read so far.
     """
-    index = _load_all(folder, sources, keys, scratch)
+    index = _load_all(folder, sources, keys, scratch, told)
     if scratch is None:
         write_json(folder / CHOICE, asdict(choice))
     return _chosen(index, choice)
 
 
-def _load_all(folder: Path, sources: list[Source], keys: ReferenceKeys, scratch: Path | None) -> StructureIndex:
+def _load_all(
+    folder: Path, sources: list[Source], keys: ReferenceKeys, scratch: Path | None, told: Callable[[int], None]
+) -> StructureIndex:
     stamps = [stamp_below(source.path) if source.path.is_dir() else stamp_of(source.path) for source in sources]
     seen = _digest(
         [(source.name, str(source.path), source.given, *stamp) for source, stamp in zip(sources, stamps, strict=True)]
@@ -164,7 +167,7 @@ def _load_all(folder: Path, sources: list[Source], keys: ReferenceKeys, scratch:
         return _open_all(folder)
     if written and not untouched and any(_sha256(folder / name) != sha256 for name, (_, sha256) in written.items()):
         written = None
-    return _read_what_is_new(folder, scratch or folder, sources, stamps, keys, {**said, "seen": seen}, written)
+    return _read_what_is_new(folder, scratch or folder, sources, stamps, keys, {**said, "seen": seen}, written, told)
 
 
 def open_index(folder: Path) -> StructureIndex:
@@ -195,6 +198,7 @@ def _read_what_is_new(
     keys: ReferenceKeys,
     said: dict[str, Any],
     trusted: Written | None,
+    told: Callable[[int], None],
 ) -> StructureIndex:
     """Take over the rows of parts that have not changed, read the others, and write the index of all to `folder`."""
     import pyarrow as pa
@@ -210,15 +214,16 @@ def _read_what_is_new(
     broken: dict[Path, int] = {}  # file -> the offset of its part with the frame that cannot be read
     first_pack = 1 + max((int(pack.stem) for where in {known, folder} for pack in where.glob("*.npz")), default=-1)
     new = _read_new([piece.part for piece in pieces if piece.begin is None], keys, found, broken)
-    tables += [_write_pack(folder, pack, blocks) for pack, blocks in enumerate(_grouped(new), first_pack)]
+    read = _counted(new, told)
+    tables += [_write_pack(folder, pack, blocks) for pack, blocks in enumerate(_grouped(read), first_pack)]
     for piece in pieces:
         if piece.begin is None:
             piece.begin, piece.rows = first_row, found[piece.part]
             first_row += piece.rows
     pieces = [p for p in pieces if p.part.path not in broken or p.part.offset <= broken[p.part.path]]
     order: list[Array] = [np.arange(p.begin, p.begin + p.rows) for p in pieces if p.begin is not None]
-    taken = pa.concat_tables(tables).take(pa.array(np.concatenate([np.zeros(0, int), *order]), pa.int64()))
-    table = _renamed(taken, pieces)
+    table = _renamed(_rows(pa.concat_tables(tables), np.concatenate([np.zeros(0, int), *order])), pieces)
+    del tables
     with replacing(folder / "index.parquet", "wb") as stream:
         pq.write_table(table, stream, compression="zstd")
     with replacing(folder / "parts.parquet", "wb") as stream:
@@ -230,6 +235,15 @@ def _read_what_is_new(
     if folder == known:
         _remove_unused(folder, packs)
     return StructureIndex(folder, table)
+
+
+def _rows(table: pa.Table, rows: Array) -> pa.Table:
+    """Rows of a table; the table itself where these are all in order, since there may be millions."""
+    import pyarrow as pa
+
+    if len(rows) == len(table) and np.array_equal(rows, np.arange(len(rows))):
+        return table
+    return table.take(pa.array(rows, pa.int64()))
 
 
 def _pieces(sources: list[Source], stamps: list[Stamp], known: dict[tuple[str, str], list[_Piece]]) -> list[_Piece]:
@@ -259,6 +273,14 @@ def _read_new(parts: list[Part], keys: ReferenceKeys, found: Counter[Part], brok
             found[task[number]] += int(rows)
         if block.unreadable:
             broken[task[-1].path] = task[-1].offset
+        yield block
+
+
+def _counted(blocks: Iterable[Block], told: Callable[[int], None]) -> Iterator[Block]:
+    """The blocks; says how many structures they hold so far."""
+    number = 0
+    for block in blocks:
+        told(number := number + len(block.part))
         yield block
 
 

@@ -23,13 +23,14 @@ from mira_cli.structures.formats import (
     readable_formats,
     reader_of,
     sdf,
+    turbomole,
     vasprun,
     xyz,
 )
 from mira_cli.structures.frame import Frame, UnreadableError
 from mira_cli.structures.given import NOT_USED, decoded, symbols_of
 from mira_cli.structures.parts import n_bytes
-from mira_cli.structures.reasons import why
+from mira_cli.structures.reasons import show, why
 from mira_cli.structures.unpacked import in_memory, is_archive, members, opened
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ OF_TEXT: dict[str, OfText] = {
     "sdf": sdf.read_sdf,
     "mol": sdf.read_sdf,
     "vasp-out": outcar.read_outcar,
+    "turbomole": turbomole.read_coord,
 }
 
 
@@ -105,6 +107,7 @@ def _read(part: Part, reader: Callable[[Part], Read], packed_bytes: int) -> Iter
         if number == 0:
             yield Frame(part.name, unreadable="the file holds no structure", last=True)
     except (Exception, OverBoundsError) as error:  # noqa: BLE001  (ASE's readers raise anything on a broken file)
+        show(error, where(part, number))
         yield Frame(where(part, number), unreadable=why(error, form), last=True)
 
 

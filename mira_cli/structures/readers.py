@@ -28,7 +28,8 @@ TASK_FILES = 100  # whole files that one process reads at once
 LONG_BYTES = 50_000_000  # a file from here on that cannot be cut is read where it need not be in memory at once
 FEW_TASKS = 8  # for one more process, which takes a second to start
 MOST_PROCESSES = 8
-IN_PYTHON = {".xyz", ".extxyz", ".cif", ".vasp", ".traj", ".json"}  # Python code reads these: it can be interrupted
+# Python code reads these: it can be interrupted; SQLite is made to bear damaged files
+IN_PYTHON = {".xyz", ".extxyz", ".cif", ".vasp", ".traj", ".json", ".db"}
 IN_PYTHON_NAMES = ("POSCAR", "CONTCAR")
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import sys
+import traceback
 from zipfile import BadZipFile
 
 from mira_cli.structures.bounds import OverBoundsError
@@ -21,6 +24,13 @@ def why(error: BaseException, form: str | None) -> str:
     if isinstance(error, UnknownFileTypeError | UnicodeDecodeError):
         return "not a structure file that ASE knows by name or content; `--format NAME` can name its format"
     return in_print(f"cannot be read: {_reason(error, form)}")
+
+
+def show(error: BaseException, name: str) -> None:
+    """Print what a reader raised, and where, under `mira --debug`; in the processes that read, too."""
+    if os.environ.get("MIRA_DEBUG") and not isinstance(error, UnreadableError):
+        print(f"{in_print(name)}:", file=sys.stderr)
+        traceback.print_exception(error)
 
 
 def _reason(error: BaseException, form: str | None) -> str:

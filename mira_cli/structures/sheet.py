@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli.errors import InputError
 from mira_cli.resources import did_you_mean
+from mira_cli.settings_yaml import reason
 from mira_cli.structures.given import GIVEN, encoded
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def read_sheet(sheet: Path) -> tuple[list[tuple[Path, str]], list[str]]:
             titles = reader.fieldnames = [_known(title) for title in reader.fieldnames or []]
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read the sheet `{sheet}`: {error}") from error
+        raise InputError(f"cannot read the sheet `{sheet}`: {reason(error)}") from error
     if surplus := [number for number, row in enumerate(rows, 1) if None in row]:
         what = f"row {surplus[0]} of the sheet `{sheet}` has more cells than there are columns"
         raise InputError(what, hint="put quotes around what holds a comma")

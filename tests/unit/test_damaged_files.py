@@ -60,3 +60,14 @@ def test_every_damaged_file_is_rows_with_sentences(tmp_path, name) -> None:
         for reason in reasons:
             # a CIF's are whole sentences of their own
             assert reason is None or ((OURS.match(reason) or name == "x.cif") and reason.isprintable())
+
+
+@pytest.mark.parametrize("value", ["\0 90", "9\x8a0", "9\x110"])
+def test_what_is_quoted_of_a_file_can_be_printed(tmp_path, value) -> None:
+    content = "data_x\n_cell_length_a 3.6\n_cell_length_b 3.6\n_cell_length_c 3.6\n_cell_angle_alpha 90\n"
+    sites = "loop_\n_atom_site_label\n_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\nCu1 0 0 0\n"
+    (tmp_path / "x.cif").write_text(f"{content}_cell_angle_beta 90\n_cell_angle_gamma '{value}'\n{sites}")
+    (block,) = read_task(cut(Source(tmp_path / "x.cif", "x.cif")), ReferenceKeys())
+    (reason,) = block.rows["invalid"].to_pylist()
+    assert reason.startswith("`_cell_angle_gamma` is ")
+    assert reason.isprintable()

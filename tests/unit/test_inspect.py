@@ -1,6 +1,7 @@
 """`mira inspect`: what was understood of an input, against what ASE and hand calculation say."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 from mira_cli.inspecting.structures import shortest_distance_ang, space_group
+from mira_cli.structures.find import find_sources
+from mira_cli.structures.packs import load_structures
 
 
 @pytest.fixture
@@ -127,3 +130,20 @@ def test_the_table_fits_eighty_columns(tmp_path, mira) -> None:
     lines = mira("inspect", tmp_path).stdout.split("space groups within")[0].splitlines()
     assert max(map(len, lines)) <= 80
     assert any("name_.extxyz#0" in line for line in lines)
+
+
+def test_the_summary_fits_80_columns(tmp_path, mira) -> None:
+    symbols = ["H", "He", "Li", "Be", "B", "C", "N", "O", "F", "Ne", "Na", "Mg", "Al", "Si", "P", "S", "Cl", "Ar"]
+    write(tmp_path / "all.extxyz", [bulk(symbol, "fcc", a=5.0) for symbol in symbols])
+    lines = mira("inspect", tmp_path / "all.extxyz").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    first = next(number for number, line in enumerate(lines) if line.startswith("elements: "))
+    assert lines[first + 1].startswith("  ")
+    assert all(re.fullmatch(r"(elements:|[A-Z]) ?.*\(1\),?", line.strip()) for line in lines[first : first + 2])
+
+
+def test_how_many_were_read_so_far_is_told(tmp_path) -> None:
+    told: list[int] = []
+    write(tmp_path / "all.extxyz", [bulk("Cu", a=3.5 + i / 1e4) for i in range(1500)])
+    load_structures(tmp_path / "packs", find_sources([str(tmp_path / "all.extxyz")]).sources, told=told.append)
+    assert told == [1000, 1500]

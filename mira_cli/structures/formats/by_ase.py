@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli.structures.formats.guessed import named_poscar, settle
 from mira_cli.structures.formats.labels import HYDROGEN
+from mira_cli.structures.formats.periodicity import repeated
 from mira_cli.structures.formats.stated import stated
 from mira_cli.structures.frame import Frame, UnreadableError
 from mira_cli.structures.unpacked import PACKED, at_plain_path
@@ -36,7 +37,7 @@ def read(path: Path, form: str, elements: Sequence[str] = ()) -> Iterator[Frame]
         source = named_poscar(path, elements) if form == "vasp" else None
         for atoms in iread(source or path, index=":", format=form, do_not_split_by_at_sign=True):
             atoms.info |= state
-            yield Frame(atoms=atoms, notes=settle(atoms, form, path, elements))
+            yield Frame(atoms=atoms, notes=_understood(atoms, form, path, elements))
             number += 1
     except Exception as error:
         if isinstance(error, UnreadableError) or (isinstance(error, OSError) and error.strerror):
@@ -48,7 +49,12 @@ def read(path: Path, form: str, elements: Sequence[str] = ()) -> Iterator[Frame]
             raise
         for atoms in images[number:]:
             atoms.info |= state
-            yield Frame(atoms=atoms, notes=(*notes, *settle(atoms, form, path, elements)))
+            yield Frame(atoms=atoms, notes=(*notes, *_understood(atoms, form, path, elements)))
+
+
+def _understood(atoms: Atoms, form: str, path: Path, elements: Sequence[str]) -> tuple[str, ...]:
+    """Notes on what a structure is taken for."""
+    return (*settle(atoms, form, path, elements), *repeated(atoms, form))
 
 
 def _otherwise(path: Path, form: str) -> tuple[list[Atoms], tuple[str, ...]]:

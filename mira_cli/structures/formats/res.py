@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from mira_cli.structures.frame import Frame
@@ -22,7 +23,7 @@ def read(path: Path) -> Iterator[Frame]:
         atoms = read_with_ase(plain, format="res", do_not_split_by_at_sign=True)
     assert not isinstance(atoms, list)
     enthalpy, pressure = atoms.info.pop("energy", None), atoms.info.get("pressure") or 0.0
-    if enthalpy is None or not pressure:
+    if enthalpy is None or not pressure or not isfinite(pressure):
         yield Frame(atoms=atoms)
         return
     energy = float(enthalpy) - float(pressure) * GPA * atoms.cell.volume
