@@ -66,6 +66,13 @@ def _as_units(value: Any) -> Any:
     return ",".join(f"{quantity}={found[quantity]}" for quantity in sorted(found))
 
 
+def _as_key(value: Any) -> Any:
+    """`none` is no key, and a number is one."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return None if value in {"none", ""} else value
+
+
 class RunConfig(BaseModel):
     """Everything that decides what a run computes and where. Unknown keys are errors."""
 
@@ -125,6 +132,9 @@ class RunConfig(BaseModel):
     )
     energy_alignment: Scheme = Field(
         DEFAULT, description=f"how energies with different zeros are made comparable: {', '.join(SCHEMES)}"
+    )
+    group_by: Annotated[str | None, BeforeValidator(_as_key)] = Field(
+        None, description="errors by the labels that the input has under this key, such as `config_type`"
     )
     resources: dict[str, Resources] = Field(
         {},

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 100  # beyond them a table is no picture any more, and the summary stands for it
 WIDTH, FEWEST_LETTERS = 80, 20  # of the table, and of a structure's name in it
-MOST_KINDS = 10  # of notes and reasons
+MOST_KINDS = 10  # of notes, reasons and keys of labels
+FEW_LABELS = 5
 DIRECTIONS = {
     0: "not periodic",
     1: "periodic in 1 direction",
@@ -162,6 +163,17 @@ def _given_lines(told: dict[str, Any]) -> Iterable[str]:
         yield f"magnetic moments of {console.count(told['magnetic_moments'], 'structure')}, which the models do not use"
     if told["references_left_out"]:
         yield told["references_left_out"]
+    if told["labels"]:
+        yield "labels (`--group-by`): " + "; ".join(_label_words(told["labels"]))
+
+
+def _label_words(labels: dict[str, dict[str, int]]) -> Iterable[str]:
+    """Keys with their labels, as far as these are few."""
+    for key, counts in list(labels.items())[:MOST_KINDS]:
+        few = len(counts) <= FEW_LABELS
+        yield f"{key}: " + (", ".join(f"{label} ({n:,})" for label, n in counts.items()) if few else f"{len(counts):,}")
+    if len(labels) > MOST_KINDS:
+        yield f"and {len(labels) - MOST_KINDS:,} other keys"
 
 
 def _reference_words(quantity: str, reference: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from mira_cli.compare.answers import Answers
     from mira_cli.compare.blocks import Array
+    from mira_cli.compare.force_errors import ForceErrors
     from mira_cli.compare.schemes import Scheme
 
 
@@ -39,6 +40,7 @@ class Statistics:
     reference: pa.Table
     scheme: Scheme
     refusal: str | None  # why the scheme aligned no energies at all
+    force_errors: ForceErrors  # against the references
 
 
 def statistics(
@@ -94,6 +96,7 @@ def conclude(
         reference=reference_table(answers, forces, sums.errors, scheme=scheme, seed=seed, resamples=resamples),
         scheme=scheme,
         refusal=refusal(answers, scheme),
+        force_errors=sums.errors,
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.results.table import GPA
+from mira_cli.structures.labels import keys_of
 from mira_cli.structures.notes import alike
 from mira_cli.structures.references import QUANTITIES, left_out_told
 
@@ -39,6 +40,7 @@ def summary(index: StructureIndex, models: Mapping[str, Model]) -> dict[str, Any
         "references": {quantity: told for quantity in QUANTITIES if (told := _reference(valid, quantity))},
         "magnetic_moments": index.column("magnetic_moments").count(True),
         "references_left_out": left_out_told(index.table),
+        "labels": keys_of(index.table["labels"]),
         "notes": {one.note: one.structures for one in alike(index.notes())},
         "reasons": {one.note: one.structures for one in alike(index.invalid())},
         "models": {name: _lacking(model, formulas, holding) for name, model in models.items()},

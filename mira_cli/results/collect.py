@@ -69,7 +69,7 @@ def collect(run: RunDirectory) -> None:
 def write_results(run: RunDirectory) -> Statistics | str:
     """Write all but the report, which reads what it needs; what was in memory for the tables is gone by then."""
     index, models = load_results(run, remember=True)
-    sums = _write_tables(run.root, index, models)
+    sums = _write_tables(run.root, index, models, (read_json(run.wanted) or {}).get("group_by"))
     release_unused()
     return compare_again(run, index, models, sums)
 
@@ -81,7 +81,8 @@ def compare_again(
 
     `sums` are the forces summed up, or why they are not; they are read if None.
     """
-    scheme = scheme_named((read_json(run.wanted) or {}).get("energy_alignment"))
+    wanted = read_json(run.wanted) or {}
+    scheme = scheme_named(wanted.get("energy_alignment"))
     write_json(run.root / "provenance.json", provenance(run, index, models))
     compared = write_comparisons(run.root, index, models, scheme, sums)
     said = {
@@ -89,6 +90,7 @@ def compare_again(
         "records": sum(int((model.records.best["file"] >= 0).sum()) for model in models),
         "rows": len(index) * len(models),
         "energy_alignment": scheme,
+        "group_by": wanted.get("group_by"),
         "energy_refusal": None if isinstance(compared, str) else compared.refusal,
         "not_compared": compared if isinstance(compared, str) else None,
         "unit_doubts": [] if isinstance(compared, str) else unit_doubts(compared.reference),
@@ -97,7 +99,9 @@ def compare_again(
     return compared
 
 
-def _write_tables(root: Path, index: StructureIndex, models: list[ModelResults]) -> ForceSums | Exception:
+def _write_tables(
+    root: Path, index: StructureIndex, models: list[ModelResults], group_by: str | None
+) -> ForceSums | Exception:
     """Write tables and frames in one pass over the records; returns what it summed over the forces on the way."""
     import pyarrow as pa
     import pyarrow.csv as pc
@@ -120,7 +124,7 @@ def _write_tables(root: Path, index: StructureIndex, models: list[ModelResults])
         )
         waiting: list[pa.Table] = []
         for batch in batches(index, models):
-            rows = comparison_rows(batch, models)
+            rows = comparison_rows(batch, models, group_by)
             waiting.append(rows)
             if sum(map(len, waiting)) >= ROW_GROUP:
                 columns.write_table(pa.concat_tables(waiting))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.results.batches import spans
+from mira_cli.structures.labels import labels_under
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +25,10 @@ VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")
 INVALID = "invalid_input"
 
 
-def comparison_rows(batch: Batch, models: Sequence[ModelResults]) -> pa.Table:
+def comparison_rows(batch: Batch, models: Sequence[ModelResults], group_by: str | None = None) -> pa.Table:
     """Long form: structures in input order, for each the models in the order they were asked for.
+
+    `group_by` is the key of the labels in `group`.
 
     Energies in eV, lengths in Å; stress has ASE's sign (tension positive) and is empty unless the structure is periodic
     in three directions; pressure is −trace/3. `fmax` is the largest norm of a force, `net_force` the norm of their sum.
@@ -45,12 +48,21 @@ def comparison_rows(batch: Batch, models: Sequence[ModelResults]) -> pa.Table:
         "n_atoms": structures["n_atoms"].take(each),
         "structure_hash": structures["hash"].take(each),
         "note": structures["note"].take(each),
+        "group": _labels(structures, group_by).take(each),
         **{name: pa.array(values, comparison_schema().field(name).type).take(in_turn)
            for name, values in _constants(models).items()},
         **{name: pa.array(np.stack([part[name] for part in parts], axis=1).ravel(), from_pandas=True)
            for name in parts[0]},
     }  # fmt: skip
     return pa.table({name: columns[name] for name in comparison_schema().names}, schema=comparison_schema())
+
+
+def _labels(structures: pa.Table, group_by: str | None) -> pa.Array:
+    import pyarrow as pa
+
+    if "labels" not in structures.schema.names:  # read by an earlier MIRA
+        return pa.nulls(len(structures), pa.string())
+    return labels_under(structures["labels"], group_by)
 
 
 def energies_rows(batch: Batch, models: Sequence[ModelResults], schema: pa.Schema) -> pa.Table:
@@ -185,5 +197,6 @@ def comparison_schema() -> pa.Schema:
             ("dispersion", text),
             ("conservative", pa.bool_()),
             ("note", text),
+            ("group", text),
         ]
     )

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ class Source:
 
     path: Path
     name: str  # first part of the structures' ids
-    given: str = ""  # what a sheet says of its structures, as JSON: `charge`, `spin`, `elements`, `format`
+    given: str = ""  # what a sheet says of its structures, as JSON: `charge`, `spin`, `elements`, `format`, `labels`
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Found:
     sources: list[Source]
     passed_over: list[Path]
     told_better: dict[Path, Path]
-    unused_columns: dict[Path, list[str]]  # of sheets
+    unused_columns: dict[Path, list[str]]  # of sheets: they label structures, and are used for nothing else
+    labelled_twice: list[Path]  # named by several rows of a sheet that differ in labels alone: the first counts
 
 
 def find_sources(arguments: Iterable[str]) -> Found:
@@ -59,15 +60,18 @@ def find_sources(arguments: Iterable[str]) -> Found:
     InputError
         An argument matches nothing, or a CSV sheet has no `structure_path` column, or two.
     """
-    over = Found([], [], {}, {})
+    over = Found([], [], {}, {}, [])
     found: dict[tuple[str, str], tuple[Path, str, Path, str]] = {}
     real = cache(os.path.realpath)
     for argument in arguments:
         for path, root, given in _expand(argument, over):
             place = os.path.join(real(path.parent), path.name)  # noqa: PTH118  (faster, and there may be millions)
-            found.setdefault((place, given), (path, _shown(path.relative_to(root)), root, given))
+            state = _state(given)
+            first = found.setdefault((place, state), (path, _shown(path.relative_to(root)), root, given))
+            if first[3] != given:
+                over.labelled_twice.append(path)
     states = Counter(place for place, _ in found)  # the same geometry may be there with several charges
-    told = {key: f"?{urlencode(json.loads(key[1]))}" if key[1] and states[key[0]] > 1 else "" for key in found}
+    told = {key: f"?{key[1]}" if key[1] and states[key[0]] > 1 else "" for key in found}
     names = Counter(name + told[key] for key, (_, name, _, _) in found.items())
     sources: list[Source] = []
     taken: set[str] = set()
@@ -78,7 +82,13 @@ def find_sources(arguments: Iterable[str]) -> Found:
             unique = _shown(path.relative_to(root.parent) if root != root.parent else path) + told[key]
         taken.add(unique)
         sources.append(Source(path, unique, given))
-    return Found(sources, over.passed_over, over.told_better, over.unused_columns)
+    return replace(over, sources=sources)
+
+
+def _state(given: str) -> str:
+    """What a sheet gives with a file that makes other structures of it, as in an address."""
+    said = json.loads(given or "{}")
+    return urlencode({name: value for name, value in said.items() if name != "labels"})
 
 
 def _shown(name: str | Path) -> str:

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 from mira_cli.structures.bounds import OverBoundsError, bounded
 from mira_cli.structures.formats import by_ase, lammps, own_reader, pdb, sdf, vasprun, xyz
 from mira_cli.structures.frame import Frame, UnreadableError
+from mira_cli.structures.labels import OF_SHEET
 from mira_cli.structures.parts import n_bytes
 from mira_cli.structures.reasons import why
 
@@ -115,6 +116,8 @@ def _with_given(frame: Frame, given: str, form: str | None) -> Frame:
     assert frame.atoms is not None
     said = json.loads(given)
     frame.atoms.info |= {f"{name} of the sheet": said[name] for name in ("charge", "spin") if name in said}
+    if "labels" in said:
+        frame.atoms.info[OF_SHEET] = said["labels"]
     if "elements" in said and not (form or "").startswith("lammps"):
         return replace(frame, notes=(*frame.notes, "`elements` of the sheet is not used: the file names its own"))
     return frame

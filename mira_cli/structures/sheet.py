@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mira_cli.errors import InputError
 
@@ -16,7 +16,7 @@ GIVEN = ("charge", "spin", "elements", "format")  # columns that say of structur
 
 
 def read_sheet(sheet: Path) -> tuple[list[tuple[Path, str]], list[str]]:
-    """Path of each row and what the row gives, as JSON, empty if nothing; and the columns that are not used.
+    """Path of each row and what the row gives, as JSON, empty if nothing; and the columns that are labels alone.
 
     Raises
     ------
@@ -47,5 +47,8 @@ def read_sheet(sheet: Path) -> tuple[list[tuple[Path, str]], list[str]]:
 
 
 def _given(row: dict[str, str]) -> str:
-    said = {name: value.strip() for name in GIVEN if (value := row.get(name)) and value.strip()}
+    cells = {name: value.strip() for name, value in row.items() if name and name != PATH and value and value.strip()}
+    said: dict[str, Any] = {name: cells[name] for name in GIVEN if name in cells}
+    if labels := {name: value for name, value in cells.items() if name not in GIVEN}:
+        said["labels"] = labels
     return json.dumps(said) if said else ""
