@@ -46,6 +46,10 @@ def inspect(
     ] = None,
     ref_forces_key: Annotated[str | None, typer.Option(help="The same for forces.", metavar="KEY")] = None,
     ref_stress_key: Annotated[str | None, typer.Option(help="The same for stresses or virials.", metavar="KEY")] = None,
+    ref_units: Annotated[
+        str | None,
+        typer.Option(help="Units of the references, such as `energy=Hartree,stress=-kbar`.", metavar="QUANTITY=UNIT"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: every structure, then the summary.")] = False,
 ) -> None:
     """Show what is read from files, and what is odd in it: formulas, cells, space groups, references.
@@ -53,20 +57,21 @@ def inspect(
     Structures are read and checked as by `mira run`; nothing is computed and nothing is written.
     The exit code is 1 where some cannot be used, 3 where none can.
     """
+    from mira_cli.config import reference_units
     from mira_cli.inspecting.summary import summary
     from mira_cli.planning.input import tell_passed_over
     from mira_cli.structures.choice import Choice
     from mira_cli.structures.find import find_sources
     from mira_cli.structures.packs import load_structures
-    from mira_cli.structures.references import ReferenceKeys
+    from mira_cli.structures.references import ReferenceKeys, units_of
 
     rows = _rows(models, models_file or [])
     found = find_sources([str(Path(path).expanduser()) for path in structures])
     tell_passed_over(found)
-    keys = ReferenceKeys(ref_energy_key, ref_forces_key, ref_stress_key)
+    keys = ReferenceKeys(ref_energy_key, ref_forces_key, ref_stress_key, reference_units(ref_units))
     with TemporaryDirectory(prefix="mira-inspect-") as scratch:
         index = load_structures(Path(scratch), found.sources, keys=keys, choice=Choice(stride, sample, seed))
-        told = summary(index, rows)
+        told = summary(index, rows, units_of(keys.units))
         if as_json:
             _print_json(index, told)
         else:
@@ -183,7 +188,7 @@ def _reference_words(quantity: str, reference: dict[str, Any]) -> str:
     for name, unit in (("ev_per_atom", "eV/atom"), ("pressure_gpa", "GPa")):
         if bounds := reference.get(name):
             words += f", {bounds['smallest']:.4g} to {bounds['largest']:.4g} {unit}"
-    return words
+    return f"{words}, read in {reference['unit']}" if "unit" in reference else words
 
 
 def _lacking_words(lacking: dict[str, Any]) -> str:

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from mira_cli.structures.packs import StructureIndex
 
 
-def summary(index: StructureIndex, models: Mapping[str, Model]) -> dict[str, Any]:
+def summary(
+    index: StructureIndex, models: Mapping[str, Model], units: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Counts, sizes, elements, references, notes, and what each model cannot answer.
 
-    `evaluations` and `atoms_to_evaluate` are of distinct structures, times the models.
+    `evaluations` and `atoms_to_evaluate` are of distinct structures, times the models. `units` are those that references
+    were read in, by quantity, where these are not eV and Å.
     """
     valid = index.table.filter(index.table["invalid"].is_null())
     sizes = valid["n_atoms"].to_numpy()
@@ -37,7 +40,11 @@ def summary(index: StructureIndex, models: Mapping[str, Model]) -> dict[str, Any
         "atoms": {"total": int(sizes.sum()), **_range(sizes, median=True)},
         "periodic_directions": _counts(valid, "periodic_directions"),
         "elements": {symbol: sum(formulas[one] for one in found) for symbol, found in holding.items()},
-        "references": {quantity: told for quantity in QUANTITIES if (told := _reference(valid, quantity))},
+        "references": {
+            quantity: told | ({"unit": units[quantity]} if units and quantity in units else {})
+            for quantity in QUANTITIES
+            if (told := _reference(valid, quantity))
+        },
         "magnetic_moments": index.column("magnetic_moments").count(True),
         "references_left_out": left_out_told(index.table),
         "labels": keys_of(index.table["labels"]),

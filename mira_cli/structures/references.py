@@ -106,9 +106,14 @@ def _computed(atoms: Atoms, quantity: str) -> str:
     return SIGMA_0 if quantity == "energy" and getattr(atoms.calc, "name", None) == "vasp" else COMPUTED
 
 
+def units_of(text: str | None) -> dict[str, str]:
+    """Quantity -> unit, of `energy=Hartree,stress=-kbar`."""
+    return dict(pair.split("=", 1) for pair in text.split(",")) if text else {}
+
+
 def _factor(keys: ReferenceKeys, quantity: str, key: str, n_atoms: int) -> float:
     """What a number under a key is multiplied with, in the units that the user names."""
-    units = dict(pair.split("=", 1) for pair in keys.units.split(",")) if keys.units else {}
+    units = units_of(keys.units)
     if quantity not in units:
         return 1.0
     times, per_atom = factor(quantity, units[quantity])

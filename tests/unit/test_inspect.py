@@ -127,3 +127,15 @@ def test_the_table_fits_eighty_columns(tmp_path, mira) -> None:
     lines = mira("inspect", tmp_path).stdout.split("space groups within")[0].splitlines()
     assert max(map(len, lines)) <= 80
     assert any("name_.extxyz#0" in line for line in lines)
+
+
+def test_references_are_told_as_they_are_read_in_the_units_that_are_named(tmp_path, mira) -> None:
+    copper = bulk("Cu", a=3.6)
+    copper.info["REF_energy"] = -0.5
+    write(tmp_path / "x.extxyz", copper)
+    done = mira("inspect", tmp_path / "x.extxyz", "--ref-units", "energy=hartree")
+    assert "reference energy: `REF_energy` (1), -13.61 to -13.61 eV/atom, read in Hartree" in done.stdout
+    told = json.loads(mira("inspect", tmp_path / "x.extxyz", "--ref-units=energy=Hartree", "--json").stdout)
+    assert told["summary"]["references"]["energy"]["unit"] == "Hartree"
+    wrong = mira("inspect", tmp_path / "x.extxyz", "--ref-units", "energy=parsec", code=2)
+    assert "no unit `parsec` of energy" in wrong.stderr
