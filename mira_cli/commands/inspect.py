@@ -158,6 +158,28 @@ def _lines(told: dict[str, Any], *, grouped: bool) -> Iterable[str]:
         yield f"{model}: {_lacking_words(lacking)}"
     if told["models"]:
         yield f"to compute: {told['evaluations']:,} evaluations, {told['atoms_to_evaluate']:,} atoms"
+        yield from _cost_lines(told["cost"])
+
+
+def _cost_lines(cost: dict[str, dict[str, Any]]) -> Iterable[str]:
+    """What each model would take by what it took on this machine; of others that nothing is known."""
+    from mira_cli.watching.words import duration
+
+    for model, one in cost.items():
+        if (said := one["measured"]) is None:
+            continue
+        memory = f", at most {said['peak_memory_mb']:,.0f} MB" if said["peak_memory_mb"] else ""
+        yield (
+            f"{model}: about {duration(one['seconds'])} of one job for {one['atoms']:,} atoms, "
+            f"without starts of {said['start_s']:.1f} s each"
+        )
+        yield (
+            f"  by {console.count(said['jobs'], 'job')} with {said['atoms']:,} atoms on this machine ({said['device']}), "
+            f"{said['atoms_per_s']:,.0f} atoms/s{memory}: {said['run']}"
+        )
+    if unknown := [model for model, one in cost.items() if one["measured"] is None]:
+        yield f"no run on this machine says how fast {', '.join(unknown)}: time goes with the atoms"
+    yield "`mira run … --dry-run` says into how many jobs this is cut"
 
 
 def _given_lines(told: dict[str, Any]) -> Iterable[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.inspecting.cost import measured, seconds
 from mira_cli.results.table import GPA
 from mira_cli.structures.labels import keys_of
 from mira_cli.structures.notes import alike
@@ -25,8 +26,8 @@ def summary(
 ) -> dict[str, Any]:
     """Counts, sizes, elements, references, notes, and what each model cannot answer.
 
-    `evaluations` and `atoms_to_evaluate` are of distinct structures, times the models. `units` are those that references
-    were read in, by quantity, where these are not eV and Å.
+    `evaluations` and `atoms_to_evaluate` are of distinct structures, times the models. `units` are those that
+    references were read in, by quantity, where these are not eV and Å.
     """
     valid = index.table.filter(index.table["invalid"].is_null())
     sizes = valid["n_atoms"].to_numpy()
@@ -53,6 +54,7 @@ def summary(
         "models": {name: _lacking(model, formulas, holding) for name, model in models.items()},
         "evaluations": len(distinct) * len(models),
         "atoms_to_evaluate": int(distinct.sum()) * len(models),
+        "cost": _cost(index, models, holding),
     }
 
 
@@ -90,6 +92,30 @@ def _lacking(model: Model, formulas: Mapping[str, int], holding: Mapping[str, se
     unknown = [symbol for symbol in holding if atomic_numbers[symbol] not in model.elements]
     without = {formula for symbol in unknown for formula in holding[symbol]}
     return {"unknown_elements": unknown, "structures": sum(formulas[formula] for formula in without)}
+
+
+def _cost(
+    index: StructureIndex, models: Mapping[str, Model], holding: Mapping[str, set[str]]
+) -> dict[str, dict[str, Any]]:
+    """By model the `evaluations` and `atoms` that it can answer, what was `measured` of it, and `seconds` by that."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from ase.data import atomic_numbers
+
+    if not models:
+        return {}
+    formulas = index.table["formula"].take(index.distinct)
+    sizes = index.n_atoms[index.distinct]
+    told = {}
+    for name, said in measured(models).items():
+        known = models[name].elements
+        lacking = [symbol for symbol in holding if known is not None and atomic_numbers[symbol] not in known]
+        without = pa.array(sorted(set().union(*(holding[symbol] for symbol in lacking))), pa.string())
+        can = ~pc.is_in(formulas, value_set=without).to_numpy()
+        atoms = int(sizes[can].sum())
+        took = None if said is None else seconds(said, atoms)
+        told[name] = {"evaluations": int(can.sum()), "atoms": atoms, "measured": said, "seconds": took}
+    return told
 
 
 def _reference(valid: pa.Table, quantity: str) -> dict[str, Any]:
