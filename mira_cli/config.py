@@ -51,7 +51,7 @@ def _as_word(value: Any) -> Any:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
-def _as_units(value: Any) -> Any:
+def _as_units(value: Any) -> str | None:
     """`energy=Hartree,stress=-kbar`, also from a mapping, in one order."""
     if value is None:
         return None
@@ -70,6 +70,27 @@ def _as_units(value: Any) -> Any:
             known = [*UNITS[quantity], *(["eV/atom"] if quantity == "energy" else [])]
             raise ValueError(f"has no unit `{unit}` of {quantity}: {', '.join(known)}, or `-` before it") from None
     return ",".join(f"{quantity}={found[quantity]}" for quantity in sorted(found))
+
+
+def reference_units(text: str | None) -> str | None:
+    """Units of references as a run keeps them, `energy=Hartree,stress=-kbar`.
+
+    Raises
+    ------
+    UsageError
+        A quantity or unit that is not known.
+    """
+    try:
+        return _as_units(text)
+    except ValueError as error:
+        raise UsageError(f"setting `ref_units` {error}", hint="`mira init --print` shows all settings") from error
+
+
+def _as_key(value: Any) -> Any:
+    """`none` is no key, and a number is one."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return None if value in {"none", ""} else value
 
 
 class RunConfig(BaseModel):
@@ -138,6 +159,9 @@ class RunConfig(BaseModel):
     )
     energy_alignment: Scheme = Field(
         DEFAULT, description=f"how energies with different zeros are made comparable: {', '.join(SCHEMES)}"
+    )
+    group_by: Annotated[str | None, BeforeValidator(_as_key)] = Field(
+        None, description="errors by the labels that the input has under this key, such as `config_type`"
     )
     resources: dict[str, Resources] = Field(
         {},

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 100  # beyond them a table is no picture any more, and the summary stands for it
 WIDTH, FEWEST_LETTERS = 80, 20  # of the table, and of a structure's name in it
-MOST_KINDS = 10  # of notes and reasons
+MOST_KINDS = 10  # of notes, reasons and keys of labels
+FEW_LABELS = 5
 DIRECTIONS = {
     0: "not periodic",
     1: "periodic in 1 direction",
@@ -53,6 +54,10 @@ def inspect(
     ] = None,
     ref_forces_key: Annotated[str | None, typer.Option(help="The same for forces.", metavar="KEY")] = None,
     ref_stress_key: Annotated[str | None, typer.Option(help="The same for stresses or virials.", metavar="KEY")] = None,
+    ref_units: Annotated[
+        str | None,
+        typer.Option(help="Units of the references, such as `energy=Hartree,stress=-kbar`.", metavar="QUANTITY=UNIT"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: every structure, then the summary.")] = False,
 ) -> None:
     """Show what is read from files, and what is odd in it: formulas, cells, space groups, references.
@@ -60,23 +65,24 @@ def inspect(
     Structures are read and checked as by `mira run`; nothing is computed and nothing is written.
     The exit code is 1 where some cannot be used, 3 where none can.
     """
+    from mira_cli.config import reference_units
     from mira_cli.inspecting.summary import summary
     from mira_cli.planning.input import tell_passed_over
     from mira_cli.structures.choice import Choice
     from mira_cli.structures.find import find_sources
     from mira_cli.structures.given import of_options
     from mira_cli.structures.packs import load_structures
-    from mira_cli.structures.references import ReferenceKeys
+    from mira_cli.structures.references import ReferenceKeys, units_of
 
     rows = _rows(models, models_file or [])
     found = find_sources([str(Path(path).expanduser()) for path in structures], of_options(elements, form))
     tell_passed_over(found)
-    keys = ReferenceKeys(ref_energy_key, ref_forces_key, ref_stress_key)
+    keys = ReferenceKeys(ref_energy_key, ref_forces_key, ref_stress_key, reference_units(ref_units))
     with TemporaryDirectory(prefix="mira-inspect-") as scratch:
         choice = Choice(stride, sample, seed)
         with console.counting("structure") as counted:
             index = load_structures(Path(scratch), found.sources, keys=keys, choice=choice, told=counted)
-        told = summary(index, rows)
+        told = summary(index, rows, units_of(keys.units))
         if as_json:
             _print_json(index, told)
         else:
@@ -170,6 +176,28 @@ def _lines(told: dict[str, Any], *, grouped: bool) -> Iterable[str]:
         yield f"{model}: {_lacking_words(lacking)}"
     if told["models"]:
         yield f"to compute: {told['evaluations']:,} evaluations, {told['atoms_to_evaluate']:,} atoms"
+        yield from _cost_lines(told["cost"])
+
+
+def _cost_lines(cost: dict[str, dict[str, Any]]) -> Iterable[str]:
+    """What each model would take by what it took on this machine; of others that nothing is known."""
+    from mira_cli.watching.sentences import duration
+
+    for model, one in cost.items():
+        if (said := one["measured"]) is None:
+            continue
+        memory = f", at most {said['peak_memory_mb']:,.0f} MB" if said["peak_memory_mb"] else ""
+        yield (
+            f"{model}: about {duration(one['seconds'])} of one job for {one['atoms']:,} atoms, "
+            f"without starts of {said['start_s']:.1f} s each"
+        )
+        yield (
+            f"  by {console.count(said['jobs'], 'job')} with {said['atoms']:,} atoms on this machine "
+            f"({said['device']}), {said['atoms_per_s']:,.0f} atoms/s{memory}: {said['run']}"
+        )
+    if unknown := [model for model, one in cost.items() if one["measured"] is None]:
+        yield f"no run on this machine says how fast {', '.join(unknown)}: time goes with the atoms"
+    yield "`mira run … --dry-run` says into how many jobs this is cut"
 
 
 def _given_lines(told: dict[str, Any]) -> Iterable[str]:
@@ -180,6 +208,17 @@ def _given_lines(told: dict[str, Any]) -> Iterable[str]:
         yield f"magnetic moments of {console.count(told['magnetic_moments'], 'structure')}, which the models do not use"
     if told["references_left_out"]:
         yield told["references_left_out"]
+    if told["labels"]:
+        yield "labels (`--group-by`): " + "; ".join(_label_words(told["labels"]))
+
+
+def _label_words(labels: dict[str, dict[str, int]]) -> Iterable[str]:
+    """Keys with their labels, as far as these are few."""
+    for key, counts in list(labels.items())[:MOST_KINDS]:
+        few = len(counts) <= FEW_LABELS
+        yield f"{key}: " + (", ".join(f"{label} ({n:,})" for label, n in counts.items()) if few else f"{len(counts):,}")
+    if len(labels) > MOST_KINDS:
+        yield f"and {len(labels) - MOST_KINDS:,} other keys"
 
 
 def _reference_words(quantity: str, reference: dict[str, Any]) -> str:
@@ -189,7 +228,7 @@ def _reference_words(quantity: str, reference: dict[str, Any]) -> str:
     for name, unit in (("ev_per_atom", "eV/atom"), ("pressure_gpa", "GPa")):
         if bounds := reference.get(name):
             words += f", {bounds['smallest']:.4g} to {bounds['largest']:.4g} {unit}"
-    return words
+    return f"{words}, read in {reference['unit']}" if "unit" in reference else words
 
 
 def _lacking_words(lacking: dict[str, Any]) -> str:

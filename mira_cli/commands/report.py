@@ -22,6 +22,10 @@ def report(
         Scheme | None,
         typer.Option(help="Align energies in another way, in the tables of the run too [default: as in them]."),
     ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(help="Group errors by other labels, in the tables too; `none`: by none.", metavar="KEY"),
+    ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Show it in a browser.")] = False,
 ) -> None:
     """Write the report of a run anew from its results: one file that opens without a network."""
@@ -30,12 +34,12 @@ def report(
     from mira_cli.watching.choose import choose_run
 
     directory, computed = choose_run(run), None
-    if energy_alignment is not None:
+    if energy_alignment is not None or group_by is not None:
         from mira_cli.driver.realign import realign
 
-        computed = realign(directory, energy_alignment)
+        computed = realign(directory, energy_alignment, group_by)
         if output is not None:
-            write_report(directory, computed=computed)  # beside tables of another scheme it would contradict them
+            write_report(directory, computed=computed)  # beside tables that say something else it would contradict them
     written = write_report(directory, output.absolute() if output else None, computed=computed)
     console.stdout().print(str(written), markup=False)
     if not is_collected(directory):

@@ -74,6 +74,10 @@ def run(
         Scheme | None,
         typer.Option(help="How energies with different zeros are made comparable [default: per-element]."),
     ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(help="Errors against references by the labels under this key, as `config_type`.", metavar="KEY"),
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Plan here, then carry on in the background; `mira status` watches it.")
     ] = False,
@@ -109,7 +113,7 @@ def _start(given: dict[str, Any], detach: Detach | None) -> None:
 
     names = (
         "output", "runtime", "profile", "task", "models", "max_jobs", "reuse", "elements", "stride", "sample", "seed",
-        "ref_energy_key", "ref_forces_key", "ref_stress_key", "ref_units", "energy_alignment",
+        "ref_energy_key", "ref_forces_key", "ref_stress_key", "ref_units", "energy_alignment", "group_by",
     )  # fmt: skip
     settings: dict[str, Any] = {name: given[name] for name in names if given[name] is not None}
     if given["form"] is not None:

@@ -28,8 +28,11 @@ def select(
     ] = None,
     top: Annotated[int, typer.Option("--top", "-n", min=1, help="How many structures.")] = 10,
     by: Annotated[
-        Literal["force-spread", "energy-spread", "outlier"],
-        typer.Option(help="Rank by the spread of forces, of aligned energies, or by how far one model is off."),
+        Literal["force-spread", "energy-spread", "outlier", "reference-error", "reference-energy-error"],
+        typer.Option(
+            help="Rank by the spread of forces, of aligned energies, by how far one model is off, or by the error of "
+            "forces (where there are none: of energies) against the input's references."
+        ),
     ] = "force-spread",
     diverse: Annotated[
         bool, typer.Option("--diverse", help="Of the top of the ranking, structures that are unlike one another.")
@@ -46,7 +49,10 @@ def select(
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Choose the structures that the models disagree about most: those worth a reference calculation."""
+    """Choose the structures that the models disagree about most: those worth a reference calculation.
+
+    `--by reference-error` chooses those whose references the models miss most; one model is enough.
+    """
     from mira_cli.answers.load import load_results
     from mira_cli.results import selection
     from mira_cli.results.read_tables import read_table
@@ -59,7 +65,13 @@ def select(
     disagreement = read_table(directory, "disagreement")
     chosen = selection.choose_committee(disagreement, named=committee, same_theory=same_theory)
     index, models = load_results(directory)
-    ranking = selection.ranked(disagreement, index, committee=chosen, by=by)
+    if by in selection.REFERENCE_SCORES:
+        errors = read_table(directory, "reference_errors")
+        score = selection.reference_score(errors, by)
+        ranking = selection.reference_ranking(errors, index, models, committee=chosen, column=score)
+    else:
+        score = selection.SCORES[by]
+        ranking = selection.ranked(disagreement, index, committee=chosen, by=by)
     picks = selection.diverse(ranking, index, top) if diverse else ranking[:top]
     if output is not None:
         _write(output, selection.labelled(picks, index, models, by))
@@ -68,8 +80,11 @@ def select(
             json.dumps([{"select_rank": i, **p.row} for i, p in enumerate(picks, 1)], indent=1, ensure_ascii=False)
         )
     else:
-        _print(picks, selection.SCORES[by])
-    _tell(picks, index, asked=top, output=output)
+        _print(picks, score)
+    if by in selection.REFERENCE_SCORES:
+        what = "aligned energies" if score == selection.REFERENCE_SCORES["reference-energy-error"] else "forces, RMS"
+        console.say(f"ranked by the error of {what}, against the references, mean over the models that have one")
+    _tell(picks, index, asked=top, output=output, is_spread=by in selection.SCORES)
 
 
 def _check_output(output: Path | None, *, force: bool) -> None:
@@ -120,13 +135,13 @@ def _print(picks: Sequence[Pick], score: str) -> None:
         console.say(f"the first {MOST_ROWS} of {len(picks):,}; `--json` prints all")
 
 
-def _tell(picks: Sequence[Pick], index: StructureIndex, *, asked: int, output: Path | None) -> None:
+def _tell(picks: Sequence[Pick], index: StructureIndex, *, asked: int, output: Path | None, is_spread: bool) -> None:
     """Say what the choice means, and what it lacks."""
     if output is not None:
         console.say(f"{console.count(len(picks), 'structure')} in {output}")
     if len(picks) < asked:
         console.warn(f"no more than {console.count(len(picks), 'structure')} have a score: {asked:,} were asked for")
-    if any(pick.row["theory"] != "same" for pick in picks):
+    if is_spread and any(pick.row["theory"] != "same" for pick in picks):
         console.warn(
             "not all of these models are known to share a level of theory: their spread is no error bar",
             hint="`--same-theory` asks only those that do",
@@ -138,5 +153,5 @@ def _tell(picks: Sequence[Pick], index: StructureIndex, *, asked: int, output: P
             known["reference_energy_ev"].to_pylist(), known["reference_forces"].to_pylist(), strict=True
         )
     )
-    if labels:
+    if labels and is_spread:
         console.say(f"{labels:,} of them come with a reference energy or forces already")

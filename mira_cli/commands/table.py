@@ -34,6 +34,10 @@ SHOWN = {  # columns of a table on the terminal, unless others are named
         "energy_aligned_mae_ev_per_atom", "n_force_atoms", "force_mae_ev_per_ang", "force_cosine_mean",
         "stress_mae_gpa",
     ],
+    "reference_errors": [
+        "structure_id", "model", "group", "energy_aligned_error_ev_per_atom", "force_rmse_ev_per_ang",
+        "force_max_ev_per_ang", "stress_rmse_gpa",
+    ],
     "energies_aligned": [
         "structure_id", "model", "aligned_with", "energy_aligned_ev_per_atom", "energy_alignment",
         "energy_alignment_dof", "determined",
@@ -46,7 +50,8 @@ def table(
         Path | None, typer.Argument(help="Run directory [default: the nearest, else the newest].", metavar="RUN")
     ] = None,
     of: Annotated[
-        Literal["summary", "comparison", "pairs", "disagreement", "reference", "energies_aligned"] | None,
+        Literal["summary", "comparison", "pairs", "disagreement", "reference", "reference_errors", "energies_aligned"]
+        | None,
         typer.Option("--table", "-t", help="Which table [default: summary; comparison, where rows are asked for]."),
     ] = None,
     model: Annotated[list[str] | None, typer.Option("--model", "-m", help="Only rows about this model.")] = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.compare.compositions import Compositions, compositions
+from mira_cli.compare.groups import Groups, groups_of
 from mira_cli.units import VOIGT
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Answers:
     stress: Array  # (s, m, 6) eV/Å³, Voigt order
     reference_energy: Array  # (s,) eV/atom
     reference_stress: Array  # (s, 6) eV/Å³
+    groups: Groups | None = None  # by a label of the input, if the table has one
 
     def __len__(self) -> int:
         """Count of structures."""
@@ -86,7 +88,7 @@ def answers_from_table(
     ----------
     comparison
         Columns `structure_id`, `model`, `status`, `formula`, `n_atoms`, `energy_ev`, `stress_*_ev_per_ang3`,
-        `structure_hash`; of a model's facts those that are there.
+        `structure_hash`; `group`, if structures have labels; of a model's facts those that are there.
     references
         Columns `id`, `reference_energy_ev` and `reference_stress_ev_per_ang3` (lists of six), as in the index of a
         run's structures; default: no references.
@@ -131,7 +133,14 @@ def answers_from_table(
         stress=stress,
         reference_energy=reference_energy / atoms,
         reference_stress=reference_stress,
+        groups=_groups(comparison, first),
     )
+
+
+def _groups(comparison: pa.Table, first: Array) -> Groups | None:
+    if "group" not in comparison.schema.names:
+        return None
+    return groups_of(comparison["group"].unify_dictionaries().combine_chunks().take(first))
 
 
 def _numbers(table: pa.Table, name: str) -> Array:

@@ -1,4 +1,4 @@
-"""The columns of the three tables, in order, with their types; `docs/comparison.md` has their formulas."""
+"""The columns of the tables, in order, with their types; `docs/comparison.md` has their formulas."""
 
 from __future__ import annotations
 
@@ -144,6 +144,24 @@ REFERENCE: dict[str, Kind] = {
     **_with_interval("stress_rmse", "gpa"),
     "pressure_bias_gpa": "real",
     "notes": "text",
+}
+
+
+REFERENCE_ERRORS: dict[str, Kind] = {
+    "structure_id": "text",
+    "model": "text",
+    "group": "text",
+    "formula": "text",
+    "n_atoms": "count",
+    "energy_raw_error_ev_per_atom": "real",
+    "energy_aligned_error_ev_per_atom": "real",
+    "force_mae_ev_per_ang": "real",
+    "force_rmse_ev_per_ang": "real",
+    "force_max_ev_per_ang": "real",
+    "stress_mae_gpa": "real",
+    "stress_rmse_gpa": "real",
+    "pressure_error_gpa": "real",
+    "energy_alignment": "text",
 }
 
 

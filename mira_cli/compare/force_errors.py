@@ -43,11 +43,13 @@ class ForceErrors:
     square: Array = field(init=False)
     components: Array = field(init=False)
     norm_bias: Array = field(init=False)  # (s, m) sums over atoms
+    largest: Array = field(init=False)  # (s, m) eV/Å, |F − F_ref| of the atom where it is largest
 
     def __post_init__(self) -> None:
         self.by_element = Sums.zeros(self.models, ELEMENTS)
         self.by_size = Sums.zeros(self.models, len(EDGES) - 1)
-        self.absolute, self.square, self.components, self.norm_bias = np.zeros((4, self.structures, self.models))
+        shape = self.structures, self.models
+        self.absolute, self.square, self.components, self.norm_bias, self.largest = np.zeros((5, *shape))
 
     def add(self, chunk: ForceBatch) -> None:
         """Count the structures of a chunk that have a reference."""
@@ -69,6 +71,7 @@ class ForceErrors:
             self.absolute[chunk.places, m] = chunk.sums(absolute)
             self.square[chunk.places, m] = chunk.sums(square)
             self.norm_bias[chunk.places, m] = chunk.sums(bias)
+            self.largest[chunk.places, m] = np.sqrt(np.maximum.reduceat(square, chunk.starts))
             self.components[chunk.places, m] = 3 * chunk.sizes * valid
             for sums, kinds in ((self.by_element, chunk.numbers), (self.by_size, bins)):
                 _count(sums, m, kinds, here, owner, (absolute, square, bias))

@@ -12,6 +12,7 @@ from mira_cli.compare.alignment import Aligned, Refusal, align, element_shifts
 from mira_cli.compare.bootstrap import intervals
 from mira_cli.compare.energy_pairs import alignment_columns, mean, root_mean_square
 from mira_cli.compare.force_errors import EDGES
+from mira_cli.compare.group_errors import group_rows
 from mira_cli.compare.pairs import force_columns, stress_columns
 from mira_cli.compare.rank_correlation import Order
 from mira_cli.compare.reference_units import suspicions
@@ -34,7 +35,7 @@ UNKNOWN_THEORY = "the reference's level of theory is not known here"
 def reference_table(
     answers: Answers, forces: ForceStatistics, errors: ForceErrors, *, scheme: Scheme, seed: int = 0
 ) -> pa.Table:
-    """For each model a row `all`, and rows by element and by size of the reference's force; no row without references.
+    """For each model a row `all`, by element, size of the reference's force and group; none without references.
 
     In `forces` the reference is the last column.
     """
@@ -80,6 +81,7 @@ def reference_table(
         )
         shifts, fit = element_shifts(answers.energy[:, m] - answers.fitted_energy, answers.made_of)
         rows += [{**common, **row} for row in _subsets(errors, m, shifts, alignment_columns(fit))]
+        rows += [{**common, **row} for row in group_rows(answers, errors, m, aligned[m])]
     return columns.table(rows, columns.REFERENCE)
 
 

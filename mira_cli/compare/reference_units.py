@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.units import OPPOSITE, PER_ATOM, UNITS
+from mira_cli.compare.alignment import Refusal, shifts
+from mira_cli.units import GPA, OPPOSITE, PER_ATOM, UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -18,25 +20,30 @@ if TYPE_CHECKING:
     from mira_cli.compare.forces import Array
 
 OPTION = "--ref-units"
-FEWEST_ENERGIES = 5  # different structures: energies have zeros, which can look like a factor in few of them
-FEWEST = 3  # structures, or components of forces and stresses times ten
-ALIKE = 0.95  # cosine between references and a model's numbers, from which a factor between them means something
-NEAR = 0.2  # how far the factor may be from that of a unit: models are that good
+FEWEST_ENERGIES = 5  # different structures, or degrees of freedom: energies have zeros, which can look like a factor
+FEWEST = 3  # structures, below which a factor is told as what it may be, and a sign alone not at all
+FEWEST_ATOMS = 4  # with forces
+ALIKE, ALIKE_FEW = 0.85, 0.95  # cosine between references and a model's numbers, from which a factor means something
+NEAR = 0.2  # how far energies as they are may be from those in another unit
+WITHIN = 2**0.5  # how far the factor may be from a unit's: half the way to the next; models are too soft by a third
+SMALL_GPA, SMALL_FOR_A_SIGN_GPA = 0.1, 1.0  # a model's stresses below which its factor, or its sign, is noise
 
 
 def suspicions(answers: Answers, forces: ForceStatistics, m: int) -> list[str]:
     """Sentences on units in which the references would agree with a model, each with the option that names the unit."""
-    found = [("energy", unit) for unit in _of_energies(answers, m)]
-    slope, cosine = float(forces.slope[m, -1]), float(forces.cosine[m, -1])
-    if forces.structures[m, -1] >= FEWEST and abs(cosine) > ALIKE and slope:
-        found += [("forces", unit) for unit in _units("forces", 1 / slope)]
-    found += [("stress", unit) for unit in _of_stresses(answers, m)]
-    return [
-        f"the reference {quantity} would agree with the model if it were in {unit.removeprefix(OPPOSITE)}"
-        + (" with the opposite sign" if unit.startswith(OPPOSITE) else "")
-        + f": `{OPTION} {quantity}={unit}`"
-        for quantity, unit in found
-    ]
+    found = [("energy", unit, FEWEST) for unit in _of_energies(answers, m)]
+    found += [("forces", *told) for told in _of_forces(forces, m)]
+    found += [("stress", *told) for told in _of_stresses(answers, m)]
+    return [_sentence(*told) for told in found]
+
+
+def _sentence(quantity: str, unit: str, structures: int) -> str:
+    name = unit.removeprefix(OPPOSITE) + (" with the opposite sign" if unit.startswith(OPPOSITE) else "")
+    option = f"`{OPTION} {quantity}={unit}`"
+    if structures < FEWEST:
+        few = "1 structure" if structures == 1 else f"{structures} structures"
+        return f"the reference {quantity} may be in {name}, as far as {few} can tell against the model: {option}"
+    return f"the reference {quantity} would agree with the model if it were in {name}: {option}"
 
 
 def unit_doubts(reference: pa.Table) -> list[str]:
@@ -54,46 +61,80 @@ def unit_doubts_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return [sentence.replace("the model", model, 1) for sentence, model in found.items()]
 
 
-def _units(quantity: str, ratio: float) -> Iterator[str]:
-    """Units, other than that of eV and Å, in which a number is so many times the one in eV and Å."""
-    for unit, value in UNITS[quantity].items():
-        for sign, word in ((1.0, unit), (-1.0, OPPOSITE + unit)):
-            if sign / value != 1.0 and abs(ratio * value * sign - 1) < NEAR:
-                yield word
+def _unit(quantity: str, ratio: float) -> str | None:
+    """The unit in which a number is about so many times the one in eV and Å; None for that of eV and Å itself."""
+    by_name = {unit: abs(math.log(abs(ratio) * value)) for unit, value in UNITS[quantity].items()} if ratio else {}
+    unit = min(by_name, key=lambda unit: by_name[unit], default="")
+    if not unit or by_name[unit] > math.log(WITHIN) or (ratio > 0 and UNITS[quantity][unit] == 1.0):
+        return None
+    return (OPPOSITE if ratio < 0 else "") + unit
 
 
-def _of_stresses(answers: Answers, m: int) -> Iterator[str]:
+def _told(quantity: str, ratio: float, cosine: float, structures: int) -> Iterator[tuple[str, int]]:
+    """The unit that a ratio of so many structures speaks for, if it does, and the number of them."""
+    unit = _unit(quantity, ratio)
+    if unit is None or abs(cosine) < (ALIKE if structures >= FEWEST else ALIKE_FEW):
+        return
+    if structures >= FEWEST or UNITS[quantity][unit.removeprefix(OPPOSITE)] != 1.0:
+        yield unit, structures
+
+
+def _of_forces(forces: ForceStatistics, m: int) -> Iterator[tuple[str, int]]:
+    """The cosine is that of all components together: large forces show a unit, whatever the small ones do."""
+    structures, atoms = int(forces.structures[m, -1]), int(forces.atoms[m, -1])
+    slope, back = float(forces.slope[m, -1]), float(forces.slope[-1, m])
+    if atoms >= FEWEST_ATOMS and slope * back > 0:
+        yield from _told("forces", math.copysign(math.sqrt(back / slope), slope), math.sqrt(slope * back), structures)
+
+
+def _of_stresses(answers: Answers, m: int) -> Iterator[tuple[str, int]]:
     both = np.isfinite(answers.stress[:, m]).all(axis=1) & np.isfinite(answers.reference_stress).all(axis=1)
-    if both.sum() >= FEWEST:
-        ratio, cosine = _ratio(answers.reference_stress[both], answers.stress[both, m])
-        if abs(cosine) > ALIKE:
-            yield from _units("stress", ratio)
+    if not both.any():
+        return
+    reference, model = answers.reference_stress[both], answers.stress[both, m]
+    ratio, cosine = _ratio(reference, model)
+    size = math.sqrt(float((model**2).mean())) / GPA
+    for unit, structures in _told("stress", ratio, cosine, int(both.sum())):
+        is_sign = UNITS["stress"][unit.removeprefix(OPPOSITE)] == 1.0
+        if size > (SMALL_FOR_A_SIGN_GPA if is_sign else SMALL_GPA):
+            yield unit, structures
 
 
 def _of_energies(answers: Answers, m: int) -> Iterator[str]:
-    """Energies have zeros of their own: a unit is only seen where with it they agree at once, and without it do not."""
+    """Energies have zeros of their own: first as they are, then what is left when each element has a zero."""
     energy, reference, n = answers.energy[:, m], answers.reference_energy, answers.n_atoms
     both = np.isfinite(energy) & np.isfinite(reference) & (energy != 0)
-    if len(np.unique(answers.made_of.identity[both])) < FEWEST_ENERGIES:
+    if len(np.unique(answers.made_of.identity[both])) < FEWEST_ENERGIES or _off(reference, energy, both) < NEAR:
         return
-    energy, reference, n = energy[both], reference[both], n[both]
-    if _off(reference, energy) < NEAR:
-        return
-    if (n > 1).any() and _off(reference * n, energy) < NEAR / 2:
-        yield "eV" + PER_ATOM
-    for unit, value in UNITS["energy"].items():
-        if value != 1.0 and _off(reference * value, energy) < NEAR / 2:
-            yield unit
+    as_read = {unit: reference * value for unit, value in UNITS["energy"].items()}
+    as_read |= {"eV" + PER_ATOM: reference * n} if (n[both] > 1).any() else {}
+    found = [unit for unit, said in as_read.items() if unit != "eV" and _off(said, energy, both) < NEAR / 2]
+    yield from found or _of_relative_energies(answers, both, energy, as_read)
 
 
-def _off(one: Array, other: Array) -> float:
+def _of_relative_energies(answers: Answers, both: Array, energy: Array, as_read: dict[str, Array]) -> Iterator[str]:
+    fit = shifts(answers.made_of, "per-element", both, energy)
+    if isinstance(fit, Refusal) or fit.rows - fit.rank < FEWEST_ENERGIES:
+        return
+    apart = {}
+    for unit, said in as_read.items():
+        own, other = (np.where(both, values, 0.0) for values in (energy, said))
+        ratio, cosine = _ratio((other - fit.of(other))[both], (own - fit.of(own))[both])
+        if cosine > ALIKE:
+            apart[unit] = abs(math.log(ratio))
+    unit = min(apart, key=lambda unit: apart[unit], default="eV")
+    if unit != "eV" and apart[unit] < math.log(WITHIN) < apart.get("eV", math.inf):
+        yield unit
+
+
+def _off(one: Array, other: Array, both: Array) -> float:
     """Relative difference below which nine tenths of some numbers are from one another."""
-    return float(np.quantile(np.abs(one / other - 1), 0.9))
+    return float(np.quantile(np.abs(one[both] / other[both] - 1), 0.9))
 
 
 def _ratio(reference: Array, model: Array) -> tuple[float, float]:
-    """How many times a model's numbers the references are, by least squares, and the cosine between both."""
-    product, own, others = (model * reference).sum(), (model**2).sum(), (reference**2).sum()
+    """How many times a model's numbers the references are, by the sizes of both and their sign; and the cosine."""
+    product, own, others = (float(x.sum()) for x in (model * reference, model**2, reference**2))
     if not own or not others:
         return 0.0, 0.0
-    return float(product / own), float(product / np.sqrt(own * others))
+    return math.copysign(math.sqrt(others / own), product), product / math.sqrt(own * others)

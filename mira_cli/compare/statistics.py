@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mira_cli.compare.answers import Answers
+    from mira_cli.compare.force_errors import ForceErrors
     from mira_cli.compare.force_sums import ForceSums
     from mira_cli.compare.forces import Array
     from mira_cli.compare.schemes import Scheme
@@ -35,6 +36,7 @@ class Statistics:
     reference: pa.Table
     scheme: Scheme
     refusal: str | None  # why the scheme aligned no energies at all
+    force_errors: ForceErrors  # against the references
 
 
 def conclude(answers: Answers, sums: ForceSums, *, scheme: Scheme = DEFAULT, seed: int = 0) -> Statistics:
@@ -67,6 +69,7 @@ def conclude(answers: Answers, sums: ForceSums, *, scheme: Scheme = DEFAULT, see
         reference=reference_table(answers, forces, sums.errors, scheme=scheme, seed=seed),
         scheme=scheme,
         refusal=refusal(answers, scheme),
+        force_errors=sums.errors,
     )
 
 

@@ -34,7 +34,8 @@ def collect(run: RunDirectory) -> None:
 def write_results(run: RunDirectory) -> Statistics | str:
     """Write all but the report, which reads what it needs; what was in memory for the tables is gone by then."""
     index, models = load_results(run, remember=True)
-    sums = write_tables(run.root, index, models, tasks.of_run(read_json(run.wanted) or {}))
+    wanted = read_json(run.wanted) or {}
+    sums = write_tables(run.root, index, models, tasks.of_run(wanted), wanted.get("group_by"))
     release_unused()
     return compare_again(run, index, models, sums)
 
@@ -46,7 +47,8 @@ def compare_again(
 
     `sums` are the forces summed up, or why they are not; they are read if None.
     """
-    scheme = scheme_named((read_json(run.wanted) or {}).get("energy_alignment"))
+    wanted = read_json(run.wanted) or {}
+    scheme = scheme_named(wanted.get("energy_alignment"))
     write_json(run.root / "provenance.json", provenance(run, index, models))
     compared = write_comparisons(run.root, index, models, scheme, sums)
     said = {
@@ -54,6 +56,7 @@ def compare_again(
         "records": sum(int((model.records.best["file"] >= 0).sum()) for model in models),
         "rows": len(index) * len(models),
         "energy_alignment": scheme,
+        "group_by": wanted.get("group_by"),
         "energy_refusal": None if isinstance(compared, str) else compared.refusal,
         "not_compared": compared if isinstance(compared, str) else None,
         "unit_doubts": [] if isinstance(compared, str) else unit_doubts(compared.reference),

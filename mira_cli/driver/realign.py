@@ -1,4 +1,4 @@
-"""Align the energies of a run in another way: whatever depends on it is written anew, so that all files agree."""
+"""Align a run's energies in another way, or group it by other labels: all that depends on it is written anew."""
 
 from __future__ import annotations
 
@@ -14,17 +14,25 @@ if TYPE_CHECKING:
     from mira_cli.compare.schemes import Scheme
     from mira_cli.compare.statistics import Statistics
     from mira_cli.run.directory import RunDirectory
+    from mira_cli.structures.packs import StructureIndex
 
-SETTING = "energy_alignment"
+ALIGNMENT, GROUPS = "energy_alignment", "group_by"
+NONE = "none"
 
 
-def realign(run: RunDirectory, scheme: Scheme) -> Statistics:
-    """Make a scheme that of a run: its settings, its tables, its provenance.
+def realign(run: RunDirectory, scheme: Scheme | None = None, group_by: str | None = None) -> Statistics:
+    """Make a scheme, or a key of labels, that of a run: its settings, its tables, its provenance.
+
+    Parameters
+    ----------
+    group_by
+        `none` for no groups; None: as before.
 
     Raises
     ------
     UsageError
-        The run has no results, or the scheme aligns nothing in them; all files stay as they are.
+        The run has no results, the scheme aligns nothing in them, or no structure has a label under the key; all files
+        stay as they are.
     MiraError
         The tables could not be written; those that say something else are gone.
     """
@@ -37,18 +45,34 @@ def realign(run: RunDirectory, scheme: Scheme) -> Statistics:
 
     if not (run.root / "comparison.parquet").is_file():
         raise absent(run, "comparison")
+    changes: dict[str, str | None] = {ALIGNMENT: scheme} if scheme else {}
+    changes |= {} if group_by is None else {GROUPS: None if group_by == NONE else group_by}
     with locked(run):
         if not is_collected(run):
             write_results(run)  # tables of something else would pass for its answer
         index, models = load_results(run)
-        _refuse(read_answers(run.root, index, models), scheme)
-        write_json(run.wanted, {**(read_json(run.wanted) or {}), SETTING: scheme})
+        if scheme:
+            _refuse(read_answers(run.root, index, models), scheme)
+        if changes.get(GROUPS):
+            _refuse_groups(run, index, str(group_by))
+        write_json(run.wanted, {**(read_json(run.wanted) or {}), **changes})
         for file in (run.settings, run.config):
-            _set(file, scheme)
-        made = compare_again(run, index, models)
+            _set(file, changes)
+        # labels are in `comparison.csv` too
+        made = write_results(run) if GROUPS in changes else compare_again(run, index, models)
     if isinstance(made, str):
         raise MiraError(made, hint=f"`mira collect {run.root}` tries again")
     return made
+
+
+def _refuse_groups(run: RunDirectory, index: StructureIndex, key: str) -> None:
+    from mira_cli.structures.labels import keys_of, keys_told
+
+    if "labels" not in index.table.schema.names:
+        again = f"`mira resume {run.root}` reads them again"
+        raise UsageError("the structures of this run were read without their labels", hint=again)
+    if key not in keys_of(index.table["labels"]):
+        raise UsageError(f"no structure has a label under the key `{key}`", hint=keys_told(index.table["labels"]))
 
 
 def _refuse(answers: Answers, scheme: Scheme) -> None:
@@ -61,8 +85,8 @@ def _refuse(answers: Answers, scheme: Scheme) -> None:
         raise UsageError(f"`{scheme}` aligns no energies here: {reason}", hint=hint)
 
 
-def _set(file: Path, scheme: Scheme) -> None:
-    """Change the setting in a file that MIRA wrote; one of the user's own stays as it is."""
+def _set(file: Path, changes: dict[str, str | None]) -> None:
+    """Change settings in a file that MIRA wrote; one of the user's own stays as it is."""
     import yaml
 
     from mira_cli.config import HEADER
@@ -71,4 +95,4 @@ def _set(file: Path, scheme: Scheme) -> None:
     if file.is_file() and (text := file.read_text(encoding="utf-8")).startswith(HEADER):
         with replacing(file) as stream:
             stream.write(HEADER)
-            yaml.safe_dump({**load(text), SETTING: scheme}, stream, sort_keys=False, allow_unicode=True)
+            yaml.safe_dump({**load(text), **changes}, stream, sort_keys=False, allow_unicode=True)

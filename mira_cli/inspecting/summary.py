@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.inspecting.cost import measured, seconds
+from mira_cli.structures.labels import keys_of
 from mira_cli.structures.notes import alike
 from mira_cli.structures.references import QUANTITIES, left_out_told
 from mira_cli.units import EV_PER_ANG3_IN_GPA
@@ -19,10 +21,13 @@ if TYPE_CHECKING:
     from mira_cli.structures.packs import StructureIndex
 
 
-def summary(index: StructureIndex, models: Mapping[str, Model]) -> dict[str, Any]:
+def summary(
+    index: StructureIndex, models: Mapping[str, Model], units: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Counts, sizes, elements, references, notes, and what each model cannot answer.
 
-    `evaluations` and `atoms_to_evaluate` are of distinct structures, times the models.
+    `evaluations` and `atoms_to_evaluate` are of distinct structures, times the models. `units` are those that
+    references were read in, by quantity, where these are not eV and Å.
     """
     valid = index.table.filter(index.table["invalid"].is_null())
     sizes = valid["n_atoms"].to_numpy()
@@ -36,14 +41,20 @@ def summary(index: StructureIndex, models: Mapping[str, Model]) -> dict[str, Any
         "atoms": {"total": int(sizes.sum()), **_range(sizes, median=True)},
         "periodic_directions": _counts(valid, "periodic_directions"),
         "elements": {symbol: sum(formulas[one] for one in found) for symbol, found in holding.items()},
-        "references": {quantity: told for quantity in QUANTITIES if (told := _reference(valid, quantity))},
+        "references": {
+            quantity: told | ({"unit": units[quantity]} if units and quantity in units else {})
+            for quantity in QUANTITIES
+            if (told := _reference(valid, quantity))
+        },
         "magnetic_moments": index.column("magnetic_moments").count(True),
         "references_left_out": left_out_told(index.table),
+        "labels": keys_of(index.table["labels"]),
         "notes": {one.note: one.structures for one in alike(index.notes())},
         "reasons": {one.note: one.structures for one in alike(index.invalid())},
         "models": {name: _lacking(model, formulas, holding) for name, model in models.items()},
         "evaluations": len(distinct) * len(models),
         "atoms_to_evaluate": int(distinct.sum()) * len(models),
+        "cost": _cost(index, models, holding),
     }
 
 
@@ -81,6 +92,30 @@ def _lacking(model: Model, formulas: Mapping[str, int], holding: Mapping[str, se
     unknown = [symbol for symbol in holding if atomic_numbers[symbol] not in model.elements]
     without = {formula for symbol in unknown for formula in holding[symbol]}
     return {"unknown_elements": unknown, "structures": sum(formulas[formula] for formula in without)}
+
+
+def _cost(
+    index: StructureIndex, models: Mapping[str, Model], holding: Mapping[str, set[str]]
+) -> dict[str, dict[str, Any]]:
+    """By model the `evaluations` and `atoms` that it can answer, what was `measured` of it, and `seconds` by that."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from ase.data import atomic_numbers
+
+    if not models:
+        return {}
+    formulas = index.table["formula"].take(index.distinct)
+    sizes = index.n_atoms[index.distinct]
+    told = {}
+    for name, said in measured(models).items():
+        known = models[name].elements
+        lacking = [symbol for symbol in holding if known is not None and atomic_numbers[symbol] not in known]
+        without = pa.array(sorted(set().union(*(holding[symbol] for symbol in lacking))), pa.string())
+        can = ~pc.is_in(formulas, value_set=without).to_numpy()
+        atoms = int(sizes[can].sum())
+        took = None if said is None else seconds(said, atoms)
+        told[name] = {"evaluations": int(can.sum()), "atoms": atoms, "measured": said, "seconds": took}
+    return told
 
 
 def _reference(valid: pa.Table, quantity: str) -> dict[str, Any]:

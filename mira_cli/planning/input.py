@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from mira_cli.console import count, counting, lines, say, warn
 from mira_cli.errors import InputError
 from mira_cli.structures.choice import Choice
+from mira_cli.structures.labels import keys_of
+from mira_cli.structures.labels import keys_told as labels_told
 from mira_cli.structures.notes import alike
 from mira_cli.structures.packs import StructureIndex, load_structures, open_index
 from mira_cli.structures.references import ReferenceKeys, keys_not_found, keys_told, left_out_told
@@ -38,6 +40,8 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
         say(f"{len(index):,} of {count(index.read, 'structure')} chosen")
     for key in keys_not_found(index.table, keys):
         warn(f"no structure has a reference under the key `{key}`")
+    if config.group_by and config.group_by not in keys_of(index.table["labels"]):
+        warn(f"no structure has a label under the key `{config.group_by}`", hint=labels_told(index.table["labels"]))
     invalid = [f"{name}: {why}" for name, why in index.invalid()]
     if len(invalid) == len(index):
         first = f" ({invalid[0]})" if invalid else ""
@@ -85,4 +89,7 @@ def tell_passed_over(found: Found) -> None:
         more = f" and {len(found.told_better) - 1:,} more" if len(found.told_better) > 1 else ""
         say(f"{file.name}{more} passed over: a calculation's geometry is read once, here from {better.name}")
     for sheet, columns in found.unused_columns.items():
-        say(f"columns of {sheet.name} that are not used: {', '.join(columns)}")
+        say(f"columns of {sheet.name} that are labels, for `--group-by`, and nothing else: {', '.join(columns)}")
+    for file in found.labelled_twice[:1]:
+        more = f" and {len(found.labelled_twice) - 1:,} more" if len(found.labelled_twice) > 1 else ""
+        warn(f"rows of a sheet name {file.name}{more} several times, with different labels: the first counts")

@@ -259,6 +259,7 @@ def commit_plan(prepared: Prepared, run: RunDirectory, *, keep: Collection[str] 
         prepared.plan, prepared.index, run, prepared.images, prepared.machine,
         executor=prepared.profile.executor, caps=prepared.caps, keep=keep,
         task=prepared.config.asked_task, energy_alignment=prepared.config.energy_alignment,
+        group_by=prepared.config.group_by,
     )  # fmt: skip
     settings = prepared.config.model_dump(mode="json")
     settings["resources"] = {k: v.model_dump(exclude_none=True) for k, v in prepared.config.resources.items()}

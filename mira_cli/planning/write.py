@@ -47,6 +47,7 @@ def write_plan(
     caps: Mapping[str, tuple[int | None, int | None]],
     task: Mapping[str, Any],
     energy_alignment: str,
+    group_by: str | None,
     keep: Collection[str] = (),
 ) -> None:
     """Write the job files, `plan.json`, and `wanted.json` (only if it changes: the results depend on it).
@@ -61,6 +62,8 @@ def write_plan(
         What is asked of every structure: `name`, `settings`, `version`.
     energy_alignment
         How the results align energies.
+    group_by
+        The key of the labels by which they group structures.
     keep
         Jobs of an earlier plan that are still being computed.
     """
@@ -87,6 +90,7 @@ def write_plan(
         "task": task,
         "structures": index.sources,
         "energy_alignment": energy_alignment,
+        "group_by": group_by,
     }
     if read_json(run.wanted) != wanted:
         write_json(run.wanted, wanted)

@@ -20,6 +20,8 @@ from mira_cli.report.disputed import outliers_of
 from mira_cli.results.devices import on_cpu_instead
 from mira_cli.statuses import INVALID
 from mira_cli.structures.notes import alike
+from mira_cli.structures.references import units_of
+from mira_cli.units import OPPOSITE
 
 if TYPE_CHECKING:
     from mira_cli.catalogue.rows import Model
@@ -130,8 +132,18 @@ def methods(gathered: Gathered) -> list[str]:
         ddof = max(gathered.statistics.disagreement["ddof"].unique().to_pylist(), default=1)
         said += [method(gathered.statistics.scheme), SPREAD.format(d=f"k − {ddof}" if ddof else "k")]
     if gathered.statistics.reference.num_rows:
-        said.append(REFERENCES)
+        said.append(REFERENCES + _converted(gathered))
     return [*said, "Stresses have ASE's sign (tension positive); the pressure is −(σxx + σyy + σzz)/3."]
+
+
+def _converted(gathered: Gathered) -> str:
+    """From which units references were converted, if the user named some."""
+    units = units_of((gathered.provenance.get("config") or {}).get("ref_units"))
+    named = ", ".join(
+        f"{quantity} from {unit.removeprefix(OPPOSITE)}{' with the opposite sign' if unit.startswith(OPPOSITE) else ''}"
+        for quantity, unit in units.items()
+    )
+    return f" They were converted to eV and Å: {named}." if named else ""
 
 
 def _about_answers(gathered: Gathered) -> list[dict[str, Any]]:

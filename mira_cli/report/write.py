@@ -16,6 +16,7 @@ from mira_cli.report.alignment import words
 from mira_cli.report.citations import bibtex, citations
 from mira_cli.report.disputed import distributions, structures_to_look_at
 from mira_cli.report.gathered import Gathered, columns_of, gather, rows_of
+from mira_cli.report.groups import groups, without_groups
 from mira_cli.report.points import points
 from mira_cli.report.shareable import shareable, system
 from mira_cli.report.structures_table import ROUNDING, failures, structures_table
@@ -99,7 +100,8 @@ def content(gathered: Gathered) -> dict[str, Any]:
         "alignment": words(gathered.statistics.scheme),
         "pairs": columns_of(gathered.statistics.pairs, PAIRS, gathered.names),
         "cautions": pair_cautions(gathered),
-        "reference": rows_of(gathered.statistics.reference),
+        "reference": rows_of(without_groups(gathered.statistics.reference)),
+        "groups": groups(gathered),
         "points": points(gathered),
         "distributions": distributions(gathered),
         "look_at": looked_at,

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from mira_cli.compare.statistics import Statistics
     from mira_cli.structures.packs import StructureIndex
 
-PAIRS, DISAGREEMENT, REFERENCE, ALIGNED = COMPARISONS
-READ = ("structure_id", "model", "status", "formula", "n_atoms", "energy_ev", "structure_hash")
+PAIRS, DISAGREEMENT, REFERENCE, ERRORS, ALIGNED = COMPARISONS
+READ = ("structure_id", "model", "status", "formula", "n_atoms", "energy_ev", "structure_hash", "group")
 
 
 def write_comparisons(
@@ -90,7 +90,7 @@ def read_answers(root: Path, index: StructureIndex, models: Sequence[ModelResult
     from mira_cli.answers.arrays import answers_of_run
 
     columns = [*READ, *(f"stress_{ij}_ev_per_ang3" for ij in VOIGT)]
-    table = read_comparison(RunDirectory(root), columns, as_words=["model", "status"])
+    table = read_comparison(RunDirectory(root), columns, as_words=["model", "status", "group"])
     answers = answers_of_run(table, index, models)
     del table
     release_unused()
@@ -107,12 +107,15 @@ def release_unused() -> None:
 def tables_of(found: Statistics) -> dict[str, pa.Table]:
     """Tables by the names of their files.
 
-    `reference.csv` is left out where the input has no references, and `energies_aligned.csv` where there is nothing
-    to align energies with.
+    `reference.csv` and `reference_errors.csv` are left out where the input has no references, and
+    `energies_aligned.csv` where there is nothing to align energies with.
     """
+    from mira_cli.compare.structure_errors import structure_errors
+
     tables = {PAIRS: found.pairs, DISAGREEMENT: found.disagreement}
     if found.reference.num_rows:
         tables[REFERENCE] = found.reference
+        tables[ERRORS] = structure_errors(found.answers, found.force_errors, found.scheme)
     if (aligned := aligned_table(found.answers, found.scheme)) is not None:
         tables[ALIGNED] = aligned
     return tables

@@ -10,9 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from mira_cli import console
+from mira_cli.compare.group_errors import GROUP
 from mira_cli.compare.reference_units import unit_doubts_of
 from mira_cli.compare.theory import EVERYONE
 from mira_cli.errors import UsageError
+from mira_cli.files import read_json
 from mira_cli.results.read_tables import read_table
 
 if TYPE_CHECKING:
@@ -25,14 +27,15 @@ if TYPE_CHECKING:
 
     Rows = list[dict[str, Any]]
 
-FOLDED = {"model", "pair", "structure"}  # columns of names, which may be long
-MOST_PAIRS, MOST_STRUCTURES = 20, 5
+FOLDED = {"model", "pair", "structure", "group"}  # columns of names, which may be long
+MOST_PAIRS, MOST_STRUCTURES, MOST_GROUPS = 20, 5, 10
+WORST = ("force_mae_ev_per_ang", "energy_aligned_mae_ev_per_atom", "stress_mae_gpa")  # the first that there is
 TABLES: tuple[Name, ...] = ("pairs", "reference", "disagreement")
 FACTS = ("level_of_theory", "dispersion", "energy_correction", "dtype", "conservative")
 
 
 def summary(run: RunDirectory) -> dict[str, Any]:
-    """`models`, `pairs`, `reference` and `disagreement` as lists of rows, and `missing`: why one of them is empty.
+    """`models`, `pairs`, `reference` and `disagreement` as lists of rows, `groups`, and why some are `missing`.
 
     Raises
     ------
@@ -48,7 +51,24 @@ def summary(run: RunDirectory) -> dict[str, Any]:
         except UsageError as error:
             found[name] = []
             missing[name] = f"{error.message} ({error.hint})"
+    found["groups"] = _groups(run) if found["reference"] else {}
     return {**found, "missing": missing}
+
+
+def _groups(run: RunDirectory) -> dict[str, Any]:
+    """`key` of the labels, `rows` about the groups with the largest errors, `labels` in all; empty without groups."""
+    import pyarrow.compute as pc
+
+    table = read_table(run, "reference")
+    table = table.filter(pc.equal(table["subset"], GROUP))
+    if not len(table):
+        return {}
+    errors = next((name for name in WORST if table[name].null_count < len(table)), WORST[0])
+    rows = sorted(table.to_pylist(), key=lambda row: -(row[errors] or 0.0))
+    labels = list(dict.fromkeys(row["subset_value"] for row in rows))
+    shown = [row for label in labels[:MOST_GROUPS] for row in rows if row["subset_value"] == label]
+    key = (read_json(run.collected) or {}).get("group_by")
+    return {"key": key, "rows": shown, "labels": len(labels)}
 
 
 def _first_rows(table: pa.Table, name: str) -> Rows:
@@ -92,6 +112,8 @@ def print_summary(found: dict[str, Any]) -> None:
         console.stdout().print(_pairs_table(pairs))
     if found["reference"]:
         console.stdout().print(_reference_table(found["reference"]))
+    if found["groups"]:
+        console.stdout().print(_groups_table(found["groups"]))
     if found["disagreement"]:
         console.stdout().print(_disputed_table(found["disagreement"]))
     _tell(found)
@@ -151,6 +173,25 @@ def _reference_table(rows: Rows) -> Table:
             f"dof {row['energy_alignment_dof'] or 0:,}[/]",
             f"[dim]{_number(row['energy_raw_mae_ev_per_atom'])}\nn {row['n_energies']:,}[/]",
         )
+    return table
+
+
+def _groups_table(groups: dict[str, Any]) -> Table:
+    table = _table(
+        "group", "model", right=("force MAE\neV/Å", f"energy MAE\n{_scheme(groups['rows'])}", "stress MAE\nGPa")
+    )
+    table.title = f"errors by {escape(str(groups['key']))}; energies in eV/atom, aligned by one fit over all structures"
+    for row in groups["rows"]:
+        label = row["subset_value"]
+        table.add_row(
+            "[dim]without a label[/]" if label is None else escape(label),
+            escape(row["model"]),
+            f"{_number(row['force_mae_ev_per_ang'])}\n[dim]{row['n_force_atoms']:,} atoms[/]",
+            f"{_number(row['energy_aligned_mae_ev_per_atom'])}\n[dim]n {row['n_energies_aligned']:,}[/]",
+            f"{_number(row['stress_mae_gpa'])}\n[dim]n {row['n_stresses']:,}[/]",
+        )
+    if groups["labels"] > MOST_GROUPS:
+        table.caption = f"the {MOST_GROUPS} of {groups['labels']:,} groups whose errors are largest; all: reference.csv"
     return table
 
 

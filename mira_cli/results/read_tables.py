@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from mira_cli.run.directory import RunDirectory
 
-Name: TypeAlias = Literal["comparison", "pairs", "disagreement", "reference", "energies_aligned"]
+Name: TypeAlias = Literal["comparison", "pairs", "disagreement", "reference", "reference_errors", "energies_aligned"]
+NO_REFERENCES = "the structures of `{}` come with no energies, forces or stresses to compare with"
 ABSENT = {
-    "reference": "the structures of `{}` come with no energies, forces or stresses to compare with",
+    "reference": NO_REFERENCES,
+    "reference_errors": NO_REFERENCES,
     "energies_aligned": "`{}` has nothing to align energies with: one model, and no reference energies",
 }
 
@@ -83,7 +85,12 @@ def read_csv(file: Path) -> pa.Table:
         stream.seek(max(0, stream.seek(0, 2) - 1))
         if stream.read() != b"\n":
             raise ValueError("cut short")
-    kinds = {"pairs": columns.PAIRS, "disagreement": columns.DISAGREEMENT, "reference": columns.REFERENCE}
+    kinds = {
+        "pairs": columns.PAIRS,
+        "disagreement": columns.DISAGREEMENT,
+        "reference": columns.REFERENCE,
+        "reference_errors": columns.REFERENCE_ERRORS,
+    }
     schema = columns.table([], kinds.get(file.stem, {})).schema
     names = dict.fromkeys(("structure_id", "model", "aligned_with", "energy_alignment", "energy_refusal"), pa.string())
     return pc.read_csv(

@@ -1,13 +1,16 @@
-"""Which structures are worth labelling next: those that the models of a run disagree about most."""
+"""Which structures are worth labelling next: those that the models of a run disagree about most.
+
+And which are worth a second look: those whose references they miss most (`reference_ranking`).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from mira_cli.answers.arrays import committees_of
+from mira_cli.answers.arrays import facts_of
 from mira_cli.answers.batches import geometry_of
-from mira_cli.compare.theory import EVERYONE
+from mira_cli.compare.theory import EVERYONE, committees
 from mira_cli.errors import InputError, UsageError
 from mira_cli.results.frames import spread_key
 
@@ -20,20 +23,32 @@ if TYPE_CHECKING:
     from mira_cli.answers.load import ModelResults
     from mira_cli.structures.packs import StructureIndex
 
-By: TypeAlias = Literal["force-spread", "energy-spread", "outlier"]
+By: TypeAlias = Literal["force-spread", "energy-spread", "outlier", "reference-error", "reference-energy-error"]
 SCORES: dict[str, str] = {
     "force-spread": "force_spread_max_ev_per_ang",
     "energy-spread": "energy_spread_ev_per_atom",
     "outlier": "outlier_distance_ev_per_ang",
 }
-TOLD = (*SCORES.values(), "force_spread_mean_ev_per_ang", "worst_atom", "outlier_model", "n_members", "committee")
+REFERENCE_SCORES: dict[str, str] = {
+    "reference-error": "force_rmse_ev_per_ang",
+    "reference-energy-error": "energy_aligned_error_ev_per_atom",
+}
+TOLD = (
+    *SCORES.values(),
+    *REFERENCE_SCORES.values(),
+    "force_spread_mean_ev_per_ang",
+    "worst_atom",
+    "outlier_model",
+    "n_members",
+    "committee",
+)
 OLD = "`disagreement.csv` is older than the run's plan"
 POOL = 10  # a diverse choice of n looks at the first 10 n of the ranking, and at no more than its upper half
 
 
 @dataclass(frozen=True)
 class Pick:
-    """One structure: its row of the index, and its row of `disagreement.csv`."""
+    """One structure: its row of the index, and its row of `disagreement.csv`, or what stands for it."""
 
     place: int
     row: dict[str, Any]
@@ -97,6 +112,67 @@ def ranked(disagreement: pa.Table, index: StructureIndex, *, committee: str, by:
     return list(picks.values())
 
 
+def reference_score(errors: pa.Table, by: str) -> str:
+    """The column of `reference_errors.csv` to rank by: of forces, unless energies are asked for or all that there is.
+
+    Raises
+    ------
+    UsageError
+        It has no numbers.
+    """
+    forces, energies = REFERENCE_SCORES.values()
+    has = {name: errors[name].null_count < len(errors) for name in (forces, energies)}
+    if by == "reference-error" and has[forces]:
+        return forces
+    if has[energies]:
+        return energies
+    what = "aligned energies" if by == "reference-energy-error" else "forces or aligned energies"
+    raise UsageError(f"nothing here has {what} to compare with references", hint="`mira table -t reference` says why")
+
+
+def reference_ranking(
+    errors: pa.Table, index: StructureIndex, models: Sequence[ModelResults], *, committee: str, column: str
+) -> list[Pick]:
+    """Structures by the mean size of an error over the models of a committee, the largest first; equal ones once.
+
+    Raises
+    ------
+    UsageError
+        No model of the committee has such an error.
+    InputError
+        The table is of other structures or models than the run has now.
+    """
+    chosen = {one.name: one for one in committees(facts_of(models))}
+    if committee not in chosen:
+        raise InputError(OLD, hint="`mira collect` makes it anew")
+    names = [models[m].name for m in chosen[committee].members]
+    place = {name: i for i, name in enumerate(index.column("id"))}
+    sizes: dict[str, dict[str, float]] = {}
+    for name, model, error in zip(*(errors[c].to_pylist() for c in ("structure_id", "model", column)), strict=True):
+        if error is not None and model in names:
+            sizes.setdefault(name, {})[model] = abs(error)
+    if not sizes:
+        raise UsageError(f"no model of `{committee}` has errors here", hint="`mira table -t reference` shows them")
+    if not sizes.keys() <= place.keys():
+        raise InputError(OLD, hint="`mira collect` makes it anew")
+    mean = {name: sum(of.values()) / len(of) for name, of in sizes.items()}
+    formulas, picks = index.column("formula"), dict[bytes, Pick]()
+    for name in sorted(mean, key=lambda name: -mean[name]):
+        row = {
+            "structure_id": name,
+            "formula": formulas[place[name]],
+            "n_atoms": int(index.n_atoms[place[name]]),
+            "n_models": len(names),
+            "n_members": len(sizes[name]),
+            column: mean[name],
+            "outlier_model": max(sizes[name], key=lambda model: sizes[name][model]),
+            "committee": committee,
+            "theory": chosen[committee].theory,
+        }
+        picks.setdefault(index.hashes[place[name]], Pick(place[name], row))
+    return list(picks.values())
+
+
 def diverse(picks: Sequence[Pick], index: StructureIndex, n: int) -> list[Pick]:
     """The first of a ranking, and n - 1 near its top that are unlike one another, by `structures.fingerprint`.
 
@@ -134,14 +210,14 @@ def labelled(picks: Sequence[Pick], index: StructureIndex, models: Sequence[Mode
     """
     from mira_cli.compare.spread import force_spread
 
-    members = {committee.name: committee.members for committee in committees_of(models)}
+    members = {one.name: one.members for one in committees(facts_of(models))}
     images = structures_of(picks, index)
     if not {pick.row["committee"] for pick in picks} <= set(members):
         raise InputError(OLD, hint="`mira collect` makes it anew")
     for rank, (pick, atoms) in enumerate(zip(picks, images, strict=True), 1):
         committee = pick.row["committee"]
         atoms.info |= {"structure_id": pick.row["structure_id"], "select_rank": rank, "select_by": by}
-        atoms.info |= {key: pick.row[key] for key in TOLD if pick.row[key] is not None}
+        atoms.info |= {key: pick.row[key] for key in TOLD if pick.row.get(key) is not None}
         records = [models[m].records.read(index.hashes[pick.place : pick.place + 1])[0] for m in members[committee]]
         spread = force_spread([record.array("forces") if record else None for record in records])
         if spread is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.statuses import INVALID
+from mira_cli.structures.labels import labels_under
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-def comparison_rows(batch: Batch, models: Sequence[ModelResults], task: Task) -> pa.Table:
+def comparison_rows(batch: Batch, models: Sequence[ModelResults], task: Task, group_by: str | None = None) -> pa.Table:
     """Long form: structures in input order, for each the models in the order they were asked for.
 
-    The columns of the task (`task.columns`) are empty where a record is not `ok`.
+    The columns of the task (`task.columns`) are empty where a record is not `ok`; `group_by` is the key of the labels
+    in `group`.
     """
     import pyarrow as pa
 
@@ -43,12 +45,21 @@ def comparison_rows(batch: Batch, models: Sequence[ModelResults], task: Task) ->
         "n_atoms": structures["n_atoms"].take(each),
         "structure_hash": structures["hash"].take(each),
         "note": structures["note"].take(each),
+        "group": _labels(structures, group_by).take(each),
         **{name: pa.array(values, schema.field(name).type).take(in_turn)
            for name, values in _constants(models).items()},
         **{name: pa.array(np.stack([part[name] for part in parts], axis=1).ravel(), from_pandas=True)
            for name in parts[0]},
     }  # fmt: skip
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+
+
+def _labels(structures: pa.Table, group_by: str | None) -> pa.Array:
+    import pyarrow as pa
+
+    if "labels" not in structures.schema.names:  # read by an earlier MIRA
+        return pa.nulls(len(structures), pa.string())
+    return labels_under(structures["labels"], group_by)
 
 
 def energies_rows(batch: Batch, models: Sequence[ModelResults], schema: pa.Schema) -> pa.Table:
@@ -154,5 +165,6 @@ def comparison_schema(task: Task) -> pa.Schema:
             ("dispersion", text),
             ("conservative", pa.bool_()),
             ("note", text),
+            ("group", text),
         ]
     )

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 ROW_GROUP = 50_000  # rows that are written to a Parquet file together, and read again in one piece
 
 
-def write_tables(root: Path, index: StructureIndex, models: list[ModelResults], task: Task) -> ForceSums | Exception:
+def write_tables(
+    root: Path, index: StructureIndex, models: list[ModelResults], task: Task, group_by: str | None
+) -> ForceSums | Exception:
     """Write tables and frames in one pass over the records; returns what it summed over the forces on the way."""
     import pyarrow as pa
     import pyarrow.csv as pc
@@ -48,7 +50,7 @@ def write_tables(root: Path, index: StructureIndex, models: list[ModelResults], 
         )
         waiting: list[pa.Table] = []
         for batch in batches(index, models):
-            rows = comparison_rows(batch, models, task)
+            rows = comparison_rows(batch, models, task, group_by)
             waiting.append(rows)
             if sum(map(len, waiting)) >= ROW_GROUP:
                 columns.write_table(pa.concat_tables(waiting))

@@ -30,7 +30,9 @@ from mira_cli.files import read_json, write_json
 
 FORMAT = 1
 RESULTS = ("comparison.csv", "comparison.parquet", "energies.csv", "results.extxyz", "provenance.json")
-COMPARISONS = ("pairs.csv", "disagreement.csv", "reference.csv", "energies_aligned.csv")  # where there is one
+COMPARISONS = (  # where there is one
+    *("pairs.csv", "disagreement.csv", "reference.csv", "reference_errors.csv", "energies_aligned.csv"),
+)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from mira_cli.structures.charges import ContradictionError, has_moments, settle
 from mira_cli.structures.check import judge
 from mira_cli.structures.frame import Frame, in_print
 from mira_cli.structures.geometry import Geometry, geometry_of, identities
+from mira_cli.structures.labels import labels_of
 from mira_cli.structures.read import read_frames, where
 from mira_cli.structures.references import QUANTITIES, ReferenceKeys, left_out, references, settled
 
@@ -60,6 +61,7 @@ def index_schema() -> pa.Schema:
             ("reference_stress_ev_per_ang3", pa.list_(pa.float64())),
             ("magnetic_moments", pa.bool_()),  # whether the input gives some
             ("references_left_out", pa.string()),  # keys that look like references and were not taken
+            ("labels", pa.string()),  # what the input calls it, as JSON: `labels.labels_of`
             *((f"reference_{quantity}_key", pa.string()) for quantity in QUANTITIES),  # where it was found
         ]
     )
@@ -134,6 +136,7 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
         "reference_stress_ev_per_ang3": column(stresses),
         "magnetic_moments": column((has_moments(atoms) for atoms in images), otherwise=False),
         "references_left_out": column(", ".join(names) or None for names in not_taken),
+        "labels": [frame.atoms and labels_of(frame.atoms.info) for _, frame in frames],
         **{f"reference_{q}_key": column(one[q][0] if q in one else None for one in found) for q in QUANTITIES},
     }
     forces = [one.get("forces", np.full((len(a), 3), np.nan)) for one, a in zip(known, images, strict=True)]

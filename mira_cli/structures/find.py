@@ -6,7 +6,7 @@ import glob
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from mira_cli.errors import InputError
 from mira_cli.structures.companions import holds_no_structure, is_data_set, told_better
-from mira_cli.structures.given import completed, decoded
+from mira_cli.structures.given import completed, decoded, unlabelled
 from mira_cli.structures.sheet import read_sheet
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class Found:
     sources: list[Source]
     passed_over: list[Path]
     told_better: dict[Path, Path]
-    unused_columns: dict[Path, list[str]]  # of sheets
+    unused_columns: dict[Path, list[str]]  # of sheets: they label structures, and are used for nothing else
+    labelled_twice: list[Path]  # named by several rows of a sheet that differ in labels alone: the first counts
 
 
 def find_sources(arguments: Iterable[str], options: str = "") -> Found:
@@ -60,16 +61,19 @@ def find_sources(arguments: Iterable[str], options: str = "") -> Found:
     InputError
         An argument matches nothing, or a CSV sheet has no `structure_path` column, or two.
     """
-    over = Found([], [], {}, {})
+    over = Found([], [], {}, {}, [])
     found: dict[tuple[str, str], tuple[Path, str, Path, str]] = {}
     of_sheet: dict[tuple[str, str], dict[str, str]] = {}
     real = cache(os.path.realpath)
     for argument in arguments:
         for path, root, given in _expand(argument, over):
             place = os.path.join(real(path.parent), path.name)  # noqa: PTH118  (faster, and there may be millions)
-            key = place, completed(given, options)
-            of_sheet.setdefault(key, decoded(given))
-            found.setdefault(key, (path, shown(path.relative_to(root)), root, key[1]))
+            full = completed(given, options)
+            key = place, unlabelled(full)
+            of_sheet.setdefault(key, decoded(unlabelled(given)))
+            first = found.setdefault(key, (path, shown(path.relative_to(root)), root, full))
+            if first[3] != full:
+                over.labelled_twice.append(path)
     states = Counter(place for place, _ in found)  # the same geometry may be there with several charges
     told = {key: f"?{urlencode(said)}" if said and states[key[0]] > 1 else "" for key, said in of_sheet.items()}
     names = Counter(name + told[key] for key, (_, name, _, _) in found.items())
@@ -82,7 +86,7 @@ def find_sources(arguments: Iterable[str], options: str = "") -> Found:
             unique = shown(path.relative_to(root.parent) if root != root.parent else path) + told[key]
         taken.add(unique)
         sources.append(Source(path, unique, given))
-    return Found(sources, over.passed_over, over.told_better, over.unused_columns)
+    return replace(over, sources=sources)
 
 
 def shown(name: str | Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mira_cli.errors import UsageError
 from mira_cli.resources import did_you_mean
@@ -16,20 +16,26 @@ GIVEN = ("charge", "spin", "elements", "format")
 NOT_USED = "`elements` is not used: the file names its own"  # the note
 
 
-def encoded(said: Mapping[str, str | None]) -> str:
-    """What is said as JSON, in one order; empty if nothing."""
-    there = {name: value.strip() for name in GIVEN if (value := said.get(name)) and value.strip()}
-    return json.dumps(there) if there else ""
+def encoded(said: Mapping[str, str | None], labels: Mapping[str, str] | None = None) -> str:
+    """What is said as JSON, in one order, with labels by their keys under `labels`; empty if nothing."""
+    there: dict[str, Any] = {name: value.strip() for name in GIVEN if (value := said.get(name)) and value.strip()}
+    return json.dumps(there | ({"labels": dict(labels)} if labels else {})) if there or labels else ""
 
 
-def decoded(given: str) -> dict[str, str]:
+def decoded(given: str) -> dict[str, Any]:
     """What `encoded` has made a text of."""
     return dict(json.loads(given)) if given else {}
 
 
+def unlabelled(given: str) -> str:
+    """The same without labels: what makes other structures of a file."""
+    return encoded(decoded(given)) if given else ""
+
+
 def completed(given: str, options: str) -> str:
     """What a sheet gives, and the options where it says nothing."""
-    return encoded({**decoded(options), **decoded(given)}) if options else given
+    merged = {**decoded(options), **decoded(given)}
+    return encoded(merged, merged.get("labels")) if options else given
 
 
 def of_options(elements: str | None, form: str | None) -> str:

@@ -29,6 +29,7 @@ from mira_cli.structures.formats import (
 )
 from mira_cli.structures.frame import Frame, UnreadableError
 from mira_cli.structures.given import NOT_USED, decoded, symbols_of
+from mira_cli.structures.labels import OF_SHEET
 from mira_cli.structures.parts import n_bytes
 from mira_cli.structures.reasons import show, why
 from mira_cli.structures.unpacked import in_memory, is_archive, members, opened
@@ -192,6 +193,8 @@ def _with_given(frame: Frame, given: str, form: str | None) -> Frame:
     assert frame.atoms is not None
     said = decoded(given)
     frame.atoms.info |= {f"{name} of the sheet": said[name] for name in ("charge", "spin") if name in said}
+    if "labels" in said:
+        frame.atoms.info[OF_SHEET] = said["labels"]
     if "elements" in said and form not in WITH_TYPES:
         return replace(frame, notes=(*frame.notes, NOT_USED))
     return frame

@@ -32,9 +32,10 @@ NAMES = {q: [pattern.format(name) for name in (q, *ALSO[q]) for pattern in PATTE
 NONE = "none"  # in place of a key: take no reference of this kind
 LOOKS_LIKE = re.compile("energy|energies|force|stress|virial", re.IGNORECASE)
 CONTRADICTION_EV_PER_ATOM, CONTRADICTION_RELATIVE = 1e-3, 0.01
+SMALL_FORCE = 1e-3  # eV/Å: below it two forces are one
 SMALL_STRESS = 1e-6  # eV/Å³: below it a stress is rounding
 MOST_NAMED = 6
-COMPUTED = "calculator"  # told in place of a key
+COMPUTED, COMPUTED_FREE = "calculator", "free energy of the calculator"  # told in place of a key
 SIGMA_0 = "energy(sigma→0)"  # the same for that of VASP's three energies which ASE calls `energy`
 
 
@@ -67,7 +68,7 @@ def _candidates(atoms: Atoms, quantity: str, named: str | None) -> Iterator[tupl
     """Keys and values that may hold a quantity, the likeliest first."""
     if named == NONE:
         return
-    place: Mapping[str, Any] = atoms.arrays if quantity == "forces" else atoms.info
+    place: Mapping[str, Any] = {**atoms.info, **atoms.arrays} if quantity == "forces" else atoms.info
     results = atoms.calc.results if atoms.calc is not None else {}
     if named is not None:
         yield from ((named, where[named]) for where in (place, results) if named in where)
@@ -105,9 +106,14 @@ def _computed(atoms: Atoms, quantity: str) -> str:
     return SIGMA_0 if quantity == "energy" and getattr(atoms.calc, "name", None) == "vasp" else COMPUTED
 
 
+def units_of(text: str | None) -> dict[str, str]:
+    """Quantity -> unit, of `energy=Hartree,stress=-kbar`."""
+    return dict(pair.split("=", 1) for pair in text.split(",")) if text else {}
+
+
 def _factor(keys: ReferenceKeys, quantity: str, key: str, n_atoms: int) -> float:
     """What a number under a key is multiplied with, in the units that the user names."""
-    units = dict(pair.split("=", 1) for pair in keys.units.split(",")) if keys.units else {}
+    units = units_of(keys.units)
     if quantity not in units:
         return 1.0
     times, per_atom = factor(quantity, units[quantity])
@@ -139,19 +145,12 @@ def settled(
 
     A key that the user names is taken at their word.
     """
-    notes: list[str] = []
-    results = atoms.calc.results if atoms.calc is not None else {}
-    if "energy" in taken and keys.energy is None:
-        key, energy = taken["energy"]
-        for quantity in ("energy", "free_energy"):
-            said = _checked(results.get(quantity), "energy", quantity, atoms)
-            of_calculator = _computed(atoms, quantity)
-            if said is None or (quantity == "energy" and key == of_calculator):
-                continue
-            name = spoken(of_calculator, quantity)
-            said = said * _factor(keys, "energy", quantity, len(atoms))
-            if abs(apart := (float(said) - energy) / len(atoms)) > CONTRADICTION_EV_PER_ATOM:
-                notes.append(f"{name} is {apart:+.3g} eV/atom from {spoken(key, 'energy')}, which was taken")
+    notes = [
+        note
+        for quantity in ("energy", "forces")
+        if quantity in taken and getattr(keys, quantity) is None
+        for note in _contradicting(atoms, quantity, taken[quantity], keys)
+    ]
     if (
         "stress" in taken
         and keys.stress is None
@@ -164,6 +163,29 @@ def settled(
             notes.append(f"{key} and `{name}` contradict each other (stress = −virial/volume): neither was taken")
             return {quantity: value for quantity, value in taken.items() if quantity != "stress"}, notes
     return taken, notes
+
+
+def _contradicting(atoms: Atoms, quantity: str, taken: tuple[str, Any], keys: ReferenceKeys) -> Iterator[str]:
+    """What else the input gives of a quantity, where that is another number than what was taken."""
+    key, value = taken
+    results = atoms.calc.results if atoms.calc is not None else {}
+    others = dict(_candidates(atoms, quantity, None))
+    if quantity == "energy":
+        others |= {COMPUTED_FREE: results["free_energy"]} if "free_energy" in results else {}
+    if quantity in atoms.info:  # as in the data of a row of ASE's database
+        others.setdefault(quantity, atoms.info[quantity])
+    others.pop(key, None)
+    for name, other in others.items():
+        if (said := _checked(other, quantity, name, atoms)) is None:
+            continue
+        apart = said * _factor(keys, quantity, name, len(atoms)) - value
+        spoken_name = spoken(COMPUTED, "free_energy") if name == COMPUTED_FREE else spoken(name, quantity)
+        if quantity == "energy" and abs(per_atom := float(apart) / len(atoms)) > CONTRADICTION_EV_PER_ATOM:
+            yield f"{spoken_name} is {per_atom:+.3g} eV/atom from {spoken(key, quantity)}, which was taken"
+        elif quantity == "forces":
+            most, scale = float(np.abs(apart).max()), float(np.abs(value).max())
+            if most > max(CONTRADICTION_RELATIVE * scale, SMALL_FORCE):
+                yield f"{spoken_name} are up to {most:.3g} eV/Å from {spoken(key, quantity)}, which were taken"
 
 
 def _other_stress(atoms: Atoms, taken: str, keys: ReferenceKeys) -> tuple[str, Array] | None:

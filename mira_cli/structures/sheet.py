@@ -19,7 +19,7 @@ PATH = "structure_path"
 
 
 def read_sheet(sheet: Path) -> tuple[list[tuple[Path, str]], list[str]]:
-    """Path of each row and what the row gives, as JSON, empty if nothing; and the columns that are not used.
+    """Path of each row and what the row gives, as JSON, empty if nothing; and the columns that are labels alone.
 
     Raises
     ------
@@ -45,7 +45,9 @@ def read_sheet(sheet: Path) -> tuple[list[tuple[Path, str]], list[str]]:
     if twins := [name for name in (PATH, *GIVEN) if titles.count(name) > 1]:
         raise InputError(f"the sheet `{sheet}` has two `{twins[0]}` columns", hint="give each column its own name")
     found = [
-        ((sheet.parent / row[PATH].strip()).absolute(), encoded(row)) for row in rows if row[PATH] and row[PATH].strip()
+        ((sheet.parent / row[PATH].strip()).absolute(), encoded(row, _labels(row)))
+        for row in rows
+        if row[PATH] and row[PATH].strip()
     ]
     return found, [_with_near(name) for name in titles if name and name not in {PATH, *GIVEN}]
 
@@ -54,6 +56,13 @@ def _known(title: str) -> str:
     """A title as the column is called that it means but for capitals and blanks; else the title."""
     name = re.sub(r"[\s_-]+", "_", title.strip().lower())
     return name if name in {PATH, *GIVEN} else title
+
+
+def _labels(row: dict[str, str]) -> dict[str, str]:
+    """Cells that label what is in the file: those of no other column."""
+    return {
+        name: value.strip() for name, value in row.items() if name not in {"", PATH, *GIVEN} and value and value.strip()
+    }
 
 
 def _with_near(title: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+UNSUPPORTED = "unsupported_element"
+UNKNOWN = re.compile("(the model does not know )(.+)$")  # as `workflow/worker/contract.py` words it
 NONE, GOOD = 0, 1  # codes of `Tally.best`; others stand for the statuses of `Tally.statuses`
 
 
@@ -40,7 +43,7 @@ class Tally:
         self.tails: dict[str, Tail] = {}  # job -> its records
         self.best = np.zeros(len(wanted), np.uint8)
         self.statuses = [OK]  # code - 1 -> status
-        self.reasons: dict[str, str] = {}  # status -> what the newest such record says
+        self.reasons: dict[str, str] = {}  # status -> what the newest such record says, or all together of elements
         self._over: set[str] = set()
 
     def read(self, over: Collection[str] = ()) -> None:
@@ -100,6 +103,14 @@ class Tally:
         self.best[rows[bad]] = codes[bad]
         self.best[rows[known & (codes == GOOD)]] = GOOD
 
+    def _reason(self, status: str, said: str) -> str:
+        """What a record says; of elements that the model does not know, all that any record named."""
+        known = UNKNOWN.match(self.reasons.get(status, "")), UNKNOWN.match(said)
+        if status != UNSUPPORTED or not all(known):
+            return said
+        symbols = {symbol for found in known if found for symbol in found[2].split(", ")}
+        return f"{known[1][1]}{', '.join(sorted(symbols))}" if known[1] else said
+
     def _code(self, record: dict[str, Any]) -> int:
         status = record["status"]
         if status not in self.statuses:
@@ -107,5 +118,5 @@ class Tally:
                 return len(self.statuses)
             self.statuses.append(status)
         if status != OK:
-            self.reasons[status] = record["error"] or status
+            self.reasons[status] = self._reason(status, record["error"] or status)
         return self.statuses.index(status) + 1

@@ -114,7 +114,7 @@ def test_spread_of_forces_is_in_the_frames(run) -> None:
 
 def test_comparison_says_dispersion_and_kind_of_forces(run) -> None:
     names = list(rows(run, "comparison.csv")[0])
-    assert names[-4:] == ["structure_hash", "dispersion", "conservative", "note"]
+    assert names[-5:] == ["structure_hash", "dispersion", "conservative", "note", "group"]
 
 
 @pytest.mark.parametrize("fault", [ValueError("odd"), MemoryError(), OSError(28, "No space left on device")])
@@ -202,7 +202,7 @@ def test_references_of_some_frames_and_not_a_number(tmp_path) -> None:
     frames[2].calc = SinglePointCalculator(frames[2], energy=3.0)
     run = made_run(tmp_path, frames, {"a": answers(1.0)})
     collect(run)
-    assert written(run) == {"pairs.csv", "disagreement.csv", "reference.csv", "energies_aligned.csv"}
+    assert written(run) == set(COMPARISONS)
     (row,) = [row for row in rows(run, "reference.csv") if row["subset"] == "all"]
     assert (row["n_energies"], row["n_force_structures"], row["n_stresses"]) == ("2", "1", "1")
     assert float(row["force_mae_ev_per_ang"]) == pytest.approx(0, abs=1e-7)

@@ -147,3 +147,41 @@ def test_how_many_were_read_so_far_is_told(tmp_path) -> None:
     write(tmp_path / "all.extxyz", [bulk("Cu", a=3.5 + i / 1e4) for i in range(1500)])
     load_structures(tmp_path / "packs", find_sources([str(tmp_path / "all.extxyz")]).sources, told=told.append)
     assert told == [1000, 1500]
+
+
+def test_references_are_told_as_they_are_read_in_the_units_that_are_named(tmp_path, mira) -> None:
+    copper = bulk("Cu", a=3.6)
+    copper.info["REF_energy"] = -0.5
+    write(tmp_path / "x.extxyz", copper)
+    done = mira("inspect", tmp_path / "x.extxyz", "--ref-units", "energy=hartree")
+    assert "reference energy: `REF_energy` (1), -13.61 to -13.61 eV/atom, read in Hartree" in done.stdout
+    told = json.loads(mira("inspect", tmp_path / "x.extxyz", "--ref-units=energy=Hartree", "--json").stdout)
+    assert told["summary"]["references"]["energy"]["unit"] == "Hartree"
+    wrong = mira("inspect", tmp_path / "x.extxyz", "--ref-units", "energy=parsec", code=2)
+    assert "no unit `parsec` of energy" in wrong.stderr
+
+
+def test_cost_is_what_a_run_on_this_machine_took(tmp_path, mira, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    write(tmp_path / "x.extxyz", [bulk("Cu", a=3.5 + 0.01 * i, cubic=True) for i in range(8)])
+    before = json.loads(mira("inspect", tmp_path / "x.extxyz", "-m", "emt", "--json").stdout)["summary"]["cost"]
+    assert before == {"emt": {"evaluations": 8, "atoms": 32, "measured": None, "seconds": None}}
+    assert "no run on this machine says how fast emt" in mira("inspect", tmp_path / "x.extxyz", "-m", "emt").stdout
+    run = tmp_path / "run"
+    mira("run", tmp_path / "x.extxyz", "-m", "emt", "-o", run)
+    dones = sorted((run / "work" / "done" / "emt").glob("*.json"))
+    for file in dones:  # as if it had taken long enough to say something
+        file.write_text(json.dumps({**json.loads(file.read_text()), "evaluate_s": 2.0, "atoms_per_s": 8.0}))
+    said = json.loads(mira("inspect", tmp_path / "x.extxyz", "-m", "emt,lj", "--json").stdout)["summary"]["cost"]
+    assert said["lj"]["measured"] is None
+    assert said["emt"]["measured"]["atoms_per_s"] == pytest.approx(8.0)
+    assert said["emt"]["measured"]["run"] == str(run)
+    assert said["emt"]["seconds"] == pytest.approx(4.0)
+    shown = mira("inspect", tmp_path / "x.extxyz", "-m", "emt").stdout
+    assert "emt: about 4 s of one job for 32 atoms" in shown
+    assert "8 atoms/s" in shown
+    assert str(run) in shown
+    for file in (run / "work" / "records" / "emt").glob("*/*/records.jsonl"):  # of another machine
+        file.write_text(file.read_text().replace('"host": "', '"host": "not-'))
+    said = json.loads(mira("inspect", tmp_path / "x.extxyz", "-m", "emt", "--json").stdout)["summary"]["cost"]
+    assert said["emt"]["measured"] is None

@@ -8,10 +8,12 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from ase.units import Bohr, Hartree, kcal, mol
 
+from mira_cli.compare.statistics import statistics
 from mira_cli.config import build_config
 from mira_cli.errors import UsageError
 from mira_cli.structures.references import ReferenceKeys, references
 from mira_cli.units import UNITS, factor
+from tests.unit.compare_tables import answers, blocks
 
 KBAR = 1602.1766208
 
@@ -28,11 +30,12 @@ def metals() -> list:
     return images
 
 
-def with_references(path, energy=1.0, forces=1.0, stress=1.0, *, per_atom=False):
+def with_references(path, energy=1.0, forces=1.0, stress=1.0, *, per_atom=False, zeros=0.0):
     images = []
     for atoms in metals():
         copy = atoms.copy()
-        copy.info["REF_energy"] = atoms.get_potential_energy() * energy / (len(atoms) if per_atom else 1)
+        total = atoms.get_potential_energy() + zeros * atoms.numbers.sum()
+        copy.info["REF_energy"] = total * energy / (len(atoms) if per_atom else 1)
         copy.info["REF_stress"] = atoms.get_stress() * stress
         copy.arrays["REF_forces"] = atoms.get_forces() * forces
         images.append(copy)
@@ -52,6 +55,11 @@ def with_references(path, energy=1.0, forces=1.0, stress=1.0, *, per_atom=False)
         ({"forces": -1.0}, "forces=-eV/Ang"),
         ({"per_atom": True}, "energy=eV/atom"),
         ({"energy": 1 / Hartree}, "energy=Hartree"),
+        ({"energy": 1 / Hartree, "zeros": -300.0}, "energy=Hartree"),
+        ({"energy": mol / kcal, "zeros": -2.0}, "energy=kcal/mol"),
+        ({"energy": 2 / Hartree}, "energy=Rydberg"),
+        ({"zeros": -300.0}, None),
+        ({"forces": 2 * Bohr / Hartree}, "forces=Rydberg/Bohr"),
     ],
 )
 def test_a_constant_factor_is_told_with_the_option_that_mends_it(tmp_path, mira, scale, option) -> None:
@@ -113,3 +121,66 @@ def test_few_energies_with_a_zero_of_their_own_are_no_other_unit(tmp_path, mira)
         images += [copy, copy]
     write(tmp_path / "x.extxyz", images)
     assert "--ref-units" not in mira("run", tmp_path / "x.extxyz", "-m", "lj", "-o", tmp_path / "run").stderr
+
+
+def told(quantity: str, noise: float, *, factor: float = 1.0, soft: float = 1.0, structures: int = 5, seed: int = 0):
+    """What is said of references `factor` times the truth, of which a model gives `soft` times with relative noise."""
+    rng = np.random.default_rng(seed)
+    names = [f"s{i}" for i in range(structures)]
+    given = {name: bulk("Cu", a=3.6 + i / 100, cubic=True) for i, name in enumerate(names)}
+    shape = (structures, 4, 3) if quantity == "forces" else (structures, 6)
+    size = 1.0 if quantity == "forces" else 0.03
+    truth = rng.normal(scale=size, size=shape)
+    model, zeros = soft * truth + rng.normal(scale=noise * size, size=shape), np.zeros((structures, 4, 3))
+    is_forces = quantity == "forces"
+    own = answers(
+        given, {"m": [1.0] * structures},
+        stresses=None if is_forces else {"m": model.tolist()},
+        reference_stress=None if is_forces else (factor * truth).tolist(),
+    )  # fmt: skip
+    forces = blocks(given, {"m": model if is_forces else zeros}, factor * truth if is_forces else None)
+    (row, *_) = statistics(own, forces, resamples=2).reference.to_pylist()
+    return [sentence for sentence in row["notes"].split("; ") if "--ref-units" in sentence]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "factor", "option"),
+    [
+        ("forces", Bohr / Hartree, "forces=Hartree/Bohr"),
+        ("forces", 2 * Bohr / Hartree, "forces=Rydberg/Bohr"),
+        ("forces", mol / kcal, "forces=kcal/mol/Ang"),
+        ("forces", -1.0, "forces=-eV/Ang"),
+        ("stress", -KBAR, "stress=-kbar"),
+        ("stress", KBAR / 10, "stress=GPa"),
+        ("stress", -1.0, "stress=-eV/Ang3"),
+    ],
+)
+@pytest.mark.parametrize("soft", [0.75, 1.0, 1.3])
+def test_a_unit_is_seen_by_models_that_are_soft_and_rough(quantity, factor, option, soft) -> None:
+    assert [option in sentence for sentence in told(quantity, 0.3, factor=factor, soft=soft)] == [True]
+    assert told(quantity, 0.3, soft=soft) == []
+
+
+@pytest.mark.parametrize("quantity", ["forces", "stress"])
+def test_models_that_have_nothing_to_do_with_the_reference_raise_no_doubt(quantity) -> None:
+    for seed in range(20):
+        assert told(quantity, 1.0, soft=0.0, seed=seed) == []
+        assert told(quantity, 50.0, soft=0.0, seed=seed) == []
+
+
+@pytest.mark.parametrize("structures", [1, 2])
+def test_few_structures_are_told_as_few(structures) -> None:
+    (sentence,) = told("stress", 0.1, factor=-KBAR, structures=structures)
+    assert f"may be in kbar with the opposite sign, as far as {structures} structure" in sentence
+    (sentence,) = told("forces", 0.1, factor=Bohr / Hartree, structures=structures)
+    assert "may be in Hartree/Bohr" in sentence
+    assert told("stress", 0.1, factor=-1.0, structures=structures) == []  # a sign can be chance
+    assert told("stress", 0.1, structures=structures) == []
+
+
+def test_small_stresses_of_either_sign_are_no_doubt() -> None:
+    cell = {f"s{i}": bulk("Cu", a=3.6 + i / 100, cubic=True) for i in range(5)}
+    tiny = [[1e-3] * 3 + [0.0] * 3] * 5  # 0.16 GPa
+    own = answers(cell, {"m": [1.0] * 5}, stresses={"m": tiny}, reference_stress=(-np.array(tiny)).tolist())
+    (row, *_) = statistics(own, blocks(cell, {"m": np.zeros((5, 4, 3))}), resamples=2).reference.to_pylist()
+    assert "--ref-units" not in row["notes"]

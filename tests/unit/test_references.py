@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.db import connect
 from ase.io import write
 
 from mira_cli.structures.find import find_sources
@@ -110,3 +111,32 @@ def test_keys_are_kept_told_and_read_anew_when_they_change(tmp_path, crystal) ->
     assert keys_told(index.table.drop_columns(["reference_energy_key"])) == (
         "references in the input: forces from ASE's own `forces` (1)"
     )
+
+
+def database(path, **said):
+    atoms = bulk("Cu", cubic=True)
+    atoms.calc = SinglePointCalculator(atoms, energy=-12.0, forces=np.ones((4, 3)))
+    with connect(path) as rows:
+        rows.write(atoms, **said)
+    index = load_structures(path.parent / "packs", find_sources([str(path)]).sources)
+    return index.column("reference_energy_ev")[0], index.column("note")[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "energy", "note"),
+    [
+        ({"key_value_pairs": {"dft_energy": -16.0}}, -16.0,
+         "ASE's own `energy` is +1 eV/atom from `dft_energy`, which was taken"),
+        ({"data": {"energy": -16.0}}, -12.0, "`energy` is -1 eV/atom from ASE's own `energy`, which was taken"),
+        ({"key_value_pairs": {"dft_energy": -12.0}, "data": {"ref_energy": -8.0}}, -8.0,
+         ("`dft_energy` is -1 eV/atom from `ref_energy`, which was taken; "
+         "ASE's own `energy` is -1 eV/atom from `ref_energy`, which was taken")),
+        ({"key_value_pairs": {"dft_energy": -12.0}, "data": {"dft_energy": -8.0}}, -12.0,
+         "`dft_energy` is -12.0 in the row's key-value pairs, which was taken, and -8.0 in its data"),
+        ({"data": {"REF_forces": np.full((4, 3), 1.5)}}, -12.0,
+         "ASE's own `forces` are up to 0.5 eV/Å from `REF_forces`, which were taken"),
+        ({"key_value_pairs": {"dft_energy": -12.0}}, -12.0, None),
+    ],
+)  # fmt: skip
+def test_a_database_that_contradicts_itself_is_told(tmp_path, said, energy, note) -> None:
+    assert database(tmp_path / "x.db", **said) == (energy, note)

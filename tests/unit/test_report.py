@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from ase.build import bulk
+from ase.io import write
 
 import mira_cli.report.structures_table
 from mira_cli.catalogue.lookup import built_in
@@ -285,3 +287,13 @@ def test_the_example_in_the_documentation_is_as_reports_are_now(gathered) -> Non
     assert shown["reference"]
     for file in folder.iterdir():
         assert not re.search(r"[\"' =:](/home|/root|/tmp|/Users|~)/", file.read_text(encoding="utf-8")), file
+
+
+def test_references_in_other_units_are_said_to_be_converted(tmp_path, mira) -> None:
+    atoms = bulk("Cu", cubic=True)
+    atoms.info["REF_energy"] = -0.5
+    write(tmp_path / "x.extxyz", atoms)
+    done = ("run", tmp_path / "x.extxyz", "-m", "emt", "-o", tmp_path / "run", "--ref-units", "energy=Hartree")
+    mira(*done)
+    html = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "They were converted to eV and Å: energy from Hartree." in html

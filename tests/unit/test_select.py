@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import read
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +13,15 @@ from mira_cli.answers.load import load_results
 from mira_cli.driver.collect import collect
 from mira_cli.errors import InputError, UsageError
 from mira_cli.results.read_tables import read_table
-from mira_cli.results.selection import SCORES, choose_committee, diverse, labelled, ranked
+from mira_cli.results.selection import (
+    SCORES,
+    choose_committee,
+    diverse,
+    labelled,
+    ranked,
+    reference_ranking,
+    reference_score,
+)
 from mira_cli.structures.fingerprint import farthest_first, fingerprints
 from tests.unit.comparison_runs import made_run
 
@@ -192,3 +202,63 @@ def test_farthest_first(rows, n, seed) -> None:
         distance = np.linalg.norm(points[:, None] - points[found[:k]], axis=2).min(axis=1)
         distance[found[:k]] = -1
         assert distance[found[k]] == distance.max()
+
+
+MISSED = (0.1, 0.0, 0.5, 0.3, 0.5)  # eV/Å, by which the model misses the references
+
+
+def with_references(folder, *, models="a", energies=True, forces=True):
+    frames = crystals()
+    for i, atoms in enumerate(frames):
+        given = {"energy": -float(i)} if energies else {}
+        given |= {"forces": np.zeros((4, 3))} if forces else {}
+        atoms.calc = SinglePointCalculator(atoms, **given)
+    said = [(-float(i) + 4 * d, np.full((4, 3), d)) for i, d in enumerate(MISSED)]
+    other = [(-float(i), np.zeros((4, 3))) for i in range(5)]
+    run = made_run(folder, frames, {name: said if name == "a" else other for name in models})
+    collect(run)
+    return run
+
+
+def by_error(run, by: str = "reference-error"):
+    errors, (index, models) = read_table(run, "reference_errors"), load_results(run)
+    column = reference_score(errors, by)
+    return column, reference_ranking(errors, index, models, committee="all", column=column)
+
+
+def test_one_model_is_ranked_by_its_errors(tmp_path) -> None:
+    column, picks = by_error(with_references(tmp_path))
+    assert column == "force_rmse_ev_per_ang"
+    assert [pick.row["structure_id"][-1] for pick in picks] == ["2", "4", "3", "0", "1"]
+    assert [pick.row[column] for pick in picks] == pytest.approx([0.5, 0.5, 0.3, 0.1, 0.0])
+
+
+def test_energies_are_ranked_where_asked_for_or_alone(tmp_path) -> None:
+    asked, picks = by_error(with_references(tmp_path / "a"), "reference-energy-error")
+    alone, others = by_error(with_references(tmp_path / "b", forces=False))
+    assert asked == alone == "energy_aligned_error_ev_per_atom"
+    mean = np.mean(MISSED)
+    assert sorted(pick.row[asked] for pick in picks) == pytest.approx(sorted(abs(d - mean) for d in MISSED))
+    assert [pick.place for pick in picks] == [pick.place for pick in others]
+    with pytest.raises(UsageError, match="nothing here has aligned energies"):
+        by_error(with_references(tmp_path / "c", energies=False), "reference-energy-error")
+
+
+def test_several_models_by_the_mean_of_their_errors(tmp_path) -> None:
+    _, picks = by_error(with_references(tmp_path, models="ab"))
+    assert picks[0].row["force_rmse_ev_per_ang"] == pytest.approx(0.25)
+    assert (picks[0].row["outlier_model"], picks[0].row["n_members"]) == ("a", 2)
+
+
+def test_the_command_ranks_by_references(tmp_path, mira) -> None:
+    run = with_references(tmp_path)
+    out = tmp_path / "picked.extxyz"
+    done = mira("select", run.root, "--by", "reference-error", "-n", 2, "-o", out)
+    assert "ranked by the error of forces" in done.stderr
+    assert [atoms.info["force_rmse_ev_per_ang"] for atoms in read(out, ":")] == pytest.approx([0.5, 0.5])
+    plain = made_run(tmp_path / "plain", crystals(), {"a": answers(1.0)})
+    collect(plain)
+    assert (
+        "come with no energies, forces or stresses"
+        in mira("select", plain.root, "--by", "reference-error", code=2).stderr
+    )

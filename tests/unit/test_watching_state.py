@@ -309,3 +309,11 @@ def test_json_holds_the_sums(site) -> None:
     site.record("j1", "ab")
     data = as_json(read_state(site.run.root))
     assert (data["done"], data["total"], data["models"][0]["left"]) == (2, 4, 2)
+
+
+def test_all_elements_that_a_model_lacks_are_told_together(site) -> None:
+    for place, names in zip("abc", ("Pu, U", "Th", "Th, Pa"), strict=True):
+        site.record("j1", place, "unsupported_element", error=f"the model does not know {names}")
+    assert only(read_state(site.run.root)).reasons == {"unsupported_element": "the model does not know Pa, Pu, Th, U"}
+    site.record("j1", "d", "unsupported_element", error="something else")
+    assert only(read_state(site.run.root)).reasons == {"unsupported_element": "something else"}

@@ -72,7 +72,24 @@ function references() {
         { text: "Atoms", number: true, show: (value) => whole(Math.max(...NAMES.map((name) => at.get(`${name} ${value}`)?.n_force_atoms || 0))) },
         ...NAMES.map((name) => ({ text: name, number: true, show: (value) => num(at.get(`${name} ${value}`)?.force_mae_ev_per_ang) })),
       ], values));
-    }));
+    }),
+    groupErrors());
+}
+
+function groupErrors() {
+  if (!DATA.groups) return false;
+  const { key, all, rows } = DATA.groups, models = NAMES.length > 1;
+  const shown = new Set(rows.map((row) => row.subset_value)).size;
+  const title = `Errors by ${key}`;
+  return h("details", { open: shown <= 12 }, h("summary", {}, title), plainTable(`${title}: mean absolute errors; energies are aligned by one fit over all structures`, [
+    { text: "Group", show: (row) => row.subset_value ?? h("span", { class: "unit" }, "without a label") },
+    ...(models ? [{ text: "Model", show: (row) => row.model }] : []),
+    { text: "Structures", number: true, show: (row) => whole(row.n_input) },
+    { text: "Forces", unit: "eV/Å", number: true, show: (row) => num(row.force_mae_ev_per_ang) },
+    { text: "Atoms", number: true, show: (row) => whole(row.n_force_atoms) },
+    { text: ALIGNED, unit: "eV/atom", number: true, show: (row) => [num(row.energy_aligned_mae_ev_per_atom), h("span", { class: "unit" }, `n ${whole(row.n_energies_aligned || 0)}`)] },
+    { text: "Stress", unit: "GPa", number: true, show: (row) => num(row.stress_mae_gpa) },
+  ], rows), shown < all && h("p", { class: "note" }, `The ${whole(shown)} largest of ${whole(all)} groups; reference.csv has up to 1,000.`));
 }
 
 function failed() {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mira_cli.structures.frame import Frame, UnreadableError
+from mira_cli.structures.frame import Frame, UnreadableError, in_print
 from mira_cli.structures.unpacked import in_memory_or_packed
 
 if TYPE_CHECKING:
@@ -34,15 +34,24 @@ def read(path: Path) -> Iterator[Frame]:
 def frame(row: Any) -> Frame:
     """The structure of a row, with what the row says in `info`."""
     atoms: Atoms = row.toatoms()
-    atoms.info |= _said(row)
-    return Frame(atoms=atoms)
+    pairs, data = _said(row)
+    atoms.info |= {**data, **pairs}
+    return Frame(atoms=atoms, notes=tuple(_told_twice(pairs, data)))
 
 
-def _said(row: Any) -> dict[str, Any]:
+def _said(row: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Key-value pairs and data of a row.
 
     The pairs are taken from where the row keeps them: a pair called `charge` is hidden behind the row's own `charge`,
     the sum of the initial charges.
     """
     data = row.data if isinstance(row.data, dict) else {}
-    return {**data, **{key: vars(row)[key] for key in row._keys if key in vars(row)}}  # noqa: SLF001
+    return {key: vars(row)[key] for key in row._keys if key in vars(row)}, data  # noqa: SLF001
+
+
+def _told_twice(pairs: dict[str, Any], data: dict[str, Any]) -> Iterator[str]:
+    """What a row says twice, of the pairs and data that are numbers or texts."""
+    for key in pairs.keys() & data.keys():
+        pair, other = pairs[key], data[key]
+        if isinstance(other, str | int | float) and pair != other:
+            yield in_print(f"`{key}` is {pair} in the row's key-value pairs, which was taken, and {other} in its data")

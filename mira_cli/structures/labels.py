@@ -1,0 +1,74 @@
+"""Labels that the input gives its structures, such as `config_type`: texts and whole numbers, to group errors by.
+
+All of them are kept with a structure, so that another key can be chosen without reading anything again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mira_cli.structures.frame import in_print
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+OF_SHEET = "labels of the sheet"  # a key of `info` that no file has
+LONGEST, MOST_KEYS = 100, 50  # letters of a label or key; what is longer is no label
+MOST_NAMED = 8
+
+
+def labels_of(info: Mapping[str, Any]) -> str | None:
+    """The labels of a structure as JSON, those of a sheet before those of its file; None without any."""
+    found: dict[str, str] = {}
+    for key, value in [*info.get(OF_SHEET, {}).items(), *info.items()]:
+        if isinstance(key, str) and key not in found and key != OF_SHEET and (text := _as_label(value)):
+            found[key] = text
+    named = {key: text for key, text in found.items() if 0 < len(key) <= LONGEST and len(text) <= LONGEST}
+    return json.dumps(dict(list(named.items())[:MOST_KEYS]), ensure_ascii=False) if named else None
+
+
+def _as_label(value: Any) -> str:
+    """A text, whole number or truth value as a label; empty for anything else."""
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return in_print(value) if len(value) <= LONGEST else ""
+    return str(int(value)) if isinstance(value, int | np.integer) else ""
+
+
+def labels_under(labels: pa.Array | pa.ChunkedArray, key: str | None) -> pa.Array:
+    """The label of each structure under a key, from the column `labels` of an index; null where there is none."""
+    import pyarrow as pa
+
+    if key is None or labels.null_count == len(labels):
+        return pa.nulls(len(labels), pa.string())
+    whole = labels.combine_chunks() if isinstance(labels, pa.ChunkedArray) else labels
+    encoded = whole.dictionary_encode()
+    values = pa.array([json.loads(text).get(key) for text in encoded.dictionary.to_pylist()], pa.string())
+    return values.take(encoded.indices)
+
+
+def keys_of(labels: pa.ChunkedArray) -> dict[str, dict[str, int]]:
+    """Key -> label -> count of structures, keys of most structures first, labels in the order of the input."""
+    found: dict[str, Counter[str]] = {}
+    for one in labels.drop_null().value_counts().to_pylist():
+        for key, text in json.loads(one["values"]).items():
+            found.setdefault(key, Counter())[text] += one["counts"]
+    return {key: dict(found[key]) for key in sorted(found, key=lambda key: -found[key].total())}
+
+
+def keys_told(labels: pa.ChunkedArray) -> str:
+    """The keys of an index with how many labels each has, the likeliest first: those with few, but more than one."""
+    found = keys_of(labels)
+    if not found:
+        return "no structure has a label"
+    likely = sorted(found, key=lambda key: (len(found[key]) < 2, len(found[key])))
+    words = [f"`{key}` ({len(found[key]):,})" for key in likely[:MOST_NAMED]]
+    more = f" and {len(found) - MOST_NAMED:,} more" if len(found) > MOST_NAMED else ""
+    return f"keys of labels, with how many there are: {', '.join(words)}{more}"
