@@ -8,12 +8,11 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from ase.units import Bohr, Hartree, kcal, mol
 
-from mira_cli.compare.statistics import statistics
 from mira_cli.config import build_config
 from mira_cli.errors import UsageError
 from mira_cli.structures.references import ReferenceKeys, references
 from mira_cli.units import UNITS, factor
-from tests.unit.compare_tables import answers, blocks
+from tests.unit.compare_tables import answers, blocks, statistics
 
 KBAR = 1602.1766208
 
