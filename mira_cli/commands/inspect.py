@@ -191,10 +191,8 @@ def _cost_lines(cost: dict[str, dict[str, Any]]) -> Iterable[str]:
             f"{model}: about {duration(one['seconds'])} of one job for {one['atoms']:,} atoms, "
             f"without starts of {said['start_s']:.1f} s each"
         )
-        yield (
-            f"  by {console.count(said['jobs'], 'job')} with {said['atoms']:,} atoms on this machine "
-            f"({said['device']}), {said['atoms_per_s']:,.0f} atoms/s{memory}: {said['run']}"
-        )
+        jobs = f"{console.count(said['jobs'], 'job')} with {said['atoms']:,} atoms on this machine ({said['device']})"
+        yield f"  by {jobs}, {said['atoms_per_s']:,.0f} atoms/s{memory}: {said['run']}"
     if unknown := [model for model, one in cost.items() if one["measured"] is None]:
         yield f"no run on this machine says how fast {', '.join(unknown)}: time goes with the atoms"
     yield "`mira run … --dry-run` says into how many jobs this is cut"

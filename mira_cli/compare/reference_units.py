@@ -25,7 +25,8 @@ FEWEST = 3  # structures, below which a factor is told as what it may be, and a 
 FEWEST_ATOMS = 4  # with forces
 ALIKE, ALIKE_FEW = 0.85, 0.95  # cosine between references and a model's numbers, from which a factor means something
 NEAR = 0.2  # how far energies as they are may be from those in another unit
-WITHIN = 2**0.5  # how far the factor may be from a unit's: half the way to the next; models are too soft by a third
+# how far the factor may be from a unit's: at most half the way to the next; models can be too soft by a third
+WITHIN = {"energy": 2**0.5, "forces": 2**0.5, "stress": 2.0}
 SMALL_GPA, SMALL_FOR_A_SIGN_GPA = 0.1, 1.0  # a model's stresses below which its factor, or its sign, is noise
 
 
@@ -65,7 +66,7 @@ def _unit(quantity: str, ratio: float) -> str | None:
     """The unit in which a number is about so many times the one in eV and Å; None for that of eV and Å itself."""
     by_name = {unit: abs(math.log(abs(ratio) * value)) for unit, value in UNITS[quantity].items()} if ratio else {}
     unit = min(by_name, key=lambda unit: by_name[unit], default="")
-    if not unit or by_name[unit] > math.log(WITHIN) or (ratio > 0 and UNITS[quantity][unit] == 1.0):
+    if not unit or by_name[unit] > math.log(WITHIN[quantity]) or (ratio > 0 and UNITS[quantity][unit] == 1.0):
         return None
     return (OPPOSITE if ratio < 0 else "") + unit
 
@@ -123,7 +124,7 @@ def _of_relative_energies(answers: Answers, both: Array, energy: Array, as_read:
         if cosine > ALIKE:
             apart[unit] = abs(math.log(ratio))
     unit = min(apart, key=lambda unit: apart[unit], default="eV")
-    if unit != "eV" and apart[unit] < math.log(WITHIN) < apart.get("eV", math.inf):
+    if unit != "eV" and apart[unit] < math.log(WITHIN["energy"]) < apart.get("eV", math.inf):
         yield unit
 
 

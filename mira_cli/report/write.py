@@ -101,7 +101,7 @@ def content(gathered: Gathered) -> dict[str, Any]:
         "pairs": columns_of(gathered.statistics.pairs, PAIRS, gathered.names),
         "cautions": pair_cautions(gathered),
         "reference": rows_of(without_groups(gathered.statistics.reference)),
-        "groups": groups(gathered),
+        **({"groups": by_label} if (by_label := groups(gathered)) else {}),
         "points": points(gathered),
         "distributions": distributions(gathered),
         "look_at": looked_at,

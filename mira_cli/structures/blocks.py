@@ -136,7 +136,7 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
         "reference_stress_ev_per_ang3": column(stresses),
         "magnetic_moments": column((has_moments(atoms) for atoms in images), otherwise=False),
         "references_left_out": column(", ".join(names) or None for names in not_taken),
-        "labels": [frame.atoms and labels_of(frame.atoms.info) for _, frame in frames],
+        "labels": [None if frame.atoms is None else labels_of(frame.atoms.info) for _, frame in frames],
         **{f"reference_{q}_key": column(one[q][0] if q in one else None for one in found) for q in QUANTITIES},
     }
     forces = [one.get("forces", np.full((len(a), 3), np.nan)) for one, a in zip(known, images, strict=True)]

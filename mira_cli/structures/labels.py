@@ -6,6 +6,7 @@ All of them are kept with a structure, so that another key can be chosen without
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 OF_SHEET = "labels of the sheet"  # a key of `info` that no file has
+PLAIN = re.compile("[!-~]+")
+TRUTH, WHOLE = (bool, np.bool_), (int, np.integer)
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
 LONGEST, MOST_KEYS = 100, 50  # letters of a label or key; what is longer is no label
 MOST_NAMED = 8
 
@@ -26,20 +30,22 @@ MOST_NAMED = 8
 def labels_of(info: Mapping[str, Any]) -> str | None:
     """The labels of a structure as JSON, those of a sheet before those of its file; None without any."""
     found: dict[str, str] = {}
-    for key, value in [*info.get(OF_SHEET, {}).items(), *info.items()]:
-        if isinstance(key, str) and key not in found and key != OF_SHEET and (text := _as_label(value)):
-            found[key] = text
-    named = {key: text for key, text in found.items() if 0 < len(key) <= LONGEST and len(text) <= LONGEST}
-    return json.dumps(dict(list(named.items())[:MOST_KEYS]), ensure_ascii=False) if named else None
+    for place in (info.get(OF_SHEET, {}), info):
+        for key, value in place.items():
+            if type(key) is str and key not in found and 0 < len(key) <= LONGEST and (text := _as_label(value)):
+                found[key] = text
+    if len(found) > MOST_KEYS:
+        found = dict(list(found.items())[:MOST_KEYS])
+    return _as_json(found) if found else None
 
 
 def _as_label(value: Any) -> str:
     """A text, whole number or truth value as a label; empty for anything else."""
-    if isinstance(value, bool | np.bool_):
-        return "true" if value else "false"
     if isinstance(value, str):
-        return in_print(value) if len(value) <= LONGEST else ""
-    return str(int(value)) if isinstance(value, int | np.integer) else ""
+        return (value if PLAIN.fullmatch(value) else in_print(value)) if len(value) <= LONGEST else ""
+    if isinstance(value, TRUTH):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, WHOLE) else ""
 
 
 def labels_under(labels: pa.Array | pa.ChunkedArray, key: str | None) -> pa.Array:

@@ -58,9 +58,9 @@ def groups(run) -> dict:
     return {(row["model"], row["subset_value"]): row for row in rows(run, "reference.csv") if row["subset"] == "group"}
 
 
-def shown_groups(run) -> dict:
+def shown_groups(run) -> dict | None:
     html = (run.root / "report.html").read_text(encoding="utf-8")
-    return json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])["groups"]
+    return json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1]).get("groups")
 
 
 def test_errors_of_each_label_by_hand(tmp_path) -> None:
