@@ -9,6 +9,7 @@ import numpy as np
 
 from mira_cli import tasks
 from mira_cli.catalogue.rows import Model
+from mira_cli.compare.schemes import scheme_named
 from mira_cli.errors import UsageError
 from mira_cli.files import read_json, undamaged
 from mira_cli.run.best_records import BestRecords, find_best_records
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from mira_cli.compare.schemes import Scheme
     from mira_cli.run.directory import RunDirectory
+    from mira_cli.tasks import Task
 
 # a worker that starts says why it ends
 DIED = "job died without a message (killed, out of memory, or its image did not start: see logs/snakemake.log)"
@@ -39,8 +42,23 @@ class ModelResults:
     without_record: tuple[str, str]  # status and reason for structures without a record
 
 
-def load_results(run: RunDirectory, *, remember: bool = False) -> tuple[StructureIndex, list[ModelResults]]:
-    """The structures and the records that the results are made of.
+@dataclass(frozen=True, eq=False)
+class LoadedRun:
+    """A run as it is read once and handed on: to the tables, the statistics and the report.
+
+    `energy_alignment` and `group_by` are what the run wants its comparison to be.
+    """
+
+    run: RunDirectory
+    index: StructureIndex
+    models: list[ModelResults]
+    task: Task
+    energy_alignment: Scheme
+    group_by: str | None
+
+
+def load_run(run: RunDirectory, *, remember: bool = False) -> LoadedRun:
+    """The structures of a run, and where the records of its models are.
 
     With `remember`, where the records are is written down for the next call.
 
@@ -68,7 +86,7 @@ def load_results(run: RunDirectory, *, remember: bool = False) -> tuple[Structur
         )
         for model in wanted["models"]
     ]
-    return index, models
+    return LoadedRun(run, index, models, task, scheme_named(wanted.get("energy_alignment")), wanted.get("group_by"))
 
 
 def _why_missing(run: RunDirectory, slug: str, jobs: Sequence[str]) -> tuple[str, str]:

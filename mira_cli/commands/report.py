@@ -30,6 +30,7 @@ def report(
 ) -> None:
     """Write the report of a run anew from its results: one file that opens without a network."""
     from mira_cli.report.write import write_report
+    from mira_cli.results.read_tables import load_collected
     from mira_cli.run.collected import is_collected
     from mira_cli.watching.choose import choose_run
 
@@ -38,9 +39,10 @@ def report(
         from mira_cli.driver.realign import realign
 
         computed = realign(directory, energy_alignment, group_by)
-        if output is not None:
-            write_report(directory, computed=computed)  # beside tables that say something else it would contradict them
-    written = write_report(directory, output.absolute() if output else None, computed=computed)
+    loaded = load_collected(directory)
+    if computed is not None and output is not None:
+        write_report(loaded, computed=computed)  # beside tables that say something else it would contradict them
+    written = write_report(loaded, output.absolute() if output else None, computed=computed)
     console.stdout().print(str(written), markup=False)
     if not is_collected(directory):
         console.warn(

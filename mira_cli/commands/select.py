@@ -53,7 +53,7 @@ def select(
 
     `--by reference-error` chooses those whose references the models miss most; one model is enough.
     """
-    from mira_cli.answers.load import load_results
+    from mira_cli.answers.load import load_run
     from mira_cli.results import selection
     from mira_cli.results.read_tables import read_table
     from mira_cli.watching.choose import choose_run
@@ -64,7 +64,8 @@ def select(
     directory = choose_run(run)
     disagreement = read_table(directory, "disagreement")
     chosen = selection.choose_committee(disagreement, named=committee, same_theory=same_theory)
-    index, models = load_results(directory)
+    loaded = load_run(directory)
+    index, models = loaded.index, loaded.models
     if by in selection.REFERENCE_SCORES:
         errors = read_table(directory, "reference_errors")
         score = selection.reference_score(errors, by)

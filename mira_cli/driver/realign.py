@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from mira_cli.errors import MiraError, UsageError
 from mira_cli.files import read_json, replacing, write_json
@@ -36,7 +37,7 @@ def realign(run: RunDirectory, scheme: Scheme | None = None, group_by: str | Non
     MiraError
         The tables could not be written; those that say something else are gone.
     """
-    from mira_cli.answers.load import load_results
+    from mira_cli.answers.load import load_run
     from mira_cli.driver.collect import compare_again, write_results
     from mira_cli.results.comparison_files import read_answers
     from mira_cli.results.read_tables import absent
@@ -45,21 +46,22 @@ def realign(run: RunDirectory, scheme: Scheme | None = None, group_by: str | Non
 
     if not (run.root / "comparison.parquet").is_file():
         raise absent(run, "comparison")
-    changes: dict[str, str | None] = {ALIGNMENT: scheme} if scheme else {}
+    changes: dict[str, Any] = {ALIGNMENT: scheme} if scheme else {}
     changes |= {} if group_by is None else {GROUPS: None if group_by == NONE else group_by}
     with locked(run):
         if not is_collected(run):
-            write_results(run)  # tables of something else would pass for its answer
-        index, models = load_results(run)
+            write_results(load_run(run))  # tables of something else would pass for its answer
+        loaded = load_run(run)
         if scheme:
-            _refuse(read_answers(run.root, index, models), scheme)
+            _refuse(read_answers(loaded), scheme)
         if changes.get(GROUPS):
-            _refuse_groups(run, index, str(group_by))
+            _refuse_groups(run, loaded.index, str(group_by))
         write_json(run.wanted, {**(read_json(run.wanted) or {}), **changes})
         for file in (run.settings, run.config):
             _set(file, changes)
         # labels are in `comparison.csv` too
-        made = write_results(run) if GROUPS in changes else compare_again(run, index, models)
+        loaded = replace(loaded, **changes)
+        made = write_results(loaded) if GROUPS in changes else compare_again(loaded)
     if isinstance(made, str):
         raise MiraError(made, hint=f"`mira collect {run.root}` tries again")
     return made

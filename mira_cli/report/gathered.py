@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mira_cli.answers.batches import geometry_of
-from mira_cli.answers.load import ModelResults, load_results
 from mira_cli.compare.schemes import scheme_named
 from mira_cli.files import read_json
 from mira_cli.results.comparison_files import compare
 from mira_cli.results.provenance import provenance
-from mira_cli.results.read_tables import absent, read_comparison
+from mira_cli.results.read_tables import read_comparison
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
+    from mira_cli.answers.load import LoadedRun, ModelResults
     from mira_cli.compare.answers import Answers
     from mira_cli.compare.forces import Array
     from mira_cli.compare.schemes import Scheme
@@ -117,20 +117,18 @@ class Atoms:
     reference: Array | None  # (n, 3) eV/Å
 
 
-def gather(run: RunDirectory, computed: Statistics | None = None) -> Gathered:
-    """Read a collected run; its statistics are computed unless they are given.
+def gather(loaded: LoadedRun, computed: Statistics | None = None) -> Gathered:
+    """Gather what a report says of a collected run; its statistics are computed unless they are given.
 
     Raises
     ------
     UsageError
-        The run has no results, or they are older than its plan.
+        The results are older than the run's plan.
     """
-    if not (run.root / "comparison.parquet").is_file():
-        raise absent(run, "comparison")
-    index, models = load_results(run)
-    computed = computed or compare(run.root, index, models, _scheme(run))
+    run = loaded.run
+    computed = computed or compare(replace(loaded, energy_alignment=_scheme(run)))
     table = read_comparison(run, [*NUMBERS, *TEXTS], as_words=TEXTS)
-    return Gathered(run, index, models, table, computed, provenance(run, index, models))
+    return Gathered(run, loaded.index, loaded.models, table, computed, provenance(loaded))
 
 
 def _scheme(run: RunDirectory) -> Scheme:

@@ -24,8 +24,8 @@ from mira_cli.report.summary import banners, findings, methods, model_facts, pai
 from mira_cli.report.work_done import timing
 
 if TYPE_CHECKING:
+    from mira_cli.answers.load import LoadedRun
     from mira_cli.compare.statistics import Statistics
-    from mira_cli.run.directory import RunDirectory
 
 HERE = Path(__file__).parent
 CODE = ("dom", "plots", "structures_table", "heat_maps", "comparison", "viewer", "sections", "start")
@@ -53,7 +53,7 @@ PAIRS = (  # columns of `pairs.csv` that the page shows
 MOST_ATTEMPTS = 20  # of one model, in the provenance that is shown
 
 
-def write_report(run: RunDirectory, to: Path | None = None, *, computed: Statistics | None = None) -> Path:
+def write_report(loaded: LoadedRun, to: Path | None = None, *, computed: Statistics | None = None) -> Path:
     """Write the report of a collected run, by default as `RUN/report.html`.
 
     Parameters
@@ -66,20 +66,20 @@ def write_report(run: RunDirectory, to: Path | None = None, *, computed: Statist
     UsageError
         The run has no results, or they are older than its plan.
     """
-    target = to or run.root / "report.html"
-    html = page(content(gather(run, computed)))
+    target = to or loaded.run.root / "report.html"
+    html = page(content(gather(loaded, computed)))
     with replacing(target) as stream:
         stream.write(html)
     return target
 
 
-def try_to_write_report(run: RunDirectory, *, computed: Statistics | None = None) -> Path | None:
+def try_to_write_report(loaded: LoadedRun, *, computed: Statistics | None = None) -> Path | None:
     """As `write_report`, for the end of a run: whatever goes wrong is a warning, since the results are there."""
     try:
-        return write_report(run, computed=computed)
+        return write_report(loaded, computed=computed)
     except Exception as error:  # noqa: BLE001  (a report that cannot be drawn must not cost a run)
         what = " ".join(str(error).split()) or type(error).__name__
-        console.warn(f"no report was written: {what}", hint=f"`mira report {run.root}` tries again")
+        console.warn(f"no report was written: {what}", hint=f"`mira report {loaded.run.root}` tries again")
         return None
 
 

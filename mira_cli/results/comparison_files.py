@@ -13,33 +13,25 @@ import numpy as np
 from mira_cli import console
 from mira_cli.files import replacing
 from mira_cli.results.read_tables import read_comparison
-from mira_cli.run.directory import COMPARISONS, RunDirectory
+from mira_cli.run.directory import COMPARISONS
 from mira_cli.units import VOIGT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     import pyarrow as pa
 
-    from mira_cli.answers.load import ModelResults
+    from mira_cli.answers.load import LoadedRun
     from mira_cli.compare.answers import Answers
     from mira_cli.compare.force_sums import ForceSums
     from mira_cli.compare.schemes import Scheme
     from mira_cli.compare.statistics import Statistics
-    from mira_cli.structures.packs import StructureIndex
 
 PAIRS, DISAGREEMENT, REFERENCE, ERRORS, ALIGNED = COMPARISONS
 READ = ("structure_id", "model", "status", "formula", "n_atoms", "energy_ev", "structure_hash", "group")
 
 
-def write_comparisons(
-    root: Path,
-    index: StructureIndex,
-    models: Sequence[ModelResults],
-    scheme: Scheme,
-    sums: ForceSums | Exception | None = None,
-) -> Statistics | str:
+def write_comparisons(loaded: LoadedRun, sums: ForceSums | Exception | None = None) -> Statistics | str:
     """Write the statistics of a run; on any failure warn, and leave no file that older numbers made.
 
     Parameters
@@ -52,10 +44,11 @@ def write_comparisons(
     Statistics or str
         The statistics, or why there are none.
     """
+    root = loaded.run.root
     tables: dict[str, pa.Table] = {}
     made: Statistics | str
     try:
-        made = compare(root, index, models, scheme, sums)
+        made = compare(loaded, sums)
         tables = tables_of(made)
         for name, table in tables.items():
             write_csv(root / name, table)
@@ -68,30 +61,24 @@ def write_comparisons(
     return made
 
 
-def compare(
-    root: Path,
-    index: StructureIndex,
-    models: Sequence[ModelResults],
-    scheme: Scheme,
-    sums: ForceSums | Exception | None = None,
-) -> Statistics:
+def compare(loaded: LoadedRun, sums: ForceSums | Exception | None = None) -> Statistics:
     """Statistics from `comparison.parquet` and the forces in the records, if these are not summed up already."""
     if isinstance(sums, Exception):
         raise sums
     from mira_cli.answers.arrays import sums_of_run
     from mira_cli.compare.statistics import conclude
 
-    answers = read_answers(root, index, models)
-    return conclude(answers, sums or sums_of_run(index, models), scheme=scheme)
+    answers = read_answers(loaded)
+    return conclude(answers, sums or sums_of_run(loaded.index, loaded.models), scheme=loaded.energy_alignment)
 
 
-def read_answers(root: Path, index: StructureIndex, models: Sequence[ModelResults]) -> Answers:
+def read_answers(loaded: LoadedRun) -> Answers:
     """Energies and stresses from `comparison.parquet`."""
     from mira_cli.answers.arrays import answers_of_run
 
     columns = [*READ, *(f"stress_{ij}_ev_per_ang3" for ij in VOIGT)]
-    table = read_comparison(RunDirectory(root), columns, as_words=["model", "status", "group"])
-    answers = answers_of_run(table, index, models)
+    table = read_comparison(loaded.run, columns, as_words=["model", "status", "group"])
+    answers = answers_of_run(table, loaded.index, loaded.models)
     del table
     release_unused()
     return answers

@@ -13,13 +13,13 @@ from mira_cli import __version__
 from mira_cli.files import read_json
 
 if TYPE_CHECKING:
-    from mira_cli.answers.load import ModelResults
+    from mira_cli.answers.load import LoadedRun, ModelResults
     from mira_cli.run.directory import RunDirectory
-    from mira_cli.structures.packs import StructureIndex
 
 
-def provenance(run: RunDirectory, index: StructureIndex, models: list[ModelResults]) -> dict[str, Any]:
+def provenance(loaded: LoadedRun) -> dict[str, Any]:
     """Versions, locks, images, weights, host, command, settings and timings."""
+    run, index = loaded.run, loaded.index
     return {
         "mira": __version__,
         "python": platform.python_version(),
@@ -29,7 +29,7 @@ def provenance(run: RunDirectory, index: StructureIndex, models: list[ModelResul
         "call": read_json(run.work / "call.json"),
         "config": yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.is_file() else None,
         "structures": {"rows": len(index), "distinct": len(index.distinct)},
-        "models": [_model(run, model) for model in models],
+        "models": [_model(run, model) for model in loaded.models],
     }
 
 

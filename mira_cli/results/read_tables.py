@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from mira_cli.answers.load import load_run
 from mira_cli.console import quoted
 from mira_cli.errors import UsageError
 from mira_cli.files import read_json, undamaged
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from mira_cli.answers.load import LoadedRun
     from mira_cli.run.directory import RunDirectory
 
 Name: TypeAlias = Literal["comparison", "pairs", "disagreement", "reference", "reference_errors", "energies_aligned"]
@@ -102,6 +104,19 @@ def read_csv(file: Path) -> pa.Table:
             strings_can_be_null=True,
         ),
     )
+
+
+def load_collected(run: RunDirectory) -> LoadedRun:
+    """A run whose results are there, read.
+
+    Raises
+    ------
+    UsageError
+        The run has no results, or its structures are not those of its plan.
+    """
+    if not (run.root / "comparison.parquet").is_file():
+        raise absent(run, "comparison")
+    return load_run(run)
 
 
 def absent(run: RunDirectory, name: Name) -> UsageError:

@@ -13,26 +13,21 @@ from mira_cli.results.frames import frames
 from mira_cli.results.table import comparison_rows, comparison_schema, energies_rows, energies_schema
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pyarrow as pa
 
     from mira_cli.answers.batches import Batch
-    from mira_cli.answers.load import ModelResults
-    from mira_cli.structures.packs import StructureIndex
-    from mira_cli.tasks import Task
+    from mira_cli.answers.load import LoadedRun
 
 ROW_GROUP = 50_000  # rows that are written to a Parquet file together, and read again in one piece
 
 
-def write_tables(
-    root: Path, index: StructureIndex, models: list[ModelResults], task: Task, group_by: str | None
-) -> ForceSums | Exception:
+def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
     """Write tables and frames in one pass over the records; returns what it summed over the forces on the way."""
     import pyarrow as pa
     import pyarrow.csv as pc
     import pyarrow.parquet as pq
 
+    root, index, models, task = loaded.run.root, loaded.index, loaded.models, loaded.task
     options = pc.WriteOptions(quoting_style="needed")
     references = index.table["reference_energy_ev"].null_count < len(index)
     sums: ForceSums | Exception = ForceSums(facts_of(models), len(index))
@@ -50,7 +45,7 @@ def write_tables(
         )
         waiting: list[pa.Table] = []
         for batch in batches(index, models):
-            rows = comparison_rows(batch, models, task, group_by)
+            rows = comparison_rows(batch, models, task, loaded.group_by)
             waiting.append(rows)
             if sum(map(len, waiting)) >= ROW_GROUP:
                 columns.write_table(pa.concat_tables(waiting))

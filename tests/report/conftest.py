@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mira_cli.report.write import write_report
+from mira_cli.results.read_tables import load_collected
 from tests.report.runs import EVERY
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -32,7 +33,7 @@ def reports(tmp_path_factory) -> Callable[[str], Path]:
 
     def report(name: str) -> Path:
         if name not in written:
-            written[name] = write_report(EVERY[name](tmp_path_factory.mktemp(name)))
+            written[name] = write_report(load_collected(EVERY[name](tmp_path_factory.mktemp(name))))
         return written[name]
 
     return report

@@ -51,5 +51,5 @@ def test_other_alignment_does_not_make_old_tables_new(tmp_path) -> None:
 def test_what_all_models_share_is_read_once(tmp_path, monkeypatch) -> None:
     run, read = made(tmp_path), []
     monkeypatch.setattr(loading, "read_json", lambda file: read.append(file) or read_json(file))
-    loading.load_results(run)
+    loading.load_run(run)
     assert len(read) == len(set(read)) == 2

@@ -12,7 +12,7 @@ from ase.io import write
 
 from mira_cli.answers.arrays import answers_of_run, sums_of_run
 from mira_cli.answers.batches import batches
-from mira_cli.answers.load import load_results
+from mira_cli.answers.load import load_run
 from mira_cli.catalogue.lookup import built_in
 from mira_cli.compare.statistics import conclude
 from mira_cli.driver.collect import collect
@@ -89,7 +89,8 @@ def run(tmp_path):
 
 
 def test_statistics_of_a_run(run) -> None:
-    index, models = load_results(run)
+    loaded = load_run(run)
+    index, models = loaded.index, loaded.models
     found = answers_of_run(pq.ParquetFile(run.root / "comparison.parquet").read(), index, models)
     assert found.structures.to_pylist() == index.column("id")
     (forces,) = (batch.forces for batch in batches(index, models))
@@ -119,7 +120,8 @@ def test_statistics_of_a_run(run) -> None:
 
 
 def test_a_table_of_other_structures_is_refused(run) -> None:
-    index, models = load_results(run)
+    loaded = load_run(run)
+    index, models = loaded.index, loaded.models
     table = pq.ParquetFile(run.root / "comparison.parquet").read()
     with pytest.raises(UsageError, match="older than the run's plan"):
         answers_of_run(table.slice(2), index, models)

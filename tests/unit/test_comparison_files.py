@@ -10,7 +10,7 @@ from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read
 
-from mira_cli.answers.load import load_results
+from mira_cli.answers.load import load_run
 from mira_cli.cleaning.runs import strangers
 from mira_cli.driver.collect import collect
 from mira_cli.errors import UsageError
@@ -75,8 +75,7 @@ def test_files_hold_what_was_computed(run) -> None:
 
 
 def test_tables_are_read_back_as_they_were_written(run) -> None:
-    index, models = load_results(run)
-    found = comparison_files.compare(run.root, index, models, "per-element")
+    found = comparison_files.compare(load_run(run))
     for name, table in comparison_files.tables_of(found).items():
         again = read_table(run, name.removesuffix(".csv"))
         assert again.schema.equals(table.schema), name
@@ -284,7 +283,7 @@ def test_all_that_is_said_of_two_references_of_one_structure_agrees(tmp_path, mi
     own = [atoms.calc.results["energy"] / len(atoms) for atoms in frames]
     errors = np.array([*aligned.values()]) - own
     assert float(whole["energy_aligned_mae_ev_per_atom"]) == pytest.approx(np.abs(errors).mean())
-    gathered = gather(run)
+    gathered = gather(load_run(run))
     shown = points(gathered)["structures"]["aligned"]["0,reference"]
     assert shown == pytest.approx(errors, rel=1e-3, abs=1e-5)
     assert "The references contradict each other." in [one["text"] for one in banners(gathered)]

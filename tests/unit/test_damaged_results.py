@@ -3,13 +3,13 @@
 import pytest
 from ase.build import bulk
 
-from mira_cli.answers.load import load_results
+from mira_cli.answers.load import load_run
 from mira_cli.driver.collect import collect
 from mira_cli.driver.realign import realign
 from mira_cli.errors import UsageError
 from mira_cli.report.gathered import gather
 from mira_cli.results.print_end_of_run import print_results
-from mira_cli.results.read_tables import read_table
+from mira_cli.results.read_tables import load_collected, read_table
 from tests.report.runs import answers
 from tests.unit.comparison_runs import made_run
 
@@ -30,7 +30,7 @@ def test_damaged_table_is_told(run, name, keep) -> None:
     file.write_bytes(whole[: int(len(whole) * keep)])
     readers = [lambda: read_table(run, name.partition(".")[0])]
     if name == "comparison.parquet":
-        readers += [lambda: print_results(run), lambda: gather(run), lambda: realign(run, "none")]
+        readers += [lambda: print_results(run), lambda: gather(load_collected(run)), lambda: realign(run, "none")]
     for reader in readers:
         with pytest.raises(UsageError, match="is empty or damaged") as caught:
             reader()
@@ -40,5 +40,5 @@ def test_damaged_table_is_told(run, name, keep) -> None:
 def test_damaged_index_is_told(run) -> None:
     (run.structures / "index.parquet").write_bytes(b"")
     with pytest.raises(UsageError, match="is empty or damaged") as caught:
-        load_results(run)
+        load_run(run)
     assert "mira run" in caught.value.hint

@@ -17,6 +17,7 @@ from mira_cli.driver.realign import realign
 from mira_cli.errors import UsageError
 from mira_cli.files import read_json, write_json
 from mira_cli.report.write import write_report
+from mira_cli.results.read_tables import load_collected
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.labels import keys_of, labels_of, labels_under
 from mira_cli.structures.packs import load_structures
@@ -108,7 +109,8 @@ def test_another_key_is_chosen_without_computing(tmp_path) -> None:
     run = made(tmp_path, key=None)
     assert groups(run) == {}
     assert shown_groups(run) is None
-    write_report(run, computed=realign(run, group_by="config_type"))
+    computed = realign(run, group_by="config_type")
+    write_report(load_collected(run), computed=computed)
     assert groups(run) == groups(made(tmp_path / "at once"))
     assert read_json(run.wanted)["group_by"] == shown_groups(run)["key"] == "config_type"
     realign(run, group_by="step")

@@ -16,7 +16,7 @@ from mira_cli.driver.realign import realign
 from mira_cli.errors import UsageError
 from mira_cli.files import write_json
 from mira_cli.report.write import write_report
-from mira_cli.results.read_tables import read_table
+from mira_cli.results.read_tables import load_collected, read_table
 from mira_cli.run.collected import is_collected
 from mira_cli.run.directory import COMPARISONS
 from mira_cli.run.lock import locked
@@ -67,7 +67,8 @@ def test_one_choice_in_all_files(tmp_path, scheme) -> None:
     run = made(tmp_path, frames(), references=True)
     kept = {name: (run.root / name).read_bytes() for name in ("comparison.csv", "energies.csv", "results.extxyz")}
     assert schemes_in(run) == {"per-element"}
-    write_report(run, computed=realign(run, scheme))
+    computed = realign(run, scheme)
+    write_report(load_collected(run), computed=computed)
     assert schemes_in(run) == {scheme}
     shown = report_of(run)
     assert shown["alignment"]["scheme"] == scheme
@@ -77,7 +78,7 @@ def test_one_choice_in_all_files(tmp_path, scheme) -> None:
     assert is_collected(run)
     assert {name: (run.root / name).read_bytes() for name in kept} == kept
     # whatever is written anew later keeps to it
-    write_report(run)
+    write_report(load_collected(run))
     assert report_of(run)["alignment"]["scheme"] == scheme
     collect(run)
     assert schemes_in(run) == {scheme}
@@ -103,7 +104,7 @@ def test_without_alignment_nothing_is_taken_away(tmp_path) -> None:
     realign(run, "none")
     (pair,) = read_table(run, "pairs").to_pylist()
     assert pair["energy_aligned_mae_ev_per_atom"] > 100
-    write_report(run)
+    write_report(load_collected(run))
     assert "Energies are compared as they are." in [banner["text"] for banner in report_of(run)["banners"]]
     assert report_of(run)["table"]["quantities"]["aligned"] is None
 

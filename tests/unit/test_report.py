@@ -13,6 +13,7 @@ from ase.build import bulk
 from ase.io import write
 
 import mira_cli.report.structures_table
+from mira_cli.answers.load import load_run
 from mira_cli.catalogue.lookup import built_in
 from mira_cli.errors import UsageError
 from mira_cli.report import points as points_module
@@ -24,6 +25,7 @@ from mira_cli.report.structures_table import failures, structures_table
 from mira_cli.report.summary import who_agrees
 from mira_cli.report.work_done import timing
 from mira_cli.report.write import VIEWER, as_json, content, page, try_to_write_report, write_report
+from mira_cli.results.read_tables import load_collected
 from mira_cli.run.directory import RunDirectory
 from tests.report.runs import EVERY, all_failed, answers, collected, frames, hostile, many_models, one_model, usual
 from tests.unit.comparison_runs import made_run
@@ -35,12 +37,12 @@ def data_in(html: str) -> dict:
 
 @pytest.fixture
 def gathered(tmp_path):
-    return gather(usual(tmp_path))
+    return gather(load_collected(usual(tmp_path)))
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_every_run_has_a_report(tmp_path, name) -> None:
-    written = write_report(EVERY[name](tmp_path))
+    written = write_report(load_collected(EVERY[name](tmp_path)))
     assert written.name == "report.html"
     html = written.read_text(encoding="utf-8")
     assert data_in(html)["title"] == "run"
@@ -48,7 +50,7 @@ def test_every_run_has_a_report(tmp_path, name) -> None:
 
 
 def test_nothing_runs_but_what_was_written(tmp_path) -> None:
-    html = write_report(hostile(tmp_path)).read_text(encoding="utf-8")
+    html = write_report(load_collected(hostile(tmp_path))).read_text(encoding="utf-8")
     scripts = re.findall(r"<script[^>]*>(.*?)</script>", html, re.DOTALL)
     assert len(scripts) == len(re.findall("<script", html, re.IGNORECASE)) == 3
     allowed = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts[1:]]
@@ -68,7 +70,7 @@ def test_no_text_can_end_the_data() -> None:
 def test_a_title_that_looks_like_a_place_for_data(tmp_path) -> None:
     run = one_model(tmp_path)
     moved = run.root.rename(tmp_path / "@@DATA@@ <b>")
-    html = write_report(RunDirectory(moved)).read_text(encoding="utf-8")
+    html = write_report(load_collected(RunDirectory(moved))).read_text(encoding="utf-8")
     assert "<title>@@DATA@@ &lt;b&gt; – MIRA</title>" in html
     assert data_in(html)["title"] == "@@DATA@@ <b>"
 
@@ -131,7 +133,7 @@ def test_histograms_count_every_structure(gathered) -> None:
 
 def test_equal_models_have_no_spread_to_draw(tmp_path) -> None:
     said = answers(4, 1)
-    (one,) = distributions(gather(collected(made_run(tmp_path, frames(4), {"a": said, "b": said}))))
+    (one,) = distributions(gather(load_collected(collected(made_run(tmp_path, frames(4), {"a": said, "b": said})))))
     assert (one["force"]["zeros"], one["force"]["counts"], one["outliers"]) == (4, [], {})
 
 
@@ -144,7 +146,7 @@ def test_failures_are_told_together(gathered) -> None:
 def test_a_structure_that_is_there_twice_costs_once(tmp_path) -> None:
     twice = [*frames(2), *frames(1)]
     said = answers(3, 1)
-    (row,) = timing(gather(collected(made_run(tmp_path, twice, {"a": [*said[:2], said[0]]}))))
+    (row,) = timing(gather(load_collected(collected(made_run(tmp_path, twice, {"a": [*said[:2], said[0]]})))))
     assert (row["structures"], row["atoms"], row["evaluate_s"], row["ms_per_atom"]) == (2, 8, 0.2, 25)
 
 
@@ -165,7 +167,7 @@ def test_atoms_are_read_with_their_forces(gathered) -> None:
 
 
 def test_given_statistics_are_not_computed_again(gathered, tmp_path) -> None:
-    again = gather(gathered.run, gathered.statistics)
+    again = gather(load_collected(gathered.run), gathered.statistics)
     ours, theirs = content(gathered), content(again)
     assert {**ours, "written": None} == {**theirs, "written": None}
 
@@ -173,7 +175,7 @@ def test_given_statistics_are_not_computed_again(gathered, tmp_path) -> None:
 def test_a_run_without_results_is_refused(tmp_path, mira) -> None:
     run = made_run(tmp_path, frames(2), {"a": answers(2, 1)})
     with pytest.raises(UsageError, match="no results yet"):
-        write_report(run)
+        write_report(load_collected(run))
     assert "no results yet" in mira("report", run.root, code=2).stderr
     collected(run)
     assert mira("report", run.root).stdout.strip() == str(run.root / "report.html")
@@ -183,24 +185,24 @@ def test_a_run_without_results_is_refused(tmp_path, mira) -> None:
 
 def test_at_the_end_of_a_run_nothing_is_raised(tmp_path, capsys) -> None:
     run = usual(tmp_path)
-    before = try_to_write_report(run)
+    before = try_to_write_report(load_run(run))
     assert before == run.root / "report.html"
     text = before.read_text(encoding="utf-8")
     (run.root / "comparison.parquet").write_bytes(b"torn")
-    assert try_to_write_report(run) is None
+    assert try_to_write_report(load_run(run)) is None
     assert "no report was written" in capsys.readouterr().err
     assert before.read_text(encoding="utf-8") == text
 
 
 def test_many_models_cost_no_more_than_their_pairs(tmp_path) -> None:
-    html = page(content(gather(many_models(tmp_path))))
+    html = page(content(gather(load_collected(many_models(tmp_path)))))
     pairs = data_in(html)["pairs"]
     assert {len(v["texts"] if isinstance(v, dict) else v) for v in pairs["columns"].values()} == {40 * 39 // 2}
     assert len(html) < 3_000_000
 
 
 def test_nothing_answered_and_nothing_is_said(tmp_path) -> None:
-    shown = content(gather(all_failed(tmp_path)))
+    shown = content(gather(load_collected(all_failed(tmp_path))))
     assert shown["findings"] == []
     assert shown["look_at"]["structures"] == []
     assert [banner["level"] for banner in shown["banners"]] == ["bad"]

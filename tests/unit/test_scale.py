@@ -15,7 +15,7 @@ from ase.io import read, write
 from ase.io.extxyz import write_extxyz
 
 from mira_cli.answers import batches as batching
-from mira_cli.answers.load import load_results
+from mira_cli.answers.load import load_run
 from mira_cli.driver.collect import collect
 from mira_cli.errors import InputError
 from mira_cli.results import write_tables as writing
@@ -317,5 +317,5 @@ def test_looking_at_results_writes_nothing(run) -> None:
     assert len(located) == 2
     located[0].unlink()
     before = {path: path.stat().st_mtime_ns for path in run.root.rglob("*")}
-    load_results(run)
+    load_run(run)
     assert {path: path.stat().st_mtime_ns for path in run.root.rglob("*")} == before

@@ -9,7 +9,7 @@ from ase.io import read
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mira_cli.answers.load import load_results
+from mira_cli.answers.load import load_run
 from mira_cli.driver.collect import collect
 from mira_cli.errors import InputError, UsageError
 from mira_cli.results.read_tables import read_table
@@ -59,7 +59,8 @@ def run(tmp_path):
 
 
 def chosen(run, committee: str = "PBE", by: str = "force-spread"):
-    index, models = load_results(run)
+    loaded = load_run(run)
+    index, models = loaded.index, loaded.models
     return ranked(read_table(run, "disagreement"), index, committee=committee, by=by), index, models
 
 
@@ -139,7 +140,7 @@ def test_models_that_agree_give_nothing_to_choose(tmp_path) -> None:
 
 def test_table_of_other_structures_is_refused(run, tmp_path) -> None:
     table = read_table(run, "disagreement")
-    index, _ = load_results(run)
+    index = load_run(run).index
     with pytest.raises(InputError, match="older than the run's plan"):
         ranked(table, type(index)(index.folder, index.table.slice(3)), committee="all", by="force-spread")
 
@@ -221,7 +222,8 @@ def with_references(folder, *, models="a", energies=True, forces=True):
 
 
 def by_error(run, by: str = "reference-error"):
-    errors, (index, models) = read_table(run, "reference_errors"), load_results(run)
+    errors, loaded = read_table(run, "reference_errors"), load_run(run)
+    index, models = loaded.index, loaded.models
     column = reference_score(errors, by)
     return column, reference_ranking(errors, index, models, committee="all", column=column)
 
