@@ -1,4 +1,8 @@
-"""Read YAML that people write settings in: `12:00:00` stays a time, and no key counts twice."""
+"""Read YAML that people write settings in: `12:00:00` stays a time, and no key counts twice.
+
+ruamel.yaml 0.19 would refuse such keys too, but takes 0.18 s for the catalogue where PyYAML's C parser takes 0.013 s,
+at each start, and makes 123 of `0123`, which may be an account's name.
+"""
 
 from __future__ import annotations
 

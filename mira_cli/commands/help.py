@@ -14,12 +14,10 @@ from mira_cli.commands.listed import PANELS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from typer._click import HelpFormatter
-else:  # typer has no public name for it
-    HelpFormatter = typer.Context.formatter_class
+HelpFormatter: Any = typer.Context.formatter_class  # typer has no public name for it
 
 
-class _Formatter(HelpFormatter):
+class _Formatter(HelpFormatter):  # type: ignore[misc]
     """Help with headings and names in colour, which typer takes off where there is no terminal."""
 
     def write_heading(self, heading: str) -> None:
