@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from ase.data import chemical_symbols
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -67,7 +68,7 @@ class Outcome:
     Attributes
     ----------
     status
-        One of `STATUSES`, or of those that the task adds.
+        One of `STATUSES`.
     error
         One sentence, None if the status is `ok`.
     values
@@ -102,13 +103,63 @@ class Finished:
     wall_s: float = 0.0
 
 
-def refusal(structure: Structure, *, elements: frozenset[int] | None, takes_charge: bool) -> NoAnswer | None:
+def recordable(outcome: Outcome, values: Collection[str], layouts: Mapping[str, Layout], n_atoms: int) -> Outcome:
+    """Return a task's outcome, or what is recorded instead where the task does not keep to what it declares.
+
+    Parameters
+    ----------
+    outcome
+        What the task returned.
+    values, layouts
+        What the task declares.
+    n_atoms
+        Atoms of the structure.
+    """
+    if outcome.status not in STATUSES:
+        return Outcome("failed", f"the task returned the status {outcome.status!r}, which there is not")
+    if strange := {*outcome.values} - {*values} | {*outcome.arrays} - {*layouts}:
+        return Outcome("failed", f"the task returned {', '.join(sorted(strange))}, which it does not declare")
+    if outcome.status == "ok" and (missing := {*layouts} - {*outcome.arrays}):
+        return Outcome("failed", f"the task returned no {', '.join(sorted(missing))}")
+    arrays = {}
+    for name, layout in layouts.items():
+        if name in outcome.arrays:
+            arrays[name] = array = np.asarray(outcome.arrays[name], dtype=np.float64)
+            if array.size != (wanted := layout.width * layout.count(n_atoms)):
+                return Outcome("failed", f"the task returned {name} of {array.size} numbers instead of {wanted}")
+            if not np.isfinite(array).all():
+                return Outcome("nonfinite", f"the task returned {name} that are not finite numbers")
+    for name, value in outcome.values.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError:
+            return Outcome("nonfinite", f"the task returned {name} that is not a finite number")
+        except TypeError as error:
+            return Outcome("failed", f"the task returned {name} that cannot be written ({error})")
+    return replace(outcome, arrays=arrays)
+
+
+class Chemical(Protocol):
+    """A structure or a configuration, as far as it can be refused."""
+
+    @property
+    def numbers(self) -> NDArray[Any]:
+        """Atomic numbers, (n_atoms,)."""
+        ...
+
+    @property
+    def charge(self) -> float | None:
+        """Total charge in e, None where none is named."""
+        ...
+
+
+def refusal(structure: Chemical, *, elements: frozenset[int] | None, takes_charge: bool) -> NoAnswer | None:
     """Say why a model is not asked about a structure, or None if it is.
 
     Parameters
     ----------
     structure
-        The structure.
+        The structure, or a configuration that a task has made of it.
     elements
         Atomic numbers that the model was trained on, None if it has no such limit. Many families
         compute others without a word, so this is checked before they see them.
