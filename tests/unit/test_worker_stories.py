@@ -281,10 +281,8 @@ def test_nan_can_be_caught_and_the_story_goes_on(tell):
         good = yield atoms
         bad = atoms.copy()
         bad.positions[:, 1] = 9
-        try:
+        with pytest.raises(NoAnswer, match="not finite"):
             yield [atoms, bad]
-        except NoAnswer as why:
-            assert why.status == "nonfinite"
         return outcome(atoms, [good, (yield atoms)])
 
     records = tell([(1, 0.1), (1, 0.2)], story, Potential())
@@ -301,7 +299,7 @@ def test_nan_can_be_caught_and_the_story_goes_on(tell):
         (Outcome("ok", arrays={"forces": np.zeros((2, 3)), "means": np.zeros(3)}), "failed", "3 numbers instead of 2"),
         (Outcome("failed", "why", arrays={"forces": np.zeros(5)}), "failed", "5 numbers instead of 6"),
         (Outcome("failed", "why", {"energy": 1.0}), "failed", "energy, which it does not declare"),
-        (Outcome("failed", "why", {"energy_ev": float("nan")}), "nonfinite", "energy_ev that is not a finite number"),
+        (Outcome("failed", "why", {"energy_ev": float("nan")}), "nonfinite", "energy_ev that are not finite numbers"),
         (Outcome("failed", "why", {"energy_ev": {1}}), "failed", "energy_ev that cannot be written"),
         (Outcome("failed", "w", arrays={"means": np.full(2, np.inf)}), "nonfinite", "means that are not finite"),
     ],

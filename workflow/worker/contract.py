@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -115,28 +116,46 @@ def recordable(outcome: Outcome, values: Collection[str], layouts: Mapping[str, 
     n_atoms
         Atoms of the structure.
     """
+    arrays = {name: np.asarray(array, dtype=np.float64) for name, array in outcome.arrays.items() if name in layouts}
+    if why := _undeclared(outcome, values, layouts) or _misshapen(arrays, layouts, n_atoms) or _unwritable(outcome):
+        return Outcome("failed", f"the task returned {why}")
+    if broken := [name for name, value in (*arrays.items(), *outcome.values.items()) if not _is_finite(value)]:
+        return Outcome("nonfinite", f"the task returned {' and '.join(broken)} that are not finite numbers")
+    return replace(outcome, arrays=arrays)
+
+
+def _undeclared(outcome: Outcome, values: Collection[str], layouts: Mapping[str, Layout]) -> str | None:
     if outcome.status not in STATUSES:
-        return Outcome("failed", f"the task returned the status {outcome.status!r}, which there is not")
+        return f"the status {outcome.status!r}, which there is not"
     if strange := {*outcome.values} - {*values} | {*outcome.arrays} - {*layouts}:
-        return Outcome("failed", f"the task returned {', '.join(sorted(strange))}, which it does not declare")
-    if outcome.status == "ok" and (missing := {*layouts} - {*outcome.arrays}):
-        return Outcome("failed", f"the task returned no {', '.join(sorted(missing))}")
-    arrays = {}
-    for name, layout in layouts.items():
-        if name in outcome.arrays:
-            arrays[name] = array = np.asarray(outcome.arrays[name], dtype=np.float64)
-            if array.size != (wanted := layout.width * layout.count(n_atoms)):
-                return Outcome("failed", f"the task returned {name} of {array.size} numbers instead of {wanted}")
-            if not np.isfinite(array).all():
-                return Outcome("nonfinite", f"the task returned {name} that are not finite numbers")
+        return f"{', '.join(sorted(strange))}, which it does not declare"
+    missing = {*layouts} - {*outcome.arrays} if outcome.status == "ok" else ()
+    return f"no {', '.join(sorted(missing))}" if missing else None
+
+
+def _misshapen(arrays: Mapping[str, NDArray[np.float64]], layouts: Mapping[str, Layout], n_atoms: int) -> str | None:
+    for name, array in arrays.items():
+        if array.size != (wanted := layouts[name].width * layouts[name].count(n_atoms)):
+            return f"{name} of {array.size} numbers instead of {wanted}"
+    return None
+
+
+def _unwritable(outcome: Outcome) -> str | None:
     for name, value in outcome.values.items():
         try:
-            json.dumps(value, allow_nan=False)
-        except ValueError:
-            return Outcome("nonfinite", f"the task returned {name} that is not a finite number")
+            json.dumps(value)
         except TypeError as error:
-            return Outcome("failed", f"the task returned {name} that cannot be written ({error})")
-    return replace(outcome, arrays=arrays)
+            return f"{name} that cannot be written ({error})"
+    return None
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether an array, or a value as JSON has them, has no NaN or infinity in it."""
+    if isinstance(value, np.ndarray):
+        return bool(np.isfinite(value).all())
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 class Chemical(Protocol):
