@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli import __version__
+from mira_cli import __version__, tasks
 from mira_cli.catalogue.lookup import built_in
 from mira_cli.compare.reference import contradictions
 from mira_cli.compare.reference_units import unit_doubts
 from mira_cli.compare.theory import EACH_ITS_OWN, cautions, relation
 from mira_cli.console import count
+from mira_cli.files import read_json
 from mira_cli.report.alignment import about_energies, method
 from mira_cli.report.disputed import outliers_of
 from mira_cli.results.devices import on_cpu_instead
@@ -32,6 +33,7 @@ SPREAD = (
     "largest σ of an atom. The outlier of a structure is the model furthest from the mean of the others. A spread "
     "between models is not an error bar: models can be wrong together."
 )
+STRESSES = "Stresses have ASE's sign (tension positive); the pressure is −(σxx + σyy + σzz)/3."
 REFERENCES = (
     "References are the energies, forces and stresses that the input files give; their level of theory is not known to "
     "MIRA. Intervals are 95 % bootstrap intervals from 1000 resamples of whole structures, with the shifts of the "
@@ -119,10 +121,11 @@ def findings(gathered: Gathered) -> list[str]:
 def methods(gathered: Gathered) -> list[str]:
     """Paragraphs for a methods section, of what was done in this run."""
     answers, structures = gathered.answers, gathered.provenance["structures"]
-    which = f"{structures['distinct']:,} distinct, {count(int(answers.n_atoms.sum()), 'atom')}"
+    wanted = read_json(gathered.run.wanted) or {}
+    atoms = count(int(answers.n_atoms.sum()), "atom")
+    these = f"{count(len(answers), 'structure')} ({structures['distinct']:,} distinct, {atoms})"
     computed = (
-        "Energies, forces and, for structures periodic in three directions, stresses of "
-        f"{count(len(answers), 'structure')} ({which}) were computed as single points with MIRA {__version__} by "
+        f"{tasks.methods(wanted, these)} with MIRA {__version__} by "
         f"{count(len(gathered.models), 'interatomic potential')}: {'; '.join(_model_words(gathered))}."
     )
     said = [computed]
@@ -131,7 +134,7 @@ def methods(gathered: Gathered) -> list[str]:
         said += [method(gathered.statistics.scheme), SPREAD.format(d=f"k − {ddof}" if ddof else "k")]
     if gathered.statistics.reference.num_rows:
         said.append(REFERENCES)
-    return [*said, "Stresses have ASE's sign (tension positive); the pressure is −(σxx + σyy + σzz)/3."]
+    return [*said, STRESSES] if "pressure_gpa" in gathered.table.column_names else said
 
 
 def _about_answers(gathered: Gathered) -> list[dict[str, Any]]:

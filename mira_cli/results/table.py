@@ -57,7 +57,7 @@ def energies_rows(batch: Batch, models: Sequence[ModelResults], schema: pa.Schem
 
     given = schema.names[: len(schema.names) - len(models)]
     columns = [batch.structures["id" if name == "structure_id" else name] for name in given]
-    for found in batch.found:
+    for found, _ in zip(batch.found, models, strict=False):  # none where the task has no energy
         energies = np.where(found.ok(), found.numbers("energy_ev"), np.nan)
         columns.append(pa.array(energies, from_pandas=True))
     return pa.table(columns, schema=schema)

@@ -77,7 +77,8 @@ class Task:
     settings
         What `--set task.…` may say; validated before any job.
     evaluations
-        Evaluations of the model that a structure takes, about: jobs are made as long as it says.
+        Called with the settings; evaluations of the model that a structure takes, about. Jobs are made as long as it
+        says.
     values, arrays
         What its records hold.
     columns
@@ -85,15 +86,16 @@ class Task:
     fill
         Makes them, by name, of the records of n structures, and of (n,) which of these are to be used.
     shown
-        Columns that `mira table` prints of them.
+        Columns that `mira table` prints of them. The first is the headline: the end of a run shows it for each
+        structure, under its meaning.
     methods
-        What the methods section of a paper would say, after "Structures ".
+        What the methods section of a paper says was computed of `{structures}`; names of settings in braces too.
     """
 
     name: str
     version: int
     settings: type[BaseModel]
-    evaluations: float
+    evaluations: Callable[[Any], float]
     values: Mapping[str, Value]
     arrays: Mapping[str, Layout]
     columns: tuple[Column, ...]
@@ -134,6 +136,18 @@ def identity(asked: Mapping[str, Any]) -> str | dict[str, Any]:
     return str(asked["name"]) if asked["version"] == 1 and not asked["settings"] else dict(asked)
 
 
+def evaluations(asked: Mapping[str, Any]) -> float:
+    """Evaluations of the model that a structure takes, about, of a task as `asked` returns it."""
+    task = find(asked["name"])
+    return task.evaluations(task.settings.model_validate(asked["settings"]))
+
+
 def of_run(wanted: Mapping[str, Any]) -> Task:
     """The task of a run, from its `wanted.json`; single points where an older MIRA did not say it."""
     return find((wanted.get("task") or {}).get("name", "singlepoint"))
+
+
+def methods(wanted: Mapping[str, Any], structures: str) -> str:
+    """What a methods section says was computed in a run, from its `wanted.json`, of these structures."""
+    settings = (wanted.get("task") or {}).get("settings", {})
+    return of_run(wanted).methods.format(**settings, structures=structures)

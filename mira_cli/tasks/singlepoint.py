@@ -48,12 +48,12 @@ TASK = Task(
     name="singlepoint",
     version=1,
     settings=Settings,
-    evaluations=1,
+    evaluations=lambda _: 1,
     values={"energy_ev": Value("real"), "stress_ev_per_ang3": Value("reals", needed=False)},
     arrays={"forces": Layout()},
     columns=(
         Column("energy_ev", "real", "total energy"),
-        Column("energy_per_atom_ev", "real", "total energy by atoms"),
+        Column("energy_per_atom_ev", "real", "energy per atom, eV"),
         Column("fmax_ev_per_ang", "real", "largest norm of a force"),
         Column("frms_ev_per_ang", "real", "root mean square of the forces' norms"),
         Column("net_force_ev_per_ang", "real", "norm of the sum of forces"),
@@ -62,5 +62,8 @@ TASK = Task(
     ),
     fill=fill,
     shown=("energy_per_atom_ev", "fmax_ev_per_ang", "pressure_gpa"),
-    methods="were computed as single points",
+    methods=(
+        "Energies, forces and, for structures periodic in three directions, stresses of {structures} were computed as "
+        "single points"
+    ),
 )
