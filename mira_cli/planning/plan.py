@@ -110,14 +110,14 @@ def make_plan(
         if len(wanted[model.name]):
             reasons[model.name] = _why(model, run, last, anything=len(done) > 0, sources=index.sources, retry=retry)
     evaluations = tasks.evaluations(config.asked_task)
-    total = int(evaluations * sum(int(index.n_atoms[rows].sum(dtype=np.int64)) for rows in wanted.values()))
+    total = sum(int(index.n_atoms[rows].sum(dtype=np.int64)) for rows in wanted.values())
     spread = -(-machine.slots // len(models))  # with few models, a chunk for every worker that could run
     jobs: list[Job] = []
     for model in models:
         asks = resources[model.name]
         gpu, own = bool(asks.gpu), asks.chunk_atoms
-        chunk_atoms = own or max(1, int(grown_chunk_atoms(total, gpu=gpu, slots=machine.slots) / evaluations))
-        shortest = None if own or machine.cluster else max(1, int(shortest_chunk_atoms(gpu=gpu) / evaluations))
+        chunk_atoms = own or grown_chunk_atoms(total, gpu=gpu, slots=machine.slots, evaluations=evaluations)
+        shortest = None if own or machine.cluster else shortest_chunk_atoms(gpu=gpu, evaluations=evaluations)
         rows = wanted.get(model.name, NOTHING)
         for chunk in cut_chunks(rows, index.n_atoms, chunk_atoms, at_least=spread, shortest_atoms=shortest):
             name = _job_name(model, index.hashes[chunk])

@@ -25,6 +25,7 @@ from mira_cli.structures.notes import alike
 if TYPE_CHECKING:
     from mira_cli.catalogue.rows import Model
     from mira_cli.report.gathered import Gathered
+    from mira_cli.tasks import Task
 
 MOST_NAMED = 6
 
@@ -81,7 +82,7 @@ def _counts(gathered: Gathered, column: str, model: int | slice = slice(None)) -
 
 def banners(gathered: Gathered) -> list[dict[str, Any]]:
     """What a reader must know before any number, the gravest first."""
-    energies = about_energies(gathered) if gathered.answers.ok.any() else []
+    energies = about_energies(gathered) if gathered.answers.ok.any() and _task(gathered).is_compared else []
     said = contradictions(gathered.answers)
     twofold = [_banner("warn", "The references contradict each other.", [f"{said}."])] if said else []
     return [*_about_answers(gathered), *_about_theory(gathered), *twofold, *energies]
@@ -129,12 +130,18 @@ def methods(gathered: Gathered) -> list[str]:
         f"{count(len(gathered.models), 'interatomic potential')}: {'; '.join(_model_words(gathered))}."
     )
     said = [computed]
+    if not _task(gathered).is_compared:
+        return said
     if len(gathered.models) > 1 and answers.ok.any():
         ddof = max(gathered.statistics.disagreement["ddof"].unique().to_pylist(), default=1)
         said += [method(gathered.statistics.scheme), SPREAD.format(d=f"k − {ddof}" if ddof else "k")]
     if gathered.statistics.reference.num_rows:
         said.append(REFERENCES)
     return [*said, STRESSES] if "pressure_gpa" in gathered.table.column_names else said
+
+
+def _task(gathered: Gathered) -> Task:
+    return tasks.of_run(read_json(gathered.run.wanted) or {})
 
 
 def _about_answers(gathered: Gathered) -> list[dict[str, Any]]:

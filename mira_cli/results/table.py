@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.statuses import INVALID
+from mira_cli.tasks import columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +104,7 @@ def _of_model(
         "error": np.where(valid, np.where(has, found.texts("error"), reason), invalid),
         "wall_s": np.where(has, found.numbers("wall_s"), np.nan),
         **{name: np.where(has, values, np.full(len(has), None)) for name, values in origins.items()},
-        **task.fill(found, found.ok() & valid),
+        **columns_of(task, found, found.ok() & valid),
     }
 
 

@@ -5,26 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from mira_cli.tasks import Column, Layout, Task, Value
+from mira_cli.tasks import Column, Layout, Settings, Task, Value
 from mira_cli.units import EV_PER_ANG3_IN_GPA, VOIGT
 
 if TYPE_CHECKING:
     from mira_cli.tasks import Array, Records
 
 
-class Settings(BaseModel):
-    """A single point has none."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 def fill(found: Records, ok: Array) -> dict[str, Array]:
     """Columns of numbers for n structures, NaN where `ok` (n,) is false."""
     energy = np.where(ok, found.numbers("energy_ev"), np.nan)
     stress = np.where(ok[:, None], found.lists("stress_ev_per_ang3", 6), np.nan)
-    columns = {"energy_ev": energy, "energy_per_atom_ev": energy / found.numbers("n_atoms"), **_forces(found, ok)}
+    columns = {"energy_per_atom_ev": energy / found.numbers("n_atoms"), **_forces(found, ok)}
     columns |= {f"stress_{ij}_ev_per_ang3": stress[:, k] for k, ij in enumerate(VOIGT)}
     columns["pressure_gpa"] = -(stress[:, 0] + stress[:, 1] + stress[:, 2]) / 3 * EV_PER_ANG3_IN_GPA
     return columns

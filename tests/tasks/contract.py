@@ -87,9 +87,10 @@ def check_twins(kit: Kit) -> None:
         name: (one.width, one.rows) for name, one in worker.ARRAYS.items()
     }
     settings = host.settings.model_validate(kit.settings)
-    worker.check(settings.model_dump(mode="json"))
-    with pytest.raises(WorkerError):
-        worker.check({**settings.model_dump(mode="json"), "no_such_setting": 1})
+    twins.check(kit.name, settings.model_dump(mode="json"), host.version)
+    for others, version in (({"no_such_setting": 1}, host.version), ({}, host.version + 1)):
+        with pytest.raises(WorkerError):
+            twins.check(kit.name, settings.model_dump(mode="json") | others, version)
     assert host.evaluations(settings) > 0
     assert {*host.shown} <= {column.name for column in host.columns}
     assert host.shown

@@ -65,9 +65,7 @@ def run(job: Job, folder: Path, done: Path, *, threads: int, network: str, stop:
     started = provenance.utc_now()
     structures = read_structures(job.sources)
     task = tasks.find(job.task)
-    task.check(job.settings)
-    if job.task_version != task.VERSION:
-        raise WorkerError(f"task {job.task} has version {task.VERSION} here, and the job wants {job.task_version}")
+    tasks.check(job.task, job.settings, job.task_version)
     folder, done = folder.absolute(), done.absolute()
     with locked(folder):
         # what libraries drop where they are (CHGNet a .cif of a structure that it cannot handle) stays here
