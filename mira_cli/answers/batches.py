@@ -111,6 +111,8 @@ def _force_batch(
     forces = np.zeros((len(found) + 1, total, 3))
     there = np.zeros((len(found) + 1, len(valid)), dtype=bool)
     for k, of_model in enumerate(found):
+        if "forces" not in of_model.arrays:  # the task has none
+            continue
         row = np.where(of_model.ok(), of_model.row, -1)[valid]
         has = np.flatnonzero(row >= 0)
         has = has[of_model.table["n_atoms"].to_numpy()[row[has]] == sizes[has]]

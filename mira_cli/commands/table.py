@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mira_cli import console
+from mira_cli import console, tasks
 from mira_cli.errors import UsageError
+from mira_cli.files import read_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_ROWS = 50
+TASK = ""  # in the place of those that the run's task wants to be seen
 SHOWN = {  # columns of a table on the terminal, unless others are named
     "comparison": [
-        "structure_id", "model", "status", "energy_per_atom_ev", "fmax_ev_per_ang", "pressure_gpa",
-        "level_of_theory", "error",
+        "structure_id", "model", "status", TASK, "level_of_theory", "error",
     ],
     "pairs": [
         "model_a", "model_b", "theory", "n_both", "force_mae_ev_per_ang", "force_rmse_ev_per_ang", "force_cosine_mean",
@@ -92,14 +93,18 @@ def table(
         if sort or reverse:
             whole = rows.ordered(whole, rows.column_named(whole, sort or whole.column_names[0]), reverse=reverse)
         wanted = rows.needed(columns or [], whole)
-        _print(whole, wanted, name, limit, as_json=as_json, as_csv=as_csv)
+        if not wanted and not as_csv and not as_json:
+            task = tasks.of_run(read_json(directory.wanted) or {})
+            usual = [c for shown in SHOWN[name] for c in (task.shown if shown == TASK else (shown,))]
+            whole = whole.select([column for column in usual if column in whole.column_names])
+        _print(whole, wanted, limit, as_json=as_json, as_csv=as_csv)
     if not is_collected(directory):
         console.warn(
             "the run has been planned anew since these results", hint=f"`mira collect {directory.root}` makes them anew"
         )
 
 
-def _print(whole: pa.Table, wanted: list[str], name: str, limit: int | None, *, as_json: bool, as_csv: bool) -> None:
+def _print(whole: pa.Table, wanted: list[str], limit: int | None, *, as_json: bool, as_csv: bool) -> None:
     """Print some rows and columns of a table; files get all that were not excluded."""
     chosen = whole.select(wanted) if wanted else whole
     if as_csv:
@@ -112,8 +117,7 @@ def _print(whole: pa.Table, wanted: list[str], name: str, limit: int | None, *, 
         typer.echo(json.dumps(chosen.slice(0, limit or None).to_pylist(), indent=1, ensure_ascii=False))
     else:
         most = MOST_ROWS if limit is None else limit or len(chosen)
-        shown = chosen if wanted else chosen.select([column for column in SHOWN[name] if column in chosen.column_names])
-        _print_rows(shown.slice(0, most), len(chosen))
+        _print_rows(chosen.slice(0, most), len(chosen))
 
 
 def _print_rows(shown: pa.Table, total: int) -> None:

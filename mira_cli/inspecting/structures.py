@@ -93,16 +93,16 @@ def shortest_distance_ang(atoms: Atoms) -> float | None:
 
     if len(atoms) == 1 and not atoms.pbc.any():
         return None
-    compact: Atoms = atoms.copy()  # type: ignore[no-untyped-call]
+    compact: Atoms = atoms.copy()
     if atoms.pbc.any():
         try:
-            compact.set_cell(minkowski_reduce(np.asarray(atoms.cell), atoms.pbc)[0])  # type: ignore[no-untyped-call]
+            compact.set_cell(minkowski_reduce(np.asarray(atoms.cell), atoms.pbc)[0])
         except RuntimeError:  # there is no end to it
             return None
-        compact.wrap()  # type: ignore[no-untyped-call]
+        compact.wrap()
     own = [float(np.linalg.norm(vector)) for vector in np.asarray(compact.cell)[compact.pbc]]
     offsets = compact.positions - compact.positions[0]
     first = float(np.linalg.norm(offsets, axis=1)[1:].min()) if len(compact) > 1 else np.inf
     reach = min([first, *own])  # there is a pair so near
-    distances = neighbor_list("d", compact, reach * 1.000001 + 1e-9)  # type: ignore[no-untyped-call]
+    distances = neighbor_list("d", compact, reach * 1.000001 + 1e-9)
     return float(distances.min()) if len(distances) else reach

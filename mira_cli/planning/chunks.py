@@ -33,7 +33,7 @@ def without(rows: Array, hashes: Array, known: Array) -> Array:
     return rows[~np.isin(hashes[rows], known)]
 
 
-def grown_chunk_atoms(total_atoms: int, *, gpu: bool, slots: int) -> int:
+def grown_chunk_atoms(total_atoms: int, *, gpu: bool, slots: int, evaluations: float = 1) -> int:
     """Atoms in one job where nobody has said how many: with much to do, jobs get longer before they get more.
 
     Parameters
@@ -44,15 +44,17 @@ def grown_chunk_atoms(total_atoms: int, *, gpu: bool, slots: int) -> int:
         Whether the job is one for a GPU.
     slots
         Jobs that run at once.
+    evaluations
+        How often the task evaluates a structure, about.
     """
-    least = CHUNK_ATOMS["gpu" if gpu else "cpu"]
+    least = max(1, int(CHUNK_ATOMS["gpu" if gpu else "cpu"] / evaluations))
     longer = min(total_atoms // (JOBS_A_SLOT * slots), LONG * least)
     return min(max(least, longer, -(-total_atoms // MANY_JOBS)), MOST_GROWTH * least)
 
 
-def shortest_chunk_atoms(*, gpu: bool) -> int:
+def shortest_chunk_atoms(*, gpu: bool, evaluations: float = 1) -> int:
     """Atoms below which a job is not worth its start, even at the end of a run."""
-    return CHUNK_ATOMS["gpu" if gpu else "cpu"] // 2
+    return max(1, int(CHUNK_ATOMS["gpu" if gpu else "cpu"] / (2 * evaluations)))
 
 
 def cut_chunks(

@@ -109,13 +109,15 @@ def make_plan(
         wanted[model.name] = without(missing, index.hashes, busy)
         if len(wanted[model.name]):
             reasons[model.name] = _why(model, run, last, anything=len(done) > 0, sources=index.sources, retry=retry)
+    evaluations = tasks.evaluations(config.asked_task)
     total = sum(int(index.n_atoms[rows].sum(dtype=np.int64)) for rows in wanted.values())
     spread = -(-machine.slots // len(models))  # with few models, a chunk for every worker that could run
     jobs: list[Job] = []
     for model in models:
         asks = resources[model.name]
-        chunk_atoms = asks.chunk_atoms or grown_chunk_atoms(total, gpu=bool(asks.gpu), slots=machine.slots)
-        shortest = None if asks.chunk_atoms or machine.cluster else shortest_chunk_atoms(gpu=bool(asks.gpu))
+        gpu, own = bool(asks.gpu), asks.chunk_atoms
+        chunk_atoms = own or grown_chunk_atoms(total, gpu=gpu, slots=machine.slots, evaluations=evaluations)
+        shortest = None if own or machine.cluster else shortest_chunk_atoms(gpu=gpu, evaluations=evaluations)
         rows = wanted.get(model.name, NOTHING)
         for chunk in cut_chunks(rows, index.n_atoms, chunk_atoms, at_least=spread, shortest_atoms=shortest):
             name = _job_name(model, index.hashes[chunk])

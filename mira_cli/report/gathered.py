@@ -56,9 +56,11 @@ class Gathered:
         return [model.name for model in self.models]
 
     def column(self, name: str) -> Array:
-        """(s, m) numbers of one column of the table, NaN where it is empty."""
+        """(s, m) numbers of one column of the table, NaN where it is empty or the task has no such column."""
         import pyarrow as pa
 
+        if name not in self.table.column_names:
+            return np.full((len(self.answers), len(self.models)), np.nan)
         flat = np.asarray(self.table[name].cast(pa.float64()).to_numpy(), dtype=float)
         return flat.reshape(len(self.answers), len(self.models))
 

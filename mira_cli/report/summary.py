@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli import __version__
+from mira_cli import __version__, tasks
 from mira_cli.catalogue.lookup import built_in
 from mira_cli.compare.reference import contradictions
 from mira_cli.compare.reference_units import unit_doubts
 from mira_cli.compare.theory import EACH_ITS_OWN, cautions, relation
 from mira_cli.console import count
+from mira_cli.files import read_json
 from mira_cli.report.alignment import about_energies, method
 from mira_cli.report.disputed import outliers_of
 from mira_cli.results.devices import on_cpu_instead
@@ -26,6 +27,7 @@ from mira_cli.units import OPPOSITE
 if TYPE_CHECKING:
     from mira_cli.catalogue.rows import Model
     from mira_cli.report.gathered import Gathered
+    from mira_cli.tasks import Task
 
 MOST_NAMED = 6
 
@@ -34,6 +36,7 @@ SPREAD = (
     "largest σ of an atom. The outlier of a structure is the model furthest from the mean of the others. A spread "
     "between models is not an error bar: models can be wrong together."
 )
+STRESSES = "Stresses have ASE's sign (tension positive); the pressure is −(σxx + σyy + σzz)/3."
 REFERENCES = (
     "References are the energies, forces and stresses that the input files give; their level of theory is not known to "
     "MIRA. Intervals are 95 % bootstrap intervals from 1000 resamples of whole structures, with the shifts of the "
@@ -81,7 +84,7 @@ def _counts(gathered: Gathered, column: str, model: int | slice = slice(None)) -
 
 def banners(gathered: Gathered) -> list[dict[str, Any]]:
     """What a reader must know before any number, the gravest first."""
-    energies = about_energies(gathered) if gathered.answers.ok.any() else []
+    energies = about_energies(gathered) if gathered.answers.ok.any() and _task(gathered).is_compared else []
     said = contradictions(gathered.answers)
     twofold = [_banner("warn", "The references contradict each other.", [f"{said}."])] if said else []
     return [*_about_answers(gathered), *_about_theory(gathered), *twofold, *energies]
@@ -121,19 +124,26 @@ def findings(gathered: Gathered) -> list[str]:
 def methods(gathered: Gathered) -> list[str]:
     """Paragraphs for a methods section, of what was done in this run."""
     answers, structures = gathered.answers, gathered.provenance["structures"]
-    which = f"{structures['distinct']:,} distinct, {count(int(answers.n_atoms.sum()), 'atom')}"
+    wanted = read_json(gathered.run.wanted) or {}
+    atoms = count(int(answers.n_atoms.sum()), "atom")
+    these = f"{count(len(answers), 'structure')} ({structures['distinct']:,} distinct, {atoms})"
     computed = (
-        "Energies, forces and, for structures periodic in three directions, stresses of "
-        f"{count(len(answers), 'structure')} ({which}) were computed as single points with MIRA {__version__} by "
+        f"{tasks.methods(wanted, these)} with MIRA {__version__} by "
         f"{count(len(gathered.models), 'interatomic potential')}: {'; '.join(_model_words(gathered))}."
     )
     said = [computed]
+    if not _task(gathered).is_compared:
+        return said
     if len(gathered.models) > 1 and answers.ok.any():
         ddof = max(gathered.statistics.disagreement["ddof"].unique().to_pylist(), default=1)
         said += [method(gathered.statistics.scheme), SPREAD.format(d=f"k − {ddof}" if ddof else "k")]
     if gathered.statistics.reference.num_rows:
         said.append(REFERENCES + _converted(gathered))
-    return [*said, "Stresses have ASE's sign (tension positive); the pressure is −(σxx + σyy + σzz)/3."]
+    return [*said, STRESSES] if "pressure_gpa" in gathered.table.column_names else said
+
+
+def _task(gathered: Gathered) -> Task:
+    return tasks.of_run(read_json(gathered.run.wanted) or {})
 
 
 def _converted(gathered: Gathered) -> str:

@@ -171,7 +171,7 @@ def _named(names: pa.Array) -> pa.Array:
 def _quoted(name: str) -> str:
     from ase.io.extxyz import key_val_dict_to_str
 
-    return str(key_val_dict_to_str({"structure_id": name}))  # type: ignore[no-untyped-call]
+    return str(key_val_dict_to_str({"structure_id": name}))
 
 
 def spread_key(committee: str) -> str:

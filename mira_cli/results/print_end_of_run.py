@@ -10,32 +10,36 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from mira_cli import console
+from mira_cli import console, tasks
+from mira_cli.files import read_json
 from mira_cli.results.read_tables import read_table
-from mira_cli.statuses import INVALID
+from mira_cli.statuses import INVALID, OK
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from mira_cli.run.directory import RunDirectory
+    from mira_cli.tasks import Column
 
 MOST_ROWS = 20
 COLUMNS = (
-    "structure_id", "model", "status", "error", "energy_per_atom_ev", "level_of_theory", "energy_correction",
-    "training_data", "wall_s", "device",
+    "structure_id", "model", "status", "error", "level_of_theory", "energy_correction", "training_data", "wall_s",
+    "device",
 )  # fmt: skip
 GAP = 3  # columns of the terminal between those of a table
 
 
 def print_results(run: RunDirectory) -> bool:
-    """Print counts and energies of a collected run on stdout; True if every row is `ok`."""
+    """Print counts, and what the task puts first, of a collected run on stdout; True if every row is `ok`."""
     import pyarrow.compute as pc
 
-    table = read_table(run, "comparison", COLUMNS)
+    task = tasks.of_run(read_json(run.wanted) or {})
+    headline = next(column for column in task.columns if column.name == task.shown[0])
+    table = read_table(run, "comparison", [*COLUMNS, headline.name])
     models = table["model"].unique().to_pylist()
     shown = table.slice(0, MOST_ROWS * len(models)).to_pylist()  # a structure's rows follow one another
-    for energies in _energies(shown, models, len(table) // max(1, len(models))):
-        console.stdout().print(energies)
+    for part in _headline(shown, models, len(table) // max(1, len(models)), headline):
+        console.stdout().print(part)
     by_model = {model: table.filter(pc.equal(table["model"], model)) for model in models}
     console.stdout().print(_counts(by_model))
     _tell_failures(table)
@@ -43,10 +47,10 @@ def print_results(run: RunDirectory) -> bool:
     return bool(pc.all(pc.equal(table["status"], "ok")).as_py())
 
 
-def _energies(rows: list[dict[str, Any]], models: list[str], n_structures: int) -> list[Table]:
-    """Tables of energies: a column a model, or where these do not fit a row a model, or else several tables."""
+def _headline(rows: list[dict[str, Any]], models: list[str], n_structures: int, headline: Column) -> list[Table]:
+    """Tables of one number: a column a model, or where these do not fit a row a model, or else several tables."""
     shown = list(dict.fromkeys(row["structure_id"] for row in rows))
-    cells = {(row["structure_id"], row["model"]): _cell(row) for row in rows}
+    cells = {(row["structure_id"], row["model"]): _cell(row, headline.name) for row in rows}
     upright = {model: [cells.get((structure, model), Text()) for structure in shown] for model in models}
     across = {structure: [cells.get((structure, model), Text()) for model in models] for structure in shown}
     head, down, columns = "structure", shown, upright
@@ -60,7 +64,7 @@ def _energies(rows: list[dict[str, Any]], models: list[str], n_structures: int) 
             table.add_column(escape(name), justify="right", overflow="fold")
         for place, name in enumerate(down):
             table.add_row(escape(name), *(columns[column][place] for column in block))
-    tables[0].title = "energy per atom, eV"
+    tables[0].title = headline.meaning
     if n_structures > len(shown):
         tables[-1].caption = f"the first {len(shown)} of {n_structures:,} structures"
     return tables
@@ -81,9 +85,11 @@ def _blocks(columns: dict[str, list[Text]], head_width: int) -> list[list[str]]:
     return blocks
 
 
-def _cell(row: dict[str, Any]) -> Text:
-    energy = row["energy_per_atom_ev"]
-    return Text(row["status"], style="red") if energy is None else Text(f"{energy:.4f}")
+def _cell(row: dict[str, Any], column: str) -> Text:
+    value = row[column]
+    if value is None:
+        return Text(row["status"], style="red" if row["status"] != OK else "")
+    return Text(f"{value:.4f}" if isinstance(value, float) else str(value))
 
 
 def _counts(by_model: dict[str, pa.Table]) -> Table:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mira_cli.statuses import INVALID
 from mira_cli.structures.labels import labels_under
+from mira_cli.tasks import columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +69,7 @@ def energies_rows(batch: Batch, models: Sequence[ModelResults], schema: pa.Schem
 
     given = schema.names[: len(schema.names) - len(models)]
     columns = [batch.structures["id" if name == "structure_id" else name] for name in given]
-    for found in batch.found:
+    for found, _ in zip(batch.found, models, strict=False):  # none where the task has no energy
         energies = np.where(found.ok(), found.numbers("energy_ev"), np.nan)
         columns.append(pa.array(energies, from_pandas=True))
     return pa.table(columns, schema=schema)
@@ -114,7 +115,7 @@ def _of_model(
         "error": np.where(valid, np.where(has, found.texts("error"), reason), invalid),
         "wall_s": np.where(has, found.numbers("wall_s"), np.nan),
         **{name: np.where(has, values, np.full(len(has), None)) for name, values in origins.items()},
-        **task.fill(found, found.ok() & valid),
+        **columns_of(task, found, found.ok() & valid),
     }
 
 

@@ -37,7 +37,8 @@ def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
             return files.enter_context(replacing(root / name, "wb"))
 
         # the files get their names in the reverse order, when all are complete
-        text, wide = new("results.extxyz"), energies_schema(models, references=references)
+        with_energy = models if "energy_ev" in task.values else []
+        text, wide = new("results.extxyz"), energies_schema(with_energy, references=references)
         energies = files.enter_context(pc.CSVWriter(new("energies.csv"), wide, write_options=options))
         table = files.enter_context(pc.CSVWriter(new("comparison.csv"), comparison_schema(task), write_options=options))
         columns = files.enter_context(
@@ -51,7 +52,7 @@ def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
                 columns.write_table(pa.concat_tables(waiting))
                 waiting = []
             table.write_table(rows)
-            energies.write_table(energies_rows(batch, models, wide))
+            energies.write_table(energies_rows(batch, with_energy, wide))
             text.writelines(frames(batch, models))
             sums = _counted(sums, batch)
         columns.write_table(pa.concat_tables([comparison_schema(task).empty_table(), *waiting]))

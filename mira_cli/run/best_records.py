@@ -96,7 +96,9 @@ class RecordBatch:
         return (self[i] for i in range(len(self)))
 
     def numbers(self, name: str) -> Array:
-        """(n,) a field as float64, NaN where there is none."""
+        """(n,) a field as float64, NaN where there is none; so it is where the task has no such value."""
+        if name not in self.table.column_names:
+            return np.full(len(self), np.nan)
         return self.of_structures(self.table[name].to_numpy().astype(float), np.nan)
 
     def texts(self, name: str) -> Array:
@@ -107,6 +109,8 @@ class RecordBatch:
         """(n, length) a field that is a list, NaN where there is none of that length."""
         import pyarrow.compute as pc
 
+        if name not in self.table.column_names:
+            return np.full((len(self), length), np.nan)
         column = self.table[name].combine_chunks()
         found = np.full((len(column), length), np.nan)
         has = np.asarray(pc.fill_null(pc.equal(pc.list_value_length(column), length), fill_value=False))

@@ -94,9 +94,9 @@ def _multiplicity(key: str, number: float) -> float:
 
 def _of_initial_charges(atoms: Atoms) -> list[str]:
     """Charges of single atoms: the total where nothing is said of all together."""
-    if not atoms.has("initial_charges"):  # type: ignore[no-untyped-call]
+    if not atoms.has("initial_charges"):
         return []
-    total = float(atoms.get_initial_charges().sum())  # type: ignore[no-untyped-call]
+    total = float(atoms.get_initial_charges().sum())
     is_whole = abs(total - round(total)) <= WHOLE_E
     if "charge" in atoms.info:
         if is_whole and round(total) not in {0, atoms.info["charge"]}:

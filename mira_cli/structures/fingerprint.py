@@ -63,7 +63,7 @@ def _surroundings(atoms: Atoms) -> tuple[float, float, float]:
     from ase.neighborlist import neighbor_list
 
     reach = BOND * covalent_radii[atoms.numbers]
-    i, d = neighbor_list("id", atoms, reach)  # type: ignore[no-untyped-call]  # pairs whose reaches overlap
+    i, d = neighbor_list("id", atoms, reach)  # pairs whose reaches overlap
     coordination = np.bincount(i, minlength=len(atoms)) / FULL
     nearest = np.full(len(atoms), np.inf)
     np.minimum.at(nearest, i, d)

@@ -161,7 +161,7 @@ def _reduced(basis: Array, directions: int) -> Array:
     from ase.geometry import minkowski_reduce
 
     try:
-        reduced: Array = minkowski_reduce(basis, pbc=np.arange(3) < directions)[0]  # type: ignore[no-untyped-call]
+        reduced: Array = minkowski_reduce(basis, pbc=np.arange(3) < directions)[0]
     except RuntimeError:  # there is no end to it
         reduced = basis
     return reduced[:directions]

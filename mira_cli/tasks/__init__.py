@@ -7,21 +7,28 @@ import pkgutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+from pydantic import BaseModel, ConfigDict
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import numpy as np
-    from pydantic import BaseModel
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
-Kind: TypeAlias = Literal["real", "whole", "flag", "text", "reals"]  # the last: a list of them
+Kind: TypeAlias = Literal["real", "whole", "flag", "text"]
+
+
+class Settings(BaseModel):
+    """Settings of a task: none, unless a subclass has fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True)
 class Value:
-    """A value in the line of a record; `needed` if a record that is `ok` must have it."""
+    """A value in the line of a record; `needed` if a record that is `ok` must have it. `reals` are a list of them."""
 
-    kind: Kind
+    kind: Kind | Literal["reals"]
     needed: bool = True
 
 
@@ -77,29 +84,36 @@ class Task:
     settings
         What `--set task.…` may say; validated before any job.
     evaluations
-        Evaluations of the model that a structure takes, about: jobs are made as long as it says.
+        Called with the settings; evaluations of the model that a structure takes, about. Jobs are made as long as it
+        says.
     values, arrays
         What its records hold.
     columns
-        What `comparison.csv` has beside the columns that all tasks share.
-    fill
-        Makes them, by name, of the records of n structures, and of (n,) which of these are to be used.
+        What `comparison.csv` has beside the columns that all tasks share. Those with the name of a value hold it.
     shown
-        Columns that `mira table` prints of them.
+        Columns that `mira table` prints of them. The first is the headline: the end of a run shows it for each
+        structure, under its meaning.
     methods
-        What the methods section of a paper would say, after "Structures ".
+        What the methods section of a paper says was computed of `{structures}`; names of settings in braces too.
+    fill
+        Makes the others, by name, of the records of n structures, and of (n,) which of these are to be used.
     """
 
     name: str
     version: int
-    settings: type[BaseModel]
-    evaluations: float
+    settings: type[Settings]
+    evaluations: Callable[[Any], float]
     values: Mapping[str, Value]
     arrays: Mapping[str, Layout]
     columns: tuple[Column, ...]
-    fill: Callable[[Records, Array], dict[str, Array]]
     shown: tuple[str, ...]
     methods: str
+    fill: Callable[[Records, Array], dict[str, Array]] = lambda _, __: {}
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether it has energies or forces of the structures themselves, which all statistics so far are about."""
+        return "energy_ev" in self.values or "forces" in self.arrays
 
 
 def names() -> list[str]:
@@ -134,6 +148,28 @@ def identity(asked: Mapping[str, Any]) -> str | dict[str, Any]:
     return str(asked["name"]) if asked["version"] == 1 and not asked["settings"] else dict(asked)
 
 
+def evaluations(asked: Mapping[str, Any]) -> float:
+    """Evaluations of the model that a structure takes, about, of a task as `asked` returns it."""
+    task = find(asked["name"])
+    return task.evaluations(task.settings.model_validate(asked["settings"]))
+
+
 def of_run(wanted: Mapping[str, Any]) -> Task:
     """The task of a run, from its `wanted.json`; single points where an older MIRA did not say it."""
     return find((wanted.get("task") or {}).get("name", "singlepoint"))
+
+
+def methods(wanted: Mapping[str, Any], structures: str) -> str:
+    """What a methods section says was computed in a run, from its `wanted.json`, of these structures."""
+    settings = (wanted.get("task") or {}).get("settings", {})
+    return of_run(wanted).methods.format(**settings, structures=structures)
+
+
+def columns_of(task: Task, found: Records, ok: Array) -> dict[str, Array]:
+    """All columns of a task, for n structures; empty (NaN, None) where `ok` (n,) is false."""
+    import numpy as np
+
+    own = [column for column in task.columns if column.name in task.values]
+    real = {c.name: np.where(ok, found.numbers(c.name), np.nan) for c in own if c.kind in {"real", "whole"}}
+    other = {c.name: np.where(ok, found.texts(c.name), np.full(len(ok), None)) for c in own if c.name not in real}
+    return {**real, **other, **task.fill(found, ok)}

@@ -5,26 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from mira_cli.tasks import Column, Layout, Task, Value
+from mira_cli.tasks import Column, Layout, Settings, Task, Value
 from mira_cli.units import EV_PER_ANG3_IN_GPA, VOIGT
 
 if TYPE_CHECKING:
     from mira_cli.tasks import Array, Records
 
 
-class Settings(BaseModel):
-    """A single point has none."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 def fill(found: Records, ok: Array) -> dict[str, Array]:
     """Columns of numbers for n structures, NaN where `ok` (n,) is false."""
     energy = np.where(ok, found.numbers("energy_ev"), np.nan)
     stress = np.where(ok[:, None], found.lists("stress_ev_per_ang3", 6), np.nan)
-    columns = {"energy_ev": energy, "energy_per_atom_ev": energy / found.numbers("n_atoms"), **_forces(found, ok)}
+    columns = {"energy_per_atom_ev": energy / found.numbers("n_atoms"), **_forces(found, ok)}
     columns |= {f"stress_{ij}_ev_per_ang3": stress[:, k] for k, ij in enumerate(VOIGT)}
     columns["pressure_gpa"] = -(stress[:, 0] + stress[:, 1] + stress[:, 2]) / 3 * EV_PER_ANG3_IN_GPA
     return columns
@@ -48,12 +41,12 @@ TASK = Task(
     name="singlepoint",
     version=1,
     settings=Settings,
-    evaluations=1,
+    evaluations=lambda _: 1,
     values={"energy_ev": Value("real"), "stress_ev_per_ang3": Value("reals", needed=False)},
     arrays={"forces": Layout()},
     columns=(
         Column("energy_ev", "real", "total energy"),
-        Column("energy_per_atom_ev", "real", "total energy by atoms"),
+        Column("energy_per_atom_ev", "real", "energy per atom, eV"),
         Column("fmax_ev_per_ang", "real", "largest norm of a force"),
         Column("frms_ev_per_ang", "real", "root mean square of the forces' norms"),
         Column("net_force_ev_per_ang", "real", "norm of the sum of forces"),
@@ -62,5 +55,8 @@ TASK = Task(
     ),
     fill=fill,
     shown=("energy_per_atom_ev", "fmax_ev_per_ang", "pressure_gpa"),
-    methods="were computed as single points",
+    methods=(
+        "Energies, forces and, for structures periodic in three directions, stresses of {structures} were computed as "
+        "single points"
+    ),
 )

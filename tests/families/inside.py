@@ -172,7 +172,7 @@ def unreachable() -> list[str]:
 def _job(model: dict):
     from worker.job import Job, read_model
 
-    return Job("check", read_model(model), "", "singlepoint", {}, "cpu", (), None, {}, ())
+    return Job("check", read_model(model))
 
 
 def _plain(record: dict) -> dict:

@@ -16,13 +16,15 @@ from mira_cli.catalogue.lookup import built_in
 from mira_cli.driver.collect import collect
 from mira_cli.errors import UsageError
 from mira_cli.files import replacing, write_json
-from mira_cli.results.print_end_of_run import _energies, _groups
+from mira_cli.results.print_end_of_run import _groups, _headline
 from mira_cli.run.directory import open_run
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
+from mira_cli.tasks import singlepoint
 from mira_cli.units import EV_PER_ANG3_IN_GPA
 
 STRESS = [0.1, 0.2, 0.3, 0.04, 0.05, 0.06]
+ENERGY = singlepoint.TASK.columns[1]
 
 
 @pytest.fixture
@@ -211,7 +213,7 @@ def printed(n_structures: int, n_models: int, width: int, monkeypatch, name: str
         for j, model in enumerate(models)
     ]
     tables = []
-    for table in _energies(rows[: 20 * n_models], models, n_structures):
+    for table in _headline(rows[: 20 * n_models], models, n_structures, ENERGY):
         with console.stdout().capture() as capture:
             console.stdout().print(table)
         lines = [line for line in capture.get().splitlines() if line.strip()]

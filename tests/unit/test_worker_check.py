@@ -275,6 +275,6 @@ def test_what_is_recorded_goes_through_the_workers_own_loop():
 
 
 def test_a_precision_that_the_family_lacks():
-    job = Job("check", replace(MODEL, dtype="float32"), "", "singlepoint", {}, "cpu", (), None, {}, ())
+    job = Job("check", replace(MODEL, dtype="float32"))
     with pytest.raises(WorkerError, match="lj computes in float64, not in float32"):
         session.check(job, threads=1)

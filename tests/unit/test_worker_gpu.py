@@ -36,7 +36,7 @@ def hold(folder: Path, gpus: str, seconds: float) -> subprocess.Popen:
 
 def job(device: str, gpus: tuple[str, ...]) -> Job:
     model = Model("m", "sevennet", Checkpoint("x", None), {}, "float32", None, stress=True)
-    return Job("a", model, "k", "singlepoint", {}, device, gpus, None, {}, ())
+    return Job("a", model, device, gpus)
 
 
 def test_nobody_shares_a_gpu(tmp_path):

@@ -72,7 +72,7 @@ class Offer:
     """
 
     name: str
-    make: Callable[[], Potential]
+    make: Callable[[], Any]  # a `Potential`, which families keep to without a word
     module: str | None = None
     repaid_atoms: int = 0
 
@@ -96,7 +96,7 @@ class Choice:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def kernels(usable: dict[str, Callable[[], Potential]], repaid_atoms: int) -> list[Offer]:
+def kernels(usable: dict[str, Callable[[], Any]], repaid_atoms: int) -> list[Offer]:
     """Offer those kernels for GPUs that are installed, the ones that someone must have added on purpose first.
 
     Parameters
@@ -213,7 +213,8 @@ def _made(offer: Offer) -> Potential:
     with contextlib.redirect_stdout(sys.stderr):  # packages talk about conversions
         if offer.module:
             importlib.import_module(offer.module)
-        return offer.make()
+        faster: Potential = offer.make()
+        return faster
 
 
 def _answers(potential: Potential, asked: list[Prepared]) -> list[Result]:
@@ -236,7 +237,7 @@ def difference(plain: Sequence[Result], fast: Sequence[Result], asked: Sequence[
         return f"{len(fast)} answers for {len(plain)} structures"
     for a, b, prepared in zip(plain, fast, asked, strict=True):
         n_atoms = len(prepared.atoms)
-        pairs = {
+        pairs: dict[str, tuple[Any, Any]] = {
             "energy": (np.float64(a.energy_ev) / n_atoms, np.float64(b.energy_ev) / n_atoms),
             "forces": (a.forces_ev_per_ang, b.forces_ev_per_ang),
         }

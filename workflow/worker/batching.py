@@ -146,12 +146,14 @@ class Queue:
         self._again: deque[list[Step]] = deque()
         self._under_way: deque[Step] = deque()
         self._alone: deque[Step] = deque()
+        self._guessed: list[Step] = []
 
     def next_batch(self, atoms: int) -> list[Step]:
         """Take the next batch of at most `atoms` atoms, or one larger structure; empty at the end."""
+        guessed, self._guessed = self._guessed, []
         if self._again:
             return self._again.popleft()
-        if batch := self._first(atoms):
+        if batch := guessed if self._holds(guessed, atoms) else self._first(atoms):
             for _ in batch:
                 self._under_way.popleft()
             return batch
@@ -160,15 +162,26 @@ class Queue:
         return [self._alone.popleft()] if self._alone else []
 
     def guess(self, atoms: int) -> list[Step]:
-        """Say what the next batch will be if all goes well; empty where something is retried."""
-        return [] if self._again else self._first(atoms)
+        """Say what the next batch will be if all goes well; empty where something is retried.
+
+        It will be that even if stories that go on meanwhile could fill it up, unless there would be much to fill.
+        """
+        batch = [] if self._again else self._first(atoms)
+        is_open = len(batch) == len(self._under_way)
+        self._guessed = [] if is_open and 2 * _atoms_of(batch) < atoms else batch
+        return self._guessed
+
+    def _holds(self, guessed: list[Step], atoms: int) -> bool:
+        """Whether a guess still comes first, and is no larger than a batch may be by now."""
+        comes_first = all(a is b for a, b in zip(guessed, self._under_way, strict=False))
+        return bool(guessed) and comes_first and (len(guessed) == 1 or _atoms_of(guessed) <= atoms)
 
     def _first(self, atoms: int) -> list[Step]:
-        waiting = sum(step.n_atoms for step in self._under_way)
+        waiting = _atoms_of(self._under_way)
         while self._new and (not waiting or waiting + self._new[0].n_atoms <= atoms):
             steps = self._begin(self._new.popleft())
             self._under_way.extend(steps)
-            waiting += sum(step.n_atoms for step in steps)
+            waiting += _atoms_of(steps)
         batch: list[Step] = []
         room = atoms
         for step in self._under_way:
@@ -191,3 +204,7 @@ class Queue:
         """Ask for the halves of a batch that failed: one that fails with its batch is found in a few steps."""
         middle = len(batch) // 2
         self._again.extend(half for half in (batch[:middle], batch[middle:]) if half)
+
+
+def _atoms_of(steps: Iterable[Step]) -> int:
+    return sum(step.n_atoms for step in steps)

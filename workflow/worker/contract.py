@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import json
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from ase.data import chemical_symbols
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -67,7 +69,7 @@ class Outcome:
     Attributes
     ----------
     status
-        One of `STATUSES`, or of those that the task adds.
+        One of `STATUSES`.
     error
         One sentence, None if the status is `ok`.
     values
@@ -102,13 +104,81 @@ class Finished:
     wall_s: float = 0.0
 
 
-def refusal(structure: Structure, *, elements: frozenset[int] | None, takes_charge: bool) -> NoAnswer | None:
+def recordable(outcome: Outcome, values: Collection[str], layouts: Mapping[str, Layout], n_atoms: int) -> Outcome:
+    """Return a task's outcome, or what is recorded instead where the task does not keep to what it declares.
+
+    Parameters
+    ----------
+    outcome
+        What the task returned.
+    values, layouts
+        What the task declares.
+    n_atoms
+        Atoms of the structure.
+    """
+    arrays = {name: np.asarray(array, dtype=np.float64) for name, array in outcome.arrays.items() if name in layouts}
+    if why := _undeclared(outcome, values, layouts) or _misshapen(arrays, layouts, n_atoms) or _unwritable(outcome):
+        return Outcome("failed", f"the task returned {why}")
+    if broken := [name for name, value in (*arrays.items(), *outcome.values.items()) if not _is_finite(value)]:
+        return Outcome("nonfinite", f"the task returned {' and '.join(broken)} that are not finite numbers")
+    return replace(outcome, arrays=arrays)
+
+
+def _undeclared(outcome: Outcome, values: Collection[str], layouts: Mapping[str, Layout]) -> str | None:
+    if outcome.status not in STATUSES:
+        return f"the status {outcome.status!r}, which there is not"
+    if strange := {*outcome.values} - {*values} | {*outcome.arrays} - {*layouts}:
+        return f"{', '.join(sorted(strange))}, which it does not declare"
+    missing = {*layouts} - {*outcome.arrays} if outcome.status == "ok" else ()
+    return f"no {', '.join(sorted(missing))}" if missing else None
+
+
+def _misshapen(arrays: Mapping[str, NDArray[np.float64]], layouts: Mapping[str, Layout], n_atoms: int) -> str | None:
+    for name, array in arrays.items():
+        if array.size != (wanted := layouts[name].width * layouts[name].count(n_atoms)):
+            return f"{name} of {array.size} numbers instead of {wanted}"
+    return None
+
+
+def _unwritable(outcome: Outcome) -> str | None:
+    for name, value in outcome.values.items():
+        try:
+            json.dumps(value)
+        except TypeError as error:
+            return f"{name} that cannot be written ({error})"
+    return None
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether an array, or a value as JSON has them, has no NaN or infinity in it."""
+    if isinstance(value, np.ndarray):
+        return bool(np.isfinite(value).all())
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+class Chemical(Protocol):
+    """A structure or a configuration, as far as it can be refused."""
+
+    @property
+    def numbers(self) -> NDArray[Any]:
+        """Atomic numbers, (n_atoms,)."""
+        ...
+
+    @property
+    def charge(self) -> float | None:
+        """Total charge in e, None where none is named."""
+        ...
+
+
+def refusal(structure: Chemical, *, elements: frozenset[int] | None, takes_charge: bool) -> NoAnswer | None:
     """Say why a model is not asked about a structure, or None if it is.
 
     Parameters
     ----------
     structure
-        The structure.
+        The structure, or a configuration that a task has made of it.
     elements
         Atomic numbers that the model was trained on, None if it has no such limit. Many families
         compute others without a word, so this is checked before they see them.

@@ -94,9 +94,9 @@ def peak_gpu_mb(device: Device) -> float | None:
     if device.id == "cpu":
         return None
     if torch := sys.modules.get("torch"):
-        return round(torch.cuda.max_memory_allocated() / 1e6, 1)
+        return float(round(torch.cuda.max_memory_allocated() / 1e6, 1))
     if tensorflow := sys.modules.get("tensorflow"):
-        return round(tensorflow.config.experimental.get_memory_info("GPU:0")["peak"] / 1e6, 1)
+        return float(round(tensorflow.config.experimental.get_memory_info("GPU:0")["peak"] / 1e6, 1))
     return None
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
 from worker.ahead import Ahead
 from worker.batching import Queue
-from worker.contract import Answer, Finished, NoAnswer, Outcome, judged, refusal
+from worker.contract import Answer, NoAnswer, judged, refusal
 from worker.errors import WorkerError, sentence
 from worker.failures import Failure, kind_of, release_memory
 from worker.families import base
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from worker.batching import Budget
+    from worker.contract import Finished
     from worker.families.base import Potential, Result
     from worker.job import Model
     from worker.journal import Journal
@@ -114,7 +116,8 @@ class Loop:
                 begun = beforehand.take(steps) if beforehand else None
                 coming = self.queue.guess(self.budget.after_success().atoms) if beforehand else []
                 self._record()
-                self.journal.take_off(dict.fromkeys(step.hash for step in (*steps, *coming)))
+                in_flight = dict.fromkeys(step.hash for step in (*steps, *coming))
+                self.journal.take_off(in_flight, sum(step.n_atoms for step in steps) if len(steps) > 1 else None)
                 batch = begun[0] if begun else self._prepared(steps)
                 evaluate = begun[1] if begun else partial(self._input, batch)
                 if beforehand:
@@ -126,17 +129,22 @@ class Loop:
                 beforehand.close()
 
     def _begin(self, structure: Structure) -> list[Step]:
-        refused = refusal(structure, elements=self.elements, takes_charge=self.potential.takes_charge)
-        if refused is not None:
-            self.finished.append(Finished(structure, Outcome(refused.status, str(refused))))
-            return []
-        story = Story(structure, self.tell(structure.atoms()))
-        return self._noted(story, story.begin())
+        story = Story(structure, self.tell)
+        return self._admitted(story, story.begin())
 
-    def _noted(self, story: Story, steps: list[Step]) -> list[Step]:
+    def _admitted(self, story: Story, steps: list[Step]) -> list[Step]:
+        """Those of a story's next steps that the model may be asked about; a story that is over is noted."""
+        asked, admitted = deque(steps), []
+        while asked:
+            step = asked.popleft()
+            why = refusal(step, elements=self.elements, takes_charge=self.potential.takes_charge)
+            if why is None:
+                admitted.append(step)
+            else:
+                asked.extend(story.take(step.place, why))
         if (finished := story.finished()) is not None:
             self.finished.append(finished)
-        return steps
+        return admitted
 
     def _record(self) -> None:
         if self.finished:
@@ -185,7 +193,7 @@ class Loop:
         for step, answer in answered:
             cost_s = s_per_atom * step.n_atoms
             steps = step.story.take(step.place, answer, batch_size=batch_size, wall_s=cost_s)
-            self.queue.put(self._noted(step.story, steps))
+            self.queue.put(self._admitted(step.story, steps))
 
 
 def _prepared(atoms: Atoms, cutoff_ang: float) -> Prepared | NoAnswer:

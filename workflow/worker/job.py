@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +57,14 @@ class Job:
 
     id: str
     model: Model
-    model_key: str
-    task: str
-    settings: dict[str, Any]
-    device: str
-    gpus: tuple[str, ...]
-    batch_atoms: int | None
-    image: dict[str, Any]
-    sources: tuple[Source, ...]
+    device: str = "cpu"
+    gpus: tuple[str, ...] = ()
+    model_key: str = ""
+    task: str = "singlepoint"
+    settings: dict[str, Any] = field(default_factory=dict)
+    batch_atoms: int | None = None
+    image: dict[str, Any] = field(default_factory=dict)
+    sources: tuple[Source, ...] = ()
     accelerators: str = "auto"
     task_version: int = 1
     memory_mb: int | None = None  # what the process may take; None: all there is

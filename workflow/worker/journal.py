@@ -64,7 +64,8 @@ class Journal:
     def __init__(self, folder: Path, recorded: Container[str]) -> None:
         """Read what the last worker left, and write the conclusions down before anything else can fail.
 
-        `suspects` are evaluated alone; `fell` are those of them that were in flight at the last death.
+        `suspects` are evaluated alone; `fell_atoms` are those of the batch that was in flight at the last death, None
+        if there was none, or of one configuration.
         """
         self._path = folder / "inflight.json"
         self._lock = Lock()
@@ -72,19 +73,20 @@ class Journal:
         try:
             left = json.loads(self._path.read_bytes())
             self.suspects, self._deaths = after_death(left, recorded, self._slurm_job_id)
-            self.fell = self.suspects.intersection(left.get("in_flight", []))
+            fell = self.suspects.intersection(left.get("in_flight", []))
+            self.fell_atoms: int | None = left.get("batch_atoms") if fell else None
         except (OSError, ValueError, TypeError, AttributeError):  # there is none, or it is damaged
-            self.suspects, self.fell, self._deaths = set(), set(), {}
+            self.suspects, self.fell_atoms, self._deaths = set(), None, {}
         self._write([])
 
     def condemned(self) -> set[str]:
         """Return the hashes that are not worth another worker."""
         return {h for h, deaths in self._deaths.items() if deaths >= ENOUGH_DEATHS}
 
-    def take_off(self, hashes: Iterable[str]) -> None:
-        """Write down that a batch is about to be evaluated."""
+    def take_off(self, hashes: Iterable[str], batch_atoms: int | None = None) -> None:
+        """Write down that a batch is about to be evaluated, and its atoms if it has several configurations."""
         with self._lock:
-            self._write(list(hashes))
+            self._write(list(hashes), batch_atoms)
 
     def land(self, hashes: Iterable[str]) -> None:
         """Note that structures have their records; the file learns of it at the next take-off."""
@@ -106,10 +108,11 @@ class Journal:
         except OSError:  # on a full disk, forget everything rather than blame anyone
             self._path.unlink(missing_ok=True)
 
-    def _write(self, in_flight: list[str]) -> None:
+    def _write(self, in_flight: list[str], batch_atoms: int | None = None) -> None:
         if in_flight or self.suspects:
             content = {
                 "in_flight": in_flight,
+                "batch_atoms": batch_atoms,
                 "suspects": sorted(self.suspects),
                 "deaths": {h: n for h, n in self._deaths.items() if h in self.suspects},
                 "slurm_job_id": self._slurm_job_id,

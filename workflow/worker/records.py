@@ -21,14 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from worker.atomic import write_all
-from worker.contract import STATUSES
+from worker.contract import STATUSES, recordable
 from worker.errors import EXIT_LOCKED, WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from worker.contract import Finished, Layout
 
@@ -181,7 +179,7 @@ class Records:
         self._append({}, [{"kind": "attempt", **attempt}])
 
     def append(self, finished: Sequence[Finished], *, max_rss_mb: float) -> None:
-        """Append one record a structure.
+        """Append one record a structure; where a task has not kept to what it declares, the record says so.
 
         Parameters
         ----------
@@ -198,13 +196,14 @@ class Records:
         rows, lines = dict(self.ledger.rows), []
         pieces: dict[str, list[bytes]] = {name: [] for name in rows}
         for one in finished:
-            n_atoms, outcome = one.structure.n_atoms, one.outcome
+            n_atoms = one.structure.n_atoms
+            outcome = recordable(one.outcome, self._values, self.ledger.layouts, n_atoms)
             begins: dict[str, int | None] = {}
             for name, layout in self.ledger.layouts.items():
                 array = outcome.arrays.get(name)
                 begins[f"{name}_row"] = None if array is None else rows[name]
                 if array is not None:
-                    pieces[name].append(_bytes_of(array, name, layout.width * layout.count(n_atoms)))
+                    pieces[name].append(np.ascontiguousarray(array, dtype="<f8").tobytes())
                     rows[name] += layout.count(n_atoms)
             lines.append(
                 {
@@ -239,9 +238,3 @@ class Records:
         for name, fd in self._arrays.items():
             os.ftruncate(fd, self.ledger.rows[name] * self.ledger.layouts[name].width * NUMBER_BYTES)
         os.ftruncate(self._log, self.ledger.log_bytes)
-
-
-def _bytes_of(array: NDArray[np.float64], name: str, numbers: int) -> bytes:
-    if array.size != numbers:
-        raise ValueError(f"{name} has {array.size} numbers, not {numbers}")
-    return np.ascontiguousarray(array, dtype="<f8").tobytes()

@@ -112,7 +112,7 @@ def _triclinic(known: frozenset[int]) -> Atoms:
 
 
 def _acetamide() -> Atoms:
-    atoms = molecule(AMIDE)
+    atoms: Atoms = molecule(AMIDE)
     atoms.set_cell([6.0, 5.2, 4.6])
     atoms.pbc = True
     return atoms
@@ -129,7 +129,8 @@ def _slab(known: frozenset[int]) -> Atoms:
 def _molecule(known: frozenset[int]) -> Atoms:
     """Water if the model knows it, else three atoms in a bend; no cell."""
     if _all_known("HO", known):
-        return molecule("H2O")
+        water: Atoms = molecule("H2O")
+        return water
     z = min(known)
     bond_ang = 2.0 * covalent_radii[z]
     return Atoms([z] * 3, np.array([[0, 0, 0], [1, 0, 0], [1.3, 0.9, 0]]) * bond_ang)

@@ -65,9 +65,7 @@ def run(job: Job, folder: Path, done: Path, *, threads: int, network: str, stop:
     started = provenance.utc_now()
     structures = read_structures(job.sources)
     task = tasks.find(job.task)
-    task.check(job.settings)
-    if job.task_version != task.VERSION:
-        raise WorkerError(f"task {job.task} has version {task.VERSION} here, and the job wants {job.task_version}")
+    tasks.check(job.task, job.settings, job.task_version)
     folder, done = folder.absolute(), done.absolute()
     with locked(folder):
         # what libraries drop where they are (CHGNet a .cif of a structure that it cannot handle) stays here
@@ -161,7 +159,7 @@ def _attempt(
             queued_atoms,
             device=chosen.id,
             compiles_by_shape=getattr(potential, "compiles_by_shape", False),
-            fatal_atoms=_fatal_atoms(todo, journal),
+            fatal_atoms=journal.fell_atoms,
         )
     evaluate_all(
         todo,
@@ -176,12 +174,6 @@ def _attempt(
         ahead=chosen.id != "cpu",  # there, the cores have no time left
     )
     return device.peak_gpu_mb(chosen)
-
-
-def _fatal_atoms(structures: list[Structure], journal: Journal) -> int | None:
-    """Atoms that were in flight when the last worker died; None if it did not, or of one structure."""
-    fell = [s.n_atoms for s in structures if s.hash in journal.fell]
-    return sum(fell) if len(fell) > 1 else None
 
 
 def framework_of(family: Family, model: Model) -> str | None:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import sys
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from ase import Atoms
 
 from worker.contract import Answer, Finished, NoAnswer, Outcome
-from worker.errors import sentence
+from worker.errors import is_disk_full, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from worker.structures import Structure
     from worker.tasks import Steps
+
+Asked: TypeAlias = Atoms | list[Atoms]
 
 
 @dataclass(eq=False)
@@ -33,6 +39,16 @@ class Step:
         return len(self.atoms)
 
     @property
+    def numbers(self) -> NDArray[np.int_]:
+        """Atomic numbers, (n_atoms,)."""
+        return cast("NDArray[np.int_]", self.atoms.numbers)
+
+    @property
+    def charge(self) -> float | None:
+        """Total charge in e, None where none is named."""
+        return self.atoms.info.get("charge")
+
+    @property
     def hash(self) -> str:
         """That of the structure."""
         return self.story.structure.hash
@@ -41,22 +57,27 @@ class Step:
 class Story:
     """A task's generator for one structure, with the answers that it has got so far."""
 
-    def __init__(self, structure: Structure, steps: Steps) -> None:
+    def __init__(self, structure: Structure, tell: Callable[[Atoms], Steps]) -> None:
         """Begin nothing yet."""
         self.structure = structure
         self.outcome: Outcome | None = None
-        self._steps, self._alone = steps, True
+        self._tell, self._alone = tell, True
         self._answers: list[Answer | NoAnswer | None] = []
         self._batch_size, self._wall_s = 0, 0.0
 
     def begin(self) -> list[Step]:
         """Go to the first configurations; none if the story is over already."""
-        return self._go_on(lambda: next(self._steps))
 
-    def take(self, place: int, answer: Answer | NoAnswer, *, batch_size: int, wall_s: float) -> list[Step]:
+        def begin() -> Asked:
+            self._steps = self._tell(self.structure.atoms())
+            return next(self._steps)
+
+        return self._go_on(begin)
+
+    def take(self, place: int, answer: Answer | NoAnswer, *, batch_size: int = 0, wall_s: float = 0.0) -> list[Step]:
         """Take one answer, and what it cost; when all are there, go to the next configurations, if any."""
         self._answers[place] = answer
-        self._batch_size, self._wall_s = batch_size, self._wall_s + wall_s
+        self._batch_size, self._wall_s = batch_size or self._batch_size, self._wall_s + wall_s
         if any(one is None for one in self._answers):
             return []
         missing = next((one for one in self._answers if isinstance(one, NoAnswer)), None)
@@ -71,21 +92,42 @@ class Story:
             return None
         return Finished(self.structure, self.outcome, self._batch_size, self._wall_s)
 
-    def _go_on(self, resume: Callable[[], Atoms | list[Atoms]]) -> list[Step]:
+    def _go_on(self, resume: Callable[[], Asked]) -> list[Step]:
+        """Resume the story until it asks for something or is over; what it raises costs this structure, and no other.
+
+        Raises
+        ------
+        OSError
+            The disk is full, which is no structure's fault.
+        """
         try:
-            asked = resume()
+            while not (configurations := self._asked(resume())):
+                resume = partial(self._steps.send, [])
         except StopIteration as end:
-            self.outcome = end.value
+            self.outcome = end.value if isinstance(end.value, Outcome) else _no_outcome(end.value)
         except NoAnswer as why:
             self.outcome = Outcome(why.status, str(why))
-        except Exception as error:  # noqa: BLE001  (of the task: it costs this structure, and no other)
+        except Exception as error:
+            if is_disk_full(error):
+                raise
             traceback.print_exc(file=sys.stderr)
             self.outcome = Outcome("failed", sentence(error))
         else:
-            self._alone = isinstance(asked, Atoms)
-            configurations = [asked] if isinstance(asked, Atoms) else asked
-            if not configurations:
-                return self._go_on(lambda: self._steps.send([]))
             self._answers = [None] * len(configurations)
             return [Step(self, place, atoms) for place, atoms in enumerate(configurations)]
         return []
+
+    def _asked(self, asked: Asked) -> list[Atoms]:
+        self._alone = isinstance(asked, Atoms)
+        configurations = [asked] if isinstance(asked, Atoms) else asked
+        if not isinstance(configurations, list) or not all(isinstance(atoms, Atoms) for atoms in configurations):
+            raise TypeError(f"the task asked for {_kind(asked)}, not for Atoms or a list of them")
+        return configurations
+
+
+def _no_outcome(returned: object) -> Outcome:
+    return Outcome("failed", f"the task returned {_kind(returned)}, not an Outcome")
+
+
+def _kind(thing: object) -> str:
+    return "nothing" if thing is None else f"a {type(thing).__name__}"

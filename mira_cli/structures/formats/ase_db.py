@@ -26,7 +26,7 @@ def read(path: Path) -> Iterator[Frame]:
 
     if in_memory_or_packed(path):  # sqlite opens files by their true names, and makes one where there is none
         raise UnreadableError("a database can only be read where it is not packed: unpack it first")
-    with connect(path, use_lock_file=False) as database:  # type: ignore[no-untyped-call]
+    with connect(path, use_lock_file=False) as database:
         for row in database.select():
             yield frame(row)
 

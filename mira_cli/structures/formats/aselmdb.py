@@ -33,7 +33,7 @@ def read(path: Path) -> Iterator[Frame]:
     if in_memory_or_packed(path):
         raise UnreadableError("a database can only be read where it is not packed: unpack it first")
     try:
-        database = connect(path, "aselmdb", use_lock_file=False, readonly=True)  # type: ignore[no-untyped-call]
+        database = connect(path, "aselmdb", use_lock_file=False, readonly=True)
     except ImportError:
         raise UnreadableError(ASK) from None
     with database:

@@ -124,9 +124,9 @@ def _cell(block: CifBlock) -> Cell | None:
             raise UnreadableError(f"`{tag}` is {value}, which no cell can have")
     try:
         with np.errstate(invalid="ignore"):
-            cell: Cell = Cell.new([gemmi.cif.as_number(str(value)) for value in given])  # type: ignore[no-untyped-call]
+            cell: Cell = Cell.new([gemmi.cif.as_number(str(value)) for value in given])
     except AssertionError:
-        cell = Cell.new()  # type: ignore[no-untyped-call]
+        cell = Cell.new()
     if not np.isfinite(cell.array).all() or cell.volume < 1e-6:
         raise UnreadableError(f"no cell has the angles {', '.join(str(angle) for angle in given[3:])}")
     return cell

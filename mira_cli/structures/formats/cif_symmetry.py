@@ -212,7 +212,7 @@ def _of_hall(hall: str, name: str, number: int = 0) -> Operations:
     operations = Operations.of(name, rotations, np.array([one.tran for one in all_of_them]) / gemmi.Op.DEN)
     for setting in (1, 2) if number else ():  # in ASE's order where it has them: structures keep their identity
         with suppress(SpacegroupError):
-            pairs = Spacegroup(number, setting).get_symop()  # type: ignore[no-untyped-call]
+            pairs = Spacegroup(number, setting).get_symop()
             same = Operations.of(name, *(np.array(column) for column in zip(*pairs, strict=True)))
             if same.codes == operations.codes:
                 return same

@@ -120,5 +120,5 @@ def _atoms(i: int, coord: Array, box: Array | None, types: Array, names: list[st
     if "virial" in given:
         atoms.info["virial"] = given["virial"][i].astype(float)  # (9,), of which a stress is made elsewhere
     if results:
-        atoms.calc = SinglePointCalculator(atoms, **results)  # type: ignore[no-untyped-call]
+        atoms.calc = SinglePointCalculator(atoms, **results)
     return atoms

@@ -66,7 +66,7 @@ def _frames(lines: Iterator[str]) -> Iterator[Frame]:
         head.append(line)
     else:
         raise UnreadableError("the file ends before the first step")
-    of_head = of_ase.OutcarHeaderParser([of_ase.SpeciesTypes(), of_ase.IonsPerSpecies()])  # type: ignore[no-untyped-call]
+    of_head = of_ase.OutcarHeaderParser([of_ase.SpeciesTypes(), of_ase.IonsPerSpecies()])
     what = (of_ase.Cell, of_ase.PositionsAndForces, of_ase.Stress, of_ase.Magmoms, of_ase.Magmom, of_ase.Energy)
     parser = of_ase.OutcarChunkParser(of_head.build(head), [one() for one in what])
     text = "".join(head)

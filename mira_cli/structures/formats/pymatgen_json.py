@@ -191,7 +191,7 @@ def _add_references(atoms: Atoms, record: Record) -> list[str]:
     if "energy" in there:
         there["energy"] = float(there["energy"])  # type: ignore[assignment]
     if there:
-        atoms.calc = SinglePointCalculator(atoms, **there)  # type: ignore[no-untyped-call]
+        atoms.calc = SinglePointCalculator(atoms, **there)
     return []
 
 

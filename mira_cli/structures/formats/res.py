@@ -27,5 +27,5 @@ def read(path: Path) -> Iterator[Frame]:
         yield Frame(atoms=atoms)
         return
     energy = float(enthalpy) - float(pressure) * GPA * atoms.cell.volume
-    atoms.calc = SinglePointCalculator(atoms, energy=energy)  # type: ignore[no-untyped-call]
+    atoms.calc = SinglePointCalculator(atoms, energy=energy)
     yield Frame(atoms=atoms, notes=(f"reference energy is E = H − pV of the enthalpy at {pressure:g} GPa",))

@@ -81,8 +81,8 @@ def _cell(groups: dict[str, list[str]], directions: int) -> Cell:
         else:
             lengths = [*unit * numbers[:directions], *np.ones(3 - directions)]
             angles = {1: (90, 90, 90), 2: (90, 90, *numbers[2:]), 3: numbers[3:]}[directions]
-            vectors[:directions] = Cell.new([*lengths, *angles])[:directions]  # type: ignore[no-untyped-call]
+            vectors[:directions] = Cell.new([*lengths, *angles])[:directions]
     except (AssertionError, ValueError):
         wanted = f"`$periodic {directions}` wants a `$cell` or `$lattice` for as many directions"
         raise UnreadableError(wanted) from None
-    return Cell(vectors)  # type: ignore[no-untyped-call]
+    return Cell(vectors)

@@ -85,5 +85,5 @@ def _steps(content: bytes) -> Iterator[tuple[Atoms, int | None]]:
         step if n else _OWN_ENERGY.sub(rb"<scstep>\1</scstep>\1", step) for step, n in zip(steps, cycles, strict=True)
     ]
     text = content if all(cycles) else b"".join([head, *mended])
-    images = read_vasp_xml(BytesIO(text), index=slice(None))  # type: ignore[no-untyped-call]
+    images = read_vasp_xml(BytesIO(text), index=slice(None))
     yield from zip(images, chain(cycles, repeat(None)), strict=False)

@@ -45,7 +45,7 @@ def _read(request: Path) -> Job:
         raise WorkerError(f"{request} is not a request for a check: {error}") from error
     if device not in DEVICES:
         raise WorkerError(f"{request}: device {device!r} is none of {', '.join(DEVICES)}")
-    return Job("check", model, "", "singlepoint", {}, device, gpus, None, {}, ())
+    return Job("check", model, device, gpus)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def forces(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
     for name, direction in {"along the forces": claimed, "at random": random, "one coordinate": one}.items():
         if length := np.linalg.norm(direction):  # nothing pulls at an atom in perfect surroundings
             unit = direction / length
-            measured = -_slope(lambda d, unit=unit: _energy_ev(potential, _moved(atoms, d * unit)), step)
+            measured = -_slope(partial(_moved, atoms, unit), potential, step)
             slopes[name] = float((claimed * unit).sum()), measured
     size, noise = max(abs(measured) for _, measured in slopes.values()), NOISE_GAIN / step
     return [
@@ -56,7 +57,7 @@ def stress(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
     measured = np.empty(6)
     for i in range(6):
         strain = voigt_6_to_full_3x3_stress(np.eye(6)[i] * (1.0 if i < 3 else 0.5))
-        measured[i] = _slope(lambda s, e=strain: _energy_ev(potential, _strained(atoms, s * e)), step) / volume
+        measured[i] = _slope(partial(_strained, atoms, strain), potential, step) / volume
     size, context = largest(measured), _context(potential, answer, NOISE_GAIN / step / volume)
     return [
         Row("stress", f"{case}, {name}", "stress", abs(a - b), size, **context)
@@ -69,24 +70,18 @@ def _context(potential: Potential, answer: Answer, noise: float) -> dict[str, An
     return {"energy_ev": answer.energy_ev, "fmax_ev_per_ang": fmax, "noise": noise, "dtype": potential.dtype}
 
 
-def _slope(energy_at: Callable[[float], float], step: float) -> float:
-    e = [energy_at(multiple * step) for multiple in (-2, -1, 1, 2)]
+def _slope(changed: Callable[[float], Atoms], potential: Potential, step: float) -> float:
+    e = [ask_one(potential, changed(multiple * step)).energy_ev for multiple in (-2, -1, 1, 2)]
     return (e[0] - 8 * e[1] + 8 * e[2] - e[3]) / (12 * step)
 
 
-def _energy_ev(potential: Potential, atoms: Atoms) -> float:
-    energy = ask_one(potential, atoms).energy_ev
-    assert energy is not None
-    return energy
-
-
-def _moved(atoms: Atoms, by_ang: NDArray[np.float64]) -> Atoms:
-    copy = atoms.copy()
-    copy.positions += by_ang
+def _moved(atoms: Atoms, direction: NDArray[np.float64], by_ang: float) -> Atoms:
+    copy: Atoms = atoms.copy()
+    copy.positions += by_ang * direction
     return copy
 
 
-def _strained(atoms: Atoms, strain: NDArray[np.float64]) -> Atoms:
-    copy = atoms.copy()
-    copy.set_cell(copy.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+def _strained(atoms: Atoms, strain: NDArray[np.float64], share: float) -> Atoms:
+    copy: Atoms = atoms.copy()
+    copy.set_cell(copy.cell.array @ (np.eye(3) + share * strain), scale_atoms=True)
     return copy

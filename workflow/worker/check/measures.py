@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ase import Atoms
+    from numpy.typing import ArrayLike
 
     from worker.families.base import Potential
 
@@ -90,7 +91,7 @@ def ask_one(potential: Potential, atoms: Atoms) -> Answer:
 def differences(measure: str, case: str, found: Answer, wanted: Answer, dtype: str) -> list[Row]:
     """Compare two answers that should be the same, quantity by quantity."""
     n_atoms, fmax = len(wanted.forces_ev_per_ang), largest(wanted.forces_ev_per_ang)
-    pairs = {
+    pairs: dict[str, tuple[Any, Any]] = {
         "energy": (found.energy_ev / n_atoms, wanted.energy_ev / n_atoms),
         "forces": (found.forces_ev_per_ang, wanted.forces_ev_per_ang),
         "stress": (found.stress_ev_per_ang3, wanted.stress_ev_per_ang3),
@@ -102,6 +103,6 @@ def differences(measure: str, case: str, found: Answer, wanted: Answer, dtype: s
     ]
 
 
-def largest(values: object) -> float:
+def largest(values: ArrayLike) -> float:
     """Largest absolute component."""
     return float(np.abs(values).max())

@@ -34,7 +34,7 @@ class _Memory:
     def append(self, finished: Sequence[Finished], **_: object) -> None:
         self.outcomes |= {one.structure.hash: one.outcome for one in finished}
 
-    def take_off(self, hashes: Iterable[str]) -> None:
+    def take_off(self, hashes: Iterable[str], batch_atoms: int | None = None) -> None:
         pass
 
     def land(self, hashes: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ import gc
 import sys
 import time
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from worker import accelerator, device, families, provenance
@@ -116,7 +117,7 @@ def _each(measures: Iterable[Callable[..., list[Row]]], potential: Potential, gi
     rows = []
     for take in measures:
         for case, atoms in given.items():
-            rows += _guarded(take.__name__, case, potential, lambda t=take, c=case, a=atoms: t(potential, c, a))
+            rows += _guarded(take.__name__, case, potential, partial(take, potential, case, atoms))
     return rows
 
 

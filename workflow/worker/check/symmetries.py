@@ -88,4 +88,5 @@ def _rotation(axis: NDArray[np.float64], angle_rad: float) -> NDArray[np.float64
     """Rodrigues' formula, (3, 3)."""
     x, y, z = axis
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle_rad) * cross + (1 - np.cos(angle_rad)) * cross @ cross
+    rotation: NDArray[np.float64] = np.eye(3) + np.sin(angle_rad) * cross + (1 - np.cos(angle_rad)) * cross @ cross
+    return rotation

@@ -182,7 +182,7 @@ def _lj(model: Model) -> Builtin:
     from ase.calculators.lj import LennardJones
 
     check_options(model, LJ_OPTIONS)
-    return Builtin(lambda: LennardJones(**model.options), float(LennardJones(**model.options).parameters.rc))
+    return Builtin(lambda: LennardJones(**model.options), float(LennardJones(**model.options).parameters["rc"]))
 
 
 def _faulty(model: Model) -> Builtin:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import os
 from dataclasses import dataclass, replace
 from functools import partial
@@ -226,7 +227,7 @@ def _read(file: Path) -> Any:
     import torch
     from sevenn.checkpoint import SevenNetCheckpoint
 
-    multiarray = np._core.multiarray  # noqa: SLF001 - the name that arrays are pickled by
+    multiarray = importlib.import_module("numpy._core.multiarray")  # the name that arrays are pickled by
     numeric = {type(np.dtype(code)) for code in np.typecodes["All"] if code != "O"}
     harmless = [np.ndarray, np.dtype, *numeric]
     for old in ("numpy.core.multiarray", "numpy._core.multiarray"):  # before numpy 2, and since

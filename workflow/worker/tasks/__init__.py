@@ -33,6 +33,8 @@ class Task(Protocol):
     ----------
     VERSION
         Raised when the task's numbers change, so that old records are not mixed in.
+    SETTINGS
+        Names of what `steps` is to be told.
     VALUES
         Names of the values in the line of a record that is `ok`.
     ARRAYS
@@ -40,12 +42,9 @@ class Task(Protocol):
     """
 
     VERSION: int
+    SETTINGS: tuple[str, ...]
     VALUES: tuple[str, ...]
     ARRAYS: Mapping[str, Layout]
-
-    def check(self, settings: dict[str, Any]) -> None:
-        """Raise `WorkerError` for settings that the task does not have."""
-        ...
 
     def steps(self, start: Atoms, settings: dict[str, Any]) -> Steps:
         """Tell one structure's story.
@@ -59,7 +58,7 @@ class Task(Protocol):
         start
             A private copy of the structure; charge and spin are in `info` where the input names them.
         settings
-            Those of the run, which `check` has seen.
+            Those of the run: the task's `SETTINGS`, all of them, which the host has validated.
         """
         ...
 
@@ -76,3 +75,20 @@ def find(name: str) -> Task:
     if not _NAME.fullmatch(name) or importlib.util.find_spec(module) is None:
         raise WorkerError(f"there is no task {name!r}")
     return cast("Task", importlib.import_module(module))
+
+
+def check(name: str, settings: Mapping[str, Any], version: int) -> None:
+    """Make sure that a job means the task that is here.
+
+    Raises
+    ------
+    WorkerError
+        The task has other settings or another version.
+    """
+    task = find(name)
+    if version != task.VERSION:
+        raise WorkerError(f"task {name} has version {task.VERSION} here, and the job wants {version}")
+    if unknown := {*settings} - {*task.SETTINGS}:
+        raise WorkerError(f"task {name} has no setting {', '.join(sorted(unknown))}")
+    if missing := {*task.SETTINGS} - {*settings}:
+        raise WorkerError(f"the job says nothing of {', '.join(sorted(missing))}, which task {name} must know")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from worker.contract import Answer, Layout, Outcome
-from worker.errors import WorkerError
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -13,20 +12,9 @@ if TYPE_CHECKING:
     from worker.tasks import Steps
 
 VERSION = 1  # raise it, and that in `mira_cli/tasks/singlepoint.py`, when the numbers change
+SETTINGS = ()
 VALUES = ("energy_ev", "stress_ev_per_ang3")
 ARRAYS = {"forces": Layout()}
-
-
-def check(settings: dict[str, Any]) -> None:
-    """Refuse settings: a single point has none.
-
-    Raises
-    ------
-    WorkerError
-        There is one.
-    """
-    if settings:
-        raise WorkerError(f"task singlepoint has no setting {', '.join(sorted(settings))}")
 
 
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:  # noqa: ARG001

@@ -1,0 +1,91 @@
+"""Tasks as data, and the worker's half of their settings."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mira_cli import tasks
+from mira_cli.planning.chunks import grown_chunk_atoms, shortest_chunk_atoms
+from mira_cli.results.table import comparison_schema
+from mira_cli.run.best_records import find_best_records
+from mira_cli.tasks import Column, Settings, Task, Value
+from worker import tasks as twins
+from worker.errors import WorkerError
+from worker.tasks import singlepoint
+
+KINDS = {"size": "real", "steps": "whole", "is_done": "flag", "why": "text"}
+TASK = Task(
+    name="toy",
+    version=1,
+    settings=Settings,
+    evaluations=lambda _: 1,
+    values={name: Value(kind, needed=False) for name, kind in KINDS.items()},
+    arrays={},
+    columns=(*(Column(name, kind, name) for name, kind in KINDS.items()), Column("twice", "real", "twice the size")),
+    shown=("size",),
+    methods="",
+    fill=lambda found, ok: {"twice": np.where(ok, 2 * found.numbers("size"), np.nan)},
+)
+
+
+@pytest.fixture
+def found(tmp_path):
+    """Records of three structures, the last with nothing, and of a fourth that has none."""
+    told = [(1.5, 3, True, "a"), (2.5, 4, False, "b"), (None, None, None, None)]
+    lines = [
+        {"kind": "record", "structure": name * 32, "status": "ok", "error": None, **dict(zip(KINDS, one, strict=True)),
+         "n_atoms": 2, "batch_size": 1, "wall_s": 0.1}
+        for name, one in zip("abc", told, strict=True)
+    ]  # fmt: skip
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job/records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    hashes = np.array([name * 32 for name in "abcd"], "S32")
+    return find_best_records(tmp_path, TASK, hashes).read(hashes)
+
+
+def test_columns_of_every_kind_fill_themselves(found) -> None:
+    import pyarrow as pa
+
+    columns = tasks.columns_of(TASK, found, np.array([True, True, True, False]))
+    schema = pa.schema([comparison_schema(TASK).field(column.name) for column in TASK.columns])
+    table = pa.table({n: pa.array(values, from_pandas=True) for n, values in columns.items()}, schema=schema)
+    assert table.to_pydict() == {
+        "size": [1.5, 2.5, None, None],
+        "steps": [3, 4, None, None],
+        "is_done": [True, False, None, None],
+        "why": ["a", "b", None, None],
+        "twice": [3.0, 5.0, None, None],
+    }
+
+
+def test_what_is_not_ok_has_no_columns(found) -> None:
+    columns = tasks.columns_of(TASK, found, np.zeros(4, bool))
+    assert all(np.isnan(columns[name]).all() for name in ("size", "steps", "twice"))
+    assert [*columns["is_done"], *columns["why"]] == [None] * 8
+
+
+def test_values_that_a_task_does_not_have_are_nowhere(found) -> None:
+    assert np.isnan(found.numbers("energy_ev")).all()
+    assert np.isnan(found.lists("stress_ev_per_ang3", 6)).all()
+    assert not TASK.is_compared
+
+
+def test_the_worker_takes_its_own_settings_and_version_only(monkeypatch) -> None:
+    twins.check("singlepoint", {}, singlepoint.VERSION)
+    with pytest.raises(WorkerError, match="task singlepoint has no setting fmax"):
+        twins.check("singlepoint", {"fmax": 1}, singlepoint.VERSION)
+    with pytest.raises(WorkerError, match="has version 1 here, and the job wants 2"):
+        twins.check("singlepoint", {}, 2)
+    monkeypatch.setattr(singlepoint, "SETTINGS", ("fmax",))
+    with pytest.raises(WorkerError, match="says nothing of fmax"):
+        twins.check("singlepoint", {}, singlepoint.VERSION)
+
+
+def test_a_task_that_evaluates_more_gets_shorter_jobs() -> None:
+    assert tasks.evaluations(tasks.asked(tasks.find("singlepoint"), {})) == 1
+    for total in (1000, 10**6, 10**9):  # as long as those of a task that evaluates once what all copies have in atoms
+        once = grown_chunk_atoms(40 * total, gpu=False, slots=4)
+        assert grown_chunk_atoms(total, gpu=False, slots=4, evaluations=40) == pytest.approx(once / 40, abs=1)
+    assert shortest_chunk_atoms(gpu=True, evaluations=40) == shortest_chunk_atoms(gpu=True) // 40
+    assert grown_chunk_atoms(10**6, gpu=False, slots=4, evaluations=1e9) >= 1
