@@ -7,8 +7,10 @@ structures leaves nothing: it is refused with a sentence, which is a value and n
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -90,6 +92,10 @@ class Shifts:
         return Aligned(self.scheme, self.rows, self.rank, values - shift, self.leverage)
 
 
+MOST_REMEMBERED = 8  # sets of structures whose shifts are kept for each run: most pairs and targets share one
+_REMEMBERED: WeakKeyDictionary[Compositions, OrderedDict[tuple[str, bytes], Shifts | Refusal]] = WeakKeyDictionary()
+
+
 def align(
     values: Array, made_of: Compositions, scheme: Scheme, *, target: Array | None = None, zero_by: Array | None = None
 ) -> Aligned | Refusal:
@@ -124,6 +130,17 @@ def align(
 
 def shifts(made_of: Compositions, scheme: Scheme, have: Array, order: Array) -> Shifts | Refusal:
     """Make a scheme ready for the structures in (s,) `have`; `order` says which are lowest, where that matters."""
+    if scheme in {"composition", "elemental"}:
+        return _made_ready(made_of, scheme, have, order)
+    kept, key = _REMEMBERED.setdefault(made_of, OrderedDict()), (scheme, have.tobytes())
+    if key not in kept:
+        kept[key] = _made_ready(made_of, scheme, have, order)
+        if len(kept) > MOST_REMEMBERED:
+            kept.popitem(last=False)
+    return kept[key]
+
+
+def _made_ready(made_of: Compositions, scheme: Scheme, have: Array, order: Array) -> Shifts | Refusal:
     have = have & made_of.known
     places = np.flatnonzero(have)
     first = places[np.unique(made_of.identity[places], return_index=True)[1]]  # equal structures count once

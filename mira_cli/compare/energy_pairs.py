@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from mira_cli.compare.schemes import Scheme
     from mira_cli.compare.theory import Committee
 
-MOST_REMEMBERED = 16  # sets of structures whose shifts are kept: most pairs share one
-
 
 def aligned_pairs(answers: Answers, scheme: Scheme) -> Iterator[tuple[int, int, Aligned | Refusal]]:
     """For each two models a < b, the aligned (s,) difference E_a - E_b per atom.
@@ -29,19 +26,10 @@ def aligned_pairs(answers: Answers, scheme: Scheme) -> Iterator[tuple[int, int, 
     The lowest structures, where a scheme needs them, are those of the mean of the two, so that the order of the models
     does not matter.
     """
-    by_pair = scheme in {"composition", "elemental"}
-    remembered: OrderedDict[bytes, Shifts | Refusal] = OrderedDict()
     for a, b in combinations(range(len(answers.models)), 2):
         ours = answers.energy[:, a], answers.energy[:, b]
         difference = ours[0] - ours[1]
-        have = np.isfinite(difference)
-        key = have.tobytes()
-        made = None if by_pair else remembered.get(key)
-        if made is None:
-            made = shifts(answers.made_of, scheme, have, (ours[0] + ours[1]) / 2)
-            remembered[key] = made
-            if len(remembered) > MOST_REMEMBERED:
-                remembered.popitem(last=False)
+        made = shifts(answers.made_of, scheme, np.isfinite(difference), (ours[0] + ours[1]) / 2)
         yield a, b, made if isinstance(made, Refusal) else made.align(difference)
 
 

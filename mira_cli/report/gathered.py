@@ -157,28 +157,38 @@ def _batches(n_atoms: Array) -> Iterator[tuple[int, int]]:
 def _read(gathered: Gathered, places: Array) -> Iterator[Atoms]:
     index = gathered.index
     found = [model.records.read(index.hashes[places]) for model in gathered.models]
+    forces = [list(of_model.each("forces")) for of_model in found]
     geometry = geometry_of(index, places)
     ends = np.cumsum(index.n_atoms[places], dtype=int)
     for i, (place, end) in enumerate(zip(places.tolist(), ends.tolist(), strict=True)):
         own = slice(end - int(index.n_atoms[place]), end)
         numbers, positions, reference = (geometry[name][own] for name in ("numbers", "positions", "reference_forces"))
-        records = [of_model[i] for of_model in found]
-        forces = [record.array("forces") if record else None for record in records]
         known = reference if np.isfinite(reference).all() else None
-        yield Atoms(place, numbers, positions, geometry["cell"][i], geometry["pbc"][i], forces, known)
+        yield Atoms(
+            place,
+            numbers,
+            positions,
+            geometry["cell"][i],
+            geometry["pbc"][i],
+            [own_forces[i] for own_forces in forces],
+            known,
+        )
 
 
 def short(values: Any, digits: int = SIGNIFICANT) -> list[float | None]:
     """Numbers as JSON has them, rounded to some significant digits; None for what is not finite."""
     text = f"{{:.{digits}g}}".format
-    return [
-        _whole(float(text(v))) if np.isfinite(v) else None for v in np.asarray(values, dtype=float).ravel().tolist()
-    ]
+    return [_whole(float(text(value))) if is_finite else None for value, is_finite in _with_finite(values)]
 
 
 def rounded(values: Any, decimals: int) -> list[float | None]:
     """Numbers as JSON has them, rounded to some decimals; None for what is not finite."""
-    return [_whole(round(v, decimals)) if np.isfinite(v) else None for v in np.asarray(values, float).ravel().tolist()]
+    return [_whole(round(value, decimals)) if is_finite else None for value, is_finite in _with_finite(values)]
+
+
+def _with_finite(values: Any) -> Iterator[tuple[float, bool]]:
+    flat = np.asarray(values, dtype=float).ravel()
+    return zip(flat.tolist(), np.isfinite(flat).tolist(), strict=True)
 
 
 def _whole(value: float) -> float:

@@ -124,6 +124,16 @@ class RecordBatch:
         sizes = sizes if layout.rows is None else np.full(len(sizes), layout.rows)
         return sizes, self.arrays[name][spans(self.of_structures(self.first[name], -1)[chosen], sizes)]
 
+    def each(self, name: str) -> Iterator[Array | None]:
+        """An array of each structure, (rows, width), None where its record is not `ok` or has no such array."""
+        if name not in self.task.arrays:
+            yield from [None] * len(self)
+            return
+        layout, first = self.task.arrays[name], self.of_structures(self.first[name], -1)
+        sizes = np.where(first >= 0, self.numbers("n_atoms"), 0).astype(int)
+        for begin, n_atoms, ok in zip(first.tolist(), sizes.tolist(), self.ok().tolist(), strict=True):
+            yield self.arrays[name][begin : begin + layout.count(n_atoms)] if ok else None
+
     def ok(self) -> Array:
         """(n,) whether the answer is `ok` and has its arrays."""
         good = equal(self.table["status"], OK)
