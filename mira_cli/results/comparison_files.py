@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mira_cli import console
-from mira_cli.files import replacing
+from mira_cli import console, tasks
+from mira_cli.files import read_json, replacing
 from mira_cli.results.read_tables import read_comparison
 from mira_cli.run.directory import COMPARISONS, RunDirectory
 from mira_cli.units import VOIGT
@@ -42,6 +42,8 @@ def write_comparisons(
 ) -> Statistics | str:
     """Write the statistics of a run; on any failure warn, and leave no file that older numbers made.
 
+    There are no files for a task without energies and forces, whose statistics are empty.
+
     Parameters
     ----------
     sums
@@ -56,7 +58,8 @@ def write_comparisons(
     made: Statistics | str
     try:
         made = compare(root, index, models, scheme, sums)
-        tables = tables_of(made)
+        if tasks.of_run(read_json(RunDirectory(root).wanted) or {}).is_compared:
+            tables = tables_of(made)
         for name, table in tables.items():
             write_csv(root / name, table)
     except Exception as error:  # noqa: BLE001  (whatever it is, the results are there)
