@@ -34,6 +34,8 @@ READ = ("structure_id", "model", "status", "formula", "n_atoms", "energy_ev", "s
 def write_comparisons(loaded: LoadedRun, sums: ForceSums | Exception | None = None) -> Statistics | str:
     """Write the statistics of a run; on any failure warn, and leave no file that older numbers made.
 
+    There are no files for a task without energies and forces, whose statistics are empty.
+
     Parameters
     ----------
     sums
@@ -49,7 +51,8 @@ def write_comparisons(loaded: LoadedRun, sums: ForceSums | Exception | None = No
     made: Statistics | str
     try:
         made = compare(loaded, sums)
-        tables = tables_of(made)
+        if loaded.task.is_compared:
+            tables = tables_of(made)
         for name, table in tables.items():
             write_csv(root / name, table)
     except Exception as error:  # noqa: BLE001  (whatever it is, the results are there)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from mira_cli import tasks
 from mira_cli.answers.load import load_run
 from mira_cli.console import quoted
 from mira_cli.errors import UsageError
@@ -128,6 +129,10 @@ def absent(run: RunDirectory, name: Name) -> UsageError:
         )
     if problem := collected.get("not_compared"):
         return UsageError(str(problem), hint=f"`mira collect {run.root}` tries again")
+    task = tasks.of_run(read_json(run.wanted) or {})
+    if not task.is_compared:
+        told = f"task `{task.name}` gives no energies or forces of the structures, which are what is compared"
+        return UsageError(told, hint="`mira table -t comparison` shows its numbers")
     if name in ABSENT and (run.root / "pairs.csv").is_file():
         return UsageError(ABSENT[name].format(run.root), hint="docs/comparison.md says what is compared")
     return UsageError(f"`{run.root}` has no `{name}.csv`", hint=f"`mira collect {run.root}` makes it")

@@ -1,6 +1,6 @@
 """What every task must do in a whole run, whatever it computes: `tests/tasks/test_tasks.py` asks it of each.
 
-Models are ASE's own: `emt`, which lacks iron, `lj`, and `faulty`, which has no number for copper, or is slow.
+Models are ASE's own: `emt`, which lacks iron, `lj`, and `faulty`, which lacks a number for copper, time or memory.
 """
 
 from __future__ import annotations
@@ -154,6 +154,7 @@ def check_results(kit: Kit) -> None:
     assert kit.task.shown[0] in kit.mira("table", kit.run, "-t", "comparison", "--json").stdout
     kit.mira("table", kit.run, "--status", "ok")
     kit.mira("table", kit.run)
+    assert (kit.run / "pairs.csv").exists() == kit.task.is_compared
     for name in ("results.extxyz", "provenance.json", "comparison.parquet"):
         assert (kit.run / name).stat().st_size > 0
     for file in kit.run.glob("*.csv"):
@@ -162,7 +163,10 @@ def check_results(kit: Kit) -> None:
 
 
 def check_reuse_and_additions(kit: Kit) -> None:
-    """A neighbour's answers are taken over; what is added is all that is computed, and `-n` says so before."""
+    """A neighbour's answers are taken over; what is added is all that is computed, and `-n` says so before.
+
+    One of the models that are added runs out of memory with every batch of two structures.
+    """
     from ase.build import bulk
     from ase.io import write
 
@@ -175,15 +179,22 @@ def check_reuse_and_additions(kit: Kit) -> None:
     assert "8 structures taken over" in told
     assert "nothing to compute, 8 kept" in told
     write(kit.structures / "Cu2.cif", bulk("Cu", a=3.7, cubic=True))
+    own = faulty(kit.top / "oom.yaml", mode="oom", max_atoms=4)
+    call = kit.call(second, "emt,lj,faulty", "--models-file", own)
     try:
-        told = kit.mira(*kit.call(second, "emt,lj", "-n")).stderr
+        told = kit.mira(*call, "-n").stderr
         assert "lj: 1 structure to compute in 1 job, 8 kept" in told
+        assert "faulty: 9 structures to compute" in told
+        assert "(model is new)" in told
         assert len(records(second)) == 8
-        kit.mira(*kit.call(second, "emt,lj"), code=1)  # iron
+        kit.mira(*call, code=1)  # for iron
     finally:
         (kit.structures / "Cu2.cif").unlink()
-    assert len(records(second)) == 2 * 9
-    assert_same_numbers(kit, second, but={"Cu2"})
+    assert len(records(second)) == 3 * 9
+    assert {record["status"] for record in records(second)} == {OK, "unsupported_element"}
+    assert_same_numbers(kit, second, but={"Cu2", "Cu"})
+    log = "".join(file.read_text() for file in (second / "logs").glob("**/faulty/**/*") if file.is_file())
+    assert "out of memory on purpose" in log
 
 
 def check_interruptions(kit: Kit, started: Callable[..., Started]) -> None:

@@ -1,15 +1,24 @@
 """Tasks as data, and the worker's half of their settings."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mira_cli import tasks
+from mira_cli.errors import UsageError
 from mira_cli.planning.chunks import grown_chunk_atoms, shortest_chunk_atoms
+from mira_cli.report.gathered import gather
+from mira_cli.report.write import content
+from mira_cli.results.print_end_of_run import print_results
+from mira_cli.results.print_summary import summary
+from mira_cli.results.read_tables import read_table
 from mira_cli.results.table import comparison_schema
 from mira_cli.run.best_records import find_best_records
+from mira_cli.run.directory import COMPARISONS, RESULTS
 from mira_cli.tasks import Column, Settings, Task, Value
+from tests.report.runs import collected, usual
 from worker import tasks as twins
 from worker.errors import WorkerError
 from worker.tasks import singlepoint
@@ -69,6 +78,34 @@ def test_values_that_a_task_does_not_have_are_nowhere(found) -> None:
     assert np.isnan(found.numbers("energy_ev")).all()
     assert np.isnan(found.lists("stress_ev_per_ang3", 6)).all()
     assert not TASK.is_compared
+
+
+def test_a_task_without_energies_and_forces_has_all_other_results(tmp_path, monkeypatch) -> None:
+    double = Column("double_atoms", "whole", "twice the atoms")
+    toy = replace(TASK, values={}, columns=(double,), shown=(double.name,), methods="Nothing of {structures} was asked",
+                  fill=lambda found, ok: {double.name: np.where(ok, 2 * found.numbers("n_atoms"), np.nan)})  # fmt: skip
+    monkeypatch.setattr(tasks, "find", lambda name: toy)
+    run = collected(usual(tmp_path, 6))
+    assert {file.name for file in run.root.iterdir() if file.is_file()} >= {*RESULTS}
+    assert not any((run.root / name).exists() for name in COMPARISONS)
+    table = read_table(run, "comparison")
+    rows = table.select(["n_atoms", "status", double.name]).to_pylist()
+    assert all(row[double.name] == (2 * row["n_atoms"] if row["status"] == "ok" else None) for row in rows)
+    assert "energy_ev" not in table.column_names
+    assert "energy_ev_" not in (run.root / "energies.csv").read_text()
+    assert "forces_" not in (run.root / "results.extxyz").read_text().replace("reference_forces", "")
+    for name in ("pairs", "disagreement", "reference"):
+        with pytest.raises(UsageError, match="task `toy` gives no energies or forces"):
+            read_table(run, name)
+    print_results(run)
+    found = summary(run)
+    assert (found["pairs"], len(found["missing"])) == ([], 3)
+    shown = content(gather(run))
+    assert [text.partition(" with MIRA")[0] for text in shown["methods"]] == [
+        f"Nothing of 6 structures (6 distinct, {sum(gather(run).index.n_atoms)} atoms) was asked"
+    ]
+    assert not any("nergies" in banner["text"] for banner in shown["banners"])
+    assert shown["findings"] == []
 
 
 def test_the_worker_takes_its_own_settings_and_version_only(monkeypatch) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -116,21 +115,27 @@ def recordable(outcome: Outcome, values: Collection[str], layouts: Mapping[str, 
     n_atoms
         Atoms of the structure.
     """
-    arrays = {name: np.asarray(array, dtype=np.float64) for name, array in outcome.arrays.items() if name in layouts}
-    if why := _undeclared(outcome, values, layouts) or _misshapen(arrays, layouts, n_atoms) or _unwritable(outcome):
+    if why := _undeclared(outcome, values, layouts):
         return Outcome("failed", f"the task returned {why}")
-    if broken := [name for name, value in (*arrays.items(), *outcome.values.items()) if not _is_finite(value)]:
+    arrays = {name: np.asarray(array, dtype=np.float64) for name, array in outcome.arrays.items()}
+    if why := _misshapen(arrays, layouts, n_atoms) or _unwritable(outcome):
+        return Outcome("failed", f"the task returned {why}")
+    broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    broken += [name for name, value in outcome.values.items() if not _is_finite(value)]
+    if broken:
         return Outcome("nonfinite", f"the task returned {' and '.join(broken)} that are not finite numbers")
-    return replace(outcome, arrays=arrays)
+    return Outcome(outcome.status, outcome.error, outcome.values, arrays)
 
 
 def _undeclared(outcome: Outcome, values: Collection[str], layouts: Mapping[str, Layout]) -> str | None:
     if outcome.status not in STATUSES:
         return f"the status {outcome.status!r}, which there is not"
-    if strange := {*outcome.values} - {*values} | {*outcome.arrays} - {*layouts}:
-        return f"{', '.join(sorted(strange))}, which it does not declare"
-    missing = {*layouts} - {*outcome.arrays} if outcome.status == "ok" else ()
-    return f"no {', '.join(sorted(missing))}" if missing else None
+    strange = [name for name in outcome.values if name not in values]
+    strange += [name for name in outcome.arrays if name not in layouts]
+    if strange:
+        return f"{', '.join(strange)}, which it does not declare"
+    missing = [name for name in layouts if name not in outcome.arrays] if outcome.status == "ok" else []
+    return f"no {', '.join(missing)}" if missing else None
 
 
 def _misshapen(arrays: Mapping[str, NDArray[np.float64]], layouts: Mapping[str, Layout], n_atoms: int) -> str | None:
@@ -142,18 +147,15 @@ def _misshapen(arrays: Mapping[str, NDArray[np.float64]], layouts: Mapping[str, 
 
 def _unwritable(outcome: Outcome) -> str | None:
     for name, value in outcome.values.items():
-        try:
-            json.dumps(value)
-        except TypeError as error:
-            return f"{name} that cannot be written ({error})"
+        for one in value if isinstance(value, list) else (value,):
+            if not (one is None or isinstance(one, float | int | str)):
+                return f"{name} that cannot be written (a {type(one).__name__})"
     return None
 
 
 def _is_finite(value: Any) -> bool:
-    """Whether an array, or a value as JSON has them, has no NaN or infinity in it."""
-    if isinstance(value, np.ndarray):
-        return bool(np.isfinite(value).all())
-    if isinstance(value, list | tuple):
+    """Whether a value has no NaN or infinity in it."""
+    if isinstance(value, list):
         return all(map(_is_finite, value))
     return not isinstance(value, float) or math.isfinite(value)
 
