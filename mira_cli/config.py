@@ -172,7 +172,7 @@ class RunConfig(BaseModel):
     @property
     def asked_task(self) -> dict[str, Any]:
         """The task with all its settings, as jobs and `wanted.json` hold it: `name`, `settings`, `version`."""
-        task = tasks.find(self.task)
+        task = tasks.find_task(self.task)
         return tasks.asked(task, task.settings.model_validate(self.task_settings).model_dump(mode="json"))
 
     @property
@@ -245,7 +245,7 @@ def _check_task(config: RunConfig) -> None:
         assert config.asked_task
     except ValidationError as error:
         first = error.errors()[0]
-        key, fields = ".".join(map(str, first["loc"])), tasks.find(config.task).settings.model_fields
+        key, fields = ".".join(map(str, first["loc"])), tasks.find_task(config.task).settings.model_fields
         has = f"it has {', '.join(f'`task.{name}`' for name in fields)}" if fields else "it has none"
         if first["type"] == "extra_forbidden":
             hint = f"{did_you_mean(key, fields)}{has}"

@@ -95,7 +95,7 @@ def layered(layers: Iterable[Mapping[str, Resources]], model: str, *, gpu: bool,
     return found.model_copy(update={"gpu": int(wants)})
 
 
-def completed(asks: Resources, max_runtime_min: int | None = None, max_mem_mb: int | None = None) -> Resources:
+def with_defaults(asks: Resources, max_runtime_min: int | None = None, max_mem_mb: int | None = None) -> Resources:
     """Fill in what nobody has said with `DEFAULTS`, as far as the partition gives that much."""
     limits = {"runtime_min": max_runtime_min, "mem_mb": max_mem_mb}
     missing = {

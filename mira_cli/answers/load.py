@@ -75,12 +75,12 @@ def _why_missing(run: RunDirectory, slug: str, jobs: Sequence[str]) -> tuple[str
     """Status and reason of a model's structures without a record, from the newest log of the last plan's jobs."""
     logs = [run.logs / slug / f"{job}.log" for job in jobs if not run.done(slug, job).exists()]
     if there := [log for log in logs if log.is_file()]:
-        words = last_words(max(there, key=lambda log: log.stat().st_mtime_ns))
+        words = last_line(max(there, key=lambda log: log.stat().st_mtime_ns))
         return "failed", f"job failed: {words}" if words else DIED
     return "not_computed", "not computed yet"
 
 
-def last_words(log: Path) -> str:
+def last_line(log: Path) -> str:
     """Last line of a log that says something, shortened."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     return lines[-1][:200] if lines else ""

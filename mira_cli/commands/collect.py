@@ -18,10 +18,10 @@ def collect(
     """Write the tables of a run anew from the records it has; the workflow calls this."""
     from mira_cli.driver.collect import collect as write_results
     from mira_cli.run.directory import RunDirectory, is_run
-    from mira_cli.run.lock import locked
+    from mira_cli.run.lock import run_locked
 
     if not is_run(run):
         raise UsageError(f"`{run}` is not a run directory", hint="name the directory that `mira run` wrote")
     directory = RunDirectory(run.absolute())
-    with nullcontext() if locked_already else locked(directory):
+    with nullcontext() if locked_already else run_locked(directory):
         write_results(directory)

@@ -13,7 +13,7 @@ import typer
 from mira_cli import console
 from mira_cli.errors import ExitCode, Interrupted
 from mira_cli.watching import sentences as words
-from mira_cli.watching.state import as_json as state_as_json
+from mira_cli.watching.state import state_as_json
 
 if TYPE_CHECKING:
     from rich.console import Group

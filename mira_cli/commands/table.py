@@ -82,7 +82,7 @@ def table(
         raise UsageError("the summary has no rows to choose from", hint="name a table: `mira table -t pairs …`")
     directory = choose_run(run)
     if name == "summary":
-        found = summary.summary(directory)
+        found = summary.run_summary(directory)
         if as_json:
             typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
         else:

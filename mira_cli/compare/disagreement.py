@@ -27,7 +27,7 @@ def disagreement_table(answers: Answers, forces: Sequence[ForceSpread], energies
     """Committees in order, in each the structures by falling `force_spread_max`, those without a spread last."""
     import pyarrow as pa
 
-    empty = columns.table([], columns.DISAGREEMENT)
+    empty = columns.make_table([], columns.DISAGREEMENT)
     found = (
         _of_committee(answers, force, energy, stress_spread(answers, force.committee.members, ddof=force.ddof))
         for force, energy in zip(forces, energies, strict=True)

@@ -48,8 +48,8 @@ class PairRows:
                 "n_rank_structures": structures,
                 "n_rank_compositions": compositions,
                 **stress_columns(answers.stress[:, a] - answers.stress[:, b]),
-                **columns.facts_of(first, "_a"),
-                **columns.facts_of(second, "_b"),
+                **columns.fact_columns(first, "_a"),
+                **columns.fact_columns(second, "_b"),
                 "notes": "; ".join(cautions(first, second)) or None,
             }
         )
@@ -65,7 +65,7 @@ class PairRows:
                 "softening_b_on_a": float(forces.slope[b, a]),
                 "force_rmse_structure_mean_ev_per_ang": float(forces.structure_rmse[a, b]),
             }
-        return columns.table(self.rows, columns.PAIRS)
+        return columns.make_table(self.rows, columns.PAIRS)
 
 
 def force_columns(forces: ForceStatistics, a: int, b: int) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def origins(profile: Profile) -> dict[str, Path]:
     return found
 
 
-def summary(folder: Path) -> str:
+def profile_summary(folder: Path) -> str:
     """The first sentence of the comment that a profile begins with."""
     for file in (folder / name for name in FILES):
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []

@@ -41,7 +41,7 @@ def stages(name: str, shared: Progress | None = None) -> Iterator[Callable[[str]
             progress.remove_task(task)
 
 
-def duration(seconds: float) -> str:
+def rough_duration(seconds: float) -> str:
     """Seconds in words: `40 s`, `1.5 min`."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mira_cli.images.recipe import Image, Runtime
 
 
-def verify(image: Image, runtime: Runtime) -> dict[str, Any]:
+def verify_image(image: Image, runtime: Runtime) -> dict[str, Any]:
     """Check an image; every way in which it is not as it was built is one sentence in `problems`."""
     found = prepare.record_of(image, runtime)
     facts: dict[str, Any] = {
@@ -50,9 +50,9 @@ def _sif_problems(image: Image, sha256: str | None) -> list[str]:
 def _version_problems(image: Image, runtime: Runtime) -> list[str]:
     """Packages that are not what the lock says."""
     if runtime == "apptainer":
-        present = apptainer.describe(apptainer.sif_path(image))
+        present = apptainer.versions_in_sif(apptainer.sif_path(image))
     else:
-        present = venv.describe(venv.interpreter(image), recipe.files(image)["describe.py"])
+        present = venv.versions_in_venv(venv.interpreter(image), recipe.recipe_files(image)["describe.py"])
     return compare_versions(recipe.pinned_versions(image), present)
 
 

@@ -93,7 +93,7 @@ def make_plan(
     elsewhere
         model -> hashes that jobs of an earlier call are computing right now.
     """
-    task = tasks.find(config.task)
+    task = tasks.find_task(config.task)
     kept: dict[str, int] = {}
     reasons: dict[str, str] = {}
     wanted: dict[str, Array] = {}

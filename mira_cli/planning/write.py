@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mira_cli import paths
 from mira_cli.files import read_json, write_json
-from mira_cli.images.enter import WORKER_IN_IMAGE
+from mira_cli.images.run_in_image import WORKER_IN_IMAGE
 from mira_cli.planning.plan import SCHEMA
 from mira_cli.resources import CLUSTER_THREADS, SURROUNDINGS_MB
 from mira_cli.run.collected import is_collected

@@ -34,7 +34,7 @@ TABLES: tuple[Name, ...] = ("pairs", "reference", "disagreement")
 FACTS = ("level_of_theory", "dispersion", "energy_correction", "dtype", "conservative")
 
 
-def summary(run: RunDirectory) -> dict[str, Any]:
+def run_summary(run: RunDirectory) -> dict[str, Any]:
     """`models`, `pairs`, `reference` and `disagreement` as lists of rows, `groups`, and why some are `missing`.
 
     Raises

@@ -91,7 +91,7 @@ def read_csv(file: Path) -> pa.Table:
         "reference": columns.REFERENCE,
         "reference_errors": columns.REFERENCE_ERRORS,
     }
-    schema = columns.table([], kinds.get(file.stem, {})).schema
+    schema = columns.make_table([], kinds.get(file.stem, {})).schema
     names = dict.fromkeys(("structure_id", "model", "aligned_with", "energy_alignment", "energy_refusal"), pa.string())
     return pc.read_csv(
         file,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from mira_cli.answers.arrays import facts_of
-from mira_cli.answers.batches import geometry_of
+from mira_cli.answers.arrays import catalogue_facts
+from mira_cli.answers.blocks import geometry_columns
 from mira_cli.compare.theory import EVERYONE, committees
 from mira_cli.errors import InputError, UsageError
 from mira_cli.results.frames import spread_key
@@ -142,7 +142,7 @@ def reference_ranking(
     InputError
         The table is of other structures or models than the run has now.
     """
-    chosen = {one.name: one for one in committees(facts_of(models))}
+    chosen = {one.name: one for one in committees(catalogue_facts(models))}
     if committee not in chosen:
         raise InputError(OLD, hint="`mira collect` makes it anew")
     names = [models[m].name for m in chosen[committee].members]
@@ -190,7 +190,7 @@ def structures_of(picks: Sequence[Pick], index: StructureIndex) -> list[Atoms]:
     from ase import Atoms
 
     rows = np.array([pick.place for pick in picks], dtype=int)
-    whole = geometry_of(index, rows)
+    whole = geometry_columns(index, rows)
     ends = np.cumsum(index.n_atoms[rows])
     found = []
     for i, (begin, end) in enumerate(zip(ends - index.n_atoms[rows], ends, strict=True)):
@@ -210,7 +210,7 @@ def labelled(picks: Sequence[Pick], index: StructureIndex, models: Sequence[Mode
     """
     from mira_cli.compare.spread import force_spread
 
-    members = {one.name: one.members for one in committees(facts_of(models))}
+    members = {one.name: one.members for one in committees(catalogue_facts(models))}
     images = structures_of(picks, index)
     if not {pick.row["committee"] for pick in picks} <= set(members):
         raise InputError(OLD, hint="`mira collect` makes it anew")

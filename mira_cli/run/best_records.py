@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.run.lines import columns_of, equal, parse
-from mira_cli.run.records import LOCATION, NUMBER_BYTES, count_rows, locate
+from mira_cli.run.lines import equal, parse, parse_lines
+from mira_cli.run.records import LOCATION, NUMBER_BYTES, count_rows, locate_records
 from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Record:
 
 
 @dataclass(frozen=True, eq=False)
-class RecordBatch:
+class RecordBlock:
     """What one model found for n structures; a sequence of `Record`, or None where there is none.
 
     `table` has the fields of the r records that there are (`lines.types_of`), in any order; `row` (n,) says which is a
@@ -152,7 +152,7 @@ class BestRecords:
         """The record of one structure, by its hash."""
         return self.read(np.array([structure], dtype="S32"))[0]
 
-    def read(self, hashes: Array) -> RecordBatch:
+    def read(self, hashes: Array) -> RecordBlock:
         """Records of some structures (n,) S32 together with their forces."""
         import pyarrow as pa
 
@@ -161,7 +161,7 @@ class BestRecords:
         known = known[self.best["file"][at[known]] >= 0]
         places = self.best[at[known]]
         row = np.full(len(hashes), -1)
-        tables, wanted = [columns_of(b"", dict.fromkeys(self.task.arrays, 0), self.task)[0]], [np.zeros(0, int)]
+        tables, wanted = [parse_lines(b"", dict.fromkeys(self.task.arrays, 0), self.task)[0]], [np.zeros(0, int)]
         arrays = {name: [np.zeros((0, layout.width))] for name, layout in self.task.arrays.items()}
         first = {name: [np.zeros(0, int)] for name in arrays}
         rows = dict.fromkeys(arrays, 0)
@@ -179,7 +179,7 @@ class BestRecords:
         row[known[order]] = np.arange(len(order))
         starts = np.column_stack([places["file"][order], places["attempt"][order]])
         different, attempt = np.unique(starts, axis=0, return_inverse=True)
-        return RecordBatch(
+        return RecordBlock(
             task=self.task,
             table=pa.concat_tables(tables),
             row=row,
@@ -208,7 +208,7 @@ class BestRecords:
         blob, at = _read_ranges(file, begins, begins + places["bytes"])
         ends = at + places["bytes"]
         lines = b"".join(blob[b:e] for b, e in zip(at.tolist(), ends.tolist(), strict=True))
-        table, believed = columns_of(lines, count_rows(file.parent, self.task), self.task)
+        table, believed = parse_lines(lines, count_rows(file.parent, self.task), self.task)
         if len(table) != len(places):  # it has changed since
             table, believed = table.slice(0, 0), np.zeros(len(places), bool)
         else:
@@ -244,7 +244,7 @@ def find_best_records(folder: Path, task: Task, hashes: Array | None = None, *, 
     remember
         Write down where they are, so that the next call reads new files only.
     """
-    places, files = locate(folder, task, remember=remember)
+    places, files = locate_records(folder, task, remember=remember)
     hashes = np.unique(places["structure"]) if hashes is None else hashes
     at, known = _find(hashes, places["structure"])
     last = np.full(len(hashes), -1)

@@ -17,7 +17,7 @@ def registry() -> Path:
     return Path(platformdirs.user_state_dir("mira")) / "runs"
 
 
-def remember(root: Path) -> None:
+def remember_run(root: Path) -> None:
     """Note that there is a run; a home that cannot be written is no reason not to compute."""
     root = root.resolve()  # however it is reached, it is one run
     entry = registry() / f"{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.json"

@@ -7,7 +7,7 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from mira_cli.slurm.commands import SlurmError, ask, rows
+from mira_cli.slurm.commands import SlurmError, rows, run_slurm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,7 +52,7 @@ def not_yours(resources: Resources, memberships: Mapping[str, set[str]] | None) 
 def partition_rules() -> dict[str, dict[str, str]]:
     """What `scontrol show partition` says of each partition; empty where it says nothing."""
     try:
-        return parse_partitions(ask("scontrol", "--oneliner", "show", "partition"))
+        return parse_partitions(run_slurm("scontrol", "--oneliner", "show", "partition"))
     except SlurmError:
         return {}
 

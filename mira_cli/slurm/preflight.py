@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mira_cli.errors import UsageError
 from mira_cli.resources import SURROUNDINGS_MB
 from mira_cli.slurm.cluster import partitions
-from mira_cli.slurm.commands import SlurmError, ask, rows
+from mira_cli.slurm.commands import SlurmError, rows, run_slurm
 from mira_cli.slurm.permission import associations, not_allowed, not_yours, partition_rules
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def on_command_line(kind: str, word: str, value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Problem:
+class StartProblem:
     """Why the jobs of some models would not start."""
 
     models: tuple[str, ...]
@@ -120,7 +120,7 @@ def caps(resources: Resources, partitions: Sequence[Partition]) -> tuple[int | N
 
 def problems(
     requests: Mapping[str, Resources], threads: Mapping[str, int], say: Wording = on_command_line
-) -> list[Problem]:
+) -> list[StartProblem]:
     """Ask SLURM whether it would ever start jobs; submits nothing.
 
     Parameters
@@ -146,14 +146,14 @@ def problems(
     asked: dict[tuple[Resources, int], list[str]] = {}
     for model, resources in requests.items():
         asked.setdefault((_without_packing(resources), threads[model]), []).append(model)
-    found: list[Problem] = []
+    found: list[StartProblem] = []
     for (resources, cpus), models in asked.items():
         reasons = [*misfits(resources, cpus, known, say), *not_yours(resources, memberships)]
         reasons += not_allowed(resources, [rules.get(partition.name, {}) for partition in _chosen(resources, known)])
-        found += [Problem(tuple(models), reason, hint) for reason, hint in reasons]
+        found += [StartProblem(tuple(models), reason, hint) for reason, hint in reasons]
         if not reasons and (refused := refusal_of(resources, cpus)):
             away = _away(_chosen(resources, known)) if "not available" in refused[0] else None
-            found.append(Problem(tuple(models), *(away or refused), lasting=not away))
+            found.append(StartProblem(tuple(models), *(away or refused), lasting=not away))
     return found
 
 
@@ -204,7 +204,7 @@ def _too_much(
         yield from _no_such_gpu(resources, [entry for partition in chosen for entry in partition.gres], where, say)
     if time_min and resources.runtime_min and resources.runtime_min > time_min:
         yield (
-            f"ask for {clock(resources.runtime_min)}, but {where} gives {clock(time_min)}",
+            f"ask for {minutes_in_words(resources.runtime_min)}, but {where} gives {minutes_in_words(time_min)}",
             f"{say(kind, 'runtime_min', time_min)}, or another partition",
         )
     if mem_mb and resources.mem_mb and resources.mem_mb > mem_mb:
@@ -255,7 +255,7 @@ def refusal_of(resources: Resources, threads: int) -> tuple[str, str] | None:
         The controller does not answer.
     """
     try:
-        ask("sbatch", "--test-only", *sbatch_options(resources, threads), "--wrap", "true")
+        run_slurm("sbatch", "--test-only", *sbatch_options(resources, threads), "--wrap", "true")
     except SlurmError as error:
         if not error.refused:
             raise
@@ -278,7 +278,7 @@ def _away(chosen: Sequence[Partition]) -> tuple[str, str] | None:
     )
 
 
-def clock(minutes: int) -> str:
+def minutes_in_words(minutes: int) -> str:
     """`1 d 12 h`, `90 min`."""
     if minutes <= 120:
         return f"{minutes} min"

@@ -32,7 +32,7 @@ def unlabelled(given: str) -> str:
     return encoded(decoded(given)) if given else ""
 
 
-def completed(given: str, options: str) -> str:
+def join_options(given: str, options: str) -> str:
     """What a sheet gives, and the options where it says nothing."""
     merged = {**decoded(options), **decoded(given)}
     return encoded(merged, merged.get("labels")) if options else given

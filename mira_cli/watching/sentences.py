@@ -18,9 +18,9 @@ def header(state: RunState) -> str:
     not_ok = f", {state.not_ok:,} not ok" if state.not_ok and state.state == "finished" else ""
     parts = [f"{state.root}: {state.state}{not_ok}"]
     if driver and driver.started and state.active:
-        parts[0] += f" since {clock(driver.started)}"
+        parts[0] += f" since {local_time(driver.started)}"
     elif state.changed:
-        parts[0] += f", last change {clock(state.changed)}"
+        parts[0] += f", last change {local_time(state.changed)}"
     if state.profile:
         parts.append(f"profile {state.profile}")
     if driver and state.active:
@@ -68,7 +68,7 @@ def _share(model: ModelState) -> str:
     return f"{model.name} {model.ok + model.not_ok}/{model.structures}{not_ok}" + (f" (jobs: {busy})" if busy else "")
 
 
-def clock(iso: str) -> str:
+def local_time(iso: str) -> str:
     """A time on this machine's clock, with the day if it was not today."""
     try:
         then = datetime.fromisoformat(iso).astimezone()

@@ -102,7 +102,7 @@ class Finished:
     wall_s: float = 0.0
 
 
-def refusal(structure: Structure, *, elements: frozenset[int] | None, takes_charge: bool) -> NoAnswer | None:
+def structure_refusal(structure: Structure, *, elements: frozenset[int] | None, takes_charge: bool) -> NoAnswer | None:
     """Say why a model is not asked about a structure, or None if it is.
 
     Parameters

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from worker.ahead import Ahead
 from worker.batching import Queue
-from worker.contract import Answer, Finished, NoAnswer, Outcome, judged, refusal
+from worker.contract import Answer, Finished, NoAnswer, Outcome, judged, structure_refusal
 from worker.errors import WorkerError, sentence
 from worker.failures import Failure, kind_of, release_memory
 from worker.families import base
 from worker.memory import max_rss_mb
-from worker.prepare import Prepared, RefusedError, prepare
+from worker.prepare import Prepared, RefusedError, prepare_structure
 from worker.story import Story
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from worker.families.base import Potential, Result
     from worker.job import Model
     from worker.journal import Journal
-    from worker.records import Records
+    from worker.records import RecordFiles
     from worker.story import Step
     from worker.structures import Structure
     from worker.tasks import Steps
@@ -43,7 +43,7 @@ def evaluate_all(
     model: Model,
     potential: Potential,
     *,
-    records: Records,
+    records: RecordFiles,
     journal: Journal,
     stop: Event,
     fitting: Callable[[int], float] = lambda _: math.inf,
@@ -91,7 +91,7 @@ class Loop:
         budget: Budget,
         model: Model,
         potential: Potential,
-        records: Records,
+        records: RecordFiles,
         journal: Journal,
         fitting: Callable[[int], float],
     ) -> None:
@@ -126,7 +126,7 @@ class Loop:
                 beforehand.close()
 
     def _begin(self, structure: Structure) -> list[Step]:
-        refused = refusal(structure, elements=self.elements, takes_charge=self.potential.takes_charge)
+        refused = structure_refusal(structure, elements=self.elements, takes_charge=self.potential.takes_charge)
         if refused is not None:
             self.finished.append(Finished(structure, Outcome(refused.status, str(refused))))
             return []
@@ -190,7 +190,7 @@ class Loop:
 
 def _prepared(atoms: Atoms, cutoff_ang: float) -> Prepared | NoAnswer:
     try:
-        return prepare(atoms, cutoff_ang)
+        return prepare_structure(atoms, cutoff_ang)
     except RefusedError as error:
         return NoAnswer("failed", str(error))
 

@@ -64,7 +64,7 @@ class Task(Protocol):
         ...
 
 
-def find(name: str) -> Task:
+def find_task(name: str) -> Task:
     """Return the module of a task.
 
     Raises
