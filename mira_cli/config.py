@@ -13,9 +13,10 @@ from mira_cli import tasks
 from mira_cli.catalogue.own_weights import absolute_spec, is_spec
 from mira_cli.compare.schemes import DEFAULT, SCHEMES, Scheme
 from mira_cli.errors import UsageError
-from mira_cli.resources import SHARED, Megabytes, Minutes, Name, Resources, did_you_mean, mistake
+from mira_cli.resources import SHARED, Megabytes, Minutes, Name, Resources, mistake
 from mira_cli.settings_yaml import load, reason
 from mira_cli.units import UNITS, named
+from mira_cli.wording import did_you_mean
 
 Option = bool | int | float | str | None
 # the first line of what MIRA writes into a run

@@ -19,6 +19,7 @@ from mira_cli.images.recipe import find_images, pinned_versions
 from mira_cli.planning.plan import HOST
 from mira_cli.planning.resolve import resolve_models
 from mira_cli.planning.weights import locate_weights, own_weights, worker_model
+from mira_cli.wording import last_line
 
 if TYPE_CHECKING:
     from mira_cli.catalogue.rows import Catalogue, Model
@@ -90,12 +91,12 @@ def check(what: Subject, *, device: str, machine: Machine) -> Report:
             return Report(name, "failed", reason=f"not finished after {TIMEOUT_S / 60:.0f} min")
         findings = read_json(answer)
     if done.returncode or findings is None:
-        return Report(name, "failed", reason=_last_words(done.stderr) or f"exit code {done.returncode}, without a word")
+        return Report(
+            name,
+            "failed",
+            reason=last_line(done.stderr).removeprefix("worker: error: ")
+            or f"exit code {done.returncode}, without a word",
+        )
     verdicts = judge_model(findings, what.model.row.family)
     status = "failed" if any(verdict.status == "failed" for verdict in verdicts) else "ok"
     return Report(name, status, verdicts, findings=findings)
-
-
-def _last_words(stderr: str) -> str:
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return lines[-1].removeprefix("worker: error: ") if lines else ""

@@ -181,7 +181,7 @@ def _lines(told: dict[str, Any], *, grouped: bool) -> Iterable[str]:
 
 def _cost_lines(cost: dict[str, dict[str, Any]]) -> Iterable[str]:
     """What each model would take by what it took on this machine; of others that nothing is known."""
-    from mira_cli.watching.sentences import duration
+    from mira_cli.wording import duration
 
     for model, one in cost.items():
         if (said := one["measured"]) is None:

@@ -65,7 +65,7 @@ def print_list(family: Family = None, models_file: ModelsFile = None, as_json: J
 
 def _family(word: str, catalogue: Catalogue) -> str:
     """The family that a word means, whatever its case and dashes."""
-    from mira_cli.catalogue.mistakes import nearest, suggestion
+    from mira_cli.wording import nearest, suggestion
 
     known = {_letters(family): family for family in catalogue.families}
     if _letters(word) in known:

@@ -13,11 +13,12 @@ from mira_cli.doctor.finding import Finding, failed, ok, warned
 from mira_cli.engine import dry_run
 from mira_cli.engine.profile import shipped_profiles
 from mira_cli.errors import EngineError
-from mira_cli.resources import SHARED, did_you_mean
+from mira_cli.resources import SHARED
 from mira_cli.slurm import EXECUTOR, preflight
 from mira_cli.slurm import requests as asks
 from mira_cli.slurm.commands import SlurmError
 from mira_cli.slurm.trial import run_trials
+from mira_cli.wording import did_you_mean, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -59,7 +60,7 @@ def snakemake_options(profile: Profile) -> Iterator[Finding]:
         return
     if refused:
         reason, near = refused
-        hint = f"did you mean `{near}`?" if near else "`mira profiles show` says where each option comes from"
+        hint = suggestion([near]).strip() if near else "`mira profiles show` says where each option comes from"
         yield failed("options", reason, hint)
     else:
         yield ok("options", f"Snakemake takes them; executor `{profile.executor}`")

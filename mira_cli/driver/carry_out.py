@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mira_cli import paths
-from mira_cli.answers.load import last_line
 from mira_cli.driver.collect import collect
 from mira_cli.driver.progress import Progress
 from mira_cli.driver.queue_watch import QueueWatch
@@ -22,6 +21,7 @@ from mira_cli.files import read_json, write_json
 from mira_cli.run.collected import is_collected
 from mira_cli.slurm import EXECUTOR
 from mira_cli.slurm.queue import job_prefix
+from mira_cli.wording import end_of_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,7 +111,7 @@ def _check(outcome: SnakemakeExit, run: RunDirectory) -> None:
             log=outcome.log,
         )
     if outcome.status != 0 and not any(event.get("event") == "job_error" for event in _events(run)):
-        raise EngineError(f"Snakemake failed before any job did: {last_line(outcome.log)}", log=outcome.log)
+        raise EngineError(f"Snakemake failed before any job did: {end_of_log(outcome.log)}", log=outcome.log)
 
 
 def _snakemake_timings(run: RunDirectory, started: float) -> dict[str, float]:

@@ -79,8 +79,8 @@ def execute(
     MiraError
         Whatever keeps it from starting or ending; results that could be computed are written all the same.
     """
-    from mira_cli.catalogue.mistakes import nearest, suggestion
     from mira_cli.planning.prepare import check_request
+    from mira_cli.wording import nearest, suggestion
 
     request = check_request(config, as_read=as_read)
     names = [model.name for model in request.models]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from mira_cli import console, paths
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.images import apptainer, licences, parallel_builds, progress, recipe, sif, torch_backend, venv
+from mira_cli.wording import rough_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -139,7 +140,7 @@ def build_image(
     else:
         done = show_build(image.name, lambda stage: venv.build_venv(image, stage, force=force), display)
     torch_backend.remember_backend(image)
-    took = f"{progress.rough_duration(done.seconds)}, {progress.size(done.bytes)}"
+    took = f"{rough_duration(done.seconds)}, {progress.size(done.bytes)}"
     console.say(f"image {image.name} is ready: {took}, {place(image, runtime)}")
     return done
 

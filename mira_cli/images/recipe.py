@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from functools import cache
@@ -14,6 +13,7 @@ from mira_cli import paths
 from mira_cli.errors import UsageError
 from mira_cli.files import read_yaml
 from mira_cli.images import choices
+from mira_cli.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -106,11 +106,8 @@ def find_images(names: Iterable[str]) -> list[Image]:
     wanted = dict.fromkeys(name for given in names for name in (known if given == "all" else [given]))
     for name in wanted:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-            suggestion = (
-                f"did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else "`mira images list` shows them"
-            )
-            raise UsageError(f"there is no image `{name}`", hint=suggestion)
+            hint = did_you_mean(name, known, most=3).strip() or "`mira images list` shows them"
+            raise UsageError(f"there is no image `{name}`", hint=hint)
     return [known[name] for name in wanted]
 
 

@@ -17,6 +17,7 @@ import uv
 from mira_cli import paths
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.images import building, host_python, recipe, record, site_settings, torch_backend
+from mira_cli.wording import last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -153,9 +154,7 @@ def versions_in_venv(python: Path, script: Path) -> dict[str, str]:
     with clean_environment() as clean:
         done = subprocess.run([python, script], env=clean, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise EnvironmentNotReadyError(
-            f"{python} does not run: {(done.stderr.strip() or 'no reason given').splitlines()[-1]}"
-        )
+        raise EnvironmentNotReadyError(f"{python} does not run: {last_line(done.stderr) or 'no reason given'}")
     return record.parse_versions(done.stdout)
 
 

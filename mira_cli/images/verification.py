@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import content_sha256
 from mira_cli.images import apptainer, prepare, recipe, venv
+from mira_cli.wording import last_line
 
 if TYPE_CHECKING:
     import subprocess
@@ -35,7 +36,7 @@ def verify_image(image: Image, runtime: Runtime) -> dict[str, Any]:
             problems = _version_problems(image, runtime)
             done = venv.smoke(image) if runtime == "venv" else apptainer.contained("test", apptainer.sif_path(image))
             problems += _smoke_problems(done)
-            facts["smoke"] = _last_line(done.stdout)
+            facts["smoke"] = last_line(done.stdout)
     except EnvironmentNotReadyError as error:
         problems = [error.message]
     facts["problems"] = problems
@@ -71,8 +72,4 @@ def compare_versions(pinned: dict[str, str], present: dict[str, str]) -> list[st
 def _smoke_problems(done: subprocess.CompletedProcess[str]) -> list[str]:
     if done.returncode == 0:
         return []
-    return [f"the smoke test fails (exit code {done.returncode}): {_last_line(done.stderr)}"]
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or [""])[-1]
+    return [f"the smoke test fails (exit code {done.returncode}): {last_line(done.stderr)}"]

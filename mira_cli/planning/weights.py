@@ -14,6 +14,7 @@ from mira_cli.files import content_sha256, read_json, write_json
 from mira_cli.images import run_in_image
 from mira_cli.weights import store
 from mira_cli.weights.units import units
+from mira_cli.wording import last_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -108,7 +109,10 @@ def probe_weights(model: ResolvedModel, weights: Weights, image: ReadyImage) -> 
         done = run_in_image.run_module(image, "probe", [str(asked), str(answer)], folders=folders, timeout_s=900)
         facts = read_json(answer)
     if facts is None:
-        why = _why(done.stderr) or f"`{weights.path}` cannot be loaded: {_last_line(done.stderr)}"
+        why = (
+            _why(done.stderr)
+            or f"`{weights.path}` cannot be loaded: {last_line(done.stderr) or 'its process died without a word'}"
+        )
         raise UsageError(why, hint=_hint(model, why))
     write_json(known, facts)
     return dict(facts)
@@ -144,11 +148,6 @@ def with_facts(model: ResolvedModel, facts: Mapping[str, Any]) -> ResolvedModel:
 def _why(stderr: str) -> str:
     said = [line.removeprefix("worker: error: ") for line in stderr.splitlines() if line.startswith("worker: error: ")]
     return said[-1] if said else ""
-
-
-def _last_line(stderr: str) -> str:
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return lines[-1] if lines else "its process died without a word"
 
 
 def _hint(model: ResolvedModel, why: str) -> str:

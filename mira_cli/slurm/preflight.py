@@ -13,6 +13,7 @@ from mira_cli.resources import SURROUNDINGS_MB
 from mira_cli.slurm.cluster import partitions
 from mira_cli.slurm.commands import SlurmError, rows, run_slurm
 from mira_cli.slurm.permission import associations, not_allowed, not_yours, partition_rules
+from mira_cli.wording import did_you_mean, minutes_in_words, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -166,8 +167,7 @@ def misfits(
     listed = f"partitions: {', '.join(names)}"
     unknown = [name for name in _named(resources) if name not in names]
     for name in unknown:
-        near = get_close_matches(name, names, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
+        hint = did_you_mean(name, names)
         yield f"ask for the partition `{name}`, which the cluster does not have", f"{hint}{listed}"
     chosen = _chosen(resources, known)
     if not chosen:
@@ -233,7 +233,7 @@ def _no_such_gpu(resources: Resources, offered: Sequence[str], where: str, say: 
         hint = f"its GPUs have no model there: {say('gpu', 'gres', 'gpu:1')}"
     else:
         word = say("gpu", "gpu_model", best) if not resources.gres else say("gpu", "gres", f"gpu:{best}:1")
-        hint = f"{f'did you mean `{best}`? ' if near else ''}{word}; there: {', '.join(models)}"
+        hint = f"{suggestion(near)}{word}; there: {', '.join(models)}"
     yield f"ask for a GPU of the model `{model}`, which {where} does not have", hint
 
 
@@ -276,14 +276,6 @@ def _away(chosen: Sequence[Partition]) -> tuple[str, str] | None:
         f"cannot start now: {len(gone)} of the {len(states)} nodes of `{names}` are down, drained or reserved",
         "they may start when the nodes are back; `sinfo -R` says why they are not",
     )
-
-
-def minutes_in_words(minutes: int) -> str:
-    """`1 d 12 h`, `90 min`."""
-    if minutes <= 120:
-        return f"{minutes} min"
-    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
-    return " ".join(f"{n} {unit}" for n, unit in ((days, "d"), (hours, "h"), (rest, "min")) if n)
 
 
 def _named(resources: Resources) -> list[str]:

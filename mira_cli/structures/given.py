@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mira_cli.errors import UsageError
-from mira_cli.resources import did_you_mean
+from mira_cli.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

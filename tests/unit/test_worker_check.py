@@ -157,8 +157,8 @@ def test_stress_of_the_wrong_sign_in_left_handed_cells(monkeypatch):
 
     assert statuses(Potential(flipped))["cell"] == "ok"
     monkeypatch.setattr(measures, "prepare_structure", lambda atoms, cutoff: Prepared(atoms, bool(atoms.pbc.all())))
-    crystal = structures.make_samples(KNOWN)["elemental"]
-    monkeypatch.setattr(structures, "make_samples", lambda *_, **__: {"elemental": crystal})
+    crystal = structures.structures_to_check(KNOWN)["elemental"]
+    monkeypatch.setattr(structures, "structures_to_check", lambda *_, **__: {"elemental": crystal})
     cell = verdicts(Potential(flipped))["cell"]
     assert (cell.status, cell.case) == ("failed", "elemental, left-handed")
 
@@ -252,7 +252,7 @@ SETS = {
 @pytest.mark.parametrize("name", SETS)
 def test_structures_are_made_of_what_a_model_knows(name):
     known = SETS[name] and frozenset(SETS[name])
-    given = structures.make_samples(known, charged=True)
+    given = structures.structures_to_check(known, charged=True)
     assert list(given) == ["elemental", "compound", "triclinic", "slab", "molecule"]
     for case, atoms in given.items():
         assert known is None or set(atoms.numbers) <= known
@@ -266,12 +266,12 @@ def test_structures_are_made_of_what_a_model_knows(name):
 
 
 def test_the_triclinic_crystal_has_six_stresses():
-    answer = measures.ask_one(Potential(), structures.make_samples(KNOWN)["triclinic"])
+    answer = measures.ask_one(Potential(), structures.structures_to_check(KNOWN)["triclinic"])
     assert len(set(np.abs(answer.stress_ev_per_ang3).round(4))) == 6
 
 
 def test_what_is_recorded_goes_through_the_workers_own_loop():
-    given = structures.make_samples(KNOWN) | structures.extremes(KNOWN)
+    given = structures.structures_to_check(KNOWN) | structures.extremes(KNOWN)
     records = recorded_statuses.recorded(MODEL, Potential(), given)
     assert records["unknown element"]["status"] == "unsupported_element"
     assert records["isolated atom"] == {"status": "ok", "error": None, "energy": True, "forces": True, "stress": False}

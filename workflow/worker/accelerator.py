@@ -26,7 +26,7 @@ from worker.atomic import write_json
 from worker.errors import WorkerError, sentence
 from worker.failures import Failure, kind_of, release_memory
 from worker.prepare import prepare_structure
-from worker.sample_structures import make_samples as structures_of
+from worker.sample_structures import structures_to_check as structures_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

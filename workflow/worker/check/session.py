@@ -62,7 +62,7 @@ def check(job: Job, threads: int) -> dict[str, Any]:
         del potential, choice
         gc.collect()
         double = load_model(family, replace(job.model, dtype="float64"), chosen)
-        given = structures.make_samples(known_to(job.model, double), charged=double.takes_charge)
+        given = structures.structures_to_check(known_to(job.model, double), charged=double.takes_charge)
         findings["rows"] += [asdict(row) for row in _each(GRADIENTS, double, given)]
     return {
         **findings,
@@ -92,7 +92,7 @@ def measure(model: Model, potential: Potential, *, few_slopes: bool = False) -> 
         `rows` (see `Deviation`), `records` (see `recorded_statuses.recorded`), `changed_inputs`; JSON-ready.
     """
     known = known_to(model, potential)
-    given = structures.make_samples(known, charged=potential.takes_charge)
+    given = structures.structures_to_check(known, charged=potential.takes_charge)
     sloped = {name: given[name] for name in ("triclinic", "molecule")} if few_slopes else given
     rows = [
         *_each(GRADIENTS, potential, sloped),
