@@ -31,7 +31,7 @@ def answers_of_run(comparison: pa.Table, index: StructureIndex, models: Sequence
     ids, names = index.table["id"].combine_chunks(), [model.name for model in models]
     is_of_now = ids.equals(answers.structures) and names == [model.name for model in answers.models]
     if len(ids) and names and not is_of_now:
-        raise UsageError("`comparison.parquet` is older than the run's plan", hint="`mira collect` makes it anew")
+        raise UsageError("`comparison.parquet` is older than the run's plan", hint="`mira collect` regenerates it")
     return answers
 
 

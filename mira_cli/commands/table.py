@@ -95,7 +95,8 @@ def table(
         _print(whole, wanted, name, limit, as_json=as_json, as_csv=as_csv)
     if not is_collected(directory):
         console.warn(
-            "the run has been planned anew since these results", hint=f"`mira collect {directory.root}` makes them anew"
+            "the run has been planned again since these results",
+            hint=f"`mira collect {directory.root}` regenerates them",
         )
 
 

@@ -38,7 +38,7 @@ def images() -> Iterator[Finding]:
             yield ok(image.name, ", ".join(built) + (f", for {image.torch_backend}" if image.torch_backend else ""))
         elif image.name in older:
             hint = f"`mira images build {image.name}`, ahead of a run"
-            yield warned(image.name, "its recipe has changed since it was built: the next run builds it anew", hint)
+            yield warned(image.name, "its recipe has changed since it was built: the next run rebuilds it", hint)
         else:
             yield ok(image.name, "not built: the first run that needs it builds it")
 

@@ -139,7 +139,7 @@ def _drive(
 ) -> bool:
     """Compute what is missing until nothing is; False if that is left to a driver.
 
-    Jobs of an earlier call that still run are waited for, and what they leave undone is planned anew.
+    Jobs of an earlier call that still run are waited for, and what they leave undone is planned again.
     """
     from mira_cli.driver import adopt
     from mira_cli.driver.carry_out import carry_out

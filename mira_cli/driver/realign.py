@@ -1,4 +1,4 @@
-"""Align a run's energies in another way, or group it by other labels: all that depends on it is written anew."""
+"""Align a run's energies in another way, or group it by other labels: all that depends on it is rewritten."""
 
 from __future__ import annotations
 

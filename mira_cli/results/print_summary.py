@@ -143,7 +143,7 @@ def _pairs_table(pairs: Rows) -> Table:
         key = "force_mae_ev_per_ang"
         shown = sorted(pairs, key=lambda row: (row[key] is None, -(row[key] or 0)))[:MOST_PAIRS]
     table = _table("pair", "theory", right=("force MAE\neV/Å", "cosine", "energy RMSE\neV/atom", "both ok"))
-    table.title = f"models, two at a time; energies aligned: {_scheme(pairs)}"
+    table.title = f"pairwise comparison; energies aligned: {_scheme(pairs)}"
     for row in shown:
         table.add_row(
             escape(f"{row['model_a']}\n– {row['model_b']}"),

@@ -36,7 +36,7 @@ def read_table(run: RunDirectory, name: Name, columns: Sequence[str] | None = No
     if name == "comparison":
         return read_comparison(run, columns)
     try:
-        with undamaged(run.root / f"{name}.csv", hint=_made_anew(run)) as file:
+        with undamaged(run.root / f"{name}.csv", hint=_regenerated(run)) as file:
             table = read_csv(file)
     except FileNotFoundError as error:
         raise absent(run, name) from error
@@ -56,7 +56,7 @@ def read_comparison(
     import pyarrow.parquet as pq
 
     try:
-        with undamaged(run.root / "comparison.parquet", hint=_made_anew(run)) as file:
+        with undamaged(run.root / "comparison.parquet", hint=_regenerated(run)) as file:
             found = pq.ParquetFile(file, read_dictionary=list(as_words))
             names = found.schema_arrow.names
             return found.read([c for c in columns or names if c in names])
@@ -64,8 +64,8 @@ def read_comparison(
         raise absent(run, "comparison") from error
 
 
-def _made_anew(run: RunDirectory) -> str:
-    return f"`mira collect {quoted(run.root)}` makes it anew"
+def _regenerated(run: RunDirectory) -> str:
+    return f"`mira collect {quoted(run.root)}` regenerates it"
 
 
 def read_csv(file: Path) -> pa.Table:

@@ -192,7 +192,7 @@ def _fail(errand: Errand, code: int, reason: str, log: Path) -> NoReturn:
         given = f"with the token of {errand.token.place}" if errand.token else "without a token"
         raise EnvironmentNotReadyError(
             f"{unit.title}: the server does not give these weights {given}",
-            hint=f"accept the licence at {_page(unit)} with that account; its tokens may need to be made anew",
+            hint=f"accept the licence at {_page(unit)} with that account; its tokens may need to be renewed",
             log=log,
         )
     if code == DISK_FULL:

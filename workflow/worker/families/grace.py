@@ -118,7 +118,7 @@ class Grace:
 def padded(size: int, smallest: int) -> int:
     """Round up to a power of two times `smallest`, or to one and a half times that.
 
-    XLA compiles anew, for seconds, for each number of atoms or bonds that it has not met before.
+    XLA recompiles, for seconds, for each number of atoms or bonds that it has not met before.
     """
     step = smallest
     while step < size:
