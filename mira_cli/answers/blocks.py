@@ -61,12 +61,12 @@ def answer_blocks(index: StructureIndex, models: Sequence[ModelResults]) -> Iter
 
 
 def geometry_columns(index: StructureIndex, rows: Array) -> dict[str, Array]:
-    """What a `AnswerBlock` says of the geometry, for (v,) valid rows of the index in any order."""
+    """Geometry as in `AnswerBlock.geometry`, for (v,) valid rows of the index in any order."""
     return _geometry(_read_packs(index, np.unique(index.places[rows, 0]).tolist(), {}), index.places[rows])
 
 
 def cuts(n_atoms: Array, models: int) -> Iterator[tuple[int, int]]:
-    """Rows of structures whose answers are few enough, and have few enough atoms, to be in memory at once."""
+    """Begins and ends of blocks of rows whose answers and atoms fit into memory at once; (n,) atoms of structures."""
     begin, atoms, models = 0, np.cumsum(n_atoms, dtype=np.int64), max(1, models)
     most = max(1, min(BLOCK_STRUCTURES, BLOCK_ANSWERS // models))
     while begin < len(n_atoms):
@@ -92,7 +92,7 @@ def _read_packs(index: StructureIndex, numbers: list[int], known: dict[int, dict
 
 
 def _geometry(packs: dict[int, dict[str, Array]], places: Array) -> dict[str, Array]:
-    """What the packs hold of structures at (v, 2) places: pack, and row in it."""
+    """Arrays of the packs for structures at (v, 2) places: pack, and row in it."""
     found: dict[str, Array] = {}
     changes = np.flatnonzero(np.diff(places[:, 0])) + 1
     parts = [(packs[int(own[0, 0])], own[:, 1]) for own in np.split(places, changes) if len(own)]

@@ -1,4 +1,4 @@
-"""How far a mean error would move if other structures like these had been chosen."""
+"""Intervals of mean errors: how far they would move if other structures like these had been chosen."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ REFERENCE_ERRORS: dict[str, Kind] = {
 
 
 def fact_columns(model: ModelFacts, side: str = "") -> dict[str, Any]:
-    """What is known of a model, under the names of columns."""
+    """Facts about a model by the names of their columns."""
     return {f"{name}{side}": getattr(model, name) for name in FACTS}
 
 

@@ -34,7 +34,7 @@ class ForceStatistics:
 
 
 class ForcePairs:
-    """What is summed while forces stream by; memory grows with k² and not with atoms."""
+    """Sums for all pairs of models, filled while forces stream by; memory grows with k² and not with atoms."""
 
     def __init__(self, k: int, *, small: float = SMALL_FORCE) -> None:
         self.k, self.small = k, small

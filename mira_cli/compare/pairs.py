@@ -69,7 +69,7 @@ class PairRows:
 
 
 def force_columns(forces: ForceStatistics, a: int, b: int) -> dict[str, Any]:
-    """What `pairs.csv` and `reference.csv` say of forces."""
+    """Columns of `pairs.csv` and `reference.csv` about forces."""
     return {
         "n_force_structures": int(forces.structures[a, b]),
         "n_force_atoms": int(forces.atoms[a, b]),
@@ -84,7 +84,7 @@ def force_columns(forces: ForceStatistics, a: int, b: int) -> dict[str, Any]:
 
 
 def stress_columns(difference: Array) -> dict[str, Any]:
-    """What `pairs.csv` and `reference.csv` say of (s, 6) differences of stresses, eV/Å³."""
+    """Columns of `pairs.csv` and `reference.csv` about (s, 6) differences of stresses, eV/Å³."""
     have = difference[np.isfinite(difference).all(axis=1)]
     return {
         "n_stresses": len(have),

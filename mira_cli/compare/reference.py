@@ -1,4 +1,4 @@
-"""How far each model is from the energies, forces and stresses that the input itself gives."""
+"""Errors of each model against the energies, forces and stresses that the input itself gives."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def residuals(answers: Answers, m: int, scheme: Scheme) -> Aligned | Refusal:
 
 
 def contradictions(answers: Answers) -> str | None:
-    """What must be said where the input gives one structure several reference energies."""
+    """Caveats where the input gives one structure several reference energies."""
     structures, apart = answers.contradictions
     if not structures:
         return None

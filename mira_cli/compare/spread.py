@@ -1,4 +1,4 @@
-"""How far the members of a committee are apart on each atom, and which one is furthest from the others."""
+"""Spread of a committee on each atom, and the member that is furthest from the others."""
 
 from __future__ import annotations
 

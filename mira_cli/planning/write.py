@@ -71,9 +71,7 @@ def write_plan(
     slugs = {model.name: model.slug for model in plan.models}
     for slug in {slugs[job.model] for job in plan.jobs}:
         (run.jobs / slug).mkdir(parents=True, exist_ok=True)
-    for (
-        job
-    ) in plan.jobs:  # read by nobody before `plan.json` names them, and written again by every plan: no need to sync
+    for job in plan.jobs:  # read by nobody before `plan.json` names them, and rewritten by every plan: no need to sync
         file = run.jobs / slugs[job.model] / f"{job.id}.json"
         file.write_text(json.dumps(job.spec, ensure_ascii=False), encoding="utf-8")
     wanted = {

@@ -105,7 +105,7 @@ def _models(table: pa.Table) -> Rows:
 
 
 def print_summary(found: dict[str, Any]) -> None:
-    """Print a summary on stdout, and what must be said with it on stderr."""
+    """Print a summary on stdout, and its caveats on stderr."""
     console.stdout().print(_models_table(found["models"]))
     pairs = found["pairs"]
     if pairs:
@@ -212,7 +212,7 @@ def _disputed_table(rows: Rows) -> Table:
 
 
 def _tell(found: dict[str, Any]) -> None:
-    """Say what must be said beside the numbers, each sentence once."""
+    """Print the caveats, each sentence once."""
     for row in found["models"]:
         if others := [f"{n:,} {status}" for status, n in row["statuses"].items() if status != "ok"]:
             console.say(f"{row['model']}: {', '.join(others)} (`mira table --status …` shows which)")

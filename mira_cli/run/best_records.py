@@ -51,13 +51,13 @@ class Record:
         return int(self.fields["n_atoms"])
 
     def array(self, name: str) -> Array | None:
-        """An array of a record that is `ok`; None where there is none."""
+        """An array of a record that is `ok`, (rows, width) as its `Layout` says; None where there is none."""
         return self.arrays.get(name) if self.status == OK else None
 
 
 @dataclass(frozen=True, eq=False)
 class RecordBlock:
-    """What one model found for n structures; a sequence of `Record`, or None where there is none.
+    """Records of one model for n structures; a sequence of `Record`, or None where there is none.
 
     `table` has the fields of the r records that there are (`lines.types_of`), in any order; `row` (n,) says which is a
     structure's, -1 for none. `attempt` (r,) is a place in `attempts`, and `folder` (r,) one in `folders`.
@@ -137,7 +137,7 @@ class RecordBlock:
 
 @dataclass(frozen=True)
 class BestRecords:
-    """Where the best record of each structure of one model is: the last `ok` one, else the last.
+    """Places of the best record of each structure of one model: the last `ok` one, else the last.
 
     `hashes` (n,) S32 are sorted; `best` (n,) `PLACE` belongs to them, with file -1 where there is no record.
     """
@@ -259,7 +259,7 @@ def find_best_records(folder: Path, task: Task, hashes: Array | None = None, *, 
 
 
 def _find(hashes: Array, wanted: Array) -> tuple[Array, Array]:
-    """Where the wanted (m,) are among sorted hashes, and whether they are there at all."""
+    """(m,) places of the wanted (m,) among sorted hashes, and (m,) whether they are there at all."""
     if not len(hashes):
         return np.zeros(len(wanted), int), np.zeros(len(wanted), bool)
     at = np.minimum(np.searchsorted(hashes, wanted), len(hashes) - 1)
