@@ -78,11 +78,11 @@ class Worker:
         from worker.job import read_model
 
         self.row = read_model(model)
-        family = families.find(self.row.family)
+        family = families.find_family(self.row.family)
         began = time.perf_counter()
         session.import_family(family)
         imported = time.perf_counter()
-        self.device = devices.choose("cpu" if device == "cpu" else "cuda", family.FRAMEWORK, threads).id
+        self.device = devices.choose_device("cpu" if device == "cpu" else "cuda", family.FRAMEWORK, threads).id
         potential = session.load_model(family, self.row, devices.Device(self.device, "", None))
         with tempfile.TemporaryDirectory() as place:
             self.accelerated = accelerator.accelerate(
@@ -90,7 +90,7 @@ class Worker:
             )
         self.potential = self.accelerated.potential
         self.start = {"import_s": imported - began, "load_s": time.perf_counter() - imported}
-        self.task = tasks.find("singlepoint")
+        self.task = tasks.find_task("singlepoint")
 
     def ask(self, structures: list[Atoms], batch_atoms: int | None = None) -> Answers:
         """Evaluate as a job does; `batch_atoms` is how many atoms a batch may hold to begin with."""
@@ -103,12 +103,12 @@ class Worker:
         from worker.evaluate import evaluate_all
         from worker.journal import Journal
         from worker.memory import room
-        from worker.records import Records
+        from worker.records import RecordFiles
 
         atoms = sum(map(len, structures))
         budget = budget_for(self.potential.batch_atoms(self.device), atoms, device=self.device)
         with tempfile.TemporaryDirectory() as place:
-            records = Records(Path(place), self.task.VALUES, self.task.ARRAYS)
+            records = RecordFiles(Path(place), self.task.VALUES, self.task.ARRAYS)
             evaluate_all(
                 _packed(structures),
                 lambda start: self.task.steps(start, {}),
@@ -203,7 +203,7 @@ def main() -> None:
     model_file, structures_file, out, threads, portions = sys.argv[1:6]
     from worker import isolation
 
-    isolation.set_environment(int(threads), in_container=False)  # before numpy's threads start
+    isolation.set_job_environment(int(threads), in_container=False)  # before numpy's threads start
     from ase.io import read
 
     found = compare(

@@ -105,7 +105,7 @@ def main() -> None:
     model_file, folder, out, device, looped = sys.argv[1:6]
     from worker import isolation
 
-    isolation.set_environment(1, in_container=False)
+    isolation.set_job_environment(1, in_container=False)
     from ase.io import read
 
     model = json.loads(Path(model_file).read_text())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 PARTS = {  # part -> where it is done
-    "find records": "mira_cli.run.best_records:locate",
+    "find records": "mira_cli.run.best_records:locate_records",
     "read records": "mira_cli.run.best_records:BestRecords.read",
     "comparison table": "mira_cli.results.write_tables:comparison_rows",
     "frames": "mira_cli.results.write_tables:frames",

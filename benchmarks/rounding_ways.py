@@ -66,7 +66,7 @@ def main() -> None:
     model_file, structures_file, out = sys.argv[1:4]
     from worker import isolation
 
-    isolation.set_environment(2, in_container=False)
+    isolation.set_job_environment(2, in_container=False)
     import torch
     from ase.io import read
     from evaluation_ways import Worker, calculator, loop

@@ -13,9 +13,10 @@ from mira_cli import tasks
 from mira_cli.catalogue.own_weights import absolute_spec, is_spec
 from mira_cli.compare.schemes import DEFAULT, SCHEMES, Scheme
 from mira_cli.errors import UsageError
-from mira_cli.resources import SHARED, Megabytes, Minutes, Name, Resources, did_you_mean, mistake
+from mira_cli.resources import SHARED, Megabytes, Minutes, Name, Resources, mistake
 from mira_cli.settings_yaml import load, reason
 from mira_cli.units import UNITS, named
+from mira_cli.wording import did_you_mean
 
 Option = bool | int | float | str | None
 # the first line of what MIRA writes into a run
@@ -172,7 +173,7 @@ class RunConfig(BaseModel):
     @property
     def asked_task(self) -> dict[str, Any]:
         """The task with all its settings, as jobs and `wanted.json` hold it: `name`, `settings`, `version`."""
-        task = tasks.find(self.task)
+        task = tasks.find_task(self.task)
         return tasks.asked(task, task.settings.model_validate(self.task_settings).model_dump(mode="json"))
 
     @property
@@ -245,7 +246,7 @@ def _check_task(config: RunConfig) -> None:
         assert config.asked_task
     except ValidationError as error:
         first = error.errors()[0]
-        key, fields = ".".join(map(str, first["loc"])), tasks.find(config.task).settings.model_fields
+        key, fields = ".".join(map(str, first["loc"])), tasks.find_task(config.task).settings.model_fields
         has = f"it has {', '.join(f'`task.{name}`' for name in fields)}" if fields else "it has none"
         if first["type"] == "extra_forbidden":
             hint = f"{did_you_mean(key, fields)}{has}"

@@ -100,7 +100,7 @@ def print_json(data: object) -> None:
     stdout().print(json.dumps(data, indent=1, ensure_ascii=False), markup=False)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table of plain words; rich gives it style, and lays it out only where it must fold what is too wide."""
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
     total = sum(widths) + 3 * len(widths) - 1

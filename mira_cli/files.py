@@ -71,7 +71,7 @@ def write_json(path: Path, data: object) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Content of a JSON file, or None where there is none or it is damaged (it will be made anew)."""
+    """Content of a JSON file, or None where there is none or it is damaged (it will be regenerated)."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

@@ -35,7 +35,7 @@ def drop_strangers() -> None:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
 
-def settings(*folders: str | os.PathLike[str]) -> dict[str, str]:
+def python_variables(*folders: str | os.PathLike[str]) -> dict[str, str]:
     """Variables for a Python that is to find these folders, MIRA itself, and nothing in its current folder."""
     known = own(os.environ.get("PYTHONPATH", ""))
     return {**SAFE, "PYTHONPATH": os.pathsep.join([*map(str, folders), *known])}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -95,7 +94,7 @@ def layered(layers: Iterable[Mapping[str, Resources]], model: str, *, gpu: bool,
     return found.model_copy(update={"gpu": int(wants)})
 
 
-def completed(asks: Resources, max_runtime_min: int | None = None, max_mem_mb: int | None = None) -> Resources:
+def with_defaults(asks: Resources, max_runtime_min: int | None = None, max_mem_mb: int | None = None) -> Resources:
     """Fill in what nobody has said with `DEFAULTS`, as far as the partition gives that much."""
     limits = {"runtime_min": max_runtime_min, "mem_mb": max_mem_mb}
     missing = {
@@ -136,9 +135,3 @@ def mistake(error: ErrorDetails) -> tuple[str, str]:
     else:
         needed = error["msg"].replace("Input should be", "must be").replace("Value error, ", "")
     return f"{needed}, not {given!r}", f"write {form}" if form else ""
-
-
-def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """`did you mean …? `, with the nearest of the words that are known; empty if none is near."""
-    near = get_close_matches(word, list(known), n=1, cutoff=cutoff)
-    return f"did you mean `{near[0]}`? " if near else ""

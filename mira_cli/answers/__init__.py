@@ -1,1 +1,1 @@
-"""A run read back: its structures and the records of its models, as batches and as arrays."""
+"""A run read back: its structures and the records of its models, as blocks and as arrays."""

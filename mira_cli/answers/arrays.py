@@ -26,16 +26,16 @@ def answers_of_run(comparison: pa.Table, index: StructureIndex, models: Sequence
     UsageError
         The table is of other structures or models than the run has now.
     """
-    facts = {facts.name: facts for facts in facts_of(models)}
+    facts = {facts.name: facts for facts in catalogue_facts(models)}
     answers = answers_from_table(comparison, index.table, facts)
     ids, names = index.table["id"].combine_chunks(), [model.name for model in models]
     is_of_now = ids.equals(answers.structures) and names == [model.name for model in answers.models]
     if len(ids) and names and not is_of_now:
-        raise UsageError("`comparison.parquet` is older than the run's plan", hint="`mira collect` makes it anew")
+        raise UsageError("`comparison.parquet` is older than the run's plan", hint="`mira collect` regenerates it")
     return answers
 
 
-def facts_of(models: Sequence[ModelResults]) -> list[ModelFacts]:
+def catalogue_facts(models: Sequence[ModelResults]) -> list[ModelFacts]:
     """All that the catalogue knows of models."""
     return [
         ModelFacts(
@@ -52,18 +52,18 @@ def facts_of(models: Sequence[ModelResults]) -> list[ModelFacts]:
 
 
 def sums_of_run(index: StructureIndex, models: Sequence[ModelResults]) -> ForceSums:
-    """The forces of a run summed up, a batch of structures in memory at a time.
+    """The forces of a run summed up, a block of structures in memory at a time.
 
     A structure's place is its row of the index, which is its place in `answers_of_run`.
     """
-    from mira_cli.answers.batches import batches
+    from mira_cli.answers.blocks import answer_blocks
 
-    sums = ForceSums(facts_of(models), len(index))
-    for batch in batches(index, models):
-        sums.add(batch.forces)
+    sums = ForceSums(catalogue_facts(models), len(index))
+    for block in answer_blocks(index, models):
+        sums.add(block.forces)
     return sums
 
 
 def committees_of(models: Sequence[ModelResults]) -> list[Committee]:
     """All models, then those of each level of theory, as `compare.theory.committees` makes them; none for one model."""
-    return committees(facts_of(models)) if len(models) > 1 else []
+    return committees(catalogue_facts(models)) if len(models) > 1 else []

@@ -14,10 +14,10 @@ from mira_cli.errors import UsageError
 from mira_cli.files import read_json, undamaged
 from mira_cli.run.best_records import BestRecords, find_best_records
 from mira_cli.structures.packs import StructureIndex, open_index
+from mira_cli.wording import end_of_log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from mira_cli.compare.schemes import Scheme
     from mira_cli.run.directory import RunDirectory
@@ -93,12 +93,6 @@ def _why_missing(run: RunDirectory, slug: str, jobs: Sequence[str]) -> tuple[str
     """Status and reason of a model's structures without a record, from the newest log of the last plan's jobs."""
     logs = [run.logs / slug / f"{job}.log" for job in jobs if not run.done(slug, job).exists()]
     if there := [log for log in logs if log.is_file()]:
-        words = last_words(max(there, key=lambda log: log.stat().st_mtime_ns))
+        words = end_of_log(max(there, key=lambda log: log.stat().st_mtime_ns))
         return "failed", f"job failed: {words}" if words else DIED
     return "not_computed", "not computed yet"
-
-
-def last_words(log: Path) -> str:
-    """Last line of a log that says something, shortened."""
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1][:200] if lines else ""

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from mira_cli import files, settings_yaml
 from mira_cli.catalogue.elements import parse_elements
-from mira_cli.catalogue.mistakes import EXAMPLE_ROW, explain, nearest, suggestion
+from mira_cli.catalogue.mistakes import EXAMPLE_ROW, explain
 from mira_cli.catalogue.rows import Catalogue, Checkpoint, Family, Model
 from mira_cli.errors import InputError, UsageError
+from mira_cli.wording import nearest, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

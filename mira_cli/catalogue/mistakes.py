@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from mira_cli.catalogue.rows import Checkpoint, Model
 from mira_cli.errors import InputError
+from mira_cli.wording import nearest, suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from pydantic import ValidationError
@@ -57,14 +56,3 @@ def _words(keys: list[str], mistake: Any) -> tuple[str, list[str]]:
         wanted = mistake["msg"].replace("Input should be a valid", "a").partition(",")[0]
         why = f"{given!r} is not {wanted}"
     return (f"has a bad `{key}`: {why}" if key else f"is no row: {why}"), near
-
-
-def nearest(word: str, known: Iterable[str]) -> list[str]:
-    """The names that are most like a word, whatever its case; at most three."""
-    lower = {name.lower(): name for name in known}
-    return [lower[name] for name in get_close_matches(word.lower(), lower, n=3, cutoff=0.5)]
-
-
-def suggestion(near: list[str]) -> str:
-    """The beginning of a hint: `did you mean …? `, or nothing."""
-    return f"did you mean {' or '.join(f'`{name}`' for name in near)}? " if near else ""

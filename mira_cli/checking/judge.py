@@ -80,7 +80,7 @@ class Verdict:
     reason: str | None = None
 
 
-def judge(findings: Numbers, family: str) -> list[Verdict]:
+def judge_model(findings: Numbers, family: str) -> list[Verdict]:
     """Judge all measures of one model; see `worker.check.session.measure` for the findings."""
     rows = findings["rows"]
     verdicts = [_numbers(m, [r for r in rows if r["measure"] == m], findings, family) for m in MEASURES[:-1]]

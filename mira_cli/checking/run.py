@@ -10,15 +10,16 @@ from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Any
 
-from mira_cli.checking.judge import Verdict, judge
+from mira_cli.checking.judge import Verdict, judge_model
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import read_json
-from mira_cli.images import enter
-from mira_cli.images.prepare import prepare
-from mira_cli.images.recipe import find, pinned_versions
+from mira_cli.images import run_in_image
+from mira_cli.images.prepare import prepare_images
+from mira_cli.images.recipe import find_images, pinned_versions
 from mira_cli.planning.plan import HOST
 from mira_cli.planning.resolve import resolve_models
-from mira_cli.planning.weights import locate, own_weights, worker_model
+from mira_cli.planning.weights import locate_weights, own_weights, worker_model
+from mira_cli.wording import last_line
 
 if TYPE_CHECKING:
     from mira_cli.catalogue.rows import Catalogue, Model
@@ -65,11 +66,11 @@ def subject(name: str, row: Model, catalogue: Catalogue, config: RunConfig, runt
         The image is not built, the weights are not here or not trusted, or the model does not run in this precision.
     """
     image = catalogue.families[row.family].image
-    versions = pinned_versions(find([image])[0]) if image != HOST else {"ase": version("ase")}
+    versions = pinned_versions(find_images([image])[0]) if image != HOST else {"ase": version("ase")}
     (model,) = resolve_models({name: row}, catalogue, config, {image: versions})
     own = own_weights([model], catalogue, trusted=config.trust_checkpoints)
-    ready = None if image == HOST else prepare([image], runtime, build=False)[image]
-    weights = own.get(name) or locate(model)
+    ready = None if image == HOST else prepare_images([image], runtime, build=False)[image]
+    weights = own.get(name) or locate_weights(model)
     if row.checkpoint.fetch and weights is None:
         raise EnvironmentNotReadyError(f"weights of {name} are not here", hint=f"`mira weights fetch {name}`")
     return Subject(model, ready, weights)
@@ -85,17 +86,17 @@ def check(what: Subject, *, device: str, machine: Machine) -> Report:
         folders = {Path(folder): True} | ({weights.path: False} if weights else {})
         words = [str(asked), str(answer), "--threads", "1"]  # few atoms: threads would only wait for each other
         try:
-            done = enter.run_module(what.image, "check", words, folders=folders, timeout_s=TIMEOUT_S)
+            done = run_in_image.run_module(what.image, "check", words, folders=folders, timeout_s=TIMEOUT_S)
         except TimeoutExpired:
             return Report(name, "failed", reason=f"not finished after {TIMEOUT_S / 60:.0f} min")
         findings = read_json(answer)
     if done.returncode or findings is None:
-        return Report(name, "failed", reason=_last_words(done.stderr) or f"exit code {done.returncode}, without a word")
-    verdicts = judge(findings, what.model.row.family)
+        return Report(
+            name,
+            "failed",
+            reason=last_line(done.stderr).removeprefix("worker: error: ")
+            or f"exit code {done.returncode}, without a word",
+        )
+    verdicts = judge_model(findings, what.model.row.family)
     status = "failed" if any(verdict.status == "failed" for verdict in verdicts) else "ok"
     return Report(name, status, verdicts, findings=findings)
-
-
-def _last_words(stderr: str) -> str:
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return lines[-1].removeprefix("worker: error: ") if lines else ""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli import paths
 from mira_cli.cleaning.runs import is_in_use
-from mira_cli.cleaning.waste import Waste, is_partial, remove, without_links
+from mira_cli.cleaning.waste import Waste, is_partial, remove_paths, without_links
 from mira_cli.files import lock_file, read_json
 from mira_cli.images import apptainer, recipe, venv
 from mira_cli.run.directory import RunDirectory
@@ -29,7 +29,7 @@ _BUILT = re.compile(r"(?P<image>[a-z0-9-]+)-(?P<recipe>[0-9a-f]{12})")
 _DAY_S = 86400
 
 
-def find_waste() -> list[Waste]:
+def find_cache_waste() -> list[Waste]:
     """What can be removed from the cache; what somebody builds, or runs in as far as can be known, is left out."""
     cache = paths.cache_dir()
     found = [*_environments(), *_images(), *_unfinished(), *_small()]
@@ -66,15 +66,15 @@ def remove_waste(waste: Waste) -> list[str]:
             gone = path
             if path.parent.name == "envs" and waste.lock:  # at once: half an environment would pass for a whole one
                 place = waste.lock.with_suffix("")
-                remove([place])
+                remove_paths([place])
                 with suppress(OSError):  # then in place
                     gone = path.rename(place)
             going.append(gone)
-        return remove(going)
+        return remove_paths(going)
 
 
 def _environments() -> Iterator[Waste]:
-    current = {venv.folder(image) for image in recipe.all_images()}
+    current = {venv.venv_folder(image) for image in recipe.all_images()}
     for folder in _entries("envs"):
         if _BUILT.fullmatch(folder.name) and folder not in current:
             yield Waste(f"environment {folder.name}, of another recipe", (folder,), _lock(f"{folder.name}-venv"))

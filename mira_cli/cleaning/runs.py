@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mira_cli.cleaning.waste import Waste, is_partial, remove, without_links
+from mira_cli.cleaning.waste import Waste, is_partial, remove_paths, without_links
 from mira_cli.console import count, quoted
 from mira_cli.errors import MiraError, RunLockedError, UsageError
 from mira_cli.files import read_json
@@ -69,12 +69,12 @@ def refuse_queued(run: RunDirectory) -> None:
     SlurmError
         SLURM does not answer.
     """
-    from mira_cli.slurm.commands import here
+    from mira_cli.slurm.commands import has_slurm
     from mira_cli.slurm.queue import is_over, job_prefix, live_jobs
 
     plan, driver = read_json(run.plan) or {}, read_json(run.work / "driver.json") or {}
     is_submitted = driver.get("kind") == "slurm" and driver.get("ended") is None
-    if not is_submitted and (plan.get("executor") != EXECUTOR or (is_finished(run) and not here())):
+    if not is_submitted and (plan.get("executor") != EXECUTOR or (is_finished(run) and not has_slurm())):
         return
     if jobs := [job for job in live_jobs(plan.get("job_prefix") or job_prefix(run)) if not is_over(job, run)]:
         raise RunLockedError(
@@ -100,7 +100,7 @@ def is_finished(run: RunDirectory) -> bool:
     return bool(plan) and all(run.done(m["slug"], job).exists() for m in plan["models"] for job in m["jobs"])
 
 
-def find_waste(run: RunDirectory, *, old_records: bool = False) -> list[Waste]:
+def find_run_waste(run: RunDirectory, *, old_records: bool = False) -> list[Waste]:
     """What can be removed from a run; with `old_records`, also records that its present settings do not use."""
     found: dict[str, list[Path]] = {
         "Snakemake's own files": [run.root / ".snakemake"],
@@ -166,4 +166,4 @@ def remove_whole(run: RunDirectory) -> list[str]:
     """
     going = run.root.with_name(f".{run.root.name}.{os.getpid()}.partial")
     run.root.rename(going)
-    return remove([going])
+    return remove_paths([going])

@@ -73,7 +73,7 @@ def _states(paths: Iterable[Path]) -> Iterator[os.stat_result]:
             continue
 
 
-def remove(paths: Iterable[Path]) -> list[str]:
+def remove_paths(paths: Iterable[Path]) -> list[str]:
     """Remove files and folders as far as that is possible; returns what could not be removed, in words."""
     problems: list[str] = []
     for path in paths:

@@ -77,9 +77,9 @@ def _stuck(run: RunDirectory) -> EngineError:
 
 def _collect(run: RunDirectory) -> None:
     from mira_cli.driver.collect import collect
-    from mira_cli.run.lock import locked
+    from mira_cli.run.lock import run_locked
 
-    with suppress(RunLockedError), locked(run):  # another `mira` writes them
+    with suppress(RunLockedError), run_locked(run):  # another `mira` writes them
         collect(run)
 
 

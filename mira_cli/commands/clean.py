@@ -48,7 +48,7 @@ def clean(
     Those are Snakemake's own files, logs of jobs without trouble, files of jobs that are over, and unfinished files.
     """
     from mira_cli.cleaning import runs as run_waste
-    from mira_cli.cleaning.cache import find_waste
+    from mira_cli.cleaning.cache import find_cache_waste
     from mira_cli.watching.choose import choose_run
 
     if not runs and not cache:
@@ -60,8 +60,8 @@ def clean(
     opened = [run_waste.open_finished(root) for root in roots]
     if whole:
         _refuse_strangers(opened)
-    found = [(run, _whole(run) if whole else run_waste.find_waste(run, old_records=old_records)) for run in opened]
-    cached = find_waste() if cache else []
+    found = [(run, _whole(run) if whole else run_waste.find_run_waste(run, old_records=old_records)) for run in opened]
+    cached = find_cache_waste() if cache else []
     if not _show([*((str(run.root), wastes) for run, wastes in found), (CACHE, cached)]):
         console.say("there is nothing to remove")
         return
@@ -136,21 +136,21 @@ def _carry_out(runs: Sequence[RunDirectory], cached: Sequence[Waste], *, whole: 
     """Look again under each lock, and remove."""
     from mira_cli.cleaning import cache
     from mira_cli.cleaning import runs as run_waste
-    from mira_cli.cleaning.waste import freed_bytes, remove
-    from mira_cli.run.lock import locked
+    from mira_cli.cleaning.waste import freed_bytes, remove_paths
+    from mira_cli.run.lock import run_locked
 
     freed = 0
     problems: list[str] = []
     for run in runs:
         run_waste.refuse_locked(run)
-        with locked(run):
+        with run_locked(run):
             run_waste.refuse_queued(run)
-            wastes = _whole(run) if whole else run_waste.find_waste(run, old_records=old_records)
+            wastes = _whole(run) if whole else run_waste.find_run_waste(run, old_records=old_records)
             paths = [path for waste in wastes for path in waste.paths]
             before = freed_bytes(paths)
             for link in run_waste.links(run) if whole else []:
                 console.warn(f"`{link}` is a link: what it leads to, {link.resolve()}, is left")
-            failed = run_waste.remove_whole(run) if whole else remove(paths)
+            failed = run_waste.remove_whole(run) if whole else remove_paths(paths)
             freed += before - (freed_bytes(paths) if failed and not whole else 0)
             problems += failed
     for waste in cached:

@@ -1,4 +1,4 @@
-"""`mira collect`: make the results of a run anew from its records."""
+"""`mira collect`: regenerate the results of a run from its records."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def collect(
     run: Annotated[Path, typer.Argument(help="Run directory.", metavar="RUN")] = Path(),
     locked_already: Annotated[bool, typer.Option("--locked", hidden=True)] = False,
 ) -> None:
-    """Write the tables of a run anew from the records it has; the workflow calls this."""
+    """Regenerate the tables of a run from its records; the workflow calls this."""
     from mira_cli.driver.collect import collect as write_results
     from mira_cli.run.directory import RunDirectory, is_run
-    from mira_cli.run.lock import locked
+    from mira_cli.run.lock import run_locked
 
     if not is_run(run):
         raise UsageError(f"`{run}` is not a run directory", hint="name the directory that `mira run` wrote")
     directory = RunDirectory(run.absolute())
-    with nullcontext() if locked_already else locked(directory):
+    with nullcontext() if locked_already else run_locked(directory):
         write_results(directory)

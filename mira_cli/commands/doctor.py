@@ -29,7 +29,7 @@ def doctor(
     """Look at what a run needs on this machine: runtimes, GPUs, images, disks, SLURM."""
     from mira_cli.doctor import checks, examine
 
-    wanted = checks.on_node() if node else checks.here()
+    wanted = checks.checks_on_node() if node else checks.checks_here()
     waiting = console.stderr().status("looking at this machine") if console.stderr().is_terminal else nullcontext()
     with waiting:
         answers = examine.examine(wanted)

@@ -94,22 +94,22 @@ def build(
     ] = "auto",
 ) -> None:
     """Build images ahead of a run, on a machine that has a network."""
-    from mira_cli.images import licences, prepare, recipe, several, torch_backend
+    from mira_cli.images import licences, parallel_builds, prepare, recipe, torch_backend
 
-    images = recipe.find(names)
+    images = recipe.find_images(names)
     chosen, reason = prepare.choose_runtime(runtime)
     console.say(f"runtime: {chosen} ({reason})")
     if backend:
         images = torch_backend.retarget(images, backend)
     present = [] if force else [image for image in images if prepare.is_built(image, chosen)]
     for image in present:
-        torch_backend.remember(image)
+        torch_backend.remember_backend(image)
         console.say(f"image {image.name} is built already: {prepare.place(image, chosen)}")
     missing = [image for image in images if image not in present]
-    refused = licences.refused(missing, accept=accept)
+    refused = licences.without_licence(missing, accept=accept)
     allowed = [image for image in missing if image not in refused]
-    failed = {image.name: licences.refusal(image) for image in refused}
-    several.raise_for(prepare.build_images(allowed, chosen, force=force, via=bootstrap) | failed, chosen)
+    failed = {image.name: licences.licence_refusal(image) for image in refused}
+    parallel_builds.raise_for(prepare.build_images(allowed, chosen, force=force, via=bootstrap) | failed, chosen)
 
 
 @app.command()
@@ -124,11 +124,11 @@ def verify(
 
     chosen, reason = prepare.choose_runtime(runtime)
     console.say(f"runtime: {chosen} ({reason})")
-    images = recipe.find(names or [i.name for i in recipe.all_images() if prepare.is_built(i, chosen)])
+    images = recipe.find_images(names or [i.name for i in recipe.all_images() if prepare.is_built(i, chosen)])
     results = []
     for image in images:
         console.say(f"checking {prepare.place(image, chosen)}")
-        results.append(result := verification.verify(image, chosen))
+        results.append(result := verification.verify_image(image, chosen))
         if not as_json:
             for word in result["problems"] or [result["smoke"]]:
                 mark = "[red]bad[/]" if result["problems"] else "[green]ok[/]"

@@ -66,9 +66,9 @@ def inspect(
     The exit code is 1 where some cannot be used, 3 where none can.
     """
     from mira_cli.config import reference_units
-    from mira_cli.inspecting.summary import summary
+    from mira_cli.inspecting.summary import input_summary
     from mira_cli.planning.input import tell_passed_over
-    from mira_cli.structures.choice import Choice
+    from mira_cli.structures.choice import FrameChoice
     from mira_cli.structures.find import find_sources
     from mira_cli.structures.given import of_options
     from mira_cli.structures.packs import load_structures
@@ -79,10 +79,10 @@ def inspect(
     tell_passed_over(found)
     keys = ReferenceKeys(ref_energy_key, ref_forces_key, ref_stress_key, reference_units(ref_units))
     with TemporaryDirectory(prefix="mira-inspect-") as scratch:
-        choice = Choice(stride, sample, seed)
+        choice = FrameChoice(stride, sample, seed)
         with console.counting("structure") as counted:
             index = load_structures(Path(scratch), found.sources, keys=keys, choice=choice, told=counted)
-        told = summary(index, rows, units_of(keys.units))
+        told = input_summary(index, rows, units_of(keys.units))
         if as_json:
             _print_json(index, told)
         else:
@@ -115,7 +115,7 @@ def _print(index: StructureIndex, told: dict[str, Any]) -> None:
         rows = [_row(facts) for facts in described(index, space_groups=True)]
         rest = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)][1:]
         room = max(FEWEST_LETTERS, WIDTH - sum(rest) - 3 * len(columns))
-        console.table(columns, [(_short(name, room), *others) for name, *others in rows])
+        console.print_table(columns, [(_short(name, room), *others) for name, *others in rows])
         typer.echo(f"space groups within {SYMPREC_ANG:g} Å; d: shortest distance between two atoms")
         _say_each(index.invalid(), index.notes())
     else:
@@ -181,7 +181,7 @@ def _lines(told: dict[str, Any], *, grouped: bool) -> Iterable[str]:
 
 def _cost_lines(cost: dict[str, dict[str, Any]]) -> Iterable[str]:
     """What each model would take by what it took on this machine; of others that nothing is known."""
-    from mira_cli.watching.sentences import duration
+    from mira_cli.wording import duration
 
     for model, one in cost.items():
         if (said := one["measured"]) is None:

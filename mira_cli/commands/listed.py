@@ -45,14 +45,14 @@ PANELS: dict[str, dict[str, Listed]] = {
             "Show how the models of a run compare; columns are explained in docs/results.md and docs/comparison.md.",
         ),
         "report": Listed(
-            "report:report", "Write the report of a run anew from its results: one file that opens without a network."
+            "report:report", "Regenerate the report of a run from its results: one file that opens without a network."
         ),
         "select": Listed(
             "select:select",
             "Choose the structures that the models disagree about most: those worth a reference calculation.",
         ),
         "collect": Listed(
-            "collect:collect", "Write the tables of a run anew from the records it has; the workflow calls this."
+            "collect:collect", "Regenerate the tables of a run from its records; the workflow calls this."
         ),
     },
     "Prepare": {

@@ -155,7 +155,7 @@ def _follow(reader: RunReader, shown: dict[Path, Shown], select: Callable[[RunSt
 def _new_text(one: Shown) -> bytes:
     try:
         with one.log.path.open("rb") as stream:
-            if stream.seek(0, 2) < one.offset:  # begun anew
+            if stream.seek(0, 2) < one.offset:  # begun again
                 one.offset = 0
             stream.seek(one.offset)
             new = stream.read()

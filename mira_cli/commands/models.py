@@ -60,12 +60,12 @@ def print_list(family: Family = None, models_file: ModelsFile = None, as_json: J
         )
         for name, model in listed.items()
     ]
-    console.table(("model", "theory", "forces", "weights", "licence", "image", "built as"), table)
+    console.print_table(("model", "theory", "forces", "weights", "licence", "image", "built as"), table)
 
 
 def _family(word: str, catalogue: Catalogue) -> str:
     """The family that a word means, whatever its case and dashes."""
-    from mira_cli.catalogue.mistakes import nearest, suggestion
+    from mira_cli.wording import nearest, suggestion
 
     known = {_letters(family): family for family in catalogue.families}
     if _letters(word) in known:
@@ -152,30 +152,30 @@ def describe(
 
 def image_facts(name: str) -> tuple[dict[str, str], str]:
     """Versions of an image's packages, and as what it is built on this machine."""
-    from mira_cli.images.recipe import find, pinned_versions
+    from mira_cli.images.recipe import find_images, pinned_versions
 
-    return {} if name == "host" else pinned_versions(find([name])[0]), built_as(name)
+    return {} if name == "host" else pinned_versions(find_images([name])[0]), built_as(name)
 
 
 def built_as(name: str) -> str:
     """As what an image is built on this machine."""
     from mira_cli.images import apptainer, venv
-    from mira_cli.images.recipe import find
+    from mira_cli.images.recipe import find_images
 
     if name == "host":
         return "–"
-    (image,) = find([name])
-    built = {"apptainer": apptainer.built(image), "venv": venv.built(image)}
+    (image,) = find_images([name])
+    built = {"apptainer": apptainer.built_sif(image), "venv": venv.built_venv(image)}
     return ", ".join(runtime for runtime, record in built.items() if record) or "no"
 
 
 def weights_state(model: Model) -> str:
     """Where a model's weights are: `bundled`, `here`, `missing`, `gated` (missing, and asked for first), or `none`."""
-    from mira_cli.weights.store import find
+    from mira_cli.weights.store import find_stored
 
     if model.checkpoint.path is not None:
         return "here" if Path(model.checkpoint.path).exists() else "missing"
     if model.checkpoint.fetch is not None:
-        here = find(model.family, model.checkpoint.fetch) is not None
+        here = find_stored(model.family, model.checkpoint.fetch) is not None
         return "here" if here else "gated" if model.gated else "missing"
     return "none" if model.weights_licence == "none" else "bundled"

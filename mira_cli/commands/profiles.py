@@ -44,10 +44,10 @@ def print_list(as_json: Json = False) -> None:
 
 
 def _facts(name: str, folder: Path) -> dict[str, Any]:
-    from mira_cli.engine.profile import find_profile, shipped_profiles, summary
+    from mira_cli.engine.profile import find_profile, profile_summary, shipped_profiles
 
     facts: dict[str, Any] = {
-        "profile": name, "executor": None, "for": summary(folder), "folder": str(folder),
+        "profile": name, "executor": None, "for": profile_summary(folder), "folder": str(folder),
         "shipped": folder.is_relative_to(shipped_profiles()), "error": None,
     }  # fmt: skip
     try:
@@ -123,21 +123,21 @@ def check(
 def _look(profile: Profile, models: dict[str, bool], *, submit: bool) -> tuple[list[Finding], list[str]]:
     """What was found, and the kinds of jobs that can run on a cluster whatever is wrong with the others."""
     from mira_cli.doctor import profile as checks
-    from mira_cli.doctor.finding import fail, ok, warn
+    from mira_cli.doctor.finding import failed, ok, warned
     from mira_cli.slurm import EXECUTOR
     from mira_cli.slurm.cluster import partitions
     from mira_cli.slurm.commands import SlurmError
 
-    found = list(checks.files(profile))
+    found = list(checks.snakemake_options(profile))
     if profile.executor != EXECUTOR:
         if submit or models:
             what = f"only jobs of `{EXECUTOR}` can be tried, not those of `{profile.executor}`"
-            found.append(warn("jobs", what))
+            found.append(warned("jobs", what))
         return found, []
     try:
         offered = partitions()
     except SlurmError as error:
-        return [*found, fail("SLURM", error.message, error.hint)], []
+        return [*found, failed("SLURM", error.message, error.hint)], []
     found.append(ok("SLURM", f"answers; partitions: {', '.join(partition.name for partition in offered)}"))
     asked = checks.requests(profile, models, offered)
     found += checks.on_slurm(profile, asked)
@@ -150,7 +150,7 @@ def _look(profile: Profile, models: dict[str, bool], *, submit: bool) -> tuple[l
         bad |= {kind for finding in tried if finding.status == "fail" for kind in [finding.name.partition(" job")[0]]}
         found += tried
     if submit and (left := [name for name in asked if name not in fine and name != "driver"]):
-        found.append(warn("job", f"not submitted for {', '.join(left)}, for the reasons above"))
+        found.append(warned("job", f"not submitted for {', '.join(left)}, for the reasons above"))
     return found, [name for name in fine if name not in bad and "job" not in bad]
 
 

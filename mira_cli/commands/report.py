@@ -28,7 +28,7 @@ def report(
     ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Show it in a browser.")] = False,
 ) -> None:
-    """Write the report of a run anew from its results: one file that opens without a network."""
+    """Regenerate the report of a run from its results: one file that opens without a network."""
     from mira_cli.report.write import write_report
     from mira_cli.results.read_tables import load_collected
     from mira_cli.run.collected import is_collected
@@ -46,7 +46,8 @@ def report(
     console.stdout().print(str(written), markup=False)
     if not is_collected(directory):
         console.warn(
-            "the run has been planned anew since these results", hint=f"`mira collect {directory.root}` makes them anew"
+            "the run has been planned again since these results",
+            hint=f"`mira collect {directory.root}` regenerates them",
         )
     if open_it:
         import webbrowser

@@ -66,8 +66,8 @@ def _changes(assignments: list[str] | None, trust: bool) -> list[str]:
 
 
 def _go_on(root: Path, models: list[str] | None, assignments: list[str], *, retry: bool, detach: Detach | None) -> None:
+    from mira_cli.driver.driver_file import kind, note_failure
     from mira_cli.driver.execute import execute
-    from mira_cli.driver.note import kind, note_failure
     from mira_cli.watching.choose import choose_run
 
     run = choose_run(root)

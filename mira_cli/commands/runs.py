@@ -67,7 +67,7 @@ def _print(found: list[KnownRun]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from mira_cli.watching.sentences import clock
+    from mira_cli.watching.sentences import local_time
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("run", overflow="fold")
@@ -87,6 +87,6 @@ def _print(found: list[KnownRun]) -> None:
             f"{one.structures:,}",
             f"{one.done:,}/{one.total:,}",
             f"{one.not_ok:,}",
-            clock(one.changed) if one.changed else "",
+            local_time(one.changed) if one.changed else "",
         )
     console.stdout().print(table)

@@ -13,7 +13,8 @@ import typer
 from mira_cli import console
 from mira_cli.errors import ExitCode, Interrupted
 from mira_cli.watching import sentences as words
-from mira_cli.watching.state import as_json as state_as_json
+from mira_cli.watching.state import state_as_json
+from mira_cli.wording import duration
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -139,7 +140,7 @@ def _table(state: RunState) -> Table:
             str(model.jobs.queued),
             _alarm(model.jobs.failed),
             "" if rate is None else f"{rate:.3g}" if rate < 100 else f"{rate:,.0f}",
-            "" if model.eta_s is None else words.duration(model.eta_s),
+            "" if model.eta_s is None else duration(model.eta_s),
             *([escape(", ".join(model.devices))] if devices else []),
         )
     return table

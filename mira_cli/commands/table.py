@@ -83,7 +83,7 @@ def table(
         raise UsageError("the summary has no rows to choose from", hint="name a table: `mira table -t pairs …`")
     directory = choose_run(run)
     if name == "summary":
-        found = summary.summary(directory)
+        found = summary.run_summary(directory)
         if as_json:
             typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
         else:
@@ -100,7 +100,8 @@ def table(
         _print(whole, wanted, limit, as_json=as_json, as_csv=as_csv)
     if not is_collected(directory):
         console.warn(
-            "the run has been planned anew since these results", hint=f"`mira collect {directory.root}` makes them anew"
+            "the run has been planned again since these results",
+            hint=f"`mira collect {directory.root}` regenerates them",
         )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mira_cli.catalogue.rows import Catalogue, Model
     from mira_cli.images.recipe import Runtime
-    from mira_cli.weights.bring import Trial
+    from mira_cli.weights.import_weights import LoadTest
     from mira_cli.weights.units import Unit
 
 app = typer.Typer(cls=Group, help="List, fetch, verify and import weights.", no_args_is_help=True)
@@ -33,9 +33,9 @@ ModelsFile = Annotated[list[Path] | None, typer.Option("--models-file", help="YA
 def print_list(models_file: ModelsFile = None, as_json: Json = False) -> None:
     """List the weights that models use, and whether they are here."""
     from mira_cli.images.progress import size
-    from mira_cli.weights.state import facts
+    from mira_cli.weights.availability import list_weights
 
-    rows = facts(_catalogue(models_file))
+    rows = list_weights(_catalogue(models_file))
     if as_json:
         console.print_json(rows)
         return
@@ -76,7 +76,7 @@ def _each(units: Sequence[Unit], runtime: Literal["auto", "apptainer", "venv"], 
     failed: list[str] = []
     hopeless: set[tuple[str, str]] = set()  # families without network, images that cannot be built
     for unit in units:
-        if not force and (found := store.find(unit.family, unit.name)):
+        if not force and (found := store.find_stored(unit.family, unit.name)):
             console.say(f"weights of {unit.title} are here already: {found.path}")
             continue
         if hopeless & {("family", unit.family), ("image", unit.image)}:
@@ -104,7 +104,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Read all files again and compare them with the hashes that were noted when they arrived."""
-    from mira_cli.weights.state import check
+    from mira_cli.weights.availability import check
 
     units = _units(names or ["all"], _catalogue(models_file))
     results = [check(unit) for unit in units]
@@ -133,21 +133,21 @@ def import_(
     models_file: ModelsFile = None,
 ) -> None:
     """Take weights that were brought by hand, to a machine without network."""
-    from mira_cli.weights import bring
+    from mira_cli.weights import import_weights
     from mira_cli.weights.units import units
 
     if not path.exists():
         raise UsageError(f"there is no `{path}`")
     catalogue = _catalogue(models_file)
     known = units(catalogue.models, catalogue)
-    if places := bring.copies(path) if path.is_dir() else []:
+    if places := import_weights.copies(path) if path.is_dir() else []:
         if name:
             raise UsageError(f"`{path}` says itself what it is", hint=f"`mira weights import {path}`")
-        stored = [found for place in places if (found := bring.import_copy(place, known, force=force))]
+        stored = [found for place in places if (found := import_weights.import_copy(place, known, force=force))]
     else:
         aliases = [(alias, model) for model, row in catalogue.models.items() for alias in row.aliases]
-        unit = _only(name, catalogue) if name else bring.guess(path, known, aliases)
-        stored = [bring.import_files(path, unit, _trial(unit, catalogue, runtime), force=force)]
+        unit = _only(name, catalogue) if name else import_weights.guess(path, known, aliases)
+        stored = [import_weights.import_files(path, unit, _trial(unit, catalogue, runtime), force=force)]
     for one in stored:
         console.say(f"weights {one.manifest.family} {one.manifest.name} are here: {one.path}, sha256 {one.sha256}")
 
@@ -195,22 +195,22 @@ def _runtime(unit: Unit, wanted: Literal["auto", "apptainer", "venv"]) -> Runtim
     if unit.image == "host":
         return "venv"
     chosen = prepare.choose_runtime(wanted)[0]
-    (image,) = recipe.find([unit.image])
+    (image,) = recipe.find_images([unit.image])
     is_other = wanted == "auto" and not prepare.is_built(image, chosen) and prepare.is_built(image, "venv")
     return "venv" if is_other else chosen
 
 
-def _trial(unit: Unit, catalogue: Catalogue, wanted: Literal["auto", "apptainer", "venv"]) -> Trial:
+def _trial(unit: Unit, catalogue: Catalogue, wanted: Literal["auto", "apptainer", "venv"]) -> LoadTest:
     """What it takes to try weights; does not build an image for that."""
     from mira_cli.images import prepare
-    from mira_cli.weights.bring import Trial
+    from mira_cli.weights.import_weights import LoadTest
 
     row = catalogue.models[unit.title]
     dtype = row.dtype or catalogue.families[unit.family].dtypes[0]
     if unit.image == "host":
-        return Trial(row, dtype, None, built=True)
+        return LoadTest(row, dtype, None, built=True)
     try:
-        image = prepare.prepare([unit.image], _runtime(unit, wanted), build=False)[unit.image]
+        image = prepare.prepare_images([unit.image], _runtime(unit, wanted), build=False)[unit.image]
     except MiraError:
-        return Trial(row, dtype, None, built=False)
-    return Trial(row, dtype, image, built=True)
+        return LoadTest(row, dtype, None, built=False)
+    return LoadTest(row, dtype, image, built=True)

@@ -205,6 +205,7 @@ def _per_element(made_of: Compositions, have: Array, first: Array) -> Shifts | R
     leverage = np.where(have, (out**2).sum(axis=1)[groups], np.nan)
 
     def fitted(difference: Array) -> Array:
+        """(s,) Σₑ fₛₑ xₑ, with x the least-squares fit, of smallest norm, of the (s,) differences, eV/atom."""
         sums = np.bincount(groups[first], difference[first], minlength=len(sizes))[present]
         return np.asarray((out @ (into @ sums))[groups])
 
@@ -220,6 +221,7 @@ def _mean_shift(made_of: Compositions, have: Array, first: Array) -> Shifts | Re
     share = 1 / np.maximum(sizes, 1)
 
     def means(difference: Array) -> Array:
+        """(s,) mean of the (s,) differences over the structures of one composition, eV/atom."""
         return np.asarray((np.bincount(groups[first], difference[first], minlength=len(sizes)) * share)[groups])
 
     return Shifts("mean-shift", len(first), rank, means, np.where(have, share[groups], np.nan))
@@ -254,6 +256,7 @@ def _elemental(made_of: Compositions, have: Array, first: Array, order: Array) -
     leverage = np.isin(made_of.identity, made_of.identity[lowest]).astype(float)
 
     def zeros(difference: Array) -> Array:
+        """(s,) Σₑ fₛₑ dₑ, with dₑ the difference of the lowest structure of element e, eV/atom; NaN if one lacks."""
         return np.where(covered, (shares @ difference[lowest])[groups], np.nan)
 
     return Shifts("elemental", rows, len(present), zeros, leverage)

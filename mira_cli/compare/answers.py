@@ -1,4 +1,4 @@
-"""What the statistics read of a table: the answers of models as arrays, and what must be said beside every number."""
+"""Input of the statistics, read from a table: answers of models as arrays, and facts that qualify every number."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FACTS = ("level_of_theory", "dispersion", "energy_correction", "training_data", 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What is known about a model that decides what a comparison with it means; None: not established."""
+    """Facts about a model that decide what a comparison with it means; None: not established."""
 
     name: str
     level_of_theory: str | None = None

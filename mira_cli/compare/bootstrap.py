@@ -1,4 +1,4 @@
-"""How far a mean error would move if other structures like these had been chosen."""
+"""Intervals of mean errors: how far they would move if other structures like these had been chosen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH = 50  # resamples at once
 def intervals(
     sums: Array, weights: Array, *, power: int = 1, seed: int = 0, resamples: int = RESAMPLES
 ) -> tuple[Array, Array]:
-    """Low and high ends of (Σ sums / Σ weights)^(1/power) for m columns when whole structures are drawn anew.
+    """Low and high ends of (Σ sums / Σ weights)^(1/power) for m columns when whole structures are redrawn.
 
     Atoms of one structure are not independent, so structures are drawn, with replacement, and with all their atoms.
 

@@ -165,12 +165,12 @@ REFERENCE_ERRORS: dict[str, Kind] = {
 }
 
 
-def facts_of(model: ModelFacts, side: str = "") -> dict[str, Any]:
-    """What is known of a model, under the names of columns."""
+def fact_columns(model: ModelFacts, side: str = "") -> dict[str, Any]:
+    """Facts about a model by the names of their columns."""
     return {f"{name}{side}": getattr(model, name) for name in FACTS}
 
 
-def table(rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, Kind]) -> pa.Table:
+def make_table(rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, Kind]) -> pa.Table:
     """A table of the given columns; what a row lacks is empty, and so is what is not a number.
 
     Raises

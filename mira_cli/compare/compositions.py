@@ -1,4 +1,4 @@
-"""What structures are made of, as numbers that energies can be fitted to."""
+"""Compositions of structures as numbers that energies can be fitted to."""
 
 from __future__ import annotations
 
@@ -99,7 +99,10 @@ def _parsed(formula: str) -> dict[str, int]:
 def compositions(
     formulas: pa.Array | Sequence[str | None], identity: pa.Array | Sequence[str | None] | None = None
 ) -> Compositions:
-    """Read formulas (None: unknown); `identity` holds a hash for each structure, None where all are different."""
+    """Compositions of (s,) formulas, None where unknown.
+
+    `identity` (s,) holds a hash for each structure; it is None where all are different.
+    """
     import pyarrow.compute as pc
 
     texts, formula = _numbered(formulas)

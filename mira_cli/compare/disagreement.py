@@ -27,7 +27,7 @@ def disagreement_table(answers: Answers, forces: Sequence[ForceSpread], energies
     """Committees in order, in each the structures by falling `force_spread_max`, those without a spread last."""
     import pyarrow as pa
 
-    empty = columns.table([], columns.DISAGREEMENT)
+    empty = columns.make_table([], columns.DISAGREEMENT)
     found = (
         _of_committee(answers, force, energy, stress_spread(answers, force.committee.members, ddof=force.ddof))
         for force, energy in zip(forces, energies, strict=True)
@@ -60,9 +60,11 @@ def _of_committee(
     names = pa.array([model.name for model in answers.models], pa.string())
 
     def count(values: Array, where: Array | None = None) -> pa.Array:
+        """(s,) counts in the order of the table, null where `where` (s,) is false."""
         return pa.array(values[order], pa.int64(), mask=None if where is None else ~where)
 
     def real(values: Array) -> pa.Array:
+        """(s,) numbers in the order of the table, null for NaN."""
         return pa.array(np.asarray(values, dtype=float)[order], from_pandas=True)
 
     scheme: dict[str, Any] = alignment_columns(energy.tightest) if energy.tightest else {}

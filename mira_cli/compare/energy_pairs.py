@@ -1,4 +1,4 @@
-"""Energies of every two models, aligned with one another on the structures that both answered."""
+"""Energies of all pairs of models, aligned with one another on the structures that both answered."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def aligned_pairs(answers: Answers, scheme: Scheme) -> Iterator[tuple[int, int, 
 
 
 def alignment_columns(result: Aligned | Shifts | Refusal) -> dict[str, Any]:
-    """What was done to the energies: scheme, rows, rank, degrees of freedom, and why not."""
+    """Columns about the alignment of energies: scheme, rows, rank, degrees of freedom, and why there is none."""
     return {
         "energy_alignment": result.scheme,
         "energy_alignment_rows": result.rows,
@@ -45,12 +45,12 @@ def alignment_columns(result: Aligned | Shifts | Refusal) -> dict[str, Any]:
 
 
 def root_mean_square(values: Array) -> float:
-    """NaN of nothing."""
+    """Root mean square of (n,) values; NaN if n = 0."""
     return float(np.sqrt(np.mean(np.square(values)))) if len(values) else float("nan")
 
 
 def mean(values: Array) -> float:
-    """NaN of nothing."""
+    """Mean of (n,) values; NaN if n = 0."""
     return float(np.mean(values)) if len(values) else float("nan")
 
 

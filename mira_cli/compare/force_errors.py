@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from mira_cli.compare.forces import Array, ForceBatch
+    from mira_cli.compare.forces import Array, ForceBlock
 
 EDGES = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, np.inf)  # eV/Å of the reference's force
 ELEMENTS = 119
@@ -33,7 +33,7 @@ class Sums:
 
 @dataclass
 class ForceErrors:
-    """Errors of m models, filled while forces stream by; the last column of a chunk is the reference."""
+    """Errors of m models, filled while forces stream by; the last column of a block is the reference."""
 
     models: int
     structures: int
@@ -51,29 +51,29 @@ class ForceErrors:
         shape = self.structures, self.models
         self.absolute, self.square, self.components, self.norm_bias, self.largest = np.zeros((5, *shape))
 
-    def add(self, chunk: ForceBatch) -> None:
-        """Count the structures of a chunk that have a reference."""
-        if not chunk.valid[-1].any():
+    def add(self, block: ForceBlock) -> None:
+        """Count the structures of a block that have a reference."""
+        if not block.valid[-1].any():
             return
-        reference = chunk.forces[-1]
+        reference = block.forces[-1]
         size = np.linalg.norm(reference, axis=1)
         bins = np.clip(np.digitize(size, EDGES) - 1, 0, len(EDGES) - 2)
-        owner = np.repeat(np.arange(len(chunk.sizes)), chunk.sizes)
+        owner = np.repeat(np.arange(len(block.sizes)), block.sizes)
         for m in range(self.models):
-            valid = chunk.valid[m] & chunk.valid[-1]
+            valid = block.valid[m] & block.valid[-1]
             if not valid.any():
                 continue
             here = valid[owner]
-            difference = chunk.forces[m] - reference
+            difference = block.forces[m] - reference
             absolute = np.abs(difference).sum(axis=1) * here
             square = np.square(difference).sum(axis=1) * here
-            bias = (np.linalg.norm(chunk.forces[m], axis=1) - size) * here
-            self.absolute[chunk.places, m] = chunk.sums(absolute)
-            self.square[chunk.places, m] = chunk.sums(square)
-            self.norm_bias[chunk.places, m] = chunk.sums(bias)
-            self.largest[chunk.places, m] = np.sqrt(np.maximum.reduceat(square, chunk.starts))
-            self.components[chunk.places, m] = 3 * chunk.sizes * valid
-            for sums, kinds in ((self.by_element, chunk.numbers), (self.by_size, bins)):
+            bias = (np.linalg.norm(block.forces[m], axis=1) - size) * here
+            self.absolute[block.places, m] = block.sums(absolute)
+            self.square[block.places, m] = block.sums(square)
+            self.norm_bias[block.places, m] = block.sums(bias)
+            self.largest[block.places, m] = np.sqrt(np.maximum.reduceat(square, block.starts))
+            self.components[block.places, m] = 3 * block.sizes * valid
+            for sums, kinds in ((self.by_element, block.numbers), (self.by_size, bins)):
                 _count(sums, m, kinds, here, owner, (absolute, square, bias))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from mira_cli.compare.cosines import CosineTally
 
 if TYPE_CHECKING:
-    from mira_cli.compare.forces import Array, ForceBatch
+    from mira_cli.compare.forces import Array, ForceBlock
 
 SMALL_FORCE = 0.01  # eV/Å, below which a force has no direction worth comparing
 LOW_PERCENTILE = 5
@@ -34,7 +34,7 @@ class ForceStatistics:
 
 
 class ForcePairs:
-    """What is summed while forces stream by; memory grows with k² and not with atoms."""
+    """Sums for all pairs of models, filled while forces stream by; memory grows with k² and not with atoms."""
 
     def __init__(self, k: int, *, small: float = SMALL_FORCE) -> None:
         self.k, self.small = k, small
@@ -43,31 +43,31 @@ class ForcePairs:
         self.dot, self.norm = np.zeros((2, k, k))  # norm[a, b]: Σ|F_a|² over atoms that b has as well
         self.cosines = CosineTally(k * (k - 1) // 2)
 
-    def add(self, chunk: ForceBatch) -> None:
+    def add(self, block: ForceBlock) -> None:
         """Count some structures."""
-        squares = np.einsum("kac,kac->ka", chunk.forces, chunk.forces)
+        squares = np.einsum("kac,kac->ka", block.forces, block.forces)
         norms = np.sqrt(squares)
         first = 0
         for a in range(self.k - 1):
             others = slice(a + 1, self.k)
-            both_structures = chunk.valid[others] & chunk.valid[a]
+            both_structures = block.valid[others] & block.valid[a]
             if both_structures.any():
-                self._add(chunk, a, others, both_structures, squares, norms, first)
+                self._add(block, a, others, both_structures, squares, norms, first)
             first += self.k - 1 - a
 
     def _add(
-        self, chunk: ForceBatch, a: int, others: slice, shared: Array, squares: Array, norms: Array, first: int
+        self, block: ForceBlock, a: int, others: slice, shared: Array, squares: Array, norms: Array, first: int
     ) -> None:
-        both = np.repeat(shared, chunk.sizes, axis=1)
-        difference = chunk.forces[others] - chunk.forces[a]
+        both = np.repeat(shared, block.sizes, axis=1)
+        difference = block.forces[others] - block.forces[a]
         difference *= both[..., None]
         square = np.einsum("bac,bac->ba", difference, difference)
-        dot = np.einsum("bac,ac->ba", chunk.forces[others], chunk.forces[a])
+        dot = np.einsum("bac,ac->ba", block.forces[others], block.forces[a])
         self.structures[a, others] += shared.sum(axis=1)
         self.atoms[a, others] += both.sum(axis=1)
         self.absolute[a, others] += np.abs(difference).sum(axis=(1, 2))
         self.square[a, others] += square.sum(axis=1)
-        self.structure_rmse[a, others] += np.sqrt(chunk.sums(square) / (3 * chunk.sizes)).sum(axis=1)
+        self.structure_rmse[a, others] += np.sqrt(block.sums(square) / (3 * block.sizes)).sum(axis=1)
         self.largest[a, others] = np.maximum(self.largest[a, others], np.sqrt(square.max(axis=1)))
         self.dot[a, others] += dot.sum(axis=1)  # a column without forces is zero
         self.norm[a, others] += (squares[a] * both).sum(axis=1)

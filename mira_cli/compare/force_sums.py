@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mira_cli.compare.answers import ModelFacts
-    from mira_cli.compare.forces import ForceBatch
+    from mira_cli.compare.forces import ForceBlock
 
 
 class ForceSums:
@@ -37,11 +37,11 @@ class ForceSums:
         self.errors = ForceErrors(len(models), structures)
         self.spreads = [ForceSpread(committee, structures, ddof=ddof) for committee in committees(models)]
 
-    def add(self, chunk: ForceBatch) -> None:
+    def add(self, block: ForceBlock) -> None:
         """Count some structures."""
-        if not len(chunk.sizes):
+        if not len(block.sizes):
             return
-        self.pairs.add(chunk)
-        self.errors.add(chunk)
+        self.pairs.add(block)
+        self.errors.add(block)
         for spread in self.spreads:
-            spread.add(chunk)
+            spread.add(block)

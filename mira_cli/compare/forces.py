@@ -12,7 +12,7 @@ Array: TypeAlias = "np.ndarray[Any, Any]"
 
 
 @dataclass(frozen=True, eq=False)
-class ForceBatch:
+class ForceBlock:
     """The forces on some structures, as arrays: s structures, a atoms, k columns (the models, then the reference)."""
 
     places: Array  # (s,) rows of `Answers`

@@ -43,6 +43,7 @@ def group_rows(answers: Answers, errors: ForceErrors, m: int, aligned: Aligned |
     referred |= (errors.components > 0).any(axis=1)
 
     def total(what: Array) -> Array:
+        """(groups,) sums of (s,) values over the structures of each group."""
         return np.bincount(of, what, minlength=n)
 
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -48,8 +48,8 @@ class PairRows:
                 "n_rank_structures": structures,
                 "n_rank_compositions": compositions,
                 **stress_columns(answers.stress[:, a] - answers.stress[:, b]),
-                **columns.facts_of(first, "_a"),
-                **columns.facts_of(second, "_b"),
+                **columns.fact_columns(first, "_a"),
+                **columns.fact_columns(second, "_b"),
                 "notes": "; ".join(cautions(first, second)) or None,
             }
         )
@@ -65,11 +65,11 @@ class PairRows:
                 "softening_b_on_a": float(forces.slope[b, a]),
                 "force_rmse_structure_mean_ev_per_ang": float(forces.structure_rmse[a, b]),
             }
-        return columns.table(self.rows, columns.PAIRS)
+        return columns.make_table(self.rows, columns.PAIRS)
 
 
 def force_columns(forces: ForceStatistics, a: int, b: int) -> dict[str, Any]:
-    """What `pairs.csv` and `reference.csv` say of forces."""
+    """Columns of `pairs.csv` and `reference.csv` about forces."""
     return {
         "n_force_structures": int(forces.structures[a, b]),
         "n_force_atoms": int(forces.atoms[a, b]),
@@ -84,7 +84,7 @@ def force_columns(forces: ForceStatistics, a: int, b: int) -> dict[str, Any]:
 
 
 def stress_columns(difference: Array) -> dict[str, Any]:
-    """What `pairs.csv` and `reference.csv` say of (s, 6) differences of stresses, eV/Å³."""
+    """Columns of `pairs.csv` and `reference.csv` about (s, 6) differences of stresses, eV/Å³."""
     have = difference[np.isfinite(difference).all(axis=1)]
     return {
         "n_stresses": len(have),

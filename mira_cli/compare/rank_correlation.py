@@ -1,4 +1,4 @@
-"""Whether two models put structures of one composition in the same order."""
+"""Rank correlation of two models' energies over structures of one composition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far each model is from the energies, forces and stresses that the input itself gives."""
+"""Errors of each model against the energies, forces and stresses that the input itself gives."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def reference_table(
         or np.isfinite(answers.reference_stress).any()
         or errors.components.any()
     ):
-        return columns.table([], columns.REFERENCE)
+        return columns.make_table([], columns.REFERENCE)
     aligned = _aligned(answers, scheme)
     order, both = Order(answers.made_of.groups), np.column_stack([answers.energy, answers.reference_energy])
     ends = _intervals(answers, errors, aligned, seed=seed)
@@ -57,7 +57,7 @@ def reference_table(
         cautions += suspicions(answers, forces, m)
         common = {
             "model": facts.name,
-            **columns.facts_of(facts),
+            **columns.fact_columns(facts),
             "n_input": len(answers),
             "n_ok": int(answers.ok[:, m].sum()),
             "notes": "; ".join(cautions),
@@ -82,7 +82,7 @@ def reference_table(
         shifts, fit = element_shifts(answers.energy[:, m] - answers.fitted_energy, answers.made_of)
         rows += [{**common, **row} for row in _subsets(errors, m, shifts, alignment_columns(fit))]
         rows += [{**common, **row} for row in group_rows(answers, errors, m, aligned[m])]
-    return columns.table(rows, columns.REFERENCE)
+    return columns.make_table(rows, columns.REFERENCE)
 
 
 def _aligned(answers: Answers, scheme: Scheme) -> list[Aligned | Refusal]:
@@ -99,7 +99,7 @@ def residuals(answers: Answers, m: int, scheme: Scheme) -> Aligned | Refusal:
 
 
 def contradictions(answers: Answers) -> str | None:
-    """What must be said where the input gives one structure several reference energies."""
+    """Caveats where the input gives one structure several reference energies."""
     structures, apart = answers.contradictions
     if not structures:
         return None

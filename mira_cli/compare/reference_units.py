@@ -48,7 +48,7 @@ def _sentence(quantity: str, unit: str, structures: int) -> str:
 
 
 def unit_doubts(reference: pa.Table) -> list[str]:
-    """What the notes of a `reference.csv` say of units, each sentence once, with the first model that it is of."""
+    """Sentences about units in the notes of a `reference.csv`, each once, with the first model that it is of."""
     return unit_doubts_of(reference.select(["model", "notes"]).to_pylist())
 
 

@@ -1,4 +1,4 @@
-"""How far the members of a committee are apart on each atom, and which one is furthest from the others."""
+"""Spread of a committee on each atom, and the member that is furthest from the others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mira_cli.compare.forces import Array, ForceBatch
+    from mira_cli.compare.forces import Array, ForceBlock
     from mira_cli.compare.theory import Committee
 
 DDOF = 1  # so that structures that some models did not answer can be ranked with the others
@@ -27,18 +27,18 @@ def force_spread(forces: Sequence[Array | None], *, ddof: int = DDOF) -> Array |
     return np.asarray(np.sqrt((deviations**2).sum(axis=(0, 2)) / (len(members) - ddof)))
 
 
-def atom_spread(chunk: ForceBatch, committee: Committee, *, ddof: int = DDOF) -> Array:
+def atom_spread(block: ForceBlock, committee: Committee, *, ddof: int = DDOF) -> Array:
     """(a,) eV/Å: the same for the atoms of many structures; meaningless where fewer than two members have forces."""
-    return np.asarray(np.sqrt(_deviations(chunk, list(committee.members), ddof)[1]))
+    return np.asarray(np.sqrt(_deviations(block, list(committee.members), ddof)[1]))
 
 
-def _deviations(chunk: ForceBatch, chosen: list[int], ddof: int) -> tuple[Array, Array, Array]:
+def _deviations(block: ForceBlock, chosen: list[int], ddof: int) -> tuple[Array, Array, Array]:
     """(k, a) squared distances of members from their mean, (a,) variance, and (a, 3) mean."""
-    per_atom = np.repeat(chunk.valid[chosen].sum(axis=0), chunk.sizes)
-    forces = chunk.forces[chosen]
+    per_atom = np.repeat(block.valid[chosen].sum(axis=0), block.sizes)
+    forces = block.forces[chosen]
     mean = forces.sum(axis=0) / np.maximum(per_atom, 1)[:, None]  # absent forces are zero
     forces -= mean
-    squares = np.einsum("kac,kac->ka", forces, forces) * chunk.valid_atoms[chosen]
+    squares = np.einsum("kac,kac->ka", forces, forces) * block.valid_atoms[chosen]
     return squares, squares.sum(axis=0) / np.maximum(per_atom - ddof, 1), mean
 
 
@@ -51,42 +51,42 @@ class ForceSpread:
         self.largest, self.mean, self.rms, self.relative, self.distance = np.full((5, structures), np.nan)
         self.worst_atom, self.outlier = np.full((2, structures), -1)
 
-    def add(self, chunk: ForceBatch) -> None:
+    def add(self, block: ForceBlock) -> None:
         """Fill in some structures."""
         chosen = list(self.committee.members)
-        valid = chunk.valid[chosen]
+        valid = block.valid[chosen]
         members = valid.sum(axis=0)
-        self.members[chunk.places] = members
+        self.members[block.places] = members
         if not (members > 1).any():
             return
-        squares, variance, mean = _deviations(chunk, chosen, self.ddof)
-        self._fill(chunk, members, np.sqrt(variance), np.square(mean).sum(axis=1))
-        self._find_outliers(chunk, members, valid, squares)
+        squares, variance, mean = _deviations(block, chosen, self.ddof)
+        self._fill(block, members, np.sqrt(variance), np.square(mean).sum(axis=1))
+        self._find_outliers(block, members, valid, squares)
 
-    def _fill(self, chunk: ForceBatch, members: Array, spread: Array, mean_square: Array) -> None:
-        several, places = members > 1, chunk.places[members > 1]
-        largest = np.maximum.reduceat(spread, chunk.starts)
-        owner = np.repeat(np.arange(len(members)), chunk.sizes)
+    def _fill(self, block: ForceBlock, members: Array, spread: Array, mean_square: Array) -> None:
+        several, places = members > 1, block.places[members > 1]
+        largest = np.maximum.reduceat(spread, block.starts)
+        owner = np.repeat(np.arange(len(members)), block.sizes)
         hits = np.flatnonzero(spread == largest[owner])
         _, first = np.unique(owner[hits], return_index=True)
-        worst = hits[first] - chunk.starts
-        rms = np.sqrt(chunk.sums(spread**2) / chunk.sizes)
-        size = np.sqrt(chunk.sums(mean_square) / chunk.sizes)
+        worst = hits[first] - block.starts
+        rms = np.sqrt(block.sums(spread**2) / block.sizes)
+        size = np.sqrt(block.sums(mean_square) / block.sizes)
         self.largest[places] = largest[several]
         self.worst_atom[places] = worst[several]
-        self.mean[places] = (chunk.sums(spread) / chunk.sizes)[several]
+        self.mean[places] = (block.sums(spread) / block.sizes)[several]
         self.rms[places] = rms[several]
         with np.errstate(divide="ignore", invalid="ignore"):
             self.relative[places] = np.where(size >= ROUNDING, rms / size, np.nan)[several]
 
-    def _find_outliers(self, chunk: ForceBatch, members: Array, valid: Array, squares: Array) -> None:
+    def _find_outliers(self, block: ForceBlock, members: Array, valid: Array, squares: Array) -> None:
         """The member with the largest distance to the mean of the others, √(Σ|Fₘ − ⟨F⟩₋ₘ|²/n)."""
         factor = members / np.maximum(members - 1, 1)  # to the mean without oneself
-        distance = np.where(valid, np.sqrt(chunk.sums(squares) / chunk.sizes) * factor, -1.0)
+        distance = np.where(valid, np.sqrt(block.sums(squares) / block.sizes) * factor, -1.0)
         ordered = np.sort(distance, axis=0)
         stands_out = (members > 2) & (ordered[-1] > 0)
         if len(ordered) > 1:
             stands_out &= ordered[-1] - ordered[-2] > EVEN * ordered[-1]
-        places = chunk.places[stands_out]
+        places = block.places[stands_out]
         self.outlier[places] = np.array(self.committee.members)[distance.argmax(axis=0)[stands_out]]
         self.distance[places] = ordered[-1][stands_out]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What becomes `pairs.csv`, `disagreement.csv` and `reference.csv`; the last is empty without references."""
+    """Tables for `pairs.csv`, `disagreement.csv` and `reference.csv`; the last is empty without references."""
 
     answers: Answers  # of which they are made
     pairs: pa.Table
@@ -68,13 +68,13 @@ def conclude(answers: Answers, sums: ForceSums, *, scheme: Scheme = DEFAULT, see
         disagreement=disagreement_table(answers, sums.spreads, energy_spreads),
         reference=reference_table(answers, forces, sums.errors, scheme=scheme, seed=seed),
         scheme=scheme,
-        refusal=refusal(answers, scheme),
+        refusal=why_not_aligned(answers, scheme),
         force_errors=sums.errors,
     )
 
 
-def refusal(answers: Answers, scheme: Scheme) -> str | None:
-    """Why a scheme aligns no two models, and no model with the references; None where it does."""
+def why_not_aligned(answers: Answers, scheme: Scheme) -> str | None:
+    """The reason why a scheme aligns no two models, and no model with the references; None where it does."""
     reasons: Counter[str] = Counter()
     with_reference = range(len(answers.models)) if np.isfinite(answers.reference_energy).any() else ()
     pairs = (aligned for _, _, aligned in aligned_pairs(answers, scheme))

@@ -69,7 +69,7 @@ def same_zero(a: ModelFacts, b: ModelFacts) -> bool:
 
 
 def cautions(a: ModelFacts, b: ModelFacts) -> list[str]:
-    """What must be said beside a comparison of two models."""
+    """Caveats of a comparison of two models."""
     said = []
     if a.level_of_theory and b.level_of_theory and a.level_of_theory != b.level_of_theory:
         said.append(f"levels of theory differ ({a.level_of_theory}, {b.level_of_theory}): not an error of either")

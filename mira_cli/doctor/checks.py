@@ -14,13 +14,13 @@ _CARD = "`nvidia-smi` hangs: ask an administrator to reload the driver; `--devic
 _QUEUE = "SLURM's controller does not answer: `scontrol ping`; `--profile local` works without SLURM"
 
 
-def here() -> list[Check]:
+def checks_here() -> list[Check]:
     """What matters where `mira` is called."""
     return [
         Check(
             "runtime",
             "runtime",
-            runtime.here,
+            runtime.runtime_here,
             _STARTS,
             needed=True,
         ),
@@ -28,23 +28,23 @@ def here() -> list[Check]:
         Check("images", "images", images.images, _HUNG, needed=True),
         Check("images", "builds", images.leftovers, _HUNG),
         Check("weights", "store", weights.weights, _HUNG),
-        Check("disk", "cache", disk.cache, _HUNG, needed=True),
-        Check("disk", "current folder", disk.current, _HUNG, needed=True),
+        Check("disk", "cache", disk.cache_disk, _HUNG, needed=True),
+        Check("disk", "current folder", disk.current_disk, _HUNG, needed=True),
         Check("disk", "temporary files", disk.temporary, _HUNG),
         Check("disk", "quota", disk.quota, "`quota` asks a file server that does not answer"),
-        Check("sharing", "cache", filesystem.cache, _HUNG),
-        Check("sharing", "current folder", filesystem.current, _HUNG),
+        Check("sharing", "cache", filesystem.cache_filesystem, _HUNG),
+        Check("sharing", "current folder", filesystem.current_filesystem, _HUNG),
         Check("SLURM", "commands", slurm.commands, _HUNG),
         Check("SLURM", "controller", slurm.controller, _QUEUE),
-        Check("SLURM", "partitions", slurm.partitions, _QUEUE),
+        Check("SLURM", "partitions", slurm.check_partitions, _QUEUE),
         Check("software", "software", software.software, _HUNG),
     ]
 
 
-def on_node() -> list[Check]:
+def checks_on_node() -> list[Check]:
     """What matters to a job on a compute node."""
     return [
-        Check("runtime", "runtime", runtime.on_node, _STARTS, needed=True),
+        Check("runtime", "runtime", runtime.runtime_on_node, _STARTS, needed=True),
         Check("GPU", "GPU", gpu.gpus, _CARD),
         Check("images", "images", images.images, _HUNG, needed=True),
         Check("disk", "temporary files", disk.temporary, _HUNG),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mira_cli import paths
-from mira_cli.doctor.finding import fail, ok, warn
+from mira_cli.doctor.finding import failed, ok, warned
 from mira_cli.images import prepare, recipe
 from mira_cli.images.progress import size
 
@@ -27,38 +27,38 @@ LEAST_FILES = 50_000  # an environment has about 30,000
 ELSEWHERE = "set MIRA_CACHE to a folder with more"
 
 
-def existing(folder: Path) -> Path:
+def nearest_existing(folder: Path) -> Path:
     """The folder, or what it would be made in."""
     return next(place for place in (folder, *folder.parents) if place.exists())
 
 
-def cache() -> Iterator[Finding]:
+def cache_disk() -> Iterator[Finding]:
     """MIRA's cache: images, environments and weights."""
     folder = paths.cache_dir()
     hint = "set MIRA_CACHE to a folder that you can write to"
     try:
-        place = existing(folder)
+        place = nearest_existing(folder)
         unbuilt = [image for image in recipe.all_images() if not any(prepare.is_built(image, r) for r in RUNTIMES)]
     except OSError as error:
-        yield fail("cache", f"{folder} cannot be used: {(error.strerror or str(error)).lower()}", hint)
+        yield failed("cache", f"{folder} cannot be used: {(error.strerror or str(error)).lower()}", hint)
         return
-    if why := refused(place):
+    if why := write_refusal(place):
         if len(unbuilt) < len(recipe.all_images()):
-            yield warn(
+            yield warned(
                 "cache", f"{folder} cannot be written ({why}): what is there can be used, but not added to", hint
             )
         else:
-            yield fail("cache", f"{folder} cannot be written: {why}", hint)
+            yield failed("cache", f"{folder} cannot be written: {why}", hint)
         return
     free, files, words = space(place)
     largest = max((image.cost["apptainer"].free_gigabytes * 1e9 for image in unbuilt), default=0.0)
     where = f"{folder}: {words}"
     if free < LEAST_BYTES:
-        yield fail("cache", where, ELSEWHERE)
+        yield failed("cache", where, ELSEWHERE)
     elif free < largest:
-        yield warn("cache", f"{where}; building an image takes up to {size(largest)}", ELSEWHERE)
+        yield warned("cache", f"{where}; building an image takes up to {size(largest)}", ELSEWHERE)
     elif files is not None and files < LEAST_FILES:
-        yield warn("cache", f"{where}: too few for a virtual environment", ELSEWHERE)
+        yield warned("cache", f"{where}: too few for a virtual environment", ELSEWHERE)
     else:
         yield ok("cache", where)
     if os.environ.get("MIRA_CACHE") and folder.is_dir():
@@ -73,33 +73,33 @@ def _sharing(folder: Path) -> Iterator[Finding]:
         yield ok("cache's mode", "only its owner can write to it")
     elif mask & 0o070:
         hint = "`umask 002` before you build, for instance in ~/.bashrc"
-        yield warn(
+        yield warned(
             "cache's mode",
             f"its group may write to it, but umask {mask:03o} keeps from others what you put there",
             hint,
         )
     elif not mode & 0o2000:
         hint = f"`chmod g+s {folder}`"
-        yield warn(
+        yield warned(
             "cache's mode", "its group may write to it, but what is made there does not belong to that group", hint
         )
     else:
         yield ok("cache's mode", "its group may write to it")
 
 
-def current() -> Iterator[Finding]:
+def current_disk() -> Iterator[Finding]:
     """The current folder, where runs are by default."""
     folder = Path.cwd()
-    if why := refused(folder):
-        yield fail(
+    if why := write_refusal(folder):
+        yield failed(
             "current folder", f"{folder} cannot be written: {why}", "`cd` to a folder of yours, or `mira run -o FOLDER`"
         )
         return
     free, files, words = space(folder)
     if free < LEAST_BYTES / 10:
-        yield fail("current folder", f"{folder}: {words}", "free some space, or `mira run -o FOLDER`")
+        yield failed("current folder", f"{folder}: {words}", "free some space, or `mira run -o FOLDER`")
     elif free < LEAST_BYTES or (files is not None and files < 1000):
-        yield warn("current folder", f"{folder}: {words}", "free some space, or `mira run -o FOLDER`")
+        yield warned("current folder", f"{folder}: {words}", "free some space, or `mira run -o FOLDER`")
     else:
         yield ok("current folder", f"{folder}: {words}")
 
@@ -112,19 +112,19 @@ def temporary() -> Iterator[Finding]:
             continue
         folder = Path(chosen or tempfile.gettempdir())
         name = variable if chosen else "temporary files"
-        if why := refused(folder):
-            yield warn(
+        if why := write_refusal(folder):
+            yield warned(
                 name, f"{folder} cannot be written: {why}", f"set {variable} to a local folder that you can write to"
             )
             continue
         free, _, words = space(folder)
         if free < LEAST_BYTES:
-            yield warn(name, f"{folder}: {words}", f"set {variable} to a local folder with more space")
+            yield warned(name, f"{folder}: {words}", f"set {variable} to a local folder with more space")
         else:
             yield ok(name, f"{folder}: {words}")
 
 
-def refused(folder: Path) -> str | None:
+def write_refusal(folder: Path) -> str | None:
     """Why no file can be written there, found by writing one; None if one can."""
     try:
         with tempfile.TemporaryFile(dir=folder) as stream:
@@ -167,7 +167,7 @@ def quota() -> Iterator[Finding]:
         full = (limit and used > 0.9 * limit) or (file_limit and files > 0.9 * file_limit)
         says = f"{system}: {', '.join(words)}"
         yield (
-            warn("quota", says, "free some space, or set MIRA_CACHE to another file system")
+            warned("quota", says, "free some space, or set MIRA_CACHE to another file system")
             if full
             else ok("quota", says)
         )

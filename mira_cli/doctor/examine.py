@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from mira_cli.doctor.finding import Finding, warn
+from mira_cli.doctor.finding import Finding, warned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,7 @@ def _look(check: Check, writing: int) -> None:
             words = f"{error.strerror.lower()}: {error.filename}"
         else:
             words = f"the check failed: {type(error).__name__}: {' '.join(str(error).split())}"
-        os.write(writing, json.dumps(asdict(warn(check.name, words))).encode() + b"\n")
+        os.write(writing, json.dumps(asdict(warned(check.name, words))).encode() + b"\n")
     os.write(writing, _END)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mira_cli import paths
-from mira_cli.doctor.disk import existing
-from mira_cli.doctor.finding import fail, ok, warn
+from mira_cli.doctor.disk import nearest_existing
+from mira_cli.doctor.finding import failed, ok, warned
 from mira_cli.slurm import commands as ask
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ class Mount:
     options: frozenset[str]
 
 
-def cache() -> Iterator[Finding]:
+def cache_filesystem() -> Iterator[Finding]:
     """The file system of MIRA's cache."""
     yield from _look("cache", paths.cache_dir(), "set MIRA_CACHE to a folder that compute nodes see")
 
 
-def current() -> Iterator[Finding]:
+def current_filesystem() -> Iterator[Finding]:
     """The file system of the current folder."""
     yield from _look("current folder", Path.cwd(), "run where compute nodes see it, or `mira run -o FOLDER`")
 
@@ -58,7 +58,7 @@ def seen(name: str, folder: Callable[[], Path]) -> Callable[[], Iterator[Finding
     def look() -> Iterator[Finding]:
         place = folder()
         if not place.is_dir():
-            yield fail(name, f"this node does not see {place}", "use a folder on a shared file system")
+            yield failed(name, f"this node does not see {place}", "use a folder on a shared file system")
         else:
             yield ok(name, f"{place} is here ({mount_of(place).kind})")
 
@@ -66,16 +66,16 @@ def seen(name: str, folder: Callable[[], Path]) -> Callable[[], Iterator[Finding
 
 
 def _look(name: str, folder: Path, hint: str) -> Iterator[Finding]:
-    place = existing(folder)
+    place = nearest_existing(folder)
     mount = mount_of(place)
     where = f"{mount.kind} at {mount.point}"
-    if not ask.here() or mount.kind in SHARED or _is_the_only_node():
+    if not ask.has_slurm() or mount.kind in SHARED or _is_the_only_node():
         yield ok(name, where)
     elif mount.kind in OF_ONE_MACHINE:
-        yield warn(name, f"{where}: compute nodes cannot see it", hint)
+        yield warned(name, f"{where}: compute nodes cannot see it", hint)
     elif mount.kind in DISKS:
         test = "`mira profiles check --submit` tries it in a job"
-        yield warn(
+        yield warned(
             name, f"{where}: may be a disk of this machine alone, which compute nodes cannot see", f"{test}; or {hint}"
         )
     else:
@@ -83,12 +83,12 @@ def _look(name: str, folder: Path, hint: str) -> Iterator[Finding]:
     if not os.access(place, os.W_OK):
         return
     if why := lock_problem(place):
-        yield fail(
+        yield failed(
             f"locks in {name}", why, "ask an administrator (Lustre: mount with `-o flock`), or use another file system"
         )
     elif local := sorted(mount.options & LOCAL_LOCKS):
         what = f"hold on this machine only (mounted with {local[0]}): do not work on one run from two machines"
-        yield warn(f"locks in {name}", what, "ask an administrator (Lustre: mount with `-o flock`)")
+        yield warned(f"locks in {name}", what, "ask an administrator (Lustre: mount with `-o flock`)")
     else:
         yield ok(f"locks in {name}", "work")
 

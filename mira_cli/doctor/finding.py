@@ -37,11 +37,11 @@ def ok(name: str, message: str) -> Finding:
     return Finding("ok", name, message)
 
 
-def warn(name: str, message: str, hint: str | None = None) -> Finding:
+def warned(name: str, message: str, hint: str | None = None) -> Finding:
     """Something is missing or odd, but a run can work."""
     return Finding("warn", name, message, hint)
 
 
-def fail(name: str, message: str, hint: str | None = None) -> Finding:
+def failed(name: str, message: str, hint: str | None = None) -> Finding:
     """A run with default settings could not work here."""
     return Finding("fail", name, message, hint)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mira_cli.doctor.finding import ok, warn
+from mira_cli.doctor.finding import ok, warned
 from mira_cli.images import prepare, recipe
 from mira_cli.slurm import commands as ask
 
@@ -40,11 +40,13 @@ def gpus() -> Iterator[Finding]:
     """GPUs, driver, and images against them."""
     if not shutil.which("nvidia-smi"):
         if has_card(Path("/sys")):
-            yield warn("GPU", "there is an NVIDIA card, but no nvidia-smi", "install NVIDIA's driver; jobs run on CPUs")
+            yield warned(
+                "GPU", "there is an NVIDIA card, but no nvidia-smi", "install NVIDIA's driver; jobs run on CPUs"
+            )
         else:
             there = (
                 "; `mira profiles check --submit` looks at one of a node"
-                if ask.here() and "SLURM_JOB_ID" not in os.environ
+                if ask.has_slurm() and "SLURM_JOB_ID" not in os.environ
                 else ""
             )
             yield ok("GPU", f"no GPU on this machine{there}")
@@ -52,7 +54,7 @@ def gpus() -> Iterator[Finding]:
     found = query()
     if isinstance(found, str):
         if has_card(Path("/sys")):
-            yield warn("GPU", f"nvidia-smi: {found}", "ask an administrator to load the driver; jobs run on CPUs")
+            yield warned("GPU", f"nvidia-smi: {found}", "ask an administrator to load the driver; jobs run on CPUs")
         else:
             yield ok("GPU", f"no GPU on this machine (nvidia-smi: {found})")
         return
@@ -62,7 +64,7 @@ def gpus() -> Iterator[Finding]:
     yield ok("GPU", f"{what}, {memory}, driver {found.driver} for CUDA {found.cuda[0]}.{found.cuda[1]}")
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.strip() in {"", "-1"}:
-        yield warn("visible GPUs", "CUDA_VISIBLE_DEVICES hides them all", "`unset CUDA_VISIBLE_DEVICES`")
+        yield warned("visible GPUs", "CUDA_VISIBLE_DEVICES hides them all", "`unset CUDA_VISIBLE_DEVICES`")
     elif visible is not None:
         yield ok("visible GPUs", f"CUDA_VISIBLE_DEVICES={visible}")
     yield from _fitting(found)
@@ -145,7 +147,7 @@ def _fitting(found: Gpus) -> Iterator[Finding]:
         if why := misfit(cuda, torch=torch, found=found):
             bad.setdefault((why, torch), []).append(image.name)
     for (why, torch), names in bad.items():
-        yield warn("images' CUDA", f"{' '.join(names)}: {why}", _remedy(names, torch=torch, found=found))
+        yield warned("images' CUDA", f"{' '.join(names)}: {why}", _remedy(names, torch=torch, found=found))
     if not bad:
         yield ok("images' CUDA", "driver and GPUs fit all images")
 

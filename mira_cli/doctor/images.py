@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mira_cli import console, paths
-from mira_cli.doctor.finding import ok, warn
+from mira_cli.doctor.finding import ok, warned
 from mira_cli.images import apptainer, prepare, recipe, record, venv
 from mira_cli.images.progress import size
 
@@ -33,12 +33,12 @@ def images() -> Iterator[Finding]:
         ]
         if problems:
             hint = "; ".join(f"`mira images build {image.name} --force --runtime {runtime}`" for runtime in problems)
-            yield warn(image.name, "; ".join([*built, *(f"{r}: {why}" for r, why in problems.items())]), hint)
+            yield warned(image.name, "; ".join([*built, *(f"{r}: {why}" for r, why in problems.items())]), hint)
         elif built:
             yield ok(image.name, ", ".join(built) + (f", for {image.torch_backend}" if image.torch_backend else ""))
         elif image.name in older:
             hint = f"`mira images build {image.name}`, ahead of a run"
-            yield warn(image.name, "its recipe has changed since it was built: the next run builds it anew", hint)
+            yield warned(image.name, "its recipe has changed since it was built: the next run rebuilds it", hint)
         else:
             yield ok(image.name, "not built: the first run that needs it builds it")
 
@@ -58,7 +58,7 @@ def leftovers() -> Iterator[Finding]:
         yield ok("builds", f"running now: {' '.join(names)}")
     if dead := [str(folder) for folder in folders if folder not in running]:
         left = console.count(len(dead), "folder")
-        yield warn(
+        yield warned(
             "builds", f"interrupted builds have left {left}; the next build clears up", f"`rm -r {' '.join(dead)}`"
         )
     if others := _other_recipes():
@@ -70,7 +70,7 @@ def _problem(image: Image, runtime: Runtime) -> str | None:
     """Why what lies under an image's name would be refused; None if it is whole, or not there at all."""
     try:
         if runtime == "venv":
-            found = record.read(venv.folder(image) / venv.MARKER)
+            found = record.read(venv.venv_folder(image) / venv.MARKER)
             lost = found is not None and not venv.interpreter(image).exists()
             return "its Python is not on this machine any more" if lost else None
         sif = apptainer.sif_path(image)
@@ -93,7 +93,7 @@ def _other_recipes() -> list[tuple[str, int]]:
     today = {
         place
         for i in recipe.all_images()
-        for place in (apptainer.sidecar(apptainer.sif_path(i)), venv.folder(i) / venv.MARKER)
+        for place in (apptainer.sidecar(apptainer.sif_path(i)), venv.venv_folder(i) / venv.MARKER)
     }
     today.add(apptainer.sidecar(apptainer.base_path()))
     cache = paths.cache_dir()

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 from mira_cli import console, paths
 from mira_cli.doctor import slurm
-from mira_cli.doctor.finding import Finding, fail, ok, warn
+from mira_cli.doctor.finding import Finding, failed, ok, warned
 from mira_cli.engine import dry_run
 from mira_cli.engine.profile import shipped_profiles
 from mira_cli.errors import EngineError
-from mira_cli.resources import SHARED, did_you_mean
+from mira_cli.resources import SHARED
 from mira_cli.slurm import EXECUTOR, preflight
 from mira_cli.slurm import requests as asks
 from mira_cli.slurm.commands import SlurmError
 from mira_cli.slurm.trial import run_trials
+from mira_cli.wording import did_you_mean, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,30 +36,32 @@ MAPPINGS = {  # options of a profile whose value may be a mapping; Snakemake dro
 }  # fmt: skip
 
 
-def files(profile: Profile) -> Iterator[Finding]:
+def snakemake_options(profile: Profile) -> Iterator[Finding]:
     """Whether Snakemake takes the options, and has the executor; the resources were checked when they were read."""
     made_of = ", over ".join(str(folder) for folder in reversed(profile.sources))
     yield ok("files", made_of)
     yield from _unknown_models(profile)
     for key, value in profile.settings.items():
         if isinstance(value, dict) and key not in MAPPINGS:
-            yield warn(key, "Snakemake drops this option, as it takes no mapping", "write its value as text or a list")
+            yield warned(
+                key, "Snakemake drops this option, as it takes no mapping", "write its value as text or a list"
+            )
     plugin = f"snakemake_executor_plugin_{profile.executor.replace('-', '_')}"
     if profile.executor == EXECUTOR:
         yield from (replace(f, status="fail") if f.status == "warn" else f for f in slurm.commands())
     elif profile.cluster and find_spec(plugin) is None:
-        yield fail("executor", f"`{profile.executor}` is not installed", f"install `{plugin.replace('_', '-')}`")
+        yield failed("executor", f"`{profile.executor}` is not installed", f"install `{plugin.replace('_', '-')}`")
     if profile.executor == EXECUTOR and find_spec("snakemake_executor_plugin_slurm") is None:
         return  # Snakemake could not even start
     try:
-        refused = dry_run.refusal(profile)
+        refused = dry_run.profile_refusal(profile)
     except EngineError as error:
-        yield fail("options", error.message, error.hint)
+        yield failed("options", error.message, error.hint)
         return
     if refused:
         reason, near = refused
-        hint = f"did you mean `{near}`?" if near else "`mira profiles show` says where each option comes from"
-        yield fail("options", reason, hint)
+        hint = suggestion([near]).strip() if near else "`mira profiles show` says where each option comes from"
+        yield failed("options", reason, hint)
     else:
         yield ok("options", f"Snakemake takes them; executor `{profile.executor}`")
 
@@ -75,7 +78,7 @@ def _unknown_models(profile: Profile) -> Iterator[Finding]:
         meant = names.get(key.lower())
         hint = f"write `{meant}`" if meant else did_you_mean(key, [*SHARED, *names]).strip()
         message = "another name of a model, which does not count here" if meant else "no model of the catalogue"
-        yield warn(key, f"is {message}", hint or "right only if a models file of yours has it")
+        yield warned(key, f"is {message}", hint or "right only if a models file of yours has it")
 
 
 def requests(profile: Profile, models: Mapping[str, bool], offered: Sequence[Partition]) -> Requests:
@@ -104,16 +107,16 @@ def on_slurm(profile: Profile, asked: Requests) -> Iterator[Finding]:
             in_file,
         )
     except SlurmError as error:
-        yield fail("SLURM", error.message, error.hint)
+        yield failed("SLURM", error.message, error.hint)
         return
     for name, (resources, threads) in asked.items():
         problems = [problem for problem in found if name in problem.models]
         for problem in problems:
             if name == "driver":
                 hint = f"only `mira submit` needs it; change `driver` in {file}"
-                yield warn(name, f"jobs for it {problem.reason}", hint)
+                yield warned(name, f"jobs for it {problem.reason}", hint)
             else:
-                say = fail if problem.lasting else warn
+                say = failed if problem.lasting else warned
                 yield say(name, f"its jobs {problem.reason}", problem.hint)
         if not problems:
             yield ok(name, " ".join(preflight.sbatch_options(resources, threads)))
@@ -129,13 +132,13 @@ def on_nodes(asked: Requests) -> Iterator[Finding]:
         try:
             trials = run_trials(kinds, cache / folder, tell=console.say)
         except SlurmError as error:
-            yield fail("job", error.message, error.hint)
+            yield failed("job", error.message, error.hint)
             return
     for name, trial in trials.items():
-        yield from judge(name, trial, wants_gpu=bool(kinds[name][0].gpu))
+        yield from judge_trial(name, trial, wants_gpu=bool(kinds[name][0].gpu))
 
 
-def judge(name: str, trial: Trial, *, wants_gpu: bool) -> Iterator[Finding]:
+def judge_trial(name: str, trial: Trial, *, wants_gpu: bool) -> Iterator[Finding]:
     """What a short job tells of its node."""
     where = f"{name} job" + (f" on {trial.node}" if trial.node else "")
     if trial.devices is None and trial.findings is None:
@@ -144,7 +147,7 @@ def judge(name: str, trial: Trial, *, wants_gpu: bool) -> Iterator[Finding]:
         else:
             why = f"left nothing behind (EXECUTOR says {trial.state or 'nothing any more'})"
             hint = f"do nodes see `{paths.cache_dir()}`? `MIRA_CACHE` names a place that they share"
-        yield fail(where, why, hint)
+        yield failed(where, why, hint)
         return
     yield ok(where, f"ran, and wrote to the cache (EXECUTOR job {trial.job_id})")
     for each in trial.findings or []:
@@ -153,7 +156,7 @@ def judge(name: str, trial: Trial, *, wants_gpu: bool) -> Iterator[Finding]:
         yield Finding(each["status"], f"{where}: {each['name']}", each["message"], each["hint"])
     if trial.findings is None:
         what = f"MIRA does not start there: {trial.said or 'it said nothing'}"
-        yield fail(where, what, "Python and this installation must be on a file system that the nodes share")
+        yield failed(where, what, "Python and this installation must be on a file system that the nodes share")
     if wants_gpu:
         yield _gpu(where, trial)
 
@@ -163,5 +166,5 @@ def _gpu(where: str, trial: Trial) -> Finding:
         return ok(f"{where}: GPU", f"{'; '.join(trial.gpus)} (CUDA_VISIBLE_DEVICES={trial.devices})")
     if trial.devices:
         what = f"SLURM gave it device {trial.devices}, but `nvidia-smi` shows none"
-        return fail(f"{where}: GPU", what, "ask the administrators about the driver of that node")
-    return fail(f"{where}: GPU", "it has none", "set `gres`, `gpu_model` or `partition` under `gpu` in the profile")
+        return failed(f"{where}: GPU", what, "ask the administrators about the driver of that node")
+    return failed(f"{where}: GPU", "it has none", "set `gres`, `gpu_model` or `partition` under `gpu` in the profile")

@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mira_cli.doctor.finding import fail, ok, warn
-from mira_cli.images import apptainer, prepare, python313, recipe, site
+from mira_cli.doctor.finding import failed, ok, warned
+from mira_cli.images import apptainer, host_python, prepare, recipe, site_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ _SWITCHES = (
 )
 
 
-def here() -> Iterator[Finding]:
+def runtime_here() -> Iterator[Finding]:
     """Everything about how images run on this machine."""
     yield from _apptainer()
     chosen, _ = prepare.choose_runtime("auto")
@@ -35,14 +35,14 @@ def here() -> Iterator[Finding]:
     yield from _for_environments(needed=chosen == "venv")
 
 
-def on_node() -> Iterator[Finding]:
+def runtime_on_node() -> Iterator[Finding]:
     """What a job needs: the runtime that the login node has built images for."""
     yield from _apptainer()
     chosen, _ = prepare.choose_runtime("auto")
     images = recipe.all_images()
     if chosen == "venv" and _any_built("apptainer") and not any(prepare.is_built(image, "venv") for image in images):
         why = "images are built for Apptainer, which does not work on this node"
-        yield fail("--runtime auto", why, "`mira images build all --runtime venv`, and runs with `--runtime venv`")
+        yield failed("--runtime auto", why, "`mira images build all --runtime venv`, and runs with `--runtime venv`")
     else:
         yield ok("--runtime auto", _TAKES[chosen])
 
@@ -55,12 +55,12 @@ def _apptainer() -> Iterator[Finding]:
     reason = apptainer.works()
     if not apptainer.program():
         hint = "`module load apptainer` on many clusters; without it, virtual environments are used"
-        yield warn("Apptainer", reason or "not installed", hint)
+        yield warned("Apptainer", reason or "not installed", hint)
         return
     if reason is None:
         yield ok("Apptainer", f"{apptainer.version()} builds and starts images")
     else:
-        yield warn("Apptainer", reason, "`apptainer --debug exec IMAGE true` says more; `--runtime venv` needs none")
+        yield warned("Apptainer", reason, "`apptainer --debug exec IMAGE true` says more; `--runtime venv` needs none")
     yield from _namespaces(works=reason is None)
     yield from _fuse()
 
@@ -79,7 +79,7 @@ def _namespaces(*, works: bool) -> Iterator[Finding]:
         said = done.stderr.strip().rpartition(": ")[2] or f"exit code {done.returncode}"
         commands = [command for file, closed, command in _SWITCHES if _kernel(file) == closed]
         what = f"`{commands[0]}`" if commands else "allow user namespaces"
-        yield warn(name, f"not usable: {said}", f"ask an administrator for {what}, or for the package apptainer-suid")
+        yield warned(name, f"not usable: {said}", f"ask an administrator for {what}, or for the package apptainer-suid")
 
 
 def _kernel(file: str) -> str | None:
@@ -98,10 +98,10 @@ def _fuse() -> Iterator[Finding]:
     try:
         os.close(os.open(FUSE, os.O_RDWR))
     except FileNotFoundError:
-        yield warn(name, "missing", mounts.format("`modprobe fuse`"))
+        yield warned(name, "missing", mounts.format("`modprobe fuse`"))
         return
     except OSError as error:
-        yield warn(
+        yield warned(
             name, f"cannot be opened: {(error.strerror or str(error)).lower()}", mounts.format("`chmod 666 /dev/fuse`")
         )
         return
@@ -109,7 +109,7 @@ def _fuse() -> Iterator[Finding]:
     if helpers:
         yield ok(name, f"usable, with {Path(helpers[0]).name}")
     else:
-        yield warn(name, "usable, but there is no squashfuse", mounts.format("the package squashfuse"))
+        yield warned(name, "usable, but there is no squashfuse", mounts.format("the package squashfuse"))
 
 
 def _installation() -> list[Path]:
@@ -119,7 +119,7 @@ def _installation() -> list[Path]:
 
 
 def _helper(name: str) -> str | None:
-    path = apptainer.environment()["PATH"]
+    path = apptainer.apptainer_environment()["PATH"]
     own = [str(folder / "bin") for folder in _installation()]
     return shutil.which(name, path=os.pathsep.join([*own, path]))
 
@@ -140,9 +140,9 @@ def _for_environments(*, needed: bool) -> Iterator[Finding]:
         yield ok(name, "none here; only building virtual environments needs one")
     elif _may_download():
         hint = f"`uv python install {version}` brings it now, or install it with its development files"
-        yield warn(name, "none here: uv will download one for the first environment", hint)
+        yield warned(name, "none here: uv will download one for the first environment", hint)
     else:
-        says = fail if not _any_built("venv") else warn
+        says = failed if not _any_built("venv") else warned
         yield says(
             name,
             "none here, and uv is told not to download one (UV_OFFLINE)",
@@ -150,7 +150,7 @@ def _for_environments(*, needed: bool) -> Iterator[Finding]:
         )
     compiled = [image.name for image in missing if image.compiles]
     if needed and compiled and not (shutil.which("cc") or shutil.which("gcc")):
-        yield warn("C compiler", f"none here; image {' '.join(compiled)} needs one to be built", "install gcc")
+        yield warned("C compiler", f"none here; image {' '.join(compiled)} needs one to be built", "install gcc")
 
 
 def _python(version: str) -> Path | None:
@@ -158,7 +158,7 @@ def _python(version: str) -> Path | None:
     import uv
 
     print_version = "import sys; print('%d.%d' % sys.version_info[:2])"
-    for candidate in python313.candidates(version, os.environ):
+    for candidate in host_python.candidates(version, os.environ):
         try:
             done = subprocess.run([candidate, "-I", "-c", print_version], capture_output=True, text=True, check=False)
         except OSError:
@@ -166,9 +166,11 @@ def _python(version: str) -> Path | None:
         if done.stdout.strip() == version:
             return candidate
     command = [uv.find_uv_bin(), "python", "find", "--managed-python", "--no-python-downloads", version]
-    done = subprocess.run(command, capture_output=True, text=True, env=site.uv_environment(), cwd="/", check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=site_settings.uv_environment(), cwd="/", check=False
+    )
     return Path(done.stdout.strip()) if done.returncode == 0 and done.stdout.strip() else None
 
 
 def _may_download() -> bool:
-    return site.uv_environment().get("UV_OFFLINE", "").lower() not in {"1", "true", "yes"}
+    return site_settings.uv_environment().get("UV_OFFLINE", "").lower() not in {"1", "true", "yes"}

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mira_cli import console
-from mira_cli.doctor.finding import ok, warn
+from mira_cli.doctor.finding import ok, warned
 from mira_cli.slurm import cluster
-from mira_cli.slurm.commands import SlurmError, ask
+from mira_cli.slurm.commands import SlurmError, run_slurm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,19 +28,19 @@ MOST_PARTITIONS = 15
 _ASK_ADMINISTRATORS = "`scontrol ping`; if it stays so, ask the administrators. `--profile local` works without SLURM"
 
 
-def here() -> bool:
+def any_command_here() -> bool:
     """Whether there is any of SLURM's commands."""
     return any(shutil.which(command) for command in NEEDED)
 
 
 def commands() -> Iterator[Finding]:
     """SLURM's commands."""
-    if not here():
+    if not any_command_here():
         yield ok("SLURM", "no SLURM on this machine: jobs run here")
         return
     if missing := [command for command in NEEDED if not shutil.which(command)]:
         hint = "run `mira` on a login node, or `module load slurm`"
-        yield warn("commands", f"without {', '.join(missing)} no jobs can be submitted", hint)
+        yield warned("commands", f"without {', '.join(missing)} no jobs can be submitted", hint)
     else:
         yield ok(
             "commands",
@@ -54,18 +54,18 @@ def controller() -> Iterator[Finding]:
         return
     began = time.monotonic()
     try:
-        text = ask("scontrol", "show", "config", timeout_s=PATIENCE_S)
+        text = run_slurm("scontrol", "show", "config", timeout_s=PATIENCE_S)
     except SlurmError as error:
         named = os.environ.get("SLURM_CONF")
         lost = named and not Path(named).exists()
         hint = f"`unset SLURM_CONF`, as there is no {named}" if lost else _ASK_ADMINISTRATORS
-        yield warn("controller", error.message, hint)
+        yield warned("controller", error.message, hint)
         return
     took_ms = (time.monotonic() - began) * 1000
     config = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in text.splitlines())}
     name = f"{config.get('ClusterName', 'SLURM')}, SLURM {config.get('SLURM_VERSION', 'of an unknown version')}"
     if took_ms > 5000:
-        yield warn("controller", f"{name}, answers only after {took_ms / 1000:.0f} s", "expect slow submission")
+        yield warned("controller", f"{name}, answers only after {took_ms / 1000:.0f} s", "expect slow submission")
     else:
         yield ok("controller", f"{name}, answers in {took_ms:.0f} ms")
     yield from _memory(config)
@@ -77,7 +77,7 @@ def _memory(config: dict[str, str]) -> Iterator[Finding]:
     age = re.match(r"(\d+)", config.get("MinJobAge", ""))
     if age and 0 < int(age[1]) < LEAST_JOB_AGE_S:
         what = f"SLURM forgets ended jobs after {age[1]} s, so that why a job failed may not be known"
-        yield warn("MinJobAge", what, f"ask an administrator for MinJobAge={LEAST_JOB_AGE_S} or more in slurm.conf")
+        yield warned("MinJobAge", what, f"ask an administrator for MinJobAge={LEAST_JOB_AGE_S} or more in slurm.conf")
     elif age:
         yield ok("MinJobAge", f"{age[1]} s")
     kept = config.get("AccountingStorageType", "(null)")
@@ -103,30 +103,30 @@ def _configuration(config: dict[str, str]) -> Iterator[Finding]:
         yield ok("slurm.conf", f"{path}, found without SLURM_CONF too")
     else:
         hint = f"ask an administrator for `ln -s {os.environ['SLURM_CONF']} /etc/slurm/slurm.conf` on all nodes"
-        yield warn("slurm.conf", "found through SLURM_CONF only, which jobs do not pass on: they would fail", hint)
+        yield warned("slurm.conf", "found through SLURM_CONF only, which jobs do not pass on: they would fail", hint)
 
 
-def partitions() -> Iterator[Finding]:
+def check_partitions() -> Iterator[Finding]:
     """One line a partition: its nodes, their sizes, its time limit."""
     if not shutil.which("sinfo"):
         return
     try:
         found = cluster.partitions()
     except SlurmError as error:
-        yield warn("partitions", error.message, _ASK_ADMINISTRATORS)
+        yield warned("partitions", error.message, _ASK_ADMINISTRATORS)
         return
     if not found:
-        yield warn("partitions", "there is none that you can see", "ask the administrators for access to one")
+        yield warned("partitions", "there is none that you can see", "ask the administrators for access to one")
         return
     for partition in found[:MOST_PARTITIONS]:
         words = _words(partition)
         name = f"{partition.name}{'*' if partition.default else ''}"
-        yield ok(name, words) if partition.up else warn(name, f"{words}; it is down", "`sinfo` says more")
+        yield ok(name, words) if partition.up else warned(name, f"{words}; it is down", "`sinfo` says more")
     if len(found) > MOST_PARTITIONS:
         yield ok("partitions", f"{len(found) - MOST_PARTITIONS} more; `sinfo --summarize` shows them")
     if not any(partition.default for partition in found):
         hint = "name one in the `resources.yaml` of a profile: `all: {partition: NAME}`"
-        yield warn("partitions", "none is the default", hint)
+        yield warned("partitions", "none is the default", hint)
 
 
 def _words(partition: Partition) -> str:

@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from mira_cli import __version__
-from mira_cli.doctor.finding import fail, ok, warn
+from mira_cli.doctor.finding import failed, ok, warned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def software() -> Iterator[Finding]:
     if encoding.lower().replace("-", "") == "utf8":
         yield ok("locale", "UTF-8")
     else:
-        yield warn(
+        yield warned(
             "locale", f"text is {encoding} here, and names of files may come out wrong", "`export LC_ALL=C.UTF-8`"
         )
 
@@ -39,12 +39,12 @@ def _package(title: str, name: str) -> Iterator[Finding]:
     try:
         found = metadata.version(name)
     except metadata.PackageNotFoundError:
-        yield fail(title, f"{name} is not installed", command)
+        yield failed(title, f"{name} is not installed", command)
         return
     if within(found, wanted):
         yield ok(title, found)
     else:
-        yield warn(title, f"{found} is not what MIRA is made for: {wanted}", command)
+        yield warned(title, f"{found} is not what MIRA is made for: {wanted}", command)
 
 
 def within(version: str, requirement: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mira_cli import console
-from mira_cli.doctor.finding import ok, warn
+from mira_cli.doctor.finding import ok, warned
 from mira_cli.images.progress import size
 from mira_cli.weights import store
 
@@ -33,11 +33,11 @@ def weights() -> Iterator[Finding]:
     for folder, unit in found.items():
         name = folder.relative_to(top).as_posix()
         if unit is None:
-            yield warn(name, "its manifest is missing or makes no sense", _VERIFY)
+            yield warned(name, "its manifest is missing or makes no sense", _VERIFY)
             continue
         bad = [file.path for file in unit.manifest.files if _size(folder / store.FILES / file.path) != file.bytes]
         if bad:
-            yield warn(name, f"missing or of another size: {', '.join(bad[:3])}{' …' * (len(bad) > 3)}", _VERIFY)
+            yield warned(name, f"missing or of another size: {', '.join(bad[:3])}{' …' * (len(bad) > 3)}", _VERIFY)
 
 
 def _size(path: Path) -> int | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mira_cli.console import count, quoted, say
-from mira_cli.driver.note import obey
+from mira_cli.driver.driver_file import obey
 from mira_cli.errors import RunLockedError
 from mira_cli.files import read_json
 from mira_cli.slurm.commands import SlurmError
@@ -77,7 +77,7 @@ def _adopted(job: QueuedJob, run: RunDirectory) -> Adopted | None:
     return Adopted(job.id, job.job, spec["model"]["name"], spec["model_key"], frozenset(hashes))
 
 
-def elsewhere(adopted: Iterable[Adopted]) -> dict[tuple[str, str], set[str]]:
+def structures_of_adopted(adopted: Iterable[Adopted]) -> dict[tuple[str, str], set[str]]:
     """(model, key) -> structures that adopted jobs compute."""
     found: dict[tuple[str, str], set[str]] = {}
     for one in adopted:

@@ -11,28 +11,28 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mira_cli import paths
-from mira_cli.answers.load import last_words
 from mira_cli.driver.collect import collect
 from mira_cli.driver.progress import Progress
 from mira_cli.driver.queue_watch import QueueWatch
 from mira_cli.engine.argv import build_argv, limits
-from mira_cli.engine.process import PATIENCE_ON_CLUSTER_S, PATIENCE_S, Outcome, run_snakemake
+from mira_cli.engine.process import PATIENCE_ON_CLUSTER_S, PATIENCE_S, SnakemakeExit, run_snakemake
 from mira_cli.errors import EngineError
 from mira_cli.files import read_json, write_json
 from mira_cli.run.collected import is_collected
 from mira_cli.slurm import EXECUTOR
 from mira_cli.slurm.queue import job_prefix
+from mira_cli.wording import end_of_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mira_cli.errors import Interrupted
-    from mira_cli.planning.prepare import Prepared
+    from mira_cli.planning.prepare import ReadyRun
     from mira_cli.run.directory import RunDirectory
 
 
 def carry_out(
-    prepared: Prepared,
+    prepared: ReadyRun,
     run: RunDirectory,
     lock: IO[str],
     *,
@@ -89,7 +89,7 @@ def carry_out(
         write_json(run.root / "provenance.json", {**provenance, "call": {**call, "timings": timings}})
 
 
-def _argv(prepared: Prepared, run: RunDirectory, *, on_slurm: bool) -> list[str]:
+def _argv(prepared: ReadyRun, run: RunDirectory, *, on_slurm: bool) -> list[str]:
     profile = prepared.profile
     asks = {model.name: (model.slug, prepared.plan.resources[model.name]) for model in prepared.plan.models}
     return build_argv(
@@ -103,7 +103,7 @@ def _argv(prepared: Prepared, run: RunDirectory, *, on_slurm: bool) -> list[str]
     )
 
 
-def _check(outcome: Outcome, run: RunDirectory) -> None:
+def _check(outcome: SnakemakeExit, run: RunDirectory) -> None:
     if outcome.status < 0:
         raise EngineError(
             f"Snakemake was killed by signal {-outcome.status}; what was finished is kept",
@@ -111,7 +111,7 @@ def _check(outcome: Outcome, run: RunDirectory) -> None:
             log=outcome.log,
         )
     if outcome.status != 0 and not any(event.get("event") == "job_error" for event in _events(run)):
-        raise EngineError(f"Snakemake failed before any job did: {last_words(outcome.log)}", log=outcome.log)
+        raise EngineError(f"Snakemake failed before any job did: {end_of_log(outcome.log)}", log=outcome.log)
 
 
 def _snakemake_timings(run: RunDirectory, started: float) -> dict[str, float]:

@@ -9,10 +9,10 @@ import sys
 from typing import TYPE_CHECKING, Literal
 
 from mira_cli.console import quoted, say
-from mira_cli.driver.note import VARIABLE
+from mira_cli.driver.driver_file import VARIABLE
 from mira_cli.files import read_json, write_json
 from mira_cli.python_path import SAFE
-from mira_cli.slurm.commands import SlurmError, ask, job_id
+from mira_cli.slurm.commands import SlurmError, job_id, run_slurm
 from mira_cli.slurm.queue import job_prefix
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _submit(command: list[str], run: RunDirectory, layers: Sequence[Mapping[str,
             hint=f"set `driver` in the profile's `resources.yaml`; {found[0].hint}",
         )
     added = ",".join(f"{name}={value}" for name, value in {**SAFE, VARIABLE: "slurm"}.items())
-    job = job_id(ask(
+    job = job_id(run_slurm(
         "sbatch", "--parsable", "--job-name", f"{job_prefix(run)}-driver", "--comment", "driver",
         "--output", str(run.logs / "driver.log"), "--open-mode", "append", "--chdir", str(run.root),
         "--export", f"ALL,{added}", "--requeue", "--signal", "B:TERM@60",

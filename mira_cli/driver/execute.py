@@ -79,8 +79,8 @@ def execute(
     MiraError
         Whatever keeps it from starting or ending; results that could be computed are written all the same.
     """
-    from mira_cli.catalogue.mistakes import nearest, suggestion
     from mira_cli.planning.prepare import check_request
+    from mira_cli.wording import nearest, suggestion
 
     request = check_request(config, as_read=as_read)
     names = [model.name for model in request.models]
@@ -94,13 +94,13 @@ def execute(
         return _look(request, root, again, only)
 
     from mira_cli.driver.detach import start_driver
-    from mira_cli.driver.note import driving, note_exit, note_failure
-    from mira_cli.run.lock import locked
-    from mira_cli.run.registry import remember
+    from mira_cli.driver.driver_file import driving, note_exit, note_failure
+    from mira_cli.run.lock import run_locked
+    from mira_cli.run.registry import remember_run
 
     is_new = not root.exists()
-    with locked(run := open_run(root)) as lock, _removed_unless_planned(run, is_new=is_new):
-        remember(run.root)
+    with run_locked(run := open_run(root)) as lock, _removed_unless_planned(run, is_new=is_new):
+        remember_run(run.root)
         with driving(run):
             driven = _drive(request, run, lock, again, only, detach=detach is not None)
     if detach and not driven:
@@ -139,11 +139,11 @@ def _drive(
 ) -> bool:
     """Compute what is missing until nothing is; False if that is left to a driver.
 
-    Jobs of an earlier call that still run are waited for, and what they leave undone is planned anew.
+    Jobs of an earlier call that still run are waited for, and what they leave undone is planned again.
     """
     from mira_cli.driver import adopt
     from mira_cli.driver.carry_out import carry_out
-    from mira_cli.driver.note import leaves_jobs, obey
+    from mira_cli.driver.driver_file import leaves_jobs, obey
     from mira_cli.planning.input import tell_structures
     from mira_cli.planning.prepare import commit_plan, prepare_run
     from mira_cli.slurm import EXECUTOR
@@ -154,7 +154,7 @@ def _drive(
             begin = time.monotonic()
             adopted = adopt.adopt(run) if on_slurm else []
             prepared = prepare_run(
-                request, run, images="build", again=again, only=only, elsewhere=adopt.elsewhere(adopted)
+                request, run, images="build", again=again, only=only, elsewhere=adopt.structures_of_adopted(adopted)
             )
             tell_structures(prepared.index)
             _tell_plan(prepared.plan, run)
@@ -183,7 +183,7 @@ def _drive(
 
 def _clear_queue(run: RunDirectory, stop: Interrupted) -> None:
     """Leave nothing of a stopped run in SLURM's queue, unless its driver is a job whose own time is over."""
-    from mira_cli.driver.note import leaves_jobs
+    from mira_cli.driver.driver_file import leaves_jobs
     from mira_cli.slurm.queue import job_prefix, sweep
 
     if leaves_jobs(stop):

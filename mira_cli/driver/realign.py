@@ -1,4 +1,4 @@
-"""Align a run's energies in another way, or group it by other labels: all that depends on it is written anew."""
+"""Align a run's energies in another way, or group it by other labels: all that depends on it is rewritten."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def realign(run: RunDirectory, scheme: Scheme | None = None, group_by: str | Non
     from mira_cli.results.comparison_files import read_answers
     from mira_cli.results.read_tables import absent
     from mira_cli.run.collected import is_collected
-    from mira_cli.run.lock import locked
+    from mira_cli.run.lock import run_locked
 
     if not (run.root / "comparison.parquet").is_file():
         raise absent(run, "comparison")
     changes: dict[str, Any] = {ALIGNMENT: scheme} if scheme else {}
     changes |= {} if group_by is None else {GROUPS: None if group_by == NONE else group_by}
-    with locked(run):
+    with run_locked(run):
         if not is_collected(run):
             write_results(load_run(run))  # tables of something else would pass for its answer
         loaded = load_run(run)
@@ -68,21 +68,25 @@ def realign(run: RunDirectory, scheme: Scheme | None = None, group_by: str | Non
 
 
 def _refuse_groups(run: RunDirectory, index: StructureIndex, key: str) -> None:
-    from mira_cli.structures.labels import keys_of, keys_told
+    from mira_cli.structures.labels import keys_of, label_keys_in_words
 
     if "labels" not in index.table.schema.names:
         again = f"`mira resume {run.root}` reads them again"
         raise UsageError("the structures of this run were read without their labels", hint=again)
     if key not in keys_of(index.table["labels"]):
-        raise UsageError(f"no structure has a label under the key `{key}`", hint=keys_told(index.table["labels"]))
+        raise UsageError(
+            f"no structure has a label under the key `{key}`", hint=label_keys_in_words(index.table["labels"])
+        )
 
 
 def _refuse(answers: Answers, scheme: Scheme) -> None:
     from mira_cli.compare.schemes import SCHEMES
-    from mira_cli.compare.statistics import refusal
+    from mira_cli.compare.statistics import why_not_aligned
 
-    if reason := refusal(answers, scheme):
-        others = [f"`{other}`" for other in SCHEMES if other not in {scheme, "none"} and not refusal(answers, other)]
+    if reason := why_not_aligned(answers, scheme):
+        others = [
+            f"`{other}`" for other in SCHEMES if other not in {scheme, "none"} and not why_not_aligned(answers, other)
+        ]
         hint = f"possible here: {', '.join(others)}" if others else "docs/comparison.md says what each scheme needs"
         raise UsageError(f"`{scheme}` aligns no energies here: {reason}", hint=hint)
 

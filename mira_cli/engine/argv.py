@@ -6,7 +6,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from mira_cli.images.enter import WORKER_IN_IMAGE, mount
+from mira_cli.images.run_in_image import WORKER_IN_IMAGE, mount
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

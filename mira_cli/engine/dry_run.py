@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PATIENCE_S = 120  # the SLURM plugin waits for a controller that does not answer
 
 
-def refusal(profile: Profile) -> tuple[str, str | None] | None:
+def profile_refusal(profile: Profile) -> tuple[str, str | None] | None:
     """Why Snakemake refuses a profile's options, and the option that may have been meant; None if it takes them.
 
     Raises
@@ -49,7 +49,7 @@ def _snakemake(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             [sys.executable, "-P", "-m", "snakemake", *arguments], cwd=cwd, capture_output=True, text=True, check=False,
-            timeout=PATIENCE_S, env={**os.environ, **python_path.settings(PLUGINS)},
+            timeout=PATIENCE_S, env={**os.environ, **python_path.python_variables(PLUGINS)},
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise EngineError(

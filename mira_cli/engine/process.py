@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from mira_cli import python_path
 from mira_cli.errors import Interrupted
-from mira_cli.images.enter import TOKENS
+from mira_cli.images.run_in_image import TOKENS
 from mira_cli.run.lock import end_session, note, run_mark
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ PATIENCE_ON_CLUSTER_S = 3.0  # what Snakemake gets to cancel its jobs; `mira` lo
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SnakemakeExit:
     """How Snakemake ended: its exit status (negative: killed by that signal), and what stopped it, if anybody did."""
 
     status: int
@@ -43,7 +43,7 @@ def run_snakemake(
     on_tick: Callable[[], None],
     patience_s: Callable[[Interrupted], float],
     tick_s: float = 0.5,
-) -> Outcome:
+) -> SnakemakeExit:
     """Run Snakemake to its end, calling `on_tick` now and then; Ctrl-C ends it and everything it started here.
 
     `patience_s` says how long it may take to end when it is interrupted; 0 kills it at once.
@@ -53,7 +53,13 @@ def run_snakemake(
     run.events.unlink(missing_ok=True)
     name, _, value = run_mark(run).partition("=")
     inherited = {variable: word for variable, word in os.environ.items() if variable not in TOKENS}
-    environment = {**inherited, **_cache(run), name: value, **python_path.settings(PLUGINS), "APPTAINER_QUIET": "1"}
+    environment = {
+        **inherited,
+        **_cache(run),
+        name: value,
+        **python_path.python_variables(PLUGINS),
+        "APPTAINER_QUIET": "1",
+    }
     stopped: Interrupted | None = None
     with log.open("a", encoding="utf-8") as stream:
         stream.write(f"\n# {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
@@ -77,7 +83,7 @@ def run_snakemake(
             note(lock, session=None)
     with suppress(Interrupted):
         on_tick()
-    return Outcome(child.wait(), stopped, log)
+    return SnakemakeExit(child.wait(), stopped, log)
 
 
 def _cache(run: RunDirectory) -> dict[str, str]:

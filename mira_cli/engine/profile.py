@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from mira_cli import paths
 from mira_cli.errors import UsageError
 from mira_cli.files import replacing
-from mira_cli.resources import SHARED, Resources, did_you_mean, mistake
+from mira_cli.resources import SHARED, Resources, mistake
 from mira_cli.settings_yaml import load, reason
+from mira_cli.wording import did_you_mean, suggestion
 
 LOCAL = {"local", "dryrun", "touch"}  # executors that leave no machine
 FILES = ("config.yaml", "resources.yaml")
@@ -98,7 +99,7 @@ def origins(profile: Profile) -> dict[str, Path]:
     return found
 
 
-def summary(folder: Path) -> str:
+def profile_summary(folder: Path) -> str:
     """The first sentence of the comment that a profile begins with."""
     for file in (folder / name for name in FILES):
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
@@ -139,8 +140,7 @@ def _locate(name: str, base: Path, above: tuple[Path, ...]) -> Path:
         )
     names = list(profile_folders())
     short = {known.rpartition("/")[2]: known for known in names} | {known: known for known in names}
-    near = get_close_matches(name, short, n=1)
-    hint = f"did you mean `{short[near[0]]}`? " if near else ""
+    hint = suggestion(short[near] for near in get_close_matches(name, short, n=1))
     extended = f", which `{above[-1]}` extends" if above else ""
     raise UsageError(
         f"no profile `{name}`{extended}",

@@ -64,7 +64,7 @@ def _reason(stderr: str) -> str:
     return (fatal or lines or ["no reason given"])[-1].removeprefix("FATAL:").strip()
 
 
-def environment() -> dict[str, str]:
+def apptainer_environment() -> dict[str, str]:
     """Our environment without what a user has set to be bound or passed into every container."""
     dropped = ("APPTAINERENV_", "SINGULARITYENV_", "APPTAINER_BIND", "SINGULARITY_BIND")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
@@ -77,7 +77,7 @@ def _run(command: Iterable[str | Path]) -> subprocess.CompletedProcess[str]:
     command = [str(word) for word in command]
     try:
         return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment(), check=False
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=apptainer_environment(), check=False
         )
     except OSError as error:
         return subprocess.CompletedProcess(command, 127, "", f"cannot start {command[0]}: {error.strerror}")
@@ -98,7 +98,7 @@ def sidecar(sif: Path) -> Path:
     return sif.with_suffix(".json")
 
 
-def built(image: Image) -> record.BuildRecord | None:
+def built_sif(image: Image) -> record.BuildRecord | None:
     """Record of an image file if both are there; `check` says whether they fit each other."""
     sif = sif_path(image)
     found = record.read(sidecar(sif))
@@ -128,7 +128,7 @@ def check(sif: Path, wanted_recipe: str) -> record.BuildRecord:
         raise EnvironmentNotReadyError(f"cannot read {sif}: {error.strerror}", hint=hint) from error
     found = found.model_copy(update={"mtime_ns": state.st_mtime_ns})  # copied or touched, but whole
     with suppress(OSError):  # a shared cache may be read-only
-        record.write(sidecar(sif), found)
+        record.write_build_record(sidecar(sif), found)
     return found
 
 
@@ -140,7 +140,7 @@ def contained(action: Literal["exec", "test"], sif: Path, *command: str) -> subp
         return _run([program() or "apptainer", "--silent", action, *options, sif, *command])
 
 
-def describe(sif: Path) -> dict[str, str]:
+def versions_in_sif(sif: Path) -> dict[str, str]:
     """Versions of what is installed in an image: Python, CUDA, packages.
 
     Raises

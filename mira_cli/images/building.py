@@ -36,7 +36,7 @@ class Workshop:
         try:
             process.run_logged(command, self.log, env=env, cwd=cwd, failure=failure, keep_open=[self.lock])
         except EnvironmentNotReadyError as error:
-            why = process.last_words(self.log_path)
+            why = process.likely_error(self.log_path)
             raise EnvironmentNotReadyError(
                 f"{error.message}: {why}" if why else error.message,
                 hint=hint,
@@ -66,14 +66,14 @@ def workshop(key: str, *, doing: str = "builds") -> Iterator[Workshop]:
     folder = place / key
     try:
         _remove_leftovers(place)
-        remove(folder)
+        remove_tree(folder)
         folder.mkdir()
         log_path = logs / f"{key}.log"
         log_path.unlink(missing_ok=True)  # in a shared cache it may be another user's, or a link
         with open(files.created(log_path), "w", encoding="utf-8") as log:  # noqa: PTH123
             yield Workshop(folder, log, log_path, lock)
     finally:
-        remove(folder)
+        remove_tree(folder)
         os.close(lock)
 
 
@@ -102,14 +102,14 @@ def _remove_leftovers(place: Path) -> None:
             continue  # another user's, in a shared cache
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            remove(folder)
+            remove_tree(folder)
         except OSError:
             pass
         finally:
             os.close(descriptor)
 
 
-def remove(path: Path) -> None:
+def remove_tree(path: Path) -> None:
     """Remove a folder tree as far as that is possible."""
     shutil.rmtree(path, ignore_errors=True)
 

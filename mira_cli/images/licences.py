@@ -12,7 +12,7 @@ import typer
 
 from mira_cli import console
 from mira_cli.errors import EnvironmentNotReadyError
-from mira_cli.images import record, remembered
+from mira_cli.images import choices, record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ _KIND = "licences"
 VARIABLE = "MIRA_ACCEPT_LICENCES"  # names of images, for machines where nobody can be asked
 
 
-def refused(images: Sequence[Image], *, accept: bool = False) -> list[Image]:
+def without_licence(images: Sequence[Image], *, accept: bool = False) -> list[Image]:
     """Images among these that must not be built; on a terminal the user is asked, and what they accept is remembered.
 
     Parameters
@@ -34,7 +34,7 @@ def refused(images: Sequence[Image], *, accept: bool = False) -> list[Image]:
     return [image for image in images if not _accepted(image) and not _accept(image, accept)]
 
 
-def refusal(image: Image) -> EnvironmentNotReadyError:
+def licence_refusal(image: Image) -> EnvironmentNotReadyError:
     """Say that an image is not built, and how to accept its licence."""
     assert image.licence is not None
     return EnvironmentNotReadyError(
@@ -46,7 +46,7 @@ def refusal(image: Image) -> EnvironmentNotReadyError:
 def _accepted(image: Image) -> bool:
     if image.licence is None:
         return True
-    known = remembered.read(_KIND).get(image.name)
+    known = choices.read(_KIND).get(image.name)
     return isinstance(known, dict) and known.get("licence") == image.licence.name
 
 
@@ -55,7 +55,7 @@ def _accept(image: Image, accept: bool) -> bool:
     named = image.name in re.split(r"[,\s]+", os.environ.get(VARIABLE, ""))
     if not (accept or named or _ask(image)):
         return False
-    remembered.update(_KIND, image.name, {"licence": image.licence.name, "by": _user(), "at": record.now()})
+    choices.update(_KIND, image.name, {"licence": image.licence.name, "by": _user(), "at": record.now()})
     console.say(f"image {image.name}: {image.licence.name}, accepted by {_user()}")
     return True
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from mira_cli import console, paths
 from mira_cli.errors import EnvironmentNotReadyError
-from mira_cli.images import apptainer, licences, progress, recipe, several, sif, torch_backend, venv
+from mira_cli.images import apptainer, licences, parallel_builds, progress, recipe, sif, torch_backend, venv
+from mira_cli.wording import rough_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -57,12 +58,12 @@ def choose_runtime(wanted: Literal["auto", "apptainer", "venv"]) -> tuple[Runtim
 
 def place(image: Image, runtime: Runtime) -> Path:
     """Where an image is, once it is built."""
-    return apptainer.sif_path(image) if runtime == "apptainer" else venv.folder(image)
+    return apptainer.sif_path(image) if runtime == "apptainer" else venv.venv_folder(image)
 
 
 def record_of(image: Image, runtime: Runtime) -> BuildRecord | None:
     """What is known about a built image; None if it is not built."""
-    return apptainer.built(image) if runtime == "apptainer" else venv.built(image)
+    return apptainer.built_sif(image) if runtime == "apptainer" else venv.built_venv(image)
 
 
 def is_built(image: Image, runtime: Runtime) -> bool:
@@ -70,7 +71,7 @@ def is_built(image: Image, runtime: Runtime) -> bool:
     return record_of(image, runtime) is not None
 
 
-def prepare(names: Iterable[str], runtime: Runtime, *, build: bool = True) -> dict[str, ReadyImage]:
+def prepare_images(names: Iterable[str], runtime: Runtime, *, build: bool = True) -> dict[str, ReadyImage]:
     """Make images ready, by name; builds those that are missing, with progress on stderr.
 
     Parameters
@@ -85,7 +86,7 @@ def prepare(names: Iterable[str], runtime: Runtime, *, build: bool = True) -> di
     EnvironmentNotReadyError
         One is missing and `build` is false or its licence not accepted, cannot be built, or is not what was built.
     """
-    images = recipe.find(names)
+    images = recipe.find_images(names)
     missing = [image for image in images if not is_built(image, runtime)]
     if missing and not build:
         listed = " ".join(image.name for image in missing)
@@ -93,9 +94,9 @@ def prepare(names: Iterable[str], runtime: Runtime, *, build: bool = True) -> di
             f"{'image' if len(missing) == 1 else 'images'} {listed} not built for {runtime}",
             hint=f"`mira images build {listed} --runtime {runtime}`",
         )
-    if unaccepted := licences.refused(missing):
-        raise licences.refusal(unaccepted[0])
-    several.raise_for(build_images(missing, runtime), runtime)
+    if unaccepted := licences.without_licence(missing):
+        raise licences.licence_refusal(unaccepted[0])
+    parallel_builds.raise_for(build_images(missing, runtime), runtime)
     return {image.name: _ready(image, runtime) for image in images}
 
 
@@ -106,12 +107,12 @@ def build_images(
     if not images:
         return {}
     if runtime == "apptainer":  # what all of them need
-        show("base", lambda stage: sif.build_base(stage, force=force, via=via))
+        show_build("base", lambda stage: sif.build_base(stage, force=force, via=via))
 
     def one(image: Image, display: Progress | None) -> BuildRecord:
         return build_image(image, runtime, force=force, via=via, display=display)
 
-    return several.build(images, one, several.at_once(images, runtime))
+    return parallel_builds.build_in_parallel(images, one, parallel_builds.at_once(images, runtime))
 
 
 def build_image(
@@ -135,16 +136,16 @@ def build_image(
     total = f"about {cost.minutes:g} min on a fast network, and {cost.gigabytes:g} GB in {paths.cache_dir()}"
     console.say(f"building image {image.name} for {runtime}, once: {total}")
     if runtime == "apptainer":
-        done = show(image.name, lambda stage: sif.build(image, stage, force=force, via=via), display)
+        done = show_build(image.name, lambda stage: sif.build_sif(image, stage, force=force, via=via), display)
     else:
-        done = show(image.name, lambda stage: venv.build(image, stage, force=force), display)
-    torch_backend.remember(image)
-    took = f"{progress.duration(done.seconds)}, {progress.size(done.bytes)}"
+        done = show_build(image.name, lambda stage: venv.build_venv(image, stage, force=force), display)
+    torch_backend.remember_backend(image)
+    took = f"{rough_duration(done.seconds)}, {progress.size(done.bytes)}"
     console.say(f"image {image.name} is ready: {took}, {place(image, runtime)}")
     return done
 
 
-def show(
+def show_build(
     name: str, build: Callable[[Callable[[str], None]], BuildRecord], display: Progress | None = None
 ) -> BuildRecord:
     """Run a build while its progress is shown."""
@@ -158,6 +159,6 @@ def _ready(image: Image, runtime: Runtime) -> ReadyImage:
         path = apptainer.sif_path(image)
         found = apptainer.check(path, own)
         return ReadyImage(image.name, own, runtime, apptainer.PYTHON, path, found.sha256, found.versions)
-    record = venv.built(image)
+    record = venv.built_venv(image)
     assert record is not None
     return ReadyImage(image.name, own, runtime, str(venv.interpreter(image)), None, None, record.versions)

@@ -98,7 +98,7 @@ def end(process: subprocess.Popen[Any]) -> None:
         process.wait()
 
 
-def last_words(log: Path, *, limit: int = 160) -> str:
+def likely_error(log: Path, *, limit: int = 160) -> str:
     """Line of a log that most likely says what went wrong, with uv's cause of it, shortened; empty if none does."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
     at = next((i for i, line in reversed(list(enumerate(lines))) if _TELLING.match(line)), None)

@@ -41,11 +41,6 @@ def stages(name: str, shared: Progress | None = None) -> Iterator[Callable[[str]
             progress.remove_task(task)
 
 
-def duration(seconds: float) -> str:
-    """Seconds in words: `40 s`, `1.5 min`."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
-
-
 def size(n_bytes: float) -> str:
     """Bytes in words: `184 MB`, `3.6 GB`."""
     return f"{n_bytes / 1e6:.0f} MB" if n_bytes < 1e9 else f"{n_bytes / 1e9:.1f} GB"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from functools import cache
@@ -13,7 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from mira_cli import paths
 from mira_cli.errors import UsageError
 from mira_cli.files import read_yaml
-from mira_cli.images import remembered
+from mira_cli.images import choices
+from mira_cli.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,11 +90,11 @@ def load(folder: Path) -> ImagesFile:
 
 def all_images() -> tuple[Image, ...]:
     """All images, in the file's order, with the PyTorch that was chosen for them in this cache."""
-    chosen = remembered.read(BACKENDS)
+    chosen = choices.read(BACKENDS)
     return tuple(i.model_copy(update={"torch_backend": chosen.get(i.name)}) for i in load(containers()).images)
 
 
-def find(names: Iterable[str]) -> list[Image]:
+def find_images(names: Iterable[str]) -> list[Image]:
     """Images by name, each once, in the order given; `all` stands for every one.
 
     Raises
@@ -106,15 +106,12 @@ def find(names: Iterable[str]) -> list[Image]:
     wanted = dict.fromkeys(name for given in names for name in (known if given == "all" else [given]))
     for name in wanted:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-            suggestion = (
-                f"did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else "`mira images list` shows them"
-            )
-            raise UsageError(f"there is no image `{name}`", hint=suggestion)
+            hint = did_you_mean(name, known, most=3).strip() or "`mira images list` shows them"
+            raise UsageError(f"there is no image `{name}`", hint=hint)
     return [known[name] for name in wanted]
 
 
-def files(image: Image) -> dict[str, Path]:
+def recipe_files(image: Image) -> dict[str, Path]:
     """Files that an image is made from, by the name that `image.def` knows them by."""
     top, own = containers(), image.folder
     return {
@@ -129,7 +126,7 @@ def files(image: Image) -> dict[str, Path]:
 
 def recipe_hash(image: Image) -> str:
     """12 hexadecimal digits that name everything an image is made from."""
-    sources = {"base.def": containers() / "base.def", **files(image.model_copy(update={"torch_backend": None}))}
+    sources = {"base.def": containers() / "base.def", **recipe_files(image.model_copy(update={"torch_backend": None}))}
     return _digest(sources, image.torch_backend or "")
 
 
@@ -164,5 +161,5 @@ def locked_versions(image: Image) -> dict[str, str]:
 
 def pinned_versions(image: Image) -> dict[str, str]:
     """Versions that an image is built with, by package name; PyTorch's own may change until it is first built."""
-    lock = files(image)["requirements.lock"]
+    lock = recipe_files(image)["requirements.lock"]
     return parse_pins(lock.read_text(encoding="utf-8")) if lock.exists() else locked_versions(image)

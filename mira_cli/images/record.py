@@ -44,7 +44,7 @@ def read(path: Path) -> BuildRecord | None:
         return None
 
 
-def write(path: Path, record: BuildRecord) -> None:
+def write_build_record(path: Path, record: BuildRecord) -> None:
     """Write a record by atomic rename."""
     files.write_json(path, record.model_dump(exclude_none=True))
 

@@ -17,7 +17,7 @@ import uv
 from mira_cli import paths
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import content_sha256
-from mira_cli.images import apptainer, bootstrap, building, recipe, record, site, torch_backend
+from mira_cli.images import apptainer, bootstrap, building, recipe, record, site_settings, torch_backend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ class _Target:
         return f"{self.name}-{self.recipe}-apptainer"
 
 
-def build(
+def build_sif(
     image: Image, stage: Callable[[str], None], *, force: bool = False, via: Bootstrap = "auto"
 ) -> record.BuildRecord:
     """Build an image, and the base if it is missing; where another process has done so meanwhile, take that one.
@@ -60,14 +60,14 @@ def build(
     own = recipe.recipe_hash(image)
     target = _Target(image.name, own, "image.def", apptainer.sif_path(image), image.cost["apptainer"])
     with building.workshop(target.key) as shop:
-        if (found := apptainer.built(image)) and not force:
+        if (found := apptainer.built_sif(image)) and not force:
             return found
         torch_backend.resolve(image, shop, stage)
         stage(f"installing {len(recipe.pinned_versions(image))} packages, testing and packing them")
-        for name, path in recipe.files(image).items():
+        for name, path in recipe.recipe_files(image).items():
             shutil.copy(path, shop.folder / name)
         (shop.folder / "base.sif").symlink_to(apptainer.base_path())
-        inside = site.for_apptainer(os.environ, image.torch_backend)
+        inside = site_settings.for_apptainer(os.environ, image.torch_backend)
         binds = {uv_cache(): "/mira/cache", uv.find_uv_bin(): "/mira/uv"} | inside.binds
         options = [option for here, there in binds.items() for option in ("--bind", bind(here, there))]
         return _build(shop, target, {"image": image.name, "recipe": own}, options=options, inside=inside.env)
@@ -90,7 +90,7 @@ def build_base(stage: Callable[[str], None], *, force: bool = False, via: Bootst
             return apptainer.check(target.final, target.recipe)
         stage("building the base image")
         shutil.copy(recipe.containers() / target.definition, shop.folder)
-        return _build(shop, target, bootstrap.build_arguments(via, apptainer.environment()["PATH"]))
+        return _build(shop, target, bootstrap.build_arguments(via, apptainer.apptainer_environment()["PATH"]))
 
 
 def _build(
@@ -107,7 +107,7 @@ def _build(
     # a file, as a comma on the command line would separate
     (shop.folder / "arguments").write_text("".join(f"{k}={v}\n" for k, v in arguments.items()), encoding="utf-8")
     with _unpacking(target) as scratch:
-        env = apptainer.environment() | {"APPTAINER_TMPDIR": str(scratch), "SINGULARITY_TMPDIR": str(scratch)}
+        env = apptainer.apptainer_environment() | {"APPTAINER_TMPDIR": str(scratch), "SINGULARITY_TMPDIR": str(scratch)}
         for variable, value in (inside or {}).items():
             env |= {f"APPTAINERENV_{variable}": value, f"SINGULARITYENV_{variable}": value}
         command = [apptainer.program() or "apptainer", "build", "--fakeroot", "--mksquashfs-args", _SQUASH]
@@ -121,12 +121,12 @@ def _build(
         built=record.now(),
         seconds=round(time.monotonic() - began, 1),
         bytes=state.st_size,
-        versions=apptainer.describe(new) if target.name != "base" else {},
+        versions=apptainer.versions_in_sif(new) if target.name != "base" else {},
         sha256=content_sha256(new),
         mtime_ns=state.st_mtime_ns,
     )
     target.final.parent.mkdir(exist_ok=True)
-    record.write(apptainer.sidecar(target.final), done)
+    record.write_build_record(apptainer.sidecar(target.final), done)
     new.replace(target.final)
     return done
 
@@ -144,7 +144,7 @@ def _unpacking(target: _Target) -> Iterator[Path]:
     building.require_space(paths.cache_dir(), target.cost.gigabytes, what=what, hint=hint)
     # one name for one target: what a killed build has left is found and removed
     scratch = Path(chosen) / f"mira-{os.getuid()}-{target.key}"
-    building.remove(scratch)
+    building.remove_tree(scratch)
     try:
         try:
             scratch.mkdir(mode=0o700)
@@ -157,7 +157,7 @@ def _unpacking(target: _Target) -> Iterator[Path]:
     try:
         yield scratch
     finally:
-        building.remove(scratch)
+        building.remove_tree(scratch)
 
 
 def uv_cache() -> str:

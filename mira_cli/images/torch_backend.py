@@ -11,7 +11,7 @@ import uv
 
 from mira_cli import console, files
 from mira_cli.errors import EnvironmentNotReadyError, UsageError
-from mira_cli.images import building, recipe, remembered, site
+from mira_cli.images import building, choices, recipe, site_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,10 +56,10 @@ def retarget(images: Sequence[Image], backend: str) -> list[Image]:
     return [image if image.name in without else image.model_copy(update=chosen) for image in images]
 
 
-def remember(image: Image) -> None:
+def remember_backend(image: Image) -> None:
     """Let every later command in this cache use the PyTorch that an image has here."""
-    if remembered.read(recipe.BACKENDS).get(image.name) != image.torch_backend:
-        remembered.update(recipe.BACKENDS, image.name, image.torch_backend)
+    if choices.read(recipe.BACKENDS).get(image.name) != image.torch_backend:
+        choices.update(recipe.BACKENDS, image.name, image.torch_backend)
 
 
 def resolve(image: Image, shop: Workshop, stage: Callable[[str], None]) -> None:
@@ -70,7 +70,7 @@ def resolve(image: Image, shop: Workshop, stage: Callable[[str], None]) -> None:
     EnvironmentNotReadyError
         PyTorch's index cannot be reached, or has no such build.
     """
-    lock = recipe.files(image)["requirements.lock"]
+    lock = recipe.recipe_files(image)["requirements.lock"]
     if not image.torch_backend or lock.exists():
         return
     stage(f"resolving PyTorch for {image.torch_backend}")
@@ -140,7 +140,7 @@ def _compile(image: Image, backend: str, asked: str, shop: Workshop, *, alone: b
         command += ["--override", "overrides.txt"]
     shop.run(
         command,
-        env=site.uv_environment(),
+        env=site_settings.uv_environment(),
         cwd=place,
         failure=f"PyTorch for {backend} cannot be resolved for image {image.name}",
         hint="it needs PyTorch's own index, download.pytorch.org, or UV_OFFLINE=1 and its wheels in UV_FIND_LINKS",

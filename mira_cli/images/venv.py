@@ -16,7 +16,8 @@ import uv
 
 from mira_cli import paths
 from mira_cli.errors import EnvironmentNotReadyError
-from mira_cli.images import building, python313, recipe, record, site, torch_backend
+from mira_cli.images import building, host_python, recipe, record, site_settings, torch_backend
+from mira_cli.wording import last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,25 +28,25 @@ if TYPE_CHECKING:
 MARKER = "mira-image.json"
 
 
-def folder(image: Image) -> Path:
+def venv_folder(image: Image) -> Path:
     """Folder of an image's environment."""
     return paths.cache_dir() / "envs" / f"{image.name}-{recipe.recipe_hash(image)}"
 
 
 def interpreter(image: Image) -> Path:
     """Python of an image's environment."""
-    return folder(image) / "bin" / "python"
+    return venv_folder(image) / "bin" / "python"
 
 
-def built(image: Image) -> record.BuildRecord | None:
+def built_venv(image: Image) -> record.BuildRecord | None:
     """Record of the environment if it is complete and its interpreter is still there."""
-    place = folder(image)
+    place = venv_folder(image)
     found = record.read(place / MARKER)
     # the interpreter is a link to one of this machine, which may have been removed since
     return found if found and place.name.endswith(f"-{found.recipe}") and (place / "bin/python").exists() else None
 
 
-def build(image: Image, stage: Callable[[str], None], *, force: bool = False) -> record.BuildRecord:
+def build_venv(image: Image, stage: Callable[[str], None], *, force: bool = False) -> record.BuildRecord:
     """Build an image's environment; where another process has done so meanwhile, take that one.
 
     Raises
@@ -59,7 +60,7 @@ def build(image: Image, stage: Callable[[str], None], *, force: bool = False) ->
             hint=f"install gcc, or `mira images build {image.name} --runtime apptainer`",
         )
     with building.workshop(f"{image.name}-{recipe.recipe_hash(image)}-venv") as shop:
-        if (found := built(image)) and not force:
+        if (found := built_venv(image)) and not force:
             return found
         building.require_space(
             paths.cache_dir(),
@@ -80,19 +81,19 @@ def build(image: Image, stage: Callable[[str], None], *, force: bool = False) ->
             bytes=_size(env),
             versions=versions,
         )
-        record.write(env / MARKER, done)
-        _put(env, folder(image), shop)
+        record.write_build_record(env / MARKER, done)
+        _put(env, venv_folder(image), shop)
         return done
 
 
 def _install(image: Image, env: Path, shop: Workshop, stage: Callable[[str], None]) -> dict[str, str]:
     """Install the lock into a new environment and try it; return the versions found in it."""
-    variables = site.uv_environment(image.torch_backend)
-    files, program = recipe.files(image), uv.find_uv_bin()
+    variables = site_settings.uv_environment(image.torch_backend)
+    files, program = recipe.recipe_files(image), uv.find_uv_bin()
     failure = f"image {image.name} cannot be built as a virtual environment"
     version = recipe.load(recipe.containers()).python
     stage(f"looking for Python {version}")
-    base = python313.find_python(version, variables, headers=bool(image.compiles))
+    base = host_python.find_python(version, variables, headers=bool(image.compiles))
     stage(f"installing {len(recipe.pinned_versions(image))} packages")
     # relocatable: built under another name than it is used by
     make = [program, "venv", "--relocatable", "--python", str(base), str(env)]
@@ -104,7 +105,7 @@ def _install(image: Image, env: Path, shop: Workshop, stage: Callable[[str], Non
     with clean_environment() as clean:
         test = [*no_network(), str(env / "bin" / "python"), str(files["smoke.py"])]
         shop.run(test, env=clean, cwd=shop.folder, failure=f"{failure}: its smoke test fails")
-    return describe(env / "bin" / "python", files["describe.py"])
+    return versions_in_venv(env / "bin" / "python", files["describe.py"])
 
 
 def _put(env: Path, final: Path, shop: Workshop) -> None:
@@ -137,12 +138,12 @@ def no_network() -> tuple[str, ...]:
 
 def smoke(image: Image) -> subprocess.CompletedProcess[str]:
     """Run an image's smoke test in its environment, without network where this machine allows that."""
-    command = [*no_network(), str(interpreter(image)), str(recipe.files(image)["smoke.py"])]
+    command = [*no_network(), str(interpreter(image)), str(recipe.recipe_files(image)["smoke.py"])]
     with clean_environment() as clean:
         return subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
 
 
-def describe(python: Path, script: Path) -> dict[str, str]:
+def versions_in_venv(python: Path, script: Path) -> dict[str, str]:
     """Versions of what is installed beside an interpreter: Python, CUDA, packages.
 
     Raises
@@ -153,9 +154,7 @@ def describe(python: Path, script: Path) -> dict[str, str]:
     with clean_environment() as clean:
         done = subprocess.run([python, script], env=clean, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise EnvironmentNotReadyError(
-            f"{python} does not run: {(done.stderr.strip() or 'no reason given').splitlines()[-1]}"
-        )
+        raise EnvironmentNotReadyError(f"{python} does not run: {last_line(done.stderr) or 'no reason given'}")
     return record.parse_versions(done.stdout)
 
 

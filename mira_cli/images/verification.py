@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import content_sha256
 from mira_cli.images import apptainer, prepare, recipe, venv
+from mira_cli.wording import last_line
 
 if TYPE_CHECKING:
     import subprocess
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from mira_cli.images.recipe import Image, Runtime
 
 
-def verify(image: Image, runtime: Runtime) -> dict[str, Any]:
+def verify_image(image: Image, runtime: Runtime) -> dict[str, Any]:
     """Check an image; every way in which it is not as it was built is one sentence in `problems`."""
     found = prepare.record_of(image, runtime)
     facts: dict[str, Any] = {
@@ -35,7 +36,7 @@ def verify(image: Image, runtime: Runtime) -> dict[str, Any]:
             problems = _version_problems(image, runtime)
             done = venv.smoke(image) if runtime == "venv" else apptainer.contained("test", apptainer.sif_path(image))
             problems += _smoke_problems(done)
-            facts["smoke"] = _last_line(done.stdout)
+            facts["smoke"] = last_line(done.stdout)
     except EnvironmentNotReadyError as error:
         problems = [error.message]
     facts["problems"] = problems
@@ -50,9 +51,9 @@ def _sif_problems(image: Image, sha256: str | None) -> list[str]:
 def _version_problems(image: Image, runtime: Runtime) -> list[str]:
     """Packages that are not what the lock says."""
     if runtime == "apptainer":
-        present = apptainer.describe(apptainer.sif_path(image))
+        present = apptainer.versions_in_sif(apptainer.sif_path(image))
     else:
-        present = venv.describe(venv.interpreter(image), recipe.files(image)["describe.py"])
+        present = venv.versions_in_venv(venv.interpreter(image), recipe.recipe_files(image)["describe.py"])
     return compare_versions(recipe.pinned_versions(image), present)
 
 
@@ -71,8 +72,4 @@ def compare_versions(pinned: dict[str, str], present: dict[str, str]) -> list[st
 def _smoke_problems(done: subprocess.CompletedProcess[str]) -> list[str]:
     if done.returncode == 0:
         return []
-    return [f"the smoke test fails (exit code {done.returncode}): {_last_line(done.stderr)}"]
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or [""])[-1]
+    return [f"the smoke test fails (exit code {done.returncode}): {last_line(done.stderr)}"]

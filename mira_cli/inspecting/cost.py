@@ -38,7 +38,7 @@ def measured(models: Mapping[str, Model]) -> dict[str, dict[str, Any] | None]:
     return found
 
 
-def seconds(said: Mapping[str, Any], atoms: int) -> float:
+def estimated_seconds(said: Mapping[str, Any], atoms: int) -> float:
     """Seconds of one job after the other that so many atoms would take at the measured speed, without starts."""
     return float(atoms / said["atoms_per_s"])
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.answers.batches import geometry_of
+from mira_cli.answers.blocks import geometry_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def described(index: StructureIndex, *, space_groups: bool) -> Iterator[dict[str
 def _atoms(index: StructureIndex, rows: np.ndarray[Any, Any]) -> list[Atoms]:
     from ase import Atoms
 
-    found = geometry_of(index, rows)
+    found = geometry_columns(index, rows)
     ends = np.cumsum(index.n_atoms[rows])[:-1]
     numbers, positions = np.split(found["numbers"], ends), np.split(found["positions"], ends)
     images = [Atoms(numbers[i], positions[i], cell=found["cell"][i], pbc=found["pbc"][i]) for i in range(len(rows))]

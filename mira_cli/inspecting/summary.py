@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.inspecting.cost import measured, seconds
+from mira_cli.inspecting.cost import estimated_seconds, measured
 from mira_cli.structures.labels import keys_of
 from mira_cli.structures.notes import alike
 from mira_cli.structures.references import QUANTITIES, left_out_told
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mira_cli.structures.packs import StructureIndex
 
 
-def summary(
+def input_summary(
     index: StructureIndex, models: Mapping[str, Model], units: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Counts, sizes, elements, references, notes, and what each model cannot answer.
@@ -113,7 +113,7 @@ def _cost(
         without = pa.array(sorted(set().union(*(holding[symbol] for symbol in lacking))), pa.string())
         can = ~pc.is_in(formulas, value_set=without).to_numpy()
         atoms = int(sizes[can].sum())
-        took = None if said is None else seconds(said, atoms)
+        took = None if said is None else estimated_seconds(said, atoms)
         told[name] = {"evaluations": int(can.sum()), "atoms": atoms, "measured": said, "seconds": took}
     return told
 

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 from mira_cli.console import count, counting, lines, say, warn
 from mira_cli.errors import InputError
-from mira_cli.structures.choice import Choice
-from mira_cli.structures.labels import keys_of
-from mira_cli.structures.labels import keys_told as labels_told
+from mira_cli.structures.choice import FrameChoice
+from mira_cli.structures.labels import keys_of, label_keys_in_words
 from mira_cli.structures.notes import alike
 from mira_cli.structures.packs import StructureIndex, load_structures, open_index
-from mira_cli.structures.references import ReferenceKeys, keys_not_found, keys_told, left_out_told
+from mira_cli.structures.references import ReferenceKeys, keys_not_found, left_out_told, reference_keys_in_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +32,7 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
         return open_index(run.structures)
     tell_passed_over(found)
     keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key, config.ref_units)
-    choice = Choice(config.stride, config.sample, config.seed)
+    choice = FrameChoice(config.stride, config.sample, config.seed)
     with counting("structure") as told:
         index = load_structures(run.structures, found.sources, keys=keys, choice=choice, scratch=scratch, told=told)
     if index.read is not None:
@@ -41,7 +40,10 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
     for key in keys_not_found(index.table, keys):
         warn(f"no structure has a reference under the key `{key}`")
     if config.group_by and config.group_by not in keys_of(index.table["labels"]):
-        warn(f"no structure has a label under the key `{config.group_by}`", hint=labels_told(index.table["labels"]))
+        warn(
+            f"no structure has a label under the key `{config.group_by}`",
+            hint=label_keys_in_words(index.table["labels"]),
+        )
     invalid = [f"{name}: {why}" for name, why in index.invalid()]
     if len(invalid) == len(index):
         first = f" ({invalid[0]})" if invalid else ""
@@ -75,7 +77,7 @@ def tell_structures(index: StructureIndex) -> None:
     say(f"{count(usable, 'structure')}{twins}, {count(int(index.n_atoms.sum()), 'atom')}")
     if moments := index.column("magnetic_moments").count(True):
         say(f"magnetic moments of {count(moments, 'structure')} are not used by the models")
-    for told in (keys_told(index.table), left_out_told(index.table)):
+    for told in (reference_keys_in_words(index.table), left_out_told(index.table)):
         if told:
             say(told)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from mira_cli.console import count, warn
 from mira_cli.errors import UsageError
-from mira_cli.images.several import free_memory
+from mira_cli.images.parallel_builds import free_memory
 
 WORKER_MB = 3_000  # of a model of usual size on CPUs: half of it the framework, the rest a batch
 

@@ -11,7 +11,7 @@ import numpy as np
 from mira_cli import tasks
 from mira_cli.files import read_json
 from mira_cli.planning.chunks import cut_chunks, grown_chunk_atoms, shortest_chunk_atoms, without
-from mira_cli.planning.resolve import digest
+from mira_cli.planning.resolve import short_hash
 from mira_cli.planning.weights import worker_model
 from mira_cli.run.records import finished_hashes
 
@@ -93,7 +93,7 @@ def make_plan(
     elsewhere
         model -> hashes that jobs of an earlier call are computing right now.
     """
-    task = tasks.find(config.task)
+    task = tasks.find_task(config.task)
     kept: dict[str, int] = {}
     reasons: dict[str, str] = {}
     wanted: dict[str, Array] = {}
@@ -151,13 +151,13 @@ def _why(
 
 def _job_name(model: ResolvedModel, hashes: Array) -> str:
     """What stands for a model's work on some structures (n,) S32, in any order."""
-    return digest([model.key, hashlib.sha256(np.sort(hashes).tobytes()).hexdigest()])
+    return short_hash([model.key, hashlib.sha256(np.sort(hashes).tobytes()).hexdigest()])
 
 
 def _fresh_id(job: str, model: ResolvedModel, run: RunDirectory, *, retry: bool) -> str:
     """The job's id, or one derived from it where that job is over but its records are wanted again."""
     while run.done(model.slug, job).exists() or (retry and (run.records(model.slug, model.key) / job).exists()):
-        job = digest(job)
+        job = short_hash(job)
     return job
 
 

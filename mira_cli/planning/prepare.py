@@ -18,16 +18,14 @@ from mira_cli.console import count, say, warn
 from mira_cli.engine.profile import Profile, find_profile, profile_folders
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import replacing
-from mira_cli.images.prepare import choose_runtime, is_built
-from mira_cli.images.prepare import prepare as prepare_images
-from mira_cli.images.recipe import find as find_images
-from mira_cli.images.recipe import pinned_versions
+from mira_cli.images.prepare import choose_runtime, is_built, prepare_images
+from mira_cli.images.recipe import find_images, pinned_versions
 from mira_cli.planning.chunks import without
 from mira_cli.planning.input import read_input
 from mira_cli.planning.machine import Machine, this_machine
 from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan
 from mira_cli.planning.resolve import ResolvedModel, resolve_models
-from mira_cli.planning.weights import Weights, locate, own_weights, probe, wanted_units, with_facts
+from mira_cli.planning.weights import Weights, locate_weights, own_weights, probe_weights, wanted_units, with_facts
 from mira_cli.planning.write import surroundings_mb, write_plan
 from mira_cli.run.records import finished_hashes
 from mira_cli.run.reuse import neighbours_with, take_over
@@ -67,7 +65,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ReadyRun:
     """A run that is ready to start."""
 
     config: RunConfig
@@ -109,7 +107,7 @@ def prepare_run(
     only: Collection[str] | None = None,
     elsewhere: Mapping[tuple[str, str], set[str]] | None = None,
     scratch: Path | None = None,
-) -> Prepared:
+) -> ReadyRun:
     """Read the structures, get the images ready, and plan; writes only below the run directory and the cache.
 
     Parameters
@@ -141,7 +139,7 @@ def prepare_run(
     else:
         units = wanted_units(models, request.catalogue)
         for unit in units:  # before minutes of building
-            if store.find(unit.family, unit.name) is None:
+            if store.find_stored(unit.family, unit.name) is None:
                 permission(unit)
         ready = prepare_images(needed, runtime, build=images == "build")
         ensure(units, runtime, fetch=images == "build")
@@ -153,14 +151,14 @@ def prepare_run(
     resources, caps = _resources(models, request, machine, offered)
     if config.reuse:
         for model in models:
-            _reuse(model, tasks.find(config.task), index, run, retry=model.name in again, copy=images != "skip")
+            _reuse(model, tasks.find_task(config.task), index, run, retry=model.name in again, copy=images != "skip")
     busy = {m.name: (elsewhere or {}).get((m.name, m.key), set()) for m in models}
     plan = make_plan(
         models, index, run, config, uses, weights, machine, resources=resources, again=again, only=only, elsewhere=busy
     )
     if request.profile.executor == EXECUTOR:
         _ask_slurm(plan, refuse=images != "skip")
-    return Prepared(config, request.profile, runtime, index, uses, weights, machine, plan, caps)
+    return ReadyRun(config, request.profile, runtime, index, uses, weights, machine, plan, caps)
 
 
 def _resources(
@@ -208,7 +206,7 @@ def _settle_weights(
     settled: list[ResolvedModel] = []
     weights: dict[str, Weights] = {}
     for model in models:
-        found = own.get(model.name) or locate(model)
+        found = own.get(model.name) or locate_weights(model)
         if found is None:
             if model.row.checkpoint.fetch:
                 say(f"weights of {model.name} are not here yet: they will be fetched, first")
@@ -217,7 +215,7 @@ def _settle_weights(
         weights[model.name] = found
         known = replace(model, weights_sha256=found.sha256)
         if model.row.checkpoint.path and model.image in ready:
-            known = with_facts(known, probe(known, found, ready[model.image]))
+            known = with_facts(known, probe_weights(known, found, ready[model.image]))
         settled.append(known)
     return settled, weights
 
@@ -247,7 +245,7 @@ def _skipped_images(names: list[str], runtime: Runtime) -> dict[str, ImageUse]:
     return {name: ImageUse({"name": name, "recipe": "", "runtime": runtime}, "") for name in names}
 
 
-def commit_plan(prepared: Prepared, run: RunDirectory, *, keep: Collection[str] = ()) -> None:
+def commit_plan(prepared: ReadyRun, run: RunDirectory, *, keep: Collection[str] = ()) -> None:
     """Write the plan and the settings that led to it into the run directory.
 
     Parameters

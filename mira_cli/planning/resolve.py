@@ -35,7 +35,7 @@ class ResolvedModel:
     @property
     def key(self) -> str:
         """Key of its records: changes whenever its numbers may."""
-        return digest(self.identity | ({"weights": self.weights_sha256} if self.weights_sha256 else {}))
+        return short_hash(self.identity | ({"weights": self.weights_sha256} if self.weights_sha256 else {}))
 
 
 def resolve_models(
@@ -102,6 +102,6 @@ def _resolve(
     return ResolvedModel(name, slug(name), row, family.image, package, options, dtype, identity)
 
 
-def digest(data: object) -> str:
+def short_hash(data: object) -> str:
     """16 hex digits that stand for a JSON-like value."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]

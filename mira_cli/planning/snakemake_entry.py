@@ -44,14 +44,14 @@ def _plan_here(settings: Mapping[str, Any], files: Sequence[str | Path]) -> None
     from mira_cli.config import absolute_paths, build_config, load_config
     from mira_cli.planning.prepare import check_request, commit_plan, prepare_run
     from mira_cli.run.directory import open_run
-    from mira_cli.run.lock import locked
+    from mira_cli.run.lock import run_locked
 
     run = open_run(Path.cwd())
     folder = Path(files[0]).resolve().parent if files else Path.cwd()
     layers = [*(load_config(Path(file)) for file in files), absolute_paths(dict(settings), folder)]
     merged = reduce(_laid_over, layers)
     config = build_config({**merged, "output": str(run.root)}, [])
-    _until_exit.enter_context(locked(run))
+    _until_exit.enter_context(run_locked(run))
     commit_plan(prepare_run(check_request(config), run, images="require"), run)
 
 

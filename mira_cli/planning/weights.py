@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from mira_cli import paths
 from mira_cli.errors import UsageError
 from mira_cli.files import content_sha256, read_json, write_json
-from mira_cli.images import enter
+from mira_cli.images import run_in_image
 from mira_cli.weights import store
 from mira_cli.weights.units import units
+from mira_cli.wording import last_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -66,7 +67,7 @@ def own_weights(
     """
     own = [model for model in models if model.row.checkpoint.path]
     refuse_strangers(own, catalogue, trusted=bool(trusted))
-    found = {model.name: located for model in own if (located := locate(model))}
+    found = {model.name: located for model in own if (located := locate_weights(model))}
     known = {each.sha256 for each in found.values()} if isinstance(trusted, bool) else set(trusted)
     for model in own:
         if catalogue.families[model.row.family].runs_code and found[model.name].sha256 not in known:
@@ -78,18 +79,18 @@ def own_weights(
     return found
 
 
-def locate(model: ResolvedModel) -> Weights | None:
+def locate_weights(model: ResolvedModel) -> Weights | None:
     """Weights of a model; None where they are in the family's package, or have not been fetched."""
     checkpoint = model.row.checkpoint
     if checkpoint.path:
         path = Path(checkpoint.path)
         return Weights(path, content_sha256(path))
-    if checkpoint.fetch and (stored := store.find(model.row.family, checkpoint.fetch)):
+    if checkpoint.fetch and (stored := store.find_stored(model.row.family, checkpoint.fetch)):
         return Weights(stored.path, stored.sha256)
     return None
 
 
-def probe(model: ResolvedModel, weights: Weights, image: ReadyImage) -> dict[str, Any]:
+def probe_weights(model: ResolvedModel, weights: Weights, image: ReadyImage) -> dict[str, Any]:
     """Load a user's weights once, on the CPU, and return what they say about themselves; remembered by content.
 
     Raises
@@ -105,10 +106,13 @@ def probe(model: ResolvedModel, weights: Weights, image: ReadyImage) -> dict[str
         asked, answer = Path(scratch) / "model.json", Path(scratch) / "facts.json"
         asked.write_text(json.dumps(worker_model(model, weights)), encoding="utf-8")
         folders = {Path(scratch): True, weights.path: False}
-        done = enter.run_module(image, "probe", [str(asked), str(answer)], folders=folders, timeout_s=900)
+        done = run_in_image.run_module(image, "probe", [str(asked), str(answer)], folders=folders, timeout_s=900)
         facts = read_json(answer)
     if facts is None:
-        why = _why(done.stderr) or f"`{weights.path}` cannot be loaded: {_last_line(done.stderr)}"
+        why = (
+            _why(done.stderr)
+            or f"`{weights.path}` cannot be loaded: {last_line(done.stderr) or 'its process died without a word'}"
+        )
         raise UsageError(why, hint=_hint(model, why))
     write_json(known, facts)
     return dict(facts)
@@ -144,11 +148,6 @@ def with_facts(model: ResolvedModel, facts: Mapping[str, Any]) -> ResolvedModel:
 def _why(stderr: str) -> str:
     said = [line.removeprefix("worker: error: ") for line in stderr.splitlines() if line.startswith("worker: error: ")]
     return said[-1] if said else ""
-
-
-def _last_line(stderr: str) -> str:
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return lines[-1] if lines else "its process died without a word"
 
 
 def _hint(model: ResolvedModel, why: str) -> str:

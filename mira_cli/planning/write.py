@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mira_cli import paths
 from mira_cli.files import read_json, write_json
-from mira_cli.images.enter import WORKER_IN_IMAGE
+from mira_cli.images.run_in_image import WORKER_IN_IMAGE
 from mira_cli.planning.plan import SCHEMA
 from mira_cli.resources import CLUSTER_THREADS, SURROUNDINGS_MB
 from mira_cli.run.collected import is_collected
@@ -71,7 +71,7 @@ def write_plan(
     slugs = {model.name: model.slug for model in plan.models}
     for slug in {slugs[job.model] for job in plan.jobs}:
         (run.jobs / slug).mkdir(parents=True, exist_ok=True)
-    for job in plan.jobs:  # read by nobody before `plan.json` names them, and made anew by every plan: no need to sync
+    for job in plan.jobs:  # read by nobody before `plan.json` names them, and rewritten by every plan: no need to sync
         file = run.jobs / slugs[job.model] / f"{job.id}.json"
         file.write_text(json.dumps(job.spec, ensure_ascii=False), encoding="utf-8")
     wanted = {

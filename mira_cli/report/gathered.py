@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.answers.batches import geometry_of
+from mira_cli.answers.blocks import geometry_columns
 from mira_cli.compare.schemes import scheme_named
 from mira_cli.files import read_json
 from mira_cli.results.comparison_files import compare
@@ -143,14 +143,14 @@ def read_atoms(gathered: Gathered, places: Array) -> Iterator[Atoms]:
     """Atoms of some valid structures (rows of the index), in the order of the rows, a few in memory at a time."""
     index = gathered.index
     valid = np.sort(places[index.places[places, 0] >= 0]) if len(places) else places
-    for begin, end in _batches(index.n_atoms[valid]):
+    for begin, end in _blocks(index.n_atoms[valid]):
         yield from _read(gathered, valid[begin:end])
 
 
-def _batches(n_atoms: Array) -> Iterator[tuple[int, int]]:
+def _blocks(n_atoms: Array) -> Iterator[tuple[int, int]]:
     """First and last of structures that are few enough, and have few enough atoms, to be read at once."""
-    batch = np.cumsum(n_atoms) // ATOMS_AT_ONCE + np.arange(len(n_atoms)) // READ_AT_ONCE
-    ends = [*(np.flatnonzero(np.diff(batch)) + 1).tolist(), len(n_atoms)]
+    block = np.cumsum(n_atoms) // ATOMS_AT_ONCE + np.arange(len(n_atoms)) // READ_AT_ONCE
+    ends = [*(np.flatnonzero(np.diff(block)) + 1).tolist(), len(n_atoms)]
     yield from zip([0, *ends[:-1]], ends, strict=True)
 
 
@@ -158,7 +158,7 @@ def _read(gathered: Gathered, places: Array) -> Iterator[Atoms]:
     index = gathered.index
     found = [model.records.read(index.hashes[places]) for model in gathered.models]
     forces = [list(of_model.each("forces")) for of_model in found]
-    geometry = geometry_of(index, places)
+    geometry = geometry_columns(index, places)
     ends = np.cumsum(index.n_atoms[places], dtype=int)
     for i, (place, end) in enumerate(zip(places.tolist(), ends.tolist(), strict=True)):
         own = slice(end - int(index.n_atoms[place]), end)
@@ -203,7 +203,7 @@ def rows_of(table: pa.Table, digits: int = 6) -> list[dict[str, Any]]:
     ]
 
 
-def columns_of(table: pa.Table, names: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
+def rounded_columns(table: pa.Table, names: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
     """Columns of a long table, rounded; texts are numbers that say their place in `texts`, `known` first."""
     texts = list(known)
     columns: dict[str, Any] = {}

@@ -210,7 +210,7 @@ def _about_theory(gathered: Gathered) -> list[dict[str, Any]]:
 
 
 def pair_cautions(gathered: Gathered) -> dict[str, list[str]]:
-    """What must be said beside each pair, where there is something to say."""
+    """Caveats of each pair that has any."""
     facts = gathered.answers.models
     pairs = ((a, b) for b in range(len(facts)) for a in range(b))
     return {f"{a},{b}": said for a, b in pairs if (said := cautions(facts[a], facts[b]))}

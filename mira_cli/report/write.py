@@ -15,7 +15,7 @@ from mira_cli.files import read_json, replacing
 from mira_cli.report.alignment import words
 from mira_cli.report.citations import bibtex, citations
 from mira_cli.report.disputed import distributions, structures_to_look_at
-from mira_cli.report.gathered import Gathered, columns_of, gather, rows_of
+from mira_cli.report.gathered import Gathered, gather, rounded_columns, rows_of
 from mira_cli.report.groups import groups, without_groups
 from mira_cli.report.points import points
 from mira_cli.report.shareable import shareable, system
@@ -98,7 +98,7 @@ def content(gathered: Gathered) -> dict[str, Any]:
         "findings": findings(gathered),
         "table": structures_table(gathered),
         "alignment": words(gathered.statistics.scheme),
-        "pairs": columns_of(gathered.statistics.pairs, PAIRS, gathered.names),
+        "pairs": rounded_columns(gathered.statistics.pairs, PAIRS, gathered.names),
         "cautions": pair_cautions(gathered),
         "reference": rows_of(without_groups(gathered.statistics.reference)),
         **({"groups": by_label} if (by_label := groups(gathered)) else {}),
@@ -125,7 +125,7 @@ def page(shown: dict[str, Any]) -> str:
         "TITLE": escape(shown["title"].encode("utf-8", "replace").decode()),  # a name may be no Unicode
         "POLICY": " ".join(_allowed(script) for script in (viewer, own)),
         "STYLE": (HERE / "page" / "report.css").read_text(encoding="utf-8"),
-        "DATA": as_json(shown),
+        "DATA": script_json(shown),
         "VIEWER": viewer,
         "CODE": own,
     }
@@ -134,7 +134,7 @@ def page(shown: dict[str, Any]) -> str:
     return "".join(parts[piece] if i % 2 else piece for i, piece in enumerate(pieces))
 
 
-def as_json(data: Any) -> str:
+def script_json(data: Any) -> str:
     """JSON that a `<script>` can hold whatever is in its texts."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for letter in "<>&\u2028\u2029":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli.errors import UsageError
 from mira_cli.statuses import STATUSES
+from mira_cli.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -67,9 +68,8 @@ def _matching(
         raise UsageError(f"this table has no column for a {noun}", hint="leave out the filter")
     for name in wanted:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            told = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(dict.fromkeys(known))}"
-            raise UsageError(f"no row is about the {noun} `{name}`", hint=told)
+            hint = did_you_mean(name, known).strip() or f"there are {', '.join(dict.fromkeys(known))}"
+            raise UsageError(f"no row is about the {noun} `{name}`", hint=hint)
     masks = [pc.is_in(table[column], value_set=pa.array(list(wanted), pa.string())) for column in columns]
     return table.filter(reduce(pc.or_, masks))
 

@@ -14,14 +14,14 @@ from mira_cli.catalogue.rows import slug
 from mira_cli.compare.spread import atom_spread
 from mira_cli.compare.theory import EVERYONE
 from mira_cli.results.fixed_text import FORM, fixed_text
-from mira_cli.results.shortest_text import joined, shortest_text
+from mira_cli.results.shortest_text import join_numbers, shortest_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
-    from mira_cli.answers.batches import Batch
+    from mira_cli.answers.blocks import AnswerBlock
     from mira_cli.answers.load import ModelResults
 
     Array = np.ndarray[Any, Any]
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PLAIN = r"\A[A-Za-z0-9_.#/+-]+\z"  # needs no quotes
 
 
-def frames(batch: Batch, models: Sequence[ModelResults]) -> Iterator[bytes]:
+def frames(block: AnswerBlock, models: Sequence[ModelResults]) -> Iterator[bytes]:
     """Frames of some rows of the index; invalid structures have none. Units are eV and Å.
 
     `structure_id`, `energy_<slug>`, `forces_<slug>`, `stress_<slug>` hold what the models said, `force_spread…` how far
@@ -37,31 +37,31 @@ def frames(batch: Batch, models: Sequence[ModelResults]) -> Iterator[bytes]:
     The keys that ASE takes for a calculator's
     (`energy`, `forces`, `stress`) are left alone.
     """
-    names, atoms = _atoms(batch, models)
-    for head, lines in zip(_heads(batch, models, names), atoms, strict=True):
+    names, atoms = _atoms(block, models)
+    for head, lines in zip(_heads(block, models, names), atoms, strict=True):
         yield head
         yield lines
 
 
-def _atoms(batch: Batch, models: Sequence[ModelResults]) -> tuple[list[str], list[bytes]]:
+def _atoms(block: AnswerBlock, models: Sequence[ModelResults]) -> tuple[list[str], list[bytes]]:
     """For each valid structure the names of its columns, and its atoms as lines."""
-    chunk, together = batch.forces, committees_of(models)
-    spreads = [atom_spread(chunk, committee) for committee in together]
-    symbols = _symbols(chunk.numbers)
-    names, lines = [""] * len(chunk.sizes), [b""] * len(chunk.sizes)
-    patterns, pattern = np.unique(chunk.valid, axis=1, return_inverse=True)
+    forces, together = block.forces, committees_of(models)
+    spreads = [atom_spread(forces, committee) for committee in together]
+    symbols = _symbols(forces.numbers)
+    names, lines = [""] * len(forces.sizes), [b""] * len(forces.sizes)
+    patterns, pattern = np.unique(forces.valid, axis=1, return_inverse=True)
     for number, has in enumerate(patterns.T):  # structures with the same columns
         here = np.flatnonzero(pattern.reshape(-1) == number)
-        own = np.repeat(pattern.reshape(-1) == number, chunk.sizes)
-        columns = {"pos:R:3": batch.geometry["positions"][own]}
+        own = np.repeat(pattern.reshape(-1) == number, forces.sizes)
+        columns = {"pos:R:3": block.geometry["positions"][own]}
         if has[-1]:
-            columns["reference_forces:R:3"] = chunk.forces[-1, own]
-        columns |= {f"forces_{m.slug}:R:3": chunk.forces[k, own] for k, m in enumerate(models) if has[k]}
+            columns["reference_forces:R:3"] = forces.forces[-1, own]
+        columns |= {f"forces_{m.slug}:R:3": forces.forces[k, own] for k, m in enumerate(models) if has[k]}
         for committee, spread in zip(together, spreads, strict=True):
             if has[list(committee.members)].sum() > 1:
                 columns[f"{spread_key(committee.name)}:R:1"] = spread[own, None]
         title = ":".join(["species:S:1", *columns])
-        texts = _lines(symbols[own], np.hstack(list(columns.values())), chunk.sizes[here])
+        texts = _lines(symbols[own], np.hstack(list(columns.values())), forces.sizes[here])
         for i, text in zip(here.tolist(), texts, strict=True):
             names[i], lines[i] = title, text
     return names, lines
@@ -92,21 +92,21 @@ def _symbols(numbers: Array) -> Array:
     return np.array([symbol.ljust(2) for symbol in chemical_symbols], "S2")[numbers]
 
 
-def _heads(batch: Batch, models: Sequence[ModelResults], names: list[str]) -> list[bytes]:
+def _heads(block: AnswerBlock, models: Sequence[ModelResults], names: list[str]) -> list[bytes]:
     """The two lines before the atoms of each valid structure, whose columns have these names."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    own, geometry = batch.structures.take(batch.valid), batch.geometry
+    own, geometry = block.structures.take(block.valid), block.geometry
     cell = geometry["cell"].reshape(-1, 9)
-    lattice = _where((cell != 0).any(axis=1), 'Lattice="{}" ', joined(cell.ravel(), np.full(len(cell), 9)))
+    lattice = _where((cell != 0).any(axis=1), 'Lattice="{}" ', join_numbers(cell.ravel(), np.full(len(cell), 9)))
     given = {key: geometry[key] for key in ("charge", "spin")}
     words = [_where(~np.isnan(values), f"{key}={{}}", shortest_text(values)) for key, values in given.items()]
     words += [_named(own["id"].combine_chunks()), *_reference(own)]
     for k, model in enumerate(models):
-        words += _said(batch, k, model)
+        words += _said(block, k, model)
     parts = [
-        *(pa.array(batch.forces.sizes).cast(pa.string()), "\n", pc.fill_null(lattice, "")),
+        *(pa.array(block.forces.sizes).cast(pa.string()), "\n", pc.fill_null(lattice, "")),
         *("Properties=", pa.array(names, pa.string()), " "),
         pc.binary_join_element_wise(*words, " ", null_handling="skip"),
         *(' pbc="', pa.array(PERIODIC).take(pa.array(geometry["pbc"].astype(int) @ (4, 2, 1))), '"\n'),
@@ -133,7 +133,7 @@ def _reference(structures: pa.Table) -> tuple[pa.Array, pa.Array]:
     energy = structures["reference_energy_ev"].to_numpy()
     stress = structures["reference_stress_ev_per_ang3"].combine_chunks()
     lengths = pc.fill_null(pc.list_value_length(stress), 0).to_numpy()
-    numbers = joined(stress.flatten().to_numpy(zero_copy_only=False), lengths)
+    numbers = join_numbers(stress.flatten().to_numpy(zero_copy_only=False), lengths)
     has = np.asarray(structures["reference_energy_ev"].is_valid()), np.asarray(stress.is_valid())
     return (
         _where(has[0], "reference_energy={}", shortest_text(energy)),
@@ -141,18 +141,18 @@ def _reference(structures: pa.Table) -> tuple[pa.Array, pa.Array]:
     )
 
 
-def _said(batch: Batch, k: int, model: ModelResults) -> tuple[pa.Array, pa.Array]:
+def _said(block: AnswerBlock, k: int, model: ModelResults) -> tuple[pa.Array, pa.Array]:
     """Energy and stress by one model of each valid structure; null where it has no answer."""
-    found, slug, valid = batch.found[k], model.slug, batch.valid
+    found, slug, valid = block.found[k], model.slug, block.valid
     energy, ok = found.numbers("energy_ev")[valid], found.ok()[valid]
     stress = found.lists("stress_ev_per_ang3", 6)[valid]
-    ok &= batch.forces.valid[k]
+    ok &= block.forces.valid[k]
     return (
         _where(ok, f"energy_{slug}={{}}", shortest_text(energy)),
         _where(
             ok & ~np.isnan(stress).any(axis=1),
             f'stress_{slug}="{{}}"',
-            joined(stress.ravel(), np.full(len(stress), 6)),
+            join_numbers(stress.ravel(), np.full(len(stress), 6)),
         ),
     )
 

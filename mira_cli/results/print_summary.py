@@ -34,7 +34,7 @@ TABLES: tuple[Name, ...] = ("pairs", "reference", "disagreement")
 FACTS = ("level_of_theory", "dispersion", "energy_correction", "dtype", "conservative")
 
 
-def summary(run: RunDirectory) -> dict[str, Any]:
+def run_summary(run: RunDirectory) -> dict[str, Any]:
     """`models`, `pairs`, `reference` and `disagreement` as lists of rows, `groups`, and why some are `missing`.
 
     Raises
@@ -105,7 +105,7 @@ def _models(table: pa.Table) -> Rows:
 
 
 def print_summary(found: dict[str, Any]) -> None:
-    """Print a summary on stdout, and what must be said with it on stderr."""
+    """Print a summary on stdout, and its caveats on stderr."""
     console.stdout().print(_models_table(found["models"]))
     pairs = found["pairs"]
     if pairs:
@@ -143,7 +143,7 @@ def _pairs_table(pairs: Rows) -> Table:
         key = "force_mae_ev_per_ang"
         shown = sorted(pairs, key=lambda row: (row[key] is None, -(row[key] or 0)))[:MOST_PAIRS]
     table = _table("pair", "theory", right=("force MAE\neV/Å", "cosine", "energy RMSE\neV/atom", "both ok"))
-    table.title = f"models, two at a time; energies aligned: {_scheme(pairs)}"
+    table.title = f"pairwise comparison; energies aligned: {_scheme(pairs)}"
     for row in shown:
         table.add_row(
             escape(f"{row['model_a']}\n– {row['model_b']}"),
@@ -212,7 +212,7 @@ def _disputed_table(rows: Rows) -> Table:
 
 
 def _tell(found: dict[str, Any]) -> None:
-    """Say what must be said beside the numbers, each sentence once."""
+    """Print the caveats, each sentence once."""
     for row in found["models"]:
         if others := [f"{n:,} {status}" for status, n in row["statuses"].items() if status != "ok"]:
             console.say(f"{row['model']}: {', '.join(others)} (`mira table --status …` shows which)")

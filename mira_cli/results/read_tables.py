@@ -39,7 +39,7 @@ def read_table(run: RunDirectory, name: Name, columns: Sequence[str] | None = No
     if name == "comparison":
         return read_comparison(run, columns)
     try:
-        with undamaged(run.root / f"{name}.csv", hint=_made_anew(run)) as file:
+        with undamaged(run.root / f"{name}.csv", hint=_regenerated(run)) as file:
             table = read_csv(file)
     except FileNotFoundError as error:
         raise absent(run, name) from error
@@ -59,7 +59,7 @@ def read_comparison(
     import pyarrow.parquet as pq
 
     try:
-        with undamaged(run.root / "comparison.parquet", hint=_made_anew(run)) as file:
+        with undamaged(run.root / "comparison.parquet", hint=_regenerated(run)) as file:
             found = pq.ParquetFile(file, read_dictionary=list(as_words))
             names = found.schema_arrow.names
             return found.read([c for c in columns or names if c in names])
@@ -67,8 +67,8 @@ def read_comparison(
         raise absent(run, "comparison") from error
 
 
-def _made_anew(run: RunDirectory) -> str:
-    return f"`mira collect {quoted(run.root)}` makes it anew"
+def _regenerated(run: RunDirectory) -> str:
+    return f"`mira collect {quoted(run.root)}` regenerates it"
 
 
 def read_csv(file: Path) -> pa.Table:
@@ -94,7 +94,7 @@ def read_csv(file: Path) -> pa.Table:
         "reference": columns.REFERENCE,
         "reference_errors": columns.REFERENCE_ERRORS,
     }
-    schema = columns.table([], kinds.get(file.stem, {})).schema
+    schema = columns.make_table([], kinds.get(file.stem, {})).schema
     names = dict.fromkeys(("structure_id", "model", "aligned_with", "energy_alignment", "energy_refusal"), pa.string())
     return pc.read_csv(
         file,

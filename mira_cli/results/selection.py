@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from mira_cli.answers.arrays import facts_of
-from mira_cli.answers.batches import geometry_of
+from mira_cli.answers.arrays import catalogue_facts
+from mira_cli.answers.blocks import geometry_columns
 from mira_cli.compare.theory import EVERYONE, committees
 from mira_cli.errors import InputError, UsageError
 from mira_cli.results.frames import spread_key
@@ -106,7 +106,7 @@ def ranked(disagreement: pa.Table, index: StructureIndex, *, committee: str, by:
     for row in sorted(scored, key=lambda row: -row[column]):  # equal ones stay in the order of their forces' spread
         at = place.get(row["structure_id"])
         if at is None:
-            raise InputError(OLD, hint="`mira collect` makes it anew")
+            raise InputError(OLD, hint="`mira collect` regenerates it")
         if row[column] > 0:
             picks.setdefault(index.hashes[at], Pick(at, row))
     return list(picks.values())
@@ -142,9 +142,9 @@ def reference_ranking(
     InputError
         The table is of other structures or models than the run has now.
     """
-    chosen = {one.name: one for one in committees(facts_of(models))}
+    chosen = {one.name: one for one in committees(catalogue_facts(models))}
     if committee not in chosen:
-        raise InputError(OLD, hint="`mira collect` makes it anew")
+        raise InputError(OLD, hint="`mira collect` regenerates it")
     names = [models[m].name for m in chosen[committee].members]
     place = {name: i for i, name in enumerate(index.column("id"))}
     sizes: dict[str, dict[str, float]] = {}
@@ -154,7 +154,7 @@ def reference_ranking(
     if not sizes:
         raise UsageError(f"no model of `{committee}` has errors here", hint="`mira table -t reference` shows them")
     if not sizes.keys() <= place.keys():
-        raise InputError(OLD, hint="`mira collect` makes it anew")
+        raise InputError(OLD, hint="`mira collect` regenerates it")
     mean = {name: sum(of.values()) / len(of) for name, of in sizes.items()}
     formulas, picks = index.column("formula"), dict[bytes, Pick]()
     for name in sorted(mean, key=lambda name: -mean[name]):
@@ -190,7 +190,7 @@ def structures_of(picks: Sequence[Pick], index: StructureIndex) -> list[Atoms]:
     from ase import Atoms
 
     rows = np.array([pick.place for pick in picks], dtype=int)
-    whole = geometry_of(index, rows)
+    whole = geometry_columns(index, rows)
     ends = np.cumsum(index.n_atoms[rows])
     found = []
     for i, (begin, end) in enumerate(zip(ends - index.n_atoms[rows], ends, strict=True)):
@@ -210,10 +210,10 @@ def labelled(picks: Sequence[Pick], index: StructureIndex, models: Sequence[Mode
     """
     from mira_cli.compare.spread import force_spread
 
-    members = {one.name: one.members for one in committees(facts_of(models))}
+    members = {one.name: one.members for one in committees(catalogue_facts(models))}
     images = structures_of(picks, index)
     if not {pick.row["committee"] for pick in picks} <= set(members):
-        raise InputError(OLD, hint="`mira collect` makes it anew")
+        raise InputError(OLD, hint="`mira collect` regenerates it")
     for rank, (pick, atoms) in enumerate(zip(picks, images, strict=True), 1):
         committee = pick.row["committee"]
         atoms.info |= {"structure_id": pick.row["structure_id"], "select_rank": rank, "select_by": by}

@@ -26,7 +26,7 @@ def shortest_text(values: Array) -> pa.Array:
     return pc.replace_with_mask(text, pa.array(odd), pa.array(map(repr, values[odd].tolist()), pa.string()))
 
 
-def joined(values: Array, lengths: Array) -> pa.Array:
+def join_numbers(values: Array, lengths: Array) -> pa.Array:
     """Texts of (n,) lengths of the (N,) numbers in turn, with a space between numbers."""
     import pyarrow as pa
     import pyarrow.compute as pc

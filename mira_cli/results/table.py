@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from mira_cli.answers.batches import Batch
+    from mira_cli.answers.blocks import AnswerBlock
     from mira_cli.answers.load import ModelResults
-    from mira_cli.run.best_records import RecordBatch
+    from mira_cli.run.best_records import RecordBlock
     from mira_cli.tasks import Task
 
     Array = np.ndarray[Any, Any]
 
 
-def comparison_rows(batch: Batch, models: Sequence[ModelResults], task: Task, group_by: str | None = None) -> pa.Table:
+def comparison_rows(
+    block: AnswerBlock, models: Sequence[ModelResults], task: Task, group_by: str | None = None
+) -> pa.Table:
     """Long form: structures in input order, for each the models in the order they were asked for.
 
     The columns of the task (`task.columns`) are empty where a record is not `ok`; `group_by` is the key of the labels
@@ -35,11 +37,11 @@ def comparison_rows(batch: Batch, models: Sequence[ModelResults], task: Task, gr
     schema = comparison_schema(task)
     if not models:
         return schema.empty_table()
-    structures, m = batch.structures, len(models)
+    structures, m = block.structures, len(models)
     each = pa.array(np.repeat(np.arange(len(structures)), m), pa.int32())
     in_turn = pa.array(np.tile(np.arange(m), len(structures)), pa.int32())
     valid = np.asarray(structures["invalid"].is_null())
-    parts = [_of_model(structures, valid, model, found, task) for model, found in zip(models, batch.found, strict=True)]
+    parts = [_of_model(structures, valid, model, found, task) for model, found in zip(models, block.found, strict=True)]
     columns = {
         "structure_id": structures["id"].take(each),
         "formula": structures["formula"].take(each),
@@ -63,13 +65,13 @@ def _labels(structures: pa.Table, group_by: str | None) -> pa.Array:
     return labels_under(structures["labels"], group_by)
 
 
-def energies_rows(batch: Batch, models: Sequence[ModelResults], schema: pa.Schema) -> pa.Table:
+def energies_rows(block: AnswerBlock, models: Sequence[ModelResults], schema: pa.Schema) -> pa.Table:
     """Wide form for people, with the columns of `energies_schema`; empty where there is no energy."""
     import pyarrow as pa
 
     given = schema.names[: len(schema.names) - len(models)]
-    columns = [batch.structures["id" if name == "structure_id" else name] for name in given]
-    for found, _ in zip(batch.found, models, strict=False):  # none where the task has no energy
+    columns = [block.structures["id" if name == "structure_id" else name] for name in given]
+    for found, _ in zip(block.found, models, strict=False):  # none where the task has no energy
         energies = np.where(found.ok(), found.numbers("energy_ev"), np.nan)
         columns.append(pa.array(energies, from_pandas=True))
     return pa.table(columns, schema=schema)
@@ -103,7 +105,7 @@ def _constants(models: Sequence[ModelResults]) -> dict[str, list[Any]]:
 
 
 def _of_model(
-    structures: pa.Table, valid: Array, model: ModelResults, found: RecordBatch, task: Task
+    structures: pa.Table, valid: Array, model: ModelResults, found: RecordBlock, task: Task
 ) -> dict[str, Array]:
     """Columns of one model; texts as objects, numbers NaN where they are empty."""
     has = valid & (found.row >= 0)
@@ -119,7 +121,7 @@ def _of_model(
     }
 
 
-def _origins(found: RecordBatch) -> dict[str, Array]:
+def _origins(found: RecordBlock) -> dict[str, Array]:
     """What computed the records."""
     images = [attempt.get("image") or {} for attempt in found.attempts]
     origins = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from mira_cli.answers.arrays import facts_of
-from mira_cli.answers.batches import batches
+from mira_cli.answers.arrays import catalogue_facts
+from mira_cli.answers.blocks import answer_blocks
 from mira_cli.compare.force_sums import ForceSums
 from mira_cli.files import replacing
 from mira_cli.results.frames import frames
@@ -15,7 +15,7 @@ from mira_cli.results.table import comparison_rows, comparison_schema, energies_
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mira_cli.answers.batches import Batch
+    from mira_cli.answers.blocks import AnswerBlock
     from mira_cli.answers.load import LoadedRun
 
 ROW_GROUP = 50_000  # rows that are written to a Parquet file together, and read again in one piece
@@ -30,7 +30,7 @@ def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
     root, index, models, task = loaded.run.root, loaded.index, loaded.models, loaded.task
     options = pc.WriteOptions(quoting_style="needed")
     references = index.table["reference_energy_ev"].null_count < len(index)
-    sums: ForceSums | Exception = ForceSums(facts_of(models), len(index))
+    sums: ForceSums | Exception = ForceSums(catalogue_facts(models), len(index))
     with ExitStack() as files:
 
         def new(name: str) -> Any:
@@ -45,25 +45,25 @@ def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
             pq.ParquetWriter(new("comparison.parquet"), comparison_schema(task), compression="zstd")
         )
         waiting: list[pa.Table] = []
-        for batch in batches(index, models):
-            rows = comparison_rows(batch, models, task, loaded.group_by)
+        for block in answer_blocks(index, models):
+            rows = comparison_rows(block, models, task, loaded.group_by)
             waiting.append(rows)
             if sum(map(len, waiting)) >= ROW_GROUP:
                 columns.write_table(pa.concat_tables(waiting))
                 waiting = []
             table.write_table(rows)
-            energies.write_table(energies_rows(batch, with_energy, wide))
-            text.writelines(frames(batch, models))
-            sums = _counted(sums, batch)
+            energies.write_table(energies_rows(block, with_energy, wide))
+            text.writelines(frames(block, models))
+            sums = _counted(sums, block)
         columns.write_table(pa.concat_tables([comparison_schema(task).empty_table(), *waiting]))
     return sums
 
 
-def _counted(sums: ForceSums | Exception, batch: Batch) -> ForceSums | Exception:
-    """The sums with a batch more; what goes wrong with them costs no table."""
+def _counted(sums: ForceSums | Exception, block: AnswerBlock) -> ForceSums | Exception:
+    """The sums with a block more; what goes wrong with them costs no table."""
     if isinstance(sums, ForceSums):
         try:
-            sums.add(batch.forces)
+            sums.add(block.forces)
         except Exception as error:  # noqa: BLE001
             return error
     return sums

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.run.lines import columns_of, equal, parse
-from mira_cli.run.records import LOCATION, NUMBER_BYTES, count_rows, locate
+from mira_cli.run.lines import equal, parse, parse_lines
+from mira_cli.run.records import LOCATION, NUMBER_BYTES, count_rows, locate_records
 from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
@@ -51,13 +51,13 @@ class Record:
         return int(self.fields["n_atoms"])
 
     def array(self, name: str) -> Array | None:
-        """An array of a record that is `ok`; None where there is none."""
+        """An array of a record that is `ok`, (rows, width) as its `Layout` says; None where there is none."""
         return self.arrays.get(name) if self.status == OK else None
 
 
 @dataclass(frozen=True, eq=False)
-class RecordBatch:
-    """What one model found for n structures; a sequence of `Record`, or None where there is none.
+class RecordBlock:
+    """Records of one model for n structures; a sequence of `Record`, or None where there is none.
 
     `table` has the fields of the r records that there are (`lines.types_of`), in any order; `row` (n,) says which is a
     structure's, -1 for none. `attempt` (r,) is a place in `attempts`, and `folder` (r,) one in `folders`.
@@ -151,7 +151,7 @@ class RecordBatch:
 
 @dataclass(frozen=True)
 class BestRecords:
-    """Where the best record of each structure of one model is: the last `ok` one, else the last.
+    """Places of the best record of each structure of one model: the last `ok` one, else the last.
 
     `hashes` (n,) S32 are sorted; `best` (n,) `PLACE` belongs to them, with file -1 where there is no record.
     """
@@ -166,7 +166,7 @@ class BestRecords:
         """The record of one structure, by its hash."""
         return self.read(np.array([structure], dtype="S32"))[0]
 
-    def read(self, hashes: Array) -> RecordBatch:
+    def read(self, hashes: Array) -> RecordBlock:
         """Records of some structures (n,) S32 together with their forces."""
         import pyarrow as pa
 
@@ -175,7 +175,7 @@ class BestRecords:
         known = known[self.best["file"][at[known]] >= 0]
         places = self.best[at[known]]
         row = np.full(len(hashes), -1)
-        tables, wanted = [columns_of(b"", dict.fromkeys(self.task.arrays, 0), self.task)[0]], [np.zeros(0, int)]
+        tables, wanted = [parse_lines(b"", dict.fromkeys(self.task.arrays, 0), self.task)[0]], [np.zeros(0, int)]
         arrays = {name: [np.zeros((0, layout.width))] for name, layout in self.task.arrays.items()}
         first = {name: [np.zeros(0, int)] for name in arrays}
         rows = dict.fromkeys(arrays, 0)
@@ -193,7 +193,7 @@ class BestRecords:
         row[known[order]] = np.arange(len(order))
         starts = np.column_stack([places["file"][order], places["attempt"][order]])
         different, attempt = np.unique(starts, axis=0, return_inverse=True)
-        return RecordBatch(
+        return RecordBlock(
             task=self.task,
             table=pa.concat_tables(tables),
             row=row,
@@ -222,7 +222,7 @@ class BestRecords:
         blob, at = _read_ranges(file, begins, begins + places["bytes"])
         ends = at + places["bytes"]
         lines = b"".join(blob[b:e] for b, e in zip(at.tolist(), ends.tolist(), strict=True))
-        table, believed = columns_of(lines, count_rows(file.parent, self.task), self.task)
+        table, believed = parse_lines(lines, count_rows(file.parent, self.task), self.task)
         if len(table) != len(places):  # it has changed since
             table, believed = table.slice(0, 0), np.zeros(len(places), bool)
         else:
@@ -258,7 +258,7 @@ def find_best_records(folder: Path, task: Task, hashes: Array | None = None, *, 
     remember
         Write down where they are, so that the next call reads new files only.
     """
-    places, files = locate(folder, task, remember=remember)
+    places, files = locate_records(folder, task, remember=remember)
     hashes = np.unique(places["structure"]) if hashes is None else hashes
     at, known = _find(hashes, places["structure"])
     last = np.full(len(hashes), -1)
@@ -273,7 +273,7 @@ def find_best_records(folder: Path, task: Task, hashes: Array | None = None, *, 
 
 
 def _find(hashes: Array, wanted: Array) -> tuple[Array, Array]:
-    """Where the wanted (m,) are among sorted hashes, and whether they are there at all."""
+    """(m,) places of the wanted (m,) among sorted hashes, and (m,) whether they are there at all."""
     if not len(hashes):
         return np.zeros(len(wanted), int), np.zeros(len(wanted), bool)
     at = np.minimum(np.searchsorted(hashes, wanted), len(hashes) - 1)

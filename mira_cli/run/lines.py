@@ -40,7 +40,7 @@ def types_of(task: Task) -> dict[str, type | tuple[type, ...]]:
     }
 
 
-def columns_of(lines: bytes, rows: Mapping[str, int], task: Task) -> tuple[pa.Table, Array]:
+def parse_lines(lines: bytes, rows: Mapping[str, int], task: Task) -> tuple[pa.Table, Array]:
     """The fields of some lines, each of which ends as a line does; and (n,) which of them are records to be believed.
 
     Parameters

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def locked(run: RunDirectory) -> Iterator[IO[str]]:
+def run_locked(run: RunDirectory) -> Iterator[IO[str]]:
     """Hold the lock of a run directory; yields the file, whose descriptor Snakemake is to inherit.
 
     Raises

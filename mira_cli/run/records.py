@@ -19,7 +19,7 @@ import numpy as np
 
 from mira_cli.files import replacing
 from mira_cli.run import lines
-from mira_cli.run.lines import columns_of, equal
+from mira_cli.run.lines import equal, parse_lines
 from mira_cli.stamps import stamp_of
 from mira_cli.statuses import OK
 
@@ -39,7 +39,7 @@ AT_ONCE = 16_000_000  # bytes of a file
 LOCATED = "located.npz"
 
 
-def locate(folder: Path, task: Task, *, remember: bool = False) -> tuple[Array, list[Path]]:
+def locate_records(folder: Path, task: Task, *, remember: bool = False) -> tuple[Array, list[Path]]:
     """All records below a model's folder in the order in which they were written (`LOCATION`), and their files.
 
     Parameters
@@ -69,7 +69,7 @@ def locate(folder: Path, task: Task, *, remember: bool = False) -> tuple[Array, 
 
 def finished_hashes(folder: Path, task: Task, *, retry: bool = False) -> Array:
     """(n,) S32: structures that have a record; with `retry`, those whose record is `ok`. One may be there twice."""
-    places, _ = locate(folder, task)
+    places, _ = locate_records(folder, task)
     return np.asarray(places["structure"][places["ok"]] if retry else places["structure"])
 
 
@@ -104,7 +104,7 @@ def _scan(file: Path, number: int, task: Task) -> Array:
     attempt = -1
     found = [np.zeros(0, LOCATION)]
     for offset, piece in _pieces(file):
-        table, believed = columns_of(piece, rows, task)
+        table, believed = parse_lines(piece, rows, task)
         ends = np.flatnonzero(np.frombuffer(piece, np.uint8) == ord("\n")) + 1
         begins = np.concatenate([[0], ends[:-1]])
         starts = np.where(equal(table["kind"], "attempt"), offset + begins, -1)

@@ -12,15 +12,15 @@ from mira_cli.files import read_json, write_json
 from mira_cli.run.directory import is_run
 
 
-def registry() -> Path:
+def register_folder() -> Path:
     """Folder of the entries, below the user's folder for state (`~/.local/state/mira`)."""
     return Path(platformdirs.user_state_dir("mira")) / "runs"
 
 
-def remember(root: Path) -> None:
+def remember_run(root: Path) -> None:
     """Note that there is a run; a home that cannot be written is no reason not to compute."""
     root = root.resolve()  # however it is reached, it is one run
-    entry = registry() / f"{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.json"
+    entry = register_folder() / f"{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.json"
     with suppress(OSError, UnicodeEncodeError):  # a path need not be text
         if read_json(entry) != {"root": str(root)}:
             write_json(entry, {"root": str(root)})
@@ -29,7 +29,7 @@ def remember(root: Path) -> None:
 def known_runs() -> list[Path]:
     """Run directories that are noted and still there; the entries of others are dropped."""
     found = []
-    for entry in sorted(registry().glob("*.json")):
+    for entry in sorted(register_folder().glob("*.json")):
         try:
             content = read_json(entry)
         except OSError:

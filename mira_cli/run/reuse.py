@@ -20,7 +20,7 @@ import numpy as np
 from mira_cli.run.best_records import find_best_records
 from mira_cli.run.directory import RunDirectory, is_run
 from mira_cli.run.lines import types_of
-from mira_cli.run.records import locate
+from mira_cli.run.records import locate_records
 from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def neighbours_with(run: RunDirectory, slug: str, key: str, task: Task, missing:
         folder = RunDirectory(root).records(slug, key)
         if not len(left) or not folder.is_dir():
             continue
-        places, _ = locate(folder, task)
+        places, _ = locate_records(folder, task)
         there = np.intersect1d(left, places["structure"][places["ok"]])
         if len(there):
             found.append(Neighbour(root, there))

@@ -34,8 +34,8 @@ class Lines:
             with self.file.open("rb") as stream:
                 stat = os.fstat(stream.fileno())
                 self.changed = stat.st_mtime
-                anew = stat.st_ino != self.inode or stat.st_size < self.offset
-                if anew:
+                restarted = stat.st_ino != self.inode or stat.st_size < self.offset
+                if restarted:
                     self.inode, self.offset = stat.st_ino, 0
                 stream.seek(self.offset)
                 new = stream.read()
@@ -43,7 +43,7 @@ class Lines:
             return [], False
         new = new[: new.rfind(b"\n") + 1]
         self.offset += len(new)
-        return [content for line in new.splitlines() if isinstance(content := _parsed(line), dict)], anew
+        return [content for line in new.splitlines() if isinstance(content := _parsed(line), dict)], restarted
 
 
 @dataclass
@@ -66,8 +66,8 @@ class Tail:
 
     def read(self) -> list[dict[str, Any]]:
         """Take in the complete lines that are new; returns the records among them."""
-        lines, anew = self.lines.read()
-        if anew:
+        lines, restarted = self.lines.read()
+        if restarted:
             self.done = self.failed = self.computed = 0
             self.compute_s, self.attempt = 0.0, {}
         rows = count_rows(self.file.parent, self.task) if lines else {}

@@ -18,12 +18,12 @@ class SlurmError(EnvironmentNotReadyError):
     refused: str | None = None
 
 
-def here() -> bool:
+def has_slurm() -> bool:
     """Whether this machine can submit jobs."""
     return shutil.which("sbatch") is not None
 
 
-def ask(*command: str, timeout_s: float = PATIENCE_S, stdin: str | None = None) -> str:
+def run_slurm(*command: str, timeout_s: float = PATIENCE_S, stdin: str | None = None) -> str:
     """What a command printed.
 
     Raises
@@ -45,7 +45,7 @@ def ask(*command: str, timeout_s: float = PATIENCE_S, stdin: str | None = None) 
             hint="`mira doctor` looks closer",
         ) from error
     if done.returncode != 0:
-        reason = refusal(done.stderr, command[0])
+        reason = refusal_reasons(done.stderr, command[0])
         verb = "does not answer" if SILENT.search(reason) else "refuses"
         answer = SlurmError(f"SLURM {verb} (`{command[0]}`: {reason})", hint="`mira doctor` looks closer")
         answer.refused = None if SILENT.search(reason) else reason
@@ -68,7 +68,7 @@ def job_id(output: str) -> str:
     return numbers[-1].partition(";")[0]
 
 
-def refusal(stderr: str, command: str) -> str:
+def refusal_reasons(stderr: str, command: str) -> str:
     """The reasons in what a command said on stderr, without its decoration, in one line."""
     said = [re.sub(rf"^({command}: )?(\S* ?error: )?", "", line.strip()) for line in stderr.splitlines()]
     told = [line for line in said if line]
@@ -78,5 +78,7 @@ def refusal(stderr: str, command: str) -> str:
 def rows(*command: str, sep: str = "|", timeout_s: float = PATIENCE_S) -> list[list[str]]:
     """The answer of a command as rows of fields."""
     return [
-        [field.strip() for field in line.split(sep)] for line in ask(*command, timeout_s=timeout_s).splitlines() if line
+        [field.strip() for field in line.split(sep)]
+        for line in run_slurm(*command, timeout_s=timeout_s).splitlines()
+        if line
     ]

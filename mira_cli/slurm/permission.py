@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import getpass
 import re
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from mira_cli.slurm.commands import SlurmError, ask, rows
+from mira_cli.slurm.commands import SlurmError, rows, run_slurm
+from mira_cli.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,8 +39,7 @@ def not_yours(resources: Resources, memberships: Mapping[str, set[str]] | None) 
         return
     account = resources.account and resources.account.lower()
     if account and account not in memberships:
-        near = get_close_matches(account, memberships, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
+        hint = did_you_mean(account, memberships)
         yield f"ask for the account `{resources.account}`, which is not yours", f"{hint}yours: {', '.join(memberships)}"
         return
     held = memberships[account] if account else set().union(*memberships.values())
@@ -52,7 +51,7 @@ def not_yours(resources: Resources, memberships: Mapping[str, set[str]] | None) 
 def partition_rules() -> dict[str, dict[str, str]]:
     """What `scontrol show partition` says of each partition; empty where it says nothing."""
     try:
-        return parse_partitions(ask("scontrol", "--oneliner", "show", "partition"))
+        return parse_partitions(run_slurm("scontrol", "--oneliner", "show", "partition"))
     except SlurmError:
         return {}
 

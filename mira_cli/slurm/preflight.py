@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from mira_cli.errors import UsageError
 from mira_cli.resources import SURROUNDINGS_MB
 from mira_cli.slurm.cluster import partitions
-from mira_cli.slurm.commands import SlurmError, ask, rows
+from mira_cli.slurm.commands import SlurmError, rows, run_slurm
 from mira_cli.slurm.permission import associations, not_allowed, not_yours, partition_rules
+from mira_cli.wording import did_you_mean, minutes_in_words, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,7 +55,7 @@ def on_command_line(kind: str, word: str, value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Problem:
+class StartProblem:
     """Why the jobs of some models would not start."""
 
     models: tuple[str, ...]
@@ -120,7 +121,7 @@ def caps(resources: Resources, partitions: Sequence[Partition]) -> tuple[int | N
 
 def problems(
     requests: Mapping[str, Resources], threads: Mapping[str, int], say: Wording = on_command_line
-) -> list[Problem]:
+) -> list[StartProblem]:
     """Ask SLURM whether it would ever start jobs; submits nothing.
 
     Parameters
@@ -146,14 +147,14 @@ def problems(
     asked: dict[tuple[Resources, int], list[str]] = {}
     for model, resources in requests.items():
         asked.setdefault((_without_packing(resources), threads[model]), []).append(model)
-    found: list[Problem] = []
+    found: list[StartProblem] = []
     for (resources, cpus), models in asked.items():
         reasons = [*misfits(resources, cpus, known, say), *not_yours(resources, memberships)]
         reasons += not_allowed(resources, [rules.get(partition.name, {}) for partition in _chosen(resources, known)])
-        found += [Problem(tuple(models), reason, hint) for reason, hint in reasons]
+        found += [StartProblem(tuple(models), reason, hint) for reason, hint in reasons]
         if not reasons and (refused := refusal_of(resources, cpus)):
             away = _away(_chosen(resources, known)) if "not available" in refused[0] else None
-            found.append(Problem(tuple(models), *(away or refused), lasting=not away))
+            found.append(StartProblem(tuple(models), *(away or refused), lasting=not away))
     return found
 
 
@@ -166,8 +167,7 @@ def misfits(
     listed = f"partitions: {', '.join(names)}"
     unknown = [name for name in _named(resources) if name not in names]
     for name in unknown:
-        near = get_close_matches(name, names, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
+        hint = did_you_mean(name, names)
         yield f"ask for the partition `{name}`, which the cluster does not have", f"{hint}{listed}"
     chosen = _chosen(resources, known)
     if not chosen:
@@ -204,7 +204,7 @@ def _too_much(
         yield from _no_such_gpu(resources, [entry for partition in chosen for entry in partition.gres], where, say)
     if time_min and resources.runtime_min and resources.runtime_min > time_min:
         yield (
-            f"ask for {clock(resources.runtime_min)}, but {where} gives {clock(time_min)}",
+            f"ask for {minutes_in_words(resources.runtime_min)}, but {where} gives {minutes_in_words(time_min)}",
             f"{say(kind, 'runtime_min', time_min)}, or another partition",
         )
     if mem_mb and resources.mem_mb and resources.mem_mb > mem_mb:
@@ -233,7 +233,7 @@ def _no_such_gpu(resources: Resources, offered: Sequence[str], where: str, say: 
         hint = f"its GPUs have no model there: {say('gpu', 'gres', 'gpu:1')}"
     else:
         word = say("gpu", "gpu_model", best) if not resources.gres else say("gpu", "gres", f"gpu:{best}:1")
-        hint = f"{f'did you mean `{best}`? ' if near else ''}{word}; there: {', '.join(models)}"
+        hint = f"{suggestion(near)}{word}; there: {', '.join(models)}"
     yield f"ask for a GPU of the model `{model}`, which {where} does not have", hint
 
 
@@ -255,7 +255,7 @@ def refusal_of(resources: Resources, threads: int) -> tuple[str, str] | None:
         The controller does not answer.
     """
     try:
-        ask("sbatch", "--test-only", *sbatch_options(resources, threads), "--wrap", "true")
+        run_slurm("sbatch", "--test-only", *sbatch_options(resources, threads), "--wrap", "true")
     except SlurmError as error:
         if not error.refused:
             raise
@@ -276,14 +276,6 @@ def _away(chosen: Sequence[Partition]) -> tuple[str, str] | None:
         f"cannot start now: {len(gone)} of the {len(states)} nodes of `{names}` are down, drained or reserved",
         "they may start when the nodes are back; `sinfo -R` says why they are not",
     )
-
-
-def clock(minutes: int) -> str:
-    """`1 d 12 h`, `90 min`."""
-    if minutes <= 120:
-        return f"{minutes} min"
-    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
-    return " ".join(f"{n} {unit}" for n, unit in ((days, "d"), (hours, "h"), (rest, "min")) if n)
 
 
 def _named(resources: Resources) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli.files import read_json
 from mira_cli.run.directory import inode, new_job_prefix
-from mira_cli.slurm.commands import PATIENCE_S, SlurmError, ask, rows
+from mira_cli.slurm.commands import PATIENCE_S, SlurmError, rows, run_slurm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,7 +129,7 @@ def is_over(job: QueuedJob, run: RunDirectory) -> bool:
 def cancel(jobs: list[QueuedJob]) -> None:
     """Ask SLURM to end jobs; those that are over already are no error."""
     if jobs:
-        ask("scancel", "--quiet", *(job.id for job in jobs))
+        run_slurm("scancel", "--quiet", *(job.id for job in jobs))
 
 
 def sweep(

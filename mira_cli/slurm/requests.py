@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mira_cli.resources import CLUSTER_THREADS, SURROUNDINGS_MB, Resources, completed, layered
+from mira_cli.resources import CLUSTER_THREADS, SURROUNDINGS_MB, Resources, layered, with_defaults
 from mira_cli.slurm.preflight import caps
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def jobs(
     said = {name: layered(layers, name, gpu=gpu, there=there) for name, gpu in wants.items()}
     most = {name: caps(asks, offered) for name, asks in said.items()}
     room = {name: (minutes, mb and mb - surroundings_mb) for name, (minutes, mb) in most.items()}
-    return {name: completed(asks, *room[name]) for name, asks in said.items()}, most
+    return {name: with_defaults(asks, *room[name]) for name, asks in said.items()}, most
 
 
 def submitted(asks: Resources) -> tuple[Resources, int]:

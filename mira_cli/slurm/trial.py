@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mira_cli.slurm.commands import SlurmError, ask, job_id, rows
+from mira_cli.slurm.commands import SlurmError, job_id, rows, run_slurm
 from mira_cli.slurm.preflight import sbatch_options
 from mira_cli.slurm.queue import ENDED, cancel, live_jobs, sweep
 
@@ -77,7 +77,7 @@ def _submit(kind: str, resources: Resources, threads: int, name: str, folder: Pa
     doctor = shlex.join([sys.executable, "-P", "-m", "mira_cli", "doctor", "--json", "--node"])
     answer = shlex.quote(str(folder / f"{kind}.json"))
     script = f'{doctor} >{answer}; echo "devices=${{CUDA_VISIBLE_DEVICES:-}}"; nvidia-smi -L; echo {LAST_WORD}; exit 0'
-    said = ask(
+    said = run_slurm(
         "sbatch", "--parsable", "--job-name", name, "--comment", kind, "--no-requeue", "--chdir", str(Path.cwd()),
         "--output", str(folder / f"{kind}.out"), "--error", str(folder / f"{kind}.err"),
         *sbatch_options(short, threads), "--wrap", script,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.structures.charges import ContradictionError, has_moments, settle
-from mira_cli.structures.check import judge
+from mira_cli.structures.charges import ContradictionError, has_moments, settle_charges
+from mira_cli.structures.check import judge_structures
 from mira_cli.structures.frame import Frame, in_print
-from mira_cli.structures.geometry import Geometry, geometry_of, identities
+from mira_cli.structures.geometry import Geometry, geometry_from_ase, identities
 from mira_cli.structures.labels import labels_of
 from mira_cli.structures.read import read_frames, where
 from mira_cli.structures.references import QUANTITIES, ReferenceKeys, left_out, references, settled
@@ -98,17 +98,17 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
     images = [frame.atoms for _, frame in frames if frame.atoms is not None]
     for i, atoms in zip(read, images, strict=True):
         try:
-            notes[i] += settle(atoms)
+            notes[i] += settle_charges(atoms)
         except ContradictionError as error:
             reasons[i] = str(error)
-    geometry = geometry_of(images)
-    for i, reason, odd in zip(read, *judge(geometry), strict=True):
+    geometry = geometry_from_ase(images)
+    for i, reason, odd in zip(read, *judge_structures(geometry), strict=True):
         reasons[i] = reasons[i] or reason
         notes[i] += odd
     valid = [i for i, reason in enumerate(reasons) if reason is None]
     if len(valid) < len(images):
         images = [atoms for i, atoms in zip(read, images, strict=True) if reasons[i] is None]
-        geometry = geometry_of(images)
+        geometry = geometry_from_ase(images)
     found = []
     for i, atoms in zip(valid, images, strict=True):
         taken, doubts = settled(atoms, keys, references(atoms, keys))

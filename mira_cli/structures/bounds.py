@@ -47,7 +47,7 @@ def bounded(frames: Iterator[Frame], n_bytes: int) -> Iterator[Frame]:
         while True:
             try:
                 resource.setrlimit(resource.RLIMIT_DATA, (min(limits), before[1]))
-                _count(seconds(n_bytes) if timed else 0)
+                _count(allowed_seconds(n_bytes) if timed else 0)
                 frame = next(frames, None)
             finally:
                 resource.setrlimit(resource.RLIMIT_DATA, before)
@@ -74,14 +74,16 @@ def may_be_killed() -> None:
     _killed = True
 
 
-def seconds(n_bytes: int) -> float:
+def allowed_seconds(n_bytes: int) -> float:
     """Seconds of computing that may go by before the next structure, in a file of this size."""
     return SECONDS + n_bytes / BYTES_A_SECOND
 
 
 def over_time(n_bytes: int) -> str:
     """Why a file cannot be read whose reader was not done in time."""
-    return f"its reader was not done after {seconds(n_bytes):.0f} s of computing, too long for {n_bytes:,} bytes"
+    return (
+        f"its reader was not done after {allowed_seconds(n_bytes):.0f} s of computing, too long for {n_bytes:,} bytes"
+    )
 
 
 class _OutOfTimeError(BaseException):

@@ -34,7 +34,7 @@ class ContradictionError(ValueError):
     """The input states two charges or multiplicities, or something that is none, as a sentence."""
 
 
-def settle(atoms: Atoms) -> list[str]:
+def settle_charges(atoms: Atoms) -> list[str]:
     """Put what a structure's input states of its charge and multiplicity into `info` as numbers; returns notes.
 
     Afterwards `info` has `charge` and `spin` (2S + 1) where the input states them, and no other key for them.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-def judge(geometry: Geometry) -> tuple[list[str | None], list[list[str]]]:
+def judge_structures(geometry: Geometry) -> tuple[list[str | None], list[list[str]]]:
     """Reasons why structures cannot be computed, None for those that can; and notes on what is odd in these."""
     reasons: list[str | None] = [None] * len(geometry)
     notes: list[list[str]] = [[] for _ in range(len(geometry))]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Choice:
+class FrameChoice:
     """Each `stride`-th frame of a file from its first on, and of these `sample` by chance, the same for one `seed`."""
 
     stride: int = 1
@@ -41,4 +41,4 @@ class Choice:
         return np.flatnonzero(taken | ~valid)
 
 
-ALL = Choice()
+ALL = FrameChoice()

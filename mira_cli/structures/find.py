@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from mira_cli.errors import InputError
 from mira_cli.structures.companions import holds_no_structure, is_data_set, told_better
-from mira_cli.structures.given import completed, decoded, unlabelled
+from mira_cli.structures.given import decoded, join_options, unlabelled
 from mira_cli.structures.sheet import read_sheet
 
 if TYPE_CHECKING:
@@ -68,10 +68,10 @@ def find_sources(arguments: Iterable[str], options: str = "") -> Found:
     for argument in arguments:
         for path, root, given in _expand(argument, over):
             place = os.path.join(real(path.parent), path.name)  # noqa: PTH118  (faster, and there may be millions)
-            full = completed(given, options)
+            full = join_options(given, options)
             key = place, unlabelled(full)
             of_sheet.setdefault(key, decoded(unlabelled(given)))
-            first = found.setdefault(key, (path, shown(path.relative_to(root)), root, full))
+            first = found.setdefault(key, (path, printable_name(path.relative_to(root)), root, full))
             if first[3] != full:
                 over.labelled_twice.append(path)
     states = Counter(place for place, _ in found)  # the same geometry may be there with several charges
@@ -80,16 +80,16 @@ def find_sources(arguments: Iterable[str], options: str = "") -> Found:
     sources: list[Source] = []
     taken: set[str] = set()
     for key, (path, name, root, given) in found.items():
-        unique = (name if names[name + told[key]] == 1 else f"{shown(root.name)}/{name}") + told[key]
+        unique = (name if names[name + told[key]] == 1 else f"{printable_name(root.name)}/{name}") + told[key]
         while unique in taken:
             root = root.parent  # noqa: PLW2901
-            unique = shown(path.relative_to(root.parent) if root != root.parent else path) + told[key]
+            unique = printable_name(path.relative_to(root.parent) if root != root.parent else path) + told[key]
         taken.add(unique)
         sources.append(Source(path, unique, given))
     return replace(over, sources=sources)
 
 
-def shown(name: str | Path) -> str:
+def printable_name(name: str | Path) -> str:
     """A name in printable characters: line breaks, controls, backslashes, `#`, bytes that are no UTF-8 as in URLs."""
     return "".join(
         quote(c, errors="surrogateescape") if not c.isprintable() or c in "\\#" else c

@@ -46,7 +46,7 @@ class Geometry:
         return np.bincount(self.owner[mask], minlength=len(self)) > 0
 
 
-def geometry_of(atoms: list[Atoms]) -> Geometry:
+def geometry_from_ase(atoms: list[Atoms]) -> Geometry:
     """The geometry of ASE's structures."""
     states = np.array([charge_and_spin(a) for a in atoms]).reshape(-1, 2)
     return Geometry(
@@ -91,4 +91,4 @@ def identities(geometry: Geometry) -> list[str]:
 
 def structure_hash(atoms: Atoms) -> str:
     """Identity of one structure; see `identities`."""
-    return identities(geometry_of([atoms]))[0]
+    return identities(geometry_from_ase([atoms]))[0]

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mira_cli.errors import UsageError
-from mira_cli.resources import did_you_mean
+from mira_cli.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ def unlabelled(given: str) -> str:
     return encoded(decoded(given)) if given else ""
 
 
-def completed(given: str, options: str) -> str:
+def join_options(given: str, options: str) -> str:
     """What a sheet gives, and the options where it says nothing."""
     merged = {**decoded(options), **decoded(given)}
     return encoded(merged, merged.get("labels")) if options else given

@@ -69,7 +69,7 @@ def keys_of(labels: pa.ChunkedArray) -> dict[str, dict[str, int]]:
     return {key: dict(found[key]) for key in sorted(found, key=lambda key: -found[key].total())}
 
 
-def keys_told(labels: pa.ChunkedArray) -> str:
+def label_keys_in_words(labels: pa.ChunkedArray) -> str:
     """The keys of an index with how many labels each has, the likeliest first: those with few, but more than one."""
     found = keys_of(labels)
     if not found:

@@ -23,7 +23,7 @@ from mira_cli.files import content_sha256, read_json, replacing, write_json
 from mira_cli.stamps import FIELDS as STAMP
 from mira_cli.stamps import stamp_below, stamp_of
 from mira_cli.structures.blocks import index_schema
-from mira_cli.structures.choice import ALL, Choice
+from mira_cli.structures.choice import ALL, FrameChoice
 from mira_cli.structures.geometry import Geometry
 from mira_cli.structures.parts import Part, cut
 from mira_cli.structures.readers import make_tasks, read_blocks
@@ -54,7 +54,7 @@ class StructureIndex:
 
     folder: Path
     table: pa.Table
-    choice: Choice = ALL
+    choice: FrameChoice = ALL
     read: int | None = None  # rows before the choice, if there was one
 
     def __len__(self) -> int:
@@ -134,7 +134,7 @@ def load_structures(
     sources: list[Source],
     *,
     keys: ReferenceKeys = ANY_KEYS,
-    choice: Choice = ALL,
+    choice: FrameChoice = ALL,
     scratch: Path | None = None,
     told: Callable[[int], None] = lambda _: None,
 ) -> StructureIndex:
@@ -172,7 +172,7 @@ def _load_all(
 
 def open_index(folder: Path) -> StructureIndex:
     """The index that `load_structures` wrote, of what was chosen."""
-    return _chosen(_open_all(folder), Choice(**(read_json(folder / CHOICE) or {})))
+    return _chosen(_open_all(folder), FrameChoice(**(read_json(folder / CHOICE) or {})))
 
 
 def _open_all(folder: Path) -> StructureIndex:
@@ -182,7 +182,7 @@ def _open_all(folder: Path) -> StructureIndex:
     return StructureIndex(folder, pq.ParquetFile(folder / "index.parquet").read())
 
 
-def _chosen(index: StructureIndex, choice: Choice) -> StructureIndex:
+def _chosen(index: StructureIndex, choice: FrameChoice) -> StructureIndex:
     import pyarrow as pa
 
     if choice.is_all:

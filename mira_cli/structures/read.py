@@ -12,7 +12,7 @@ from zipfile import ZipFile
 
 from mira_cli.structures.bounds import OverBoundsError, bounded
 from mira_cli.structures.companions import is_data_set
-from mira_cli.structures.find import shown
+from mira_cli.structures.find import printable_name
 from mira_cli.structures.formats import (
     by_ase,
     deepmd,
@@ -31,7 +31,7 @@ from mira_cli.structures.frame import Frame, UnreadableError
 from mira_cli.structures.given import NOT_USED, decoded, symbols_of
 from mira_cli.structures.labels import OF_SHEET
 from mira_cli.structures.parts import n_bytes
-from mira_cli.structures.reasons import show, why
+from mira_cli.structures.reasons import show_reader_error, why
 from mira_cli.structures.unpacked import in_memory, is_archive, members, opened
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _of_archive(part: Part) -> Iterator[Frame]:
     with ZipFile(part.path) as archive:
         infos = members(archive)
         for info in infos:
-            member = replace(part, name=f"{part.name}/{shown(info.filename)}")
+            member = replace(part, name=f"{part.name}/{printable_name(info.filename)}")
             if not info.file_size:
                 yield Frame(member.name, unreadable="the file is empty")
                 continue
@@ -108,7 +108,7 @@ def _read(part: Part, reader: Callable[[Part], Read], packed_bytes: int) -> Iter
         if number == 0:
             yield Frame(part.name, unreadable="the file holds no structure", last=True)
     except (Exception, OverBoundsError) as error:  # noqa: BLE001  (ASE's readers raise anything on a broken file)
-        show(error, where(part, number))
+        show_reader_error(error, where(part, number))
         yield Frame(where(part, number), unreadable=why(error, form), last=True)
 
 

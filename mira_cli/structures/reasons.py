@@ -26,7 +26,7 @@ def why(error: BaseException, form: str | None) -> str:
     return in_print(f"cannot be read: {_reason(error, form)}")
 
 
-def show(error: BaseException, name: str) -> None:
+def show_reader_error(error: BaseException, name: str) -> None:
     """Print what a reader raised, and where, under `mira --debug`; in the processes that read, too."""
     if os.environ.get("MIRA_DEBUG") and not isinstance(error, UnreadableError):
         print(f"{in_print(name)}:", file=sys.stderr)

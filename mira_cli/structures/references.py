@@ -209,7 +209,7 @@ def left_out_told(structures: pa.Table) -> str | None:
     return f"not taken as references, though their names look like it: {named}{more}"
 
 
-def keys_told(structures: pa.Table) -> str | None:
+def reference_keys_in_words(structures: pa.Table) -> str | None:
     """One sentence on where references were found in how many rows of an index; None where there are none."""
     parts = []
     for quantity, counts in _used(structures).items():

@@ -7,9 +7,9 @@ import re
 from typing import TYPE_CHECKING
 
 from mira_cli.errors import InputError
-from mira_cli.resources import did_you_mean
 from mira_cli.settings_yaml import reason
 from mira_cli.structures.given import GIVEN, encoded
+from mira_cli.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

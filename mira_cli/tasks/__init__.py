@@ -54,7 +54,7 @@ class Column:
 
 
 class Records(Protocol):
-    """One model's records of n structures (`run.best_records.RecordBatch`)."""
+    """One model's records of n structures (`run.best_records.RecordBlock`)."""
 
     def numbers(self, name: str) -> Array:
         """(n,) a value as float64, NaN where there is none."""
@@ -121,7 +121,7 @@ def names() -> list[str]:
     return [module.name for module in pkgutil.iter_modules(__path__)]
 
 
-def find(name: str) -> Task:
+def find_task(name: str) -> Task:
     """The task of a name.
 
     Raises
@@ -150,13 +150,13 @@ def identity(asked: Mapping[str, Any]) -> str | dict[str, Any]:
 
 def evaluations(asked: Mapping[str, Any]) -> float:
     """Evaluations of the model that a structure takes, about, of a task as `asked` returns it."""
-    task = find(asked["name"])
+    task = find_task(asked["name"])
     return task.evaluations(task.settings.model_validate(asked["settings"]))
 
 
 def of_run(wanted: Mapping[str, Any]) -> Task:
     """The task of a run, from its `wanted.json`; single points where an older MIRA did not say it."""
-    return find((wanted.get("task") or {}).get("name", "singlepoint"))
+    return find_task((wanted.get("task") or {}).get("name", "singlepoint"))
 
 
 def methods(wanted: Mapping[str, Any], structures: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mira_cli.errors import UsageError
 from mira_cli.run.directory import RunDirectory
 from mira_cli.run.registry import is_there, known_runs, runs_below
-from mira_cli.watching.evidence import last_change, readable_run
+from mira_cli.watching.run_files import last_change, readable_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

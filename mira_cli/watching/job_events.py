@@ -30,8 +30,8 @@ class JobEvents:
 
     def read(self) -> None:
         """Take in what is new; the file is another one at every call of Snakemake."""
-        lines, anew = self._lines.read()
-        if anew:
+        lines, restarted = self._lines.read()
+        if restarted:
             self._forget()
         for line in lines:
             self.any = True

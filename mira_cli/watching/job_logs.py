@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from mira_cli.console import quoted
 from mira_cli.errors import UsageError
+from mira_cli.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,8 +88,7 @@ def _chosen(state: RunState, name: str | None) -> list[ModelState]:
         return state.models
     names = [model.name for model in state.models]
     if name not in names:
-        near = get_close_matches(name, names, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
+        hint = did_you_mean(name, names)
         raise UsageError(f"`{name}` is not a model of `{state.root}`", hint=f"{hint}its models: {', '.join(names)}")
     return [model for model in state.models if model.name == name]
 

@@ -47,7 +47,7 @@ def find_driver(run: RunDirectory, queue: Sequence[QueuedJob] | None) -> Driver 
         Jobs of this run in SLURM's queue, None where that is not known.
     """
     note = _object(run, run.driver.name)
-    held, holder = probe(run)
+    held, holder = probe_lock(run)
     waiting = next((job for job in queue or () if job.rule == "driver" and job.waits), None)
     if not held and waiting:
         note = {**note, "kind": "slurm", "slurm_job_id": waiting.id, "ended": None}
@@ -61,7 +61,7 @@ def find_driver(run: RunDirectory, queue: Sequence[QueuedJob] | None) -> Driver 
     return _driver(note, alive=_lives(note, queue))
 
 
-def probe(run: RunDirectory) -> tuple[bool | None, dict[str, Any]]:
+def probe_lock(run: RunDirectory) -> tuple[bool | None, dict[str, Any]]:
     """Whether the run's lock is held (None: no telling), and who says to hold it.
 
     A shared lock that is asked for without waiting and given back at once: a holder does not notice, and whoever wants

@@ -13,13 +13,13 @@ from mira_cli.run.collected import is_collected
 from mira_cli.slurm import EXECUTOR
 from mira_cli.slurm.queue import job_prefix
 from mira_cli.stamps import stamp_of
-from mira_cli.watching.evidence import finished_jobs, last_change, read_object, readable_run, settings
 from mira_cli.watching.job_events import JobEvents
-from mira_cli.watching.judge import judge
-from mira_cli.watching.liveness import find_driver, probe
+from mira_cli.watching.liveness import find_driver, probe_lock
 from mira_cli.watching.queue_view import QueueView
+from mira_cli.watching.run_files import finished_jobs, last_change, last_settings, read_object, readable_run
 from mira_cli.watching.state import JobCounts, ModelState, RunState, SlurmJob
 from mira_cli.watching.tally import Tally
+from mira_cli.watching.verdict import judge_run
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -43,7 +43,7 @@ class RunReader:
         self.run, self.queue = readable_run(root), queue
         self._events = JobEvents(self.run)
         self._tallies: dict[tuple[str, str], Tally] = {}
-        self._task = tasks.find("singlepoint")
+        self._task = tasks.find_task("singlepoint")
         self._index: tuple[Any, np.ndarray[Any, Any], int] = (None, np.array([], "S32"), 0)
 
     def read(self) -> RunState:
@@ -66,7 +66,7 @@ class RunReader:
         changed = max(
             (t for t in (last_change(run), *(tally.changed for tally in self._tallies.values())) if t), default=None
         )
-        file, said = settings(run)
+        file, said = last_settings(run)
         born = read_object(run.work / "run.json")
         read = {run.work / "run.json": born, run.plan: plan, run.wanted: wanted, file: said}
         state = RunState(
@@ -83,11 +83,11 @@ class RunReader:
         fresh = changed is not None and time.time() - changed < FRESH_S
         silent = self.queue.silent if queue is None else None
         damaged = [str(file.relative_to(run.root)) for file, content in read.items() if not content and file.exists()]
-        return judge(state, run, queue or [], silent=silent, fresh=fresh, damaged=damaged)
+        return judge_run(state, run, queue or [], silent=silent, fresh=fresh, damaged=damaged)
 
     def _is_over(self, note: dict[str, Any], models: list[dict[str, Any]]) -> bool:
         """Whether nobody drives the run and nothing is left to compute, so that SLURM has nothing to add."""
-        if (note and not note.get("ended")) or probe(self.run)[0] or not is_collected(self.run):
+        if (note and not note.get("ended")) or probe_lock(self.run)[0] or not is_collected(self.run):
             return False
         self._read_index()
         return bool(models) and not any(self._count(m["slug"], m["key"])[0].left for m in models)

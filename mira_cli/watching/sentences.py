@@ -18,9 +18,9 @@ def header(state: RunState) -> str:
     not_ok = f", {state.not_ok:,} not ok" if state.not_ok and state.state == "finished" else ""
     parts = [f"{state.root}: {state.state}{not_ok}"]
     if driver and driver.started and state.active:
-        parts[0] += f" since {clock(driver.started)}"
+        parts[0] += f" since {local_time(driver.started)}"
     elif state.changed:
-        parts[0] += f", last change {clock(state.changed)}"
+        parts[0] += f", last change {local_time(state.changed)}"
     if state.profile:
         parts.append(f"profile {state.profile}")
     if driver and state.active:
@@ -68,17 +68,10 @@ def _share(model: ModelState) -> str:
     return f"{model.name} {model.ok + model.not_ok}/{model.structures}{not_ok}" + (f" (jobs: {busy})" if busy else "")
 
 
-def clock(iso: str) -> str:
+def local_time(iso: str) -> str:
     """A time on this machine's clock, with the day if it was not today."""
     try:
         then = datetime.fromisoformat(iso).astimezone()
     except ValueError:
         return iso
     return f"{then:%H:%M:%S}" if then.date() == datetime.now().astimezone().date() else f"{then:%Y-%m-%d %H:%M}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as `2 h 05 min`, `3 min 20 s` or `7 s`."""
-    minutes, s = divmod(round(seconds), 60)
-    hours, m = divmod(minutes, 60)
-    return f"{hours} h {m:02d} min" if hours else f"{m} min {s:02d} s" if m else f"{s} s"

@@ -106,7 +106,7 @@ class RunState:
         return self.state in {"running", "queued"}
 
 
-def as_json(state: RunState) -> dict[str, Any]:
+def state_as_json(state: RunState) -> dict[str, Any]:
     """The state as JSON types, with the sums that follow from it."""
     data = asdict(state) | {"done": state.done, "total": state.total, "not_ok": state.not_ok}
     for model, known in zip(data["models"], state.models, strict=True):

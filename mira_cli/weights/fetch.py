@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from mira_cli import console, paths
 from mira_cli.catalogue.rows import slug
 from mira_cli.errors import EnvironmentNotReadyError
-from mira_cli.images import building, enter, progress
+from mira_cli.images import building, progress, run_in_image
 from mira_cli.images import prepare as images
-from mira_cli.weights import child, store, tokens, transfer
+from mira_cli.weights import download_process, download_progress, store, tokens
+from mira_cli.weights.install import staged, store_staged
 from mira_cli.weights.manifest import Origin
-from mira_cli.weights.settle import settle, staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -60,7 +60,7 @@ def ensure(units: Iterable[Unit], runtime: Runtime, *, fetch: bool = True) -> di
         Some are missing and `fetch` is false, are gated and there is no token, or cannot be fetched.
     """
     units = list(units)
-    found = {(unit.family, unit.name): store.find(unit.family, unit.name) for unit in units}
+    found = {(unit.family, unit.name): store.find_stored(unit.family, unit.name) for unit in units}
     missing = [unit for unit in units if found[unit.family, unit.name] is None]
     if missing and not fetch:
         models = " ".join(unit.title for unit in missing)
@@ -102,7 +102,7 @@ def fetch_unit(unit: Unit, runtime: Runtime, *, force: bool = False) -> Stored:
     image = _image(unit, runtime)
     try:
         with building.workshop(f"weights-{unit.family}-{slug(unit.name)}", doing="fetches") as shop:
-            if not force and (found := store.find(unit.family, unit.name)):
+            if not force and (found := store.find_stored(unit.family, unit.name)):
                 return found
             building.require_space(
                 paths.cache_dir(),
@@ -110,7 +110,7 @@ def fetch_unit(unit: Unit, runtime: Runtime, *, force: bool = False) -> Stored:
                 what=f"fetching {unit.title}",
                 hint="free some space, or set MIRA_CACHE to a folder with more",
             )
-            if not force and store.folder(unit.family, unit.name).exists():
+            if not force and store.weights_folder(unit.family, unit.name).exists():
                 console.warn(f"the weights of {unit.title} here are not as they arrived: they are fetched again")
             stored = _download(shop, Errand(unit, image, token))
     except OSError as error:
@@ -123,7 +123,7 @@ def _image(unit: Unit, runtime: Runtime) -> ReadyImage | None:
     if unit.image == "host":
         return None
     try:
-        return images.prepare([unit.image], runtime)[unit.image]
+        return images.prepare_images([unit.image], runtime)[unit.image]
     except EnvironmentNotReadyError as error:
         raise NoImageError(error.message, hint=error.hint, log=error.log) from error
 
@@ -134,21 +134,21 @@ def _download(shop: Workshop, errand: Errand) -> Stored:
     places = {"folder": staged(shop), "home": shop.folder / "home", "result": result}
     asked = {"family": unit.family, "name": unit.name, **{key: str(place) for key, place in places.items()}}
     spec.write_text(json.dumps(asked), encoding="utf-8")
-    secrets, certificate = environment(errand.token)
+    secrets, certificate = download_environment(errand.token)
     folders = {shop.folder: True} | ({certificate: False} if certificate else {})
-    command = enter.command(image, "fetch", [str(spec)], folders=folders, network=True)
+    command = run_in_image.command(image, "fetch", [str(spec)], folders=folders, network=True)
     console.say(f"fetching the weights of {unit.title}")
     try:
-        with transfer.shown(unit.title) as tell:
-            code, reason = child.run(
+        with download_progress.show_download(unit.title) as tell:
+            code, reason = download_process.run_download(
                 command,
                 shop,
-                env=enter.environment(image, token=secrets),
+                env=run_in_image.image_environment(image, token=secrets),
                 clean=lambda line: tokens.scrub(line, errand.token),
                 tell=tell,
                 stall_s=STALL_S,
             )
-    except child.StalledError as error:
+    except download_process.StalledError as error:
         what = f"fetching {unit.title} was given up: nothing has arrived for {STALL_S:.0f} s"
         raise EnvironmentNotReadyError(what, hint=_again(unit), log=shop.log_path) from error
     if code or not result.is_file():
@@ -167,13 +167,13 @@ def _accept(shop: Workshop, errand: Errand, told: Mapping[str, Any]) -> Stored:
         recipe=image.recipe if image else None,
     )
     try:
-        return settle(shop, unit.family, unit.name, str(told["main"]), origin)
+        return store_staged(shop, unit.family, unit.name, str(told["main"]), origin)
     except EnvironmentNotReadyError as error:
         what = f"what arrived for {unit.title} is not used: {error.message}"
         raise EnvironmentNotReadyError(what, hint=_again(unit), log=shop.log_path) from error
 
 
-def environment(token: Token | None) -> tuple[dict[str, str], Path | None]:
+def download_environment(token: Token | None) -> tuple[dict[str, str], Path | None]:
     """Variables for the one process that downloads, and the site's file of certificates, which it must see."""
     variables = {"HF_TOKEN": token.value} if token else {}
     certificate = next((os.environ[name] for name in _CERTIFICATES if os.environ.get(name)), None)
@@ -187,19 +187,19 @@ def _fail(errand: Errand, code: int, reason: str, log: Path) -> NoReturn:
     """Word an exit code of the worker's."""
     unit = errand.unit
     if code == NO_NETWORK:
-        raise NoNetworkError(f"{unit.title}: {reason}", hint=elsewhere(unit))
+        raise NoNetworkError(f"{unit.title}: {reason}", hint=how_to_bring(unit))
     if code == NOT_PERMITTED:
         given = f"with the token of {errand.token.place}" if errand.token else "without a token"
         raise EnvironmentNotReadyError(
             f"{unit.title}: the server does not give these weights {given}",
-            hint=f"accept the licence at {_page(unit)} with that account; its tokens may need to be made anew",
+            hint=f"accept the licence at {_page(unit)} with that account; its tokens may need to be renewed",
             log=log,
         )
     if code == DISK_FULL:
         what = f"the disk of {paths.cache_dir()} has filled up while fetching {unit.title}"
         raise EnvironmentNotReadyError(what, hint="free some space, or set MIRA_CACHE to a folder with more", log=log)
     if code == NOT_FOUND:
-        raise EnvironmentNotReadyError(f"{unit.title}: {reason}", hint=elsewhere(unit), log=log)
+        raise EnvironmentNotReadyError(f"{unit.title}: {reason}", hint=how_to_bring(unit), log=log)
     how = f"ended by signal {-code}" if code < 0 else reason or f"it ended with code {code}"
     raise EnvironmentNotReadyError(f"{unit.title}: {how}", hint=_again(unit), log=log)
 
@@ -220,9 +220,9 @@ def _again(unit: Unit) -> str:
     return f"`mira weights fetch {unit.title}` tries again"
 
 
-def elsewhere(unit: Unit) -> str:
+def how_to_bring(unit: Unit) -> str:
     """How to get weights to a machine that cannot fetch them."""
     return (
-        f"fetch on a machine with network and copy {store.folder(unit.family, unit.name)} from there, "
+        f"fetch on a machine with network and copy {store.weights_folder(unit.family, unit.name)} from there, "
         f"or `mira weights import PATH --model {unit.title}`"
     )

@@ -83,7 +83,7 @@ def main_sha256(main: str, files: Iterable[StoredFile]) -> str:
     return hashlib.sha256("".join(f"{sha256}  {name}\n" for name, sha256 in named).encode()).hexdigest()
 
 
-def describe(folder: Path) -> tuple[StoredFile, ...]:
+def hash_files(folder: Path) -> tuple[StoredFile, ...]:
     """Measure and hash every file of a folder."""
     return tuple(
         StoredFile(

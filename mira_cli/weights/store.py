@@ -48,18 +48,18 @@ def root() -> Path:
     return paths.cache_dir() / "weights"
 
 
-def folder(family: str, name: str) -> Path:
+def weights_folder(family: str, name: str) -> Path:
     """Folder of one unit, there or not."""
     return root() / family / slug(name)
 
 
-def find(family: str, name: str) -> Stored | None:
+def find_stored(family: str, name: str) -> Stored | None:
     """Weights as they arrived; None where they are missing or damaged.
 
-    Sizes and times are looked at, not contents (`verify` reads those). A file with another time, as a copy may
+    Sizes and times are looked at, not contents (`verify_weights` reads those). A file with another time, as a copy may
     have, is read once, and its time noted if the store can be written to.
     """
-    stored = read(folder(family, name))
+    stored = read(weights_folder(family, name))
     if stored is None or (stored.manifest.family, stored.manifest.name) != (family, name):
         return None
     if _names(stored) != {file.path for file in stored.manifest.files}:
@@ -79,7 +79,7 @@ def read(place: Path) -> Stored | None:
         return None
 
 
-def verify(stored: Stored) -> list[str]:
+def verify_weights(stored: Stored) -> list[str]:
     """Read every file again; return what differs from the manifest, in words."""
     known = {file.path: file for file in stored.manifest.files}
     problems = [f"{path} was added" for path in sorted(_names(stored) - set(known))]
@@ -117,10 +117,10 @@ def _noted(stored: Stored, looked: Iterable[StoredFile]) -> Stored:
     manifest = stored.manifest.model_copy(update={"files": tuple(looked)})
     if manifest != stored.manifest:
         with suppress(OSError):  # a shared store may be read-only
-            write(stored.folder, manifest)
+            write_manifest(stored.folder, manifest)
     return Stored(stored.folder, manifest)
 
 
-def write(place: Path, manifest: Manifest) -> None:
+def write_manifest(place: Path, manifest: Manifest) -> None:
     """Write a unit's manifest by atomic rename."""
     files.write_json(place / MANIFEST, manifest.model_dump(mode="json", exclude_none=True))

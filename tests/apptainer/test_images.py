@@ -79,7 +79,7 @@ def built(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[prepare
         said = StringIO()
         shown = Console(file=said)
         monkeypatch.setattr(console, "stderr", lambda: shown)
-        return prepare.prepare(["tiny"], "apptainer")["tiny"], said.getvalue()
+        return prepare.prepare_images(["tiny"], "apptainer")["tiny"], said.getvalue()
 
 
 @pytest.fixture
@@ -104,9 +104,9 @@ def run_in(path: Path, *command: str, **environment: str) -> str:
 
 def ready_image(image: recipe.Image) -> prepare.ReadyImage:
     """An image of the shared cache, built if it is missing and may be built."""
-    if not prepare.is_built(image, "apptainer") and licences.refused([image]):
+    if not prepare.is_built(image, "apptainer") and licences.without_licence([image]):
         pytest.skip(f"its licence is not accepted: {licences.VARIABLE}={image.name}")
-    return prepare.prepare([image.name], "apptainer")[image.name]
+    return prepare.prepare_images([image.name], "apptainer")[image.name]
 
 
 @pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.name)
@@ -150,21 +150,21 @@ def test_what_is_built_is_ready_and_not_built_again(
     assert ready.sha256 == content_sha256(ready.sif)
     assert run_in(ready.sif, "python", "-c", "import tiny; print(tiny.ANSWER)") == "42\n"
     assert list((ready.sif.parents[1] / "building").glob("tiny-*/")) == []
-    assert prepare.prepare(["tiny"], "apptainer", build=False)["tiny"] == ready
-    (image,) = recipe.find(["tiny"])
-    assert verification.verify(image, "apptainer")["problems"] == []
+    assert prepare.prepare_images(["tiny"], "apptainer", build=False)["tiny"] == ready
+    (image,) = recipe.find_images(["tiny"])
+    assert verification.verify_image(image, "apptainer")["problems"] == []
 
 
 def test_another_torch_is_built_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_image.add(project, "net", package="torch", smoke="import torch.version; print(torch.version.cuda)\n")
     monkeypatch.setenv("UV_FIND_LINKS", str(tiny_image.older_wheels(project)))
     command.build(["net"], runtime="apptainer", backend="cu126")
-    ready = prepare.prepare(["net"], "apptainer", build=False)["net"]
+    ready = prepare.prepare_images(["net"], "apptainer", build=False)["net"]
     assert (ready.versions["torch"], ready.versions["cuda"]) == ("1.0+cu126", "12.6")
-    (image,) = recipe.find(["net"])
-    assert verification.verify(image, "apptainer")["problems"] == []
+    (image,) = recipe.find_images(["net"])
+    assert verification.verify_image(image, "apptainer")["problems"] == []
     command.build(["net"], runtime="venv")
-    assert prepare.prepare(["net"], "venv", build=False)["net"].recipe == ready.recipe
+    assert prepare.prepare_images(["net"], "venv", build=False)["net"].recipe == ready.recipe
 
 
 def test_a_whole_image_may_be_copied(built: tuple[prepare.ReadyImage, str], copied: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_changed_image_is_refused(built: tuple[prepare.ReadyImage, str], copie
 
 
 def test_verification_reads_everything(project: Path, built: tuple[prepare.ReadyImage, str]) -> None:
-    (image,) = recipe.find(["tiny"])
+    (image,) = recipe.find_images(["tiny"])
     path = apptainer.sif_path(image)
     shutil.copy(built[0].sif, path)
     with path.open("r+b") as stream:
@@ -197,9 +197,9 @@ def test_verification_reads_everything(project: Path, built: tuple[prepare.Ready
         stream.write(b"damaged")
     # even where size and time are as they were
     done = record.read(apptainer.sidecar(built[0].sif)).model_copy(update={"mtime_ns": path.stat().st_mtime_ns})
-    record.write(apptainer.sidecar(path), done)
+    record.write_build_record(apptainer.sidecar(path), done)
     assert prepare.is_built(image, "apptainer")
-    (problem,) = verification.verify(image, "apptainer")["problems"]
+    (problem,) = verification.verify_image(image, "apptainer")["problems"]
     assert "has changed since it was built" in problem
 
 
@@ -216,7 +216,7 @@ def test_an_interrupted_build_leaves_nothing(project: Path) -> None:
     note = "the smoke test sleeps"
     smoke = project / "assets/containers/tiny/smoke.py"
     smoke.write_text(f"import time; print({note!r}, flush=True); time.sleep(300)")
-    (image,) = recipe.find(["tiny"])
+    (image,) = recipe.find_images(["tiny"])
     log = project / f"cache/logs/tiny-{recipe.recipe_hash(image)}-apptainer.log"
     scratch = project / "scratch"
     scratch.mkdir()
@@ -251,7 +251,7 @@ def read_if_there(path: Path) -> bytes:
 def test_a_failing_test_leaves_no_image(project: Path) -> None:
     (project / "assets/containers/tiny/smoke.py").write_text("raise ValueError('energy is nan')")
     with pytest.raises(EnvironmentNotReadyError, match="image tiny cannot be built with Apptainer") as error:
-        prepare.prepare(["tiny"], "apptainer")
+        prepare.prepare_images(["tiny"], "apptainer")
     assert error.value.log is not None
     assert "energy is nan" in error.value.log.read_text()
     assert [path.name for path in (project / "cache/images").iterdir() if "tiny" in path.name] == []

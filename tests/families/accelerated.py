@@ -56,7 +56,7 @@ def main(family_name: str, findings_file: str) -> None:
     from worker.job import read_model
     from worker.session import import_family, load_model
 
-    family = families.find(family_name)
+    family = families.find_family(family_name)
     import_family(family)
     convolution = importlib.import_module("worker.families.convolution")
     if family_name == "sevennet":  # it asks for a GPU, which its conversion does not need

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.data import covalent_radii
 
-from worker.sample_structures import choose, extremes
+from worker.sample_structures import extremes, structures_to_check
 
 BOX_ANG = 30.0
 # crystals whose answer has a stress
@@ -19,7 +19,7 @@ PERIODIC = {"elemental", "compound", "triclinic", "left-handed", "skewed", "unwr
 
 def good(known: frozenset[int] | None, *, takes_charge: bool) -> dict[str, tuple[Atoms, Atoms]]:
     """Structures that every model must answer for; with a charge, only for models that read one."""
-    given = choose(known, charged=takes_charge)
+    given = structures_to_check(known, charged=takes_charge)
     elemental, compound, triclinic, slab, molecule = given.values()
     skew = np.array([[1, 0, 0], [2, 1, 0], [-1, 3, 1]])
     cells = np.random.default_rng(3).integers(-300, 300, size=(len(compound), 3))
@@ -49,7 +49,7 @@ def good(known: frozenset[int] | None, *, takes_charge: bool) -> dict[str, tuple
 
 def bad(known: frozenset[int] | None, *, takes_charge: bool) -> dict[str, Atoms]:
     """Structures that must not get a number, or only one that the family's own calculator gives too."""
-    elemental, _, _, _, molecule = choose(known, charged=takes_charge).values()
+    elemental, _, _, _, molecule = structures_to_check(known, charged=takes_charge).values()
     coincident = elemental.copy()
     coincident.positions[1] = coincident.positions[0]
     trouble = {
@@ -70,7 +70,7 @@ def rock_salt() -> Atoms:
 
 def large(known: frozenset[int] | None, *, takes_charge: bool) -> tuple[Atoms, Atoms]:
     """Two thousand atoms, and the cell that they repeat."""
-    cell = choose(known, charged=takes_charge)["elemental"]
+    cell = structures_to_check(known, charged=takes_charge)["elemental"]
     repeats = round((2000 / len(cell)) ** (1 / 3))
     return cell * (repeats, repeats, repeats), cell
 

@@ -33,12 +33,12 @@ def published(family: str) -> set[str] | None:
 def refusal(row: dict) -> str:
     """What loading says when the weights are not there."""
     from worker.errors import WorkerError
-    from worker.families import find
+    from worker.families import find_family
     from worker.job import read_model
 
     absent = {"path": f"/no/such/place/{row['name']}"}
     try:
-        find(row["family"]).load(read_model(row | {"checkpoint": absent}), "cpu", row["dtype"])
+        find_family(row["family"]).load(read_model(row | {"checkpoint": absent}), "cpu", row["dtype"])
     except WorkerError as error:
         return str(error)
     return "loaded"
@@ -48,7 +48,7 @@ def main(rows_file: str, findings_file: str) -> None:
     """Ask about every row."""
     from worker import isolation
 
-    isolation.set_environment(1, in_container=False)
+    isolation.set_job_environment(1, in_container=False)
     isolation.leave_network()
     rows = json.loads(Path(rows_file).read_text())
     families = dict.fromkeys(row["family"] for row in rows)

@@ -24,9 +24,9 @@ def pytest_collection_modifyitems(items) -> None:
 @cache
 def python_of(image: str) -> str:
     """The interpreter of an image's environment; builds it where it is missing."""
-    from mira_cli.images.prepare import prepare
+    from mira_cli.images.prepare import prepare_images
 
-    return prepare([image], "venv")[image].python
+    return prepare_images([image], "venv")[image].python
 
 
 def bundled_models(family: str) -> list[dict]:

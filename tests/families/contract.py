@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mira_cli.checking.judge import Verdict, allowed, judge
+from mira_cli.checking.judge import Verdict, allowed, judge_model
 from tests.families.cases import PERIODIC
 
 TROUBLE = {
@@ -24,7 +24,7 @@ def title(examined: dict) -> str:
 
 def verdicts(examined: dict) -> dict[str, Verdict]:
     """Verdicts of the check by measure."""
-    return {verdict.measure: verdict for verdict in judge(examined["check"], examined["model"]["family"])}
+    return {verdict.measure: verdict for verdict in judge_model(examined["check"], examined["model"]["family"])}
 
 
 def disagreements(examined: dict) -> Iterator[str]:

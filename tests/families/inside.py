@@ -56,14 +56,14 @@ def mixed(model: dict, facts: dict) -> dict:
     from worker import accelerator, families
     from worker.device import Device
     from worker.job import read_model
-    from worker.prepare import prepare
+    from worker.prepare import prepare_structure
     from worker.session import load_model
 
-    family, described = families.find(model["family"]), read_model(model)
+    family, described = families.find_family(model["family"]), read_model(model)
     plain = load_model(family, described, Device("cpu", "", None))
     potential = accelerator.accelerate(family, described, plain, "cpu").potential
     good = cases.good(_known(model, facts), takes_charge=facts["takes_charge"])
-    asked = {name: prepare(given, potential.cutoff_ang) for name, (given, _) in good.items()}
+    asked = {name: prepare_structure(given, potential.cutoff_ang) for name, (given, _) in good.items()}
 
     def ask(names: list[str]) -> dict[str, dict]:
         results = potential.evaluate([asked[name].atoms for name in names])
@@ -137,7 +137,7 @@ def refused(models: dict[str, tuple[dict, str]]) -> dict[str, dict]:
     said = {}
     for name, (model, words) in models.items():
         try:
-            load_model(families.find(model["family"]), read_model(model), Device("cpu", "", None))
+            load_model(families.find_family(model["family"]), read_model(model), Device("cpu", "", None))
             said[name] = {"said": None, "words": words}
         except WorkerError as error:
             said[name] = {"said": str(error), "words": words}
@@ -183,14 +183,14 @@ def main(family: str, findings_file: str, models_file: str | None = None) -> Non
     """Run everything for one family in this one process."""
     from worker import isolation
 
-    isolation.set_environment(1, in_container=False)  # before numpy's and torch's threads are used
+    isolation.set_job_environment(1, in_container=False)  # before numpy's and torch's threads are used
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     network = isolation.leave_network()
     from worker import device, families
     from worker.session import import_family
 
-    import_family(families.find(family))
-    device.choose("cpu", families.find(family).FRAMEWORK, threads=1)  # while nothing has been computed
+    import_family(families.find_family(family))
+    device.choose_device("cpu", families.find_family(family).FRAMEWORK, threads=1)  # while nothing has been computed
     tiny, here = importlib.import_module(f"tiny.{family}"), Path.cwd()
     findings: dict = {"network": network, "unreachable": unreachable()}
     if models_file:

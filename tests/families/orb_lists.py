@@ -92,9 +92,9 @@ def compared(alone, given) -> dict:
 def examine(potential) -> list[dict]:
     """Ask about random batches; one row for each structure in each."""
     from worker.families import orb_graphs
-    from worker.prepare import prepare
+    from worker.prepare import prepare_structure
 
-    prepared = [prepare(atoms, potential.cutoff_ang).atoms for atoms in structures()]
+    prepared = [prepare_structure(atoms, potential.cutoff_ang).atoms for atoms in structures()]
     random, limit, rows = np.random.default_rng(11), potential.adapter.max_num_neighbors, []
     for _ in range(N_BATCHES):
         batch = [prepared[i] for i in random.permutation(len(prepared))[: random.integers(2, len(prepared) + 1)]]
@@ -114,9 +114,9 @@ def examine(potential) -> list[dict]:
 
 def at_once(potential) -> bool:
     """Whether threads that make graphs at the same time make the same ones."""
-    from worker.prepare import prepare
+    from worker.prepare import prepare_structure
 
-    batch = [prepare(atoms, potential.cutoff_ang).atoms for atoms in structures()]
+    batch = [prepare_structure(atoms, potential.cutoff_ang).atoms for atoms in structures()]
     expected, made = potential.graphs(batch), []
     threads = [Thread(target=lambda: made.append(potential.graphs(batch))) for _ in range(4)]
     for thread in threads:
@@ -135,7 +135,7 @@ def main(findings_file: str) -> None:
     from worker.job import read_model
     from worker.session import import_family
 
-    family = families.find("orb")
+    family = families.find_family("orb")
     import_family(family)
     (folder := Path("made")).mkdir()
     models = {model["name"]: model for model in tiny.make(folder)}

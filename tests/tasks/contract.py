@@ -47,7 +47,7 @@ class Kit:
 
     @property
     def task(self) -> tasks.Task:
-        return tasks.find(self.name)
+        return tasks.find_task(self.name)
 
     @property
     def structures(self) -> Path:

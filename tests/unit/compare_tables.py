@@ -12,7 +12,7 @@ from ase import Atoms
 
 from mira_cli.compare.answers import Answers, ModelFacts, answers_from_table
 from mira_cli.compare.force_sums import ForceSums
-from mira_cli.compare.forces import Array, ForceBatch
+from mira_cli.compare.forces import Array, ForceBlock
 from mira_cli.compare.schemes import DEFAULT, Scheme
 from mira_cli.compare.spread import DDOF
 from mira_cli.compare.statistics import Statistics, conclude
@@ -46,7 +46,7 @@ class Block:
 Blocks: TypeAlias = Iterable[Block]  # read once, from the first to the last; structures in any order
 
 
-def chunks(blocks: Blocks, n_models: int) -> Iterator[ForceBatch]:
+def chunks(blocks: Blocks, n_models: int) -> Iterator[ForceBlock]:
     """Gather structures until they are enough to work on; forces with a number that is not finite are as if absent.
 
     Raises
@@ -70,7 +70,7 @@ def chunks(blocks: Blocks, n_models: int) -> Iterator[ForceBatch]:
         yield _force_batch(waiting, atoms, n_models)
 
 
-def _force_batch(blocks: list[Block], atoms: int, n_models: int) -> ForceBatch:
+def _force_batch(blocks: list[Block], atoms: int, n_models: int) -> ForceBlock:
     forces = np.zeros((n_models + 1, atoms, 3))
     valid = np.zeros((n_models + 1, len(blocks)), dtype=bool)
     start = 0
@@ -85,7 +85,7 @@ def _force_batch(blocks: list[Block], atoms: int, n_models: int) -> ForceBatch:
                 forces[k, start:end] = given
                 valid[k, i] = True
         start = end
-    return ForceBatch(
+    return ForceBlock(
         places=np.array([block.place for block in blocks]),
         sizes=np.array([len(block.numbers) for block in blocks]),
         numbers=np.concatenate([block.numbers for block in blocks]).astype(int),

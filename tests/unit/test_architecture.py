@@ -10,6 +10,28 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+PROTOCOLS = {  # what families, tasks, formats and programs are called by: each module of a kind has them
+    *("load", "fetch", "names", "bundled", "accelerators", "check", "steps", "read", "main", "is_ours"),
+}
+TWINS = {  # host and worker cannot import one another: each has its own side of one thing
+    "Checkpoint": "where weights are; and which file to load",
+    "Family": "a row of families.yaml; and the module that computes it",
+    "Job": "one model on one chunk, as planned; and as read from its file",
+    "Layout": "how an array lies in its file",
+    "Model": "a row of the catalogue; and what a worker needs of it",
+    "Task": "a task as data; and the module that computes it",
+    "find_task": "the one or the other by its name",
+    "files_below": "files that are hashed as weights",
+    "write_json": "a file appears whole",
+}
+NAMED_BY_OTHERS = {
+    "containers": "the folder `containers/`",
+    "registry_answers": "a container registry",
+    "remember_backend": "uv's `--torch-backend`",
+    "molecules": "what an SDF file holds",
+    "is_archive": "a zip or tar archive",
+    "calculator": "ASE's calculator of a family's package",
+}
 MODEL_PACKAGES = {
     "torch",
     "tensorflow",
@@ -145,3 +167,50 @@ def test_no_module_is_looked_for_in_the_current_folder() -> None:
     rules = "".join(file.read_text() for file in (REPOSITORY / "workflow" / "rules").glob("*.smk"))
     assert re.findall(r"(\S+ \S+) -m (?:mira_cli|worker)", rules) == re.findall(r"(\S+:q} -P) -m", rules)
     assert rules.count(" -m ") == 4
+
+
+def public_names() -> list[tuple[str, str]]:
+    """Names of public top-level functions and classes, each with its module; commands are verbs of the user's."""
+    found = []
+    for file in (*files("mira_cli"), *files("workflow/worker")):
+        if file.parent.name == "commands":
+            continue
+        nodes = ast.parse(file.read_text(encoding="utf-8")).body
+        named = [node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+        found += [(name, str(file.relative_to(REPOSITORY))) for name in named if not name.startswith("_")]
+    return found
+
+
+def test_a_public_name_has_one_home() -> None:
+    homes: dict[str, list[str]] = {}
+    for name, module in public_names():
+        homes.setdefault(name, []).append(module)
+    several = {name: modules for name, modules in homes.items() if len(modules) > 1 and name not in PROTOCOLS}
+    twins = {name: modules for name, modules in several.items() if name in TWINS}
+    assert several == twins
+    assert twins.keys() == TWINS.keys()
+    for modules in twins.values():
+        assert [module.startswith("mira_cli/") for module in modules] == [True, False]
+
+
+def glossary() -> dict[str, set[str]]:
+    """The words of ARCHITECTURE.md, each with the synonyms that it forbids."""
+    page = (REPOSITORY / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = page.partition("| word | meaning | not |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| ([a-z, ]+) \|.*\|([^|]*)\|$", table, flags=re.MULTILINE)
+    return {word: set(re.findall(r"`(\w+)`", synonyms)) for word, synonyms in rows}
+
+
+def test_public_names_keep_to_the_glossary() -> None:
+    words = glossary()
+    assert len(words) > 20
+    forbidden = set().union(*words.values())
+    assert len(forbidden) == sum(map(len, words.values()))
+    assert not forbidden & words.keys()
+    met = set()
+    for name, _ in public_names():
+        parts = {part.lower() for part in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", name)}
+        parts |= {part.removesuffix("s") for part in parts} | {part.replace("ies", "y") for part in parts}
+        if parts & forbidden:
+            met.add(name)
+    assert met == NAMED_BY_OTHERS.keys()

@@ -11,7 +11,7 @@ from mira_cli.catalogue.elements import format_elements, parse_elements
 from mira_cli.catalogue.lookup import BUILT_IN, all_names, built_in, built_in_rows, find_models, load_catalogue
 from mira_cli.catalogue.rows import Catalogue, slug
 from mira_cli.errors import InputError, UsageError
-from mira_cli.images.recipe import find, pinned_versions
+from mira_cli.images.recipe import find_images, pinned_versions
 from mira_cli.settings_yaml import load
 
 CATALOGUE = built_in()
@@ -87,7 +87,7 @@ def test_family_has_models_and_an_image_that_pins_its_package(name: str) -> None
     family = CATALOGUE.families[name]
     assert name in {m.family for _, m in MODELS}
     if family.image != "host":
-        (image,) = find([family.image])
+        (image,) = find_images([family.image])
         assert name in image.families
         assert family.package in pinned_versions(image)
 

@@ -10,7 +10,7 @@ from ase.db import connect
 from ase.io import write
 
 from mira_cli.errors import InputError
-from mira_cli.structures.charges import ContradictionError, settle
+from mira_cli.structures.charges import ContradictionError, settle_charges
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
 
@@ -96,7 +96,7 @@ def state(index, row: int = 0) -> tuple[float, float]:
 )
 def test_every_key_that_is_in_use_is_read(info, found) -> None:
     atoms = water(**info)
-    settle(atoms)
+    settle_charges(atoms)
     assert atoms.info == found
 
 
@@ -117,36 +117,36 @@ def test_every_key_that_is_in_use_is_read(info, found) -> None:
 )
 def test_what_contradicts_or_is_no_number_is_no_neutral_structure(info, words) -> None:
     with pytest.raises(ContradictionError, match=words.replace("+", "\\+")):
-        settle(water(**info))
+        settle_charges(water(**info))
 
 
 def test_other_keys_and_assumptions_are_told() -> None:
-    assert settle(water(charge=1, spin=2)) == []
+    assert settle_charges(water(charge=1, spin=2)) == []
     text = water(charge=True)  # as ASE reads `zero net charge`
-    assert settle(text) == ["`charge` stands there without a number, and nothing was taken from it"]
+    assert settle_charges(text) == ["`charge` stands there without a number, and nothing was taken from it"]
     assert text.info == {}
-    assert settle(water(total_charge=2)) == ["charge +2 is from `total_charge`"]
+    assert settle_charges(water(total_charge=2)) == ["charge +2 is from `total_charge`"]
     ion = water()
     ion.set_initial_charges([-0.6, 0.8, 0.8])
-    assert settle(ion) == ["charge +1 is the sum of the initial charges", ASSUMED]
+    assert settle_charges(ion) == ["charge +1 is the sum of the initial charges", ASSUMED]
     assert ion.info == {"charge": 1.0}
     polar, partial, stated = water(), water(), water(charge=0)
     for atoms, first in ((polar, -0.8), (partial, -0.4), (stated, 0.2)):
         atoms.set_initial_charges([first, 0.4, 0.4])
-    assert (settle(polar), polar.info) == ([], {})
-    assert settle(partial) == ["initial charges sum to +0.4 e, which is no total charge: computed as neutral"]
-    assert settle(stated) == ["initial charges sum to +1, and the stated charge was taken"]
+    assert (settle_charges(polar), polar.info) == ([], {})
+    assert settle_charges(partial) == ["initial charges sum to +0.4 e, which is no total charge: computed as neutral"]
+    assert settle_charges(stated) == ["initial charges sum to +1, and the stated charge was taken"]
     assert stated.info == {"charge": 0.0}
     stated.info["charge"] = 1
-    assert settle(stated) == [ASSUMED]
+    assert settle_charges(stated) == [ASSUMED]
 
 
 def test_a_multiplicity_that_so_many_electrons_cannot_have_is_told() -> None:
-    assert settle(water(charge=1, spin=1)) == ["a multiplicity of 1 does not fit 9 electrons; `spin` is 2S + 1"]
-    assert settle(water(spin=3)) == []
-    assert settle(water(spin=0)) == []  # fairchem's word for unknown
-    assert settle(water(charge=1)) == [ASSUMED]
-    assert settle(water(charge=2)) == settle(water(charge=1, spin=2)) == []
+    assert settle_charges(water(charge=1, spin=1)) == ["a multiplicity of 1 does not fit 9 electrons; `spin` is 2S + 1"]
+    assert settle_charges(water(spin=3)) == []
+    assert settle_charges(water(spin=0)) == []  # fairchem's word for unknown
+    assert settle_charges(water(charge=1)) == [ASSUMED]
+    assert settle_charges(water(charge=2)) == settle_charges(water(charge=1, spin=2)) == []
 
 
 def test_magnetic_moments_are_told_unless_they_are_zero(tmp_path, mira) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mira_cli.checking.judge import MEASURES, allowed, judge
+from mira_cli.checking.judge import MEASURES, allowed, judge_model
 
 LJ = """models:
   mine:
@@ -113,7 +113,7 @@ def test_the_worst_row_speaks_for_a_measure():
     facts = {"stress": False, "conservative": True}
     rows = [row(deviation=1e-4), row(deviation=2e-2, case="here"), row(deviation=2.0, size=1e3)]
     findings = {"rows": rows, "facts": facts, "records": {}, "changed_inputs": []}
-    forces, stress, rotation, *_, contract = judge(findings, "mace")
+    forces, stress, rotation, *_, contract = judge_model(findings, "mace")
     assert (forces.status, forces.deviation, forces.case) == ("failed", 2e-2, "here (float32)")
     assert (stress.status, stress.reason) == ("skipped", "the model gives no stress")
     assert (rotation.status, rotation.reason) == ("skipped", "nothing was measured")

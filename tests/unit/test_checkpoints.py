@@ -15,7 +15,7 @@ from mira_cli.commands.resume import settings_of
 from mira_cli.config import HEADER, RunConfig, absolute_paths, build_config
 from mira_cli.errors import InputError, UsageError
 from mira_cli.files import content_sha256
-from mira_cli.images.enter import mount
+from mira_cli.images.run_in_image import mount
 from mira_cli.planning.prepare import check_request
 from mira_cli.planning.resolve import ResolvedModel
 from mira_cli.planning.weights import refuse_strangers

@@ -4,7 +4,7 @@ import pytest
 from ase.build import bulk
 from ase.io import write
 
-from mira_cli.structures.choice import ALL, Choice
+from mira_cli.structures.choice import ALL, FrameChoice
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures, open_index
 
@@ -24,7 +24,7 @@ def ids(index) -> list[str]:
 
 
 def test_a_stride_takes_frames_of_each_file_and_hides_no_failure(tmp_path, data) -> None:
-    index = load_structures(tmp_path / "packs", find_sources([str(data)]).sources, choice=Choice(stride=4))
+    index = load_structures(tmp_path / "packs", find_sources([str(data)]).sources, choice=FrameChoice(stride=4))
     assert ids(index) == [f"a.extxyz#{i}" for i in (0, 4, 8, 12, 16)] + ["b.extxyz#0", "b.extxyz#4", "broken.cif"]
     assert index.read == 26
     assert ids(open_index(tmp_path / "packs")) == ids(index)
@@ -34,7 +34,7 @@ def test_a_sample_is_the_same_for_one_seed(tmp_path, data) -> None:
     sources = find_sources([str(data)]).sources
 
     def chosen(**choice):
-        return ids(load_structures(tmp_path / "packs", sources, choice=Choice(**choice)))
+        return ids(load_structures(tmp_path / "packs", sources, choice=FrameChoice(**choice)))
 
     first = chosen(sample=6, seed=1)
     assert len(first) == 7
@@ -51,9 +51,9 @@ def test_another_choice_reads_nothing_again_and_is_another_input(tmp_path, data,
     sources = find_sources([str(data)]).sources
     whole = load_structures(tmp_path / "packs", sources)
     monkeypatch.setattr("mira_cli.structures.packs.read_blocks", None)  # would fail
-    part = load_structures(tmp_path / "packs", sources, choice=Choice(stride=2))
+    part = load_structures(tmp_path / "packs", sources, choice=FrameChoice(stride=2))
     assert part.sources != whole.sources
-    assert part.sources != load_structures(tmp_path / "packs", sources, choice=Choice(stride=4)).sources
+    assert part.sources != load_structures(tmp_path / "packs", sources, choice=FrameChoice(stride=4)).sources
     assert load_structures(tmp_path / "packs", sources, choice=ALL).sources == whole.sources
 
 

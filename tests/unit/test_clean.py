@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from mira_cli.cleaning import cache, runs
-from mira_cli.cleaning.waste import count_files, freed_bytes, is_partial, remove, without_links
+from mira_cli.cleaning.waste import count_files, freed_bytes, is_partial, remove_paths, without_links
 from mira_cli.errors import RunLockedError, UsageError
 from mira_cli.files import write_json
 from mira_cli.images import apptainer, recipe, venv
 from mira_cli.run.directory import open_run
-from mira_cli.run.registry import remember
+from mira_cli.run.registry import remember_run
 
 
 def file(path: Path, n_bytes: int = 10_000) -> Path:
@@ -53,13 +53,13 @@ def test_links_are_not_followed(tmp_path) -> None:
     root = tmp_path / "run"
     candidates = [root / "work", root / "work" / "precious", root / "logs", root / "logs" / "inside", root / "none"]
     assert without_links(root, candidates) == (root / "logs",)
-    assert remove([root / "logs"]) == []
+    assert remove_paths([root / "logs"]) == []
     assert precious.is_file()
 
 
 def test_what_cannot_be_removed_is_told(tmp_path) -> None:
     (tmp_path / "file").touch()
-    assert remove([tmp_path / "none", tmp_path / "file" / "below"]) == [f"{tmp_path}/file/below: not a directory"]
+    assert remove_paths([tmp_path / "none", tmp_path / "file" / "below"]) == [f"{tmp_path}/file/below: not a directory"]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def run(tmp_path):
 
 
 def found(run, **options) -> dict[str, set[str]]:
-    wastes = runs.find_waste(run, **options)
+    wastes = runs.find_run_waste(run, **options)
     return {waste.what: {path.relative_to(run.root).as_posix() for path in waste.paths} for waste in wastes}
 
 
@@ -203,8 +203,8 @@ def place(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("APPTAINER_TMPDIR", str(tmp_path / "scratch"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     (tmp_path / "scratch").mkdir()
-    image = recipe.find(["matgl"])[0]
-    for built in (venv.folder(image) / "bin/python", apptainer.sif_path(image), apptainer.base_path()):
+    image = recipe.find_images(["matgl"])[0]
+    for built in (venv.venv_folder(image) / "bin/python", apptainer.sif_path(image), apptainer.base_path()):
         file(built)
     file(apptainer.sidecar(apptainer.sif_path(image)))
     for name in (
@@ -219,7 +219,7 @@ def place(tmp_path, monkeypatch) -> Path:
 
 
 def cached(place: Path) -> set[str]:
-    return {path.relative_to(place).as_posix() for waste in cache.find_waste() for path in waste.paths}
+    return {path.relative_to(place).as_posix() for waste in cache.find_cache_waste() for path in waste.paths}
 
 
 OLD = {
@@ -234,16 +234,16 @@ def test_what_is_waste_in_the_cache(place) -> None:
 
 def test_cleaning_the_cache_leaves_the_rest_as_it_is(place) -> None:
     kept = {name for name in all_files(place) if not any(name == old or name.startswith(f"{old}/") for old in OLD)}
-    assert [problem for waste in cache.find_waste() for problem in cache.remove_waste(waste)] == []
+    assert [problem for waste in cache.find_cache_waste() for problem in cache.remove_waste(waste)] == []
     assert {name for name in all_files(place) if not (name.startswith("building/") and name.endswith(".lock"))} == {
         name for name in kept if name != "building/weights-mace-m.lock"
     }
-    assert cache.find_waste() == []
+    assert cache.find_cache_waste() == []
 
 
 def test_what_is_being_built_is_left_alone(place) -> None:
     with (place / "building/weights-mace-m.lock").open() as stream:
-        wastes = cache.find_waste()
+        wastes = cache.find_cache_waste()
         fcntl.flock(stream, fcntl.LOCK_EX)
         assert cached(place) == OLD - {"building/weights-mace-m"}
         late = next(waste for waste in wastes if "weights-mace-m" in waste.what)
@@ -269,7 +269,7 @@ def test_what_a_run_uses_elsewhere_is_left_alone(place, run, old) -> None:
     used = {"python": str(place / old / "bin/python"), "sif": None} if "envs" in old else {"python": "/opt/python"}
     model = {"slug": "b", "jobs": ["3"], "sif": str(place / old), **used}
     write_json(run.plan, {"executor": "local", "models": [model]})
-    remember(run.root)
+    remember_run(run.root)
     assert cached(place) == OLD
     with (run.work / "lock").open("a") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
@@ -280,7 +280,7 @@ def test_leftovers_of_apptainer_are_those_of_builds_that_died(place, tmp_path) -
     mine = tmp_path / "scratch" / f"mira-{os.getuid()}-matgl-000000000000-apptainer"
     file(mine / "rootfs" / "x")
     file(tmp_path / "scratch" / "other" / "x")
-    waste = next(waste for waste in cache.find_waste() if mine in waste.paths)
+    waste = next(waste for waste in cache.find_cache_waste() if mine in waste.paths)
     with (place / "building/matgl-000000000000-apptainer.lock").open("a") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         assert cache.remove_waste(waste) == ["unfinished: matgl-000000000000-apptainer: in use"]
@@ -298,7 +298,7 @@ def test_a_recent_unfinished_file_may_still_be_written(place) -> None:
 def test_an_empty_cache_is_clean(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("MIRA_CACHE", str(tmp_path / "none"))
     monkeypatch.setenv("APPTAINER_TMPDIR", str(tmp_path))
-    assert cache.find_waste() == []
+    assert cache.find_cache_waste() == []
     assert not (tmp_path / "none").exists()
 
 

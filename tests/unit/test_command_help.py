@@ -92,9 +92,9 @@ def test_a_table_that_fits_looks_like_one_that_is_folded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     columns, rows = ("model", "theory", "–"), [("emt", "empirical", "[x]"), ("a-long-name", ":x:", "é")]
-    console.table(columns, rows)  # to a pipe: without rich
+    console.print_table(columns, rows)  # to a pipe: without rich
     printed = [capsys.readouterr().out]
-    for print_table in (console.table, console._fold):
+    for print_table in (console.print_table, console._fold):
         shown = _on_a_terminal(monkeypatch, width=60)
         print_table(columns, rows)
         printed.append(shown.getvalue())
@@ -105,7 +105,7 @@ def test_a_table_that_fits_looks_like_one_that_is_folded(
 
 def test_a_table_that_does_not_fit_is_folded(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = _on_a_terminal(monkeypatch, width=24)
-    console.table(("model", "theory"), [("emt", "a word or two that need three lines")])
+    console.print_table(("model", "theory"), [("emt", "a word or two that need three lines")])
     lines = shown.getvalue().splitlines()
     assert max(map(len, lines)) <= 24
     assert len(lines) > 5

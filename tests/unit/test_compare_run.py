@@ -11,7 +11,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 from mira_cli.answers.arrays import answers_of_run, sums_of_run
-from mira_cli.answers.batches import batches
+from mira_cli.answers.blocks import answer_blocks
 from mira_cli.answers.load import load_run
 from mira_cli.catalogue.lookup import built_in
 from mira_cli.compare.statistics import conclude
@@ -93,7 +93,7 @@ def test_statistics_of_a_run(run) -> None:
     index, models = loaded.index, loaded.models
     found = answers_of_run(pq.ParquetFile(run.root / "comparison.parquet").read(), index, models)
     assert found.structures.to_pylist() == index.column("id")
-    (forces,) = (batch.forces for batch in batches(index, models))
+    (forces,) = (batch.forces for batch in answer_blocks(index, models))
     assert forces.places.tolist() == [1, 2, 3, 4, 5]
     assert forces.valid[-1].tolist() == [True, False, False, True, False]
     assert len({row["pack"] for row in index.table.to_pylist()}) > 1

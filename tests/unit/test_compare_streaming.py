@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mira_cli.compare.answers import answers_from_table
-from mira_cli.compare.columns import PAIRS, table
+from mira_cli.compare.columns import PAIRS, make_table
 from mira_cli.compare.cosines import CosineTally
 from tests.unit import compare_tables as blocks_module
 from tests.unit.compare_tables import Block, answers, chain, chunks, comparison, matrix, statistics
@@ -137,4 +137,4 @@ def test_percentiles_of_too_many_values_are_near() -> None:
 
 def test_a_column_that_is_not_documented_is_a_mistake() -> None:
     with pytest.raises(KeyError, match="force_mae"):
-        table([{"force_mae": 1.0}], PAIRS)
+        make_table([{"force_mae": 1.0}], PAIRS)

@@ -19,7 +19,7 @@ from mira_cli.report.points import points
 from mira_cli.report.summary import banners
 from mira_cli.results import comparison_files
 from mira_cli.results.filter_rows import column_named, only, ordered
-from mira_cli.results.print_summary import summary
+from mira_cli.results.print_summary import run_summary
 from mira_cli.results.read_tables import read_table
 from mira_cli.run.directory import COMPARISONS, RESULTS
 from tests.unit.comparison_runs import made_run
@@ -132,7 +132,7 @@ def test_failing_statistics_cost_nothing_else(run, monkeypatch, capsys, fault, w
     assert "could not be compared" in capsys.readouterr().err
     with pytest.raises(UsageError, match="could not be compared"):
         read_table(run, "pairs")
-    assert "could not be compared" in summary(run)["missing"]["pairs"]
+    assert "could not be compared" in run_summary(run)["missing"]["pairs"]
 
 
 def test_full_disk_leaves_no_half_comparison(run, monkeypatch) -> None:
@@ -222,13 +222,13 @@ def test_many_models(tmp_path) -> None:
     run = made_run(tmp_path, crystals(3), {f"m{i}": answers(1 + i / 100, float(i), n=3) for i in range(60)})
     collect(run)
     assert len(rows(run, "pairs.csv")) == 60 * 59 / 2
-    found = summary(run)
+    found = run_summary(run)
     assert (len(found["models"]), len(found["pairs"])) == (60, 1770)
 
 
 def test_results_are_the_same_however_they_are_read(run, monkeypatch) -> None:
     before = {name: rows(run, name) for name in written(run)}
-    monkeypatch.setattr("mira_cli.answers.batches.BLOCK_STRUCTURES", 1)
+    monkeypatch.setattr("mira_cli.answers.blocks.BLOCK_STRUCTURES", 1)
     collect(run)
     for name, table in before.items():
         for one, two in zip(table, rows(run, name), strict=True):

@@ -68,40 +68,40 @@ def wait_for(path: Path) -> str:
 
 
 def test_what_is_built_is_ready_and_not_built_again(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ready = prepare.prepare(["tiny"], "venv")["tiny"]
+    ready = prepare.prepare_images(["tiny"], "venv")["tiny"]
     said = capsys.readouterr().err
     assert "building image tiny for venv" in said
     assert "image tiny is ready" in said
-    (image,) = recipe.find(["tiny"])
+    (image,) = recipe.find_images(["tiny"])
     assert ready.python == str(tiny / "cache" / "envs" / f"tiny-{recipe.recipe_hash(image)}" / "bin" / "python")
     answer = subprocess.run([ready.python, "-c", "import tiny; print(tiny.ANSWER)"], stdout=subprocess.PIPE, check=True)
     assert answer.stdout == b"42\n"
     assert ready.versions["tiny"] == "1.0"
     assert ready.versions["python"].startswith(f"{sys.version_info[0]}.{sys.version_info[1]}.")
-    marker = json.loads((venv.folder(image) / "mira-image.json").read_text())
+    marker = json.loads((venv.venv_folder(image) / "mira-image.json").read_text())
     assert marker["recipe"] == recipe.recipe_hash(image)
     assert marker["bytes"] > 0
     # compiled, so that no job has to
-    assert list(venv.folder(image).rglob("tiny.*.pyc"))
-    assert prepare.prepare(["tiny"], "venv", build=False)["tiny"] == ready
+    assert list(venv.venv_folder(image).rglob("tiny.*.pyc"))
+    assert prepare.prepare_images(["tiny"], "venv", build=False)["tiny"] == ready
     assert capsys.readouterr().err == ""
     assert left(tiny) == [f"envs/tiny-{ready.recipe}"]
-    assert verification.verify(image, "venv")["problems"] == []
+    assert verification.verify_image(image, "venv")["problems"] == []
 
 
 def test_missing_and_not_to_be_built(tiny: Path) -> None:
     with pytest.raises(EnvironmentNotReadyError) as error:
-        prepare.prepare(["tiny"], "venv", build=False)
+        prepare.prepare_images(["tiny"], "venv", build=False)
     assert error.value.hint == "`mira images build tiny --runtime venv`"
     with pytest.raises(UsageError):
-        prepare.prepare(["tinny"], "venv")
+        prepare.prepare_images(["tinny"], "venv")
     assert not (tiny / "cache").exists()
 
 
 def test_a_failing_smoke_test_leaves_nothing_but_a_log(tiny: Path) -> None:
     smoke(tiny, "raise ValueError('energy is nan')")
     with pytest.raises(EnvironmentNotReadyError, match=r"smoke test fails.*energy is nan") as error:
-        prepare.prepare(["tiny"], "venv")
+        prepare.prepare_images(["tiny"], "venv")
     assert error.value.log is not None
     assert "Traceback" in error.value.log.read_text()
     assert left(tiny) == []
@@ -112,7 +112,7 @@ def test_a_package_that_is_not_the_locked_one_is_refused(tiny: Path) -> None:
     with zipfile.ZipFile(wheel, "a") as archive:
         archive.writestr("more.py", "")
     with pytest.raises(EnvironmentNotReadyError, match="cannot be built") as error:
-        prepare.prepare(["tiny"], "venv")
+        prepare.prepare_images(["tiny"], "venv")
     assert error.value.log is not None
     assert "ash mismatch" in error.value.log.read_text()
     assert left(tiny) == []
@@ -120,7 +120,7 @@ def test_a_package_that_is_not_the_locked_one_is_refused(tiny: Path) -> None:
 
 def test_the_log_holds_no_secret(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_INDEX_SITE_PASSWORD", "hunter2")
-    prepare.prepare(["tiny"], "venv")
+    prepare.prepare_images(["tiny"], "venv")
     (log,) = (tiny / "cache/logs").iterdir()
     assert "uv pip sync" in log.read_text().replace("/uv ", "uv ")
     assert "hunter2" not in log.read_text()
@@ -141,7 +141,7 @@ def test_an_interrupted_build_leaves_nothing(tiny: Path, sign: signal.Signals) -
             os.kill(child, 0)
         return
     # a killed builder cannot clean up: its children keep the lock while they live, then the next builder cleans up
-    (image,) = recipe.find(["tiny"])
+    (image,) = recipe.find_images(["tiny"])
 
     def clean_up() -> list[str]:
         with building.workshop("something-else"):
@@ -173,46 +173,49 @@ def test_a_second_builder_waits_and_takes_what_the_first_made(tiny: Path) -> Non
 
 
 def test_forced_builds_replace(tiny: Path) -> None:
-    (image,) = recipe.find(["tiny"])
-    prepare.prepare(["tiny"], "venv")
-    stale = venv.folder(image) / "stale"
+    (image,) = recipe.find_images(["tiny"])
+    prepare.prepare_images(["tiny"], "venv")
+    stale = venv.venv_folder(image) / "stale"
     stale.touch()
     prepare.build_image(image, "venv", force=True)
     assert not stale.exists()
-    assert left(tiny) == [f"envs/{venv.folder(image).name}"]
+    assert left(tiny) == [f"envs/{venv.venv_folder(image).name}"]
 
 
 def test_an_environment_without_a_whole_record_is_built_again(tiny: Path) -> None:
-    (image,) = recipe.find(["tiny"])
-    prepare.prepare(["tiny"], "venv")
-    (venv.folder(image) / "mira-image.json").write_text("{")
+    (image,) = recipe.find_images(["tiny"])
+    prepare.prepare_images(["tiny"], "venv")
+    (venv.venv_folder(image) / "mira-image.json").write_text("{")
     assert not prepare.is_built(image, "venv")
-    prepare.prepare(["tiny"], "venv")
+    prepare.prepare_images(["tiny"], "venv")
     assert prepare.is_built(image, "venv")
 
 
 def test_an_environment_whose_python_has_gone_is_not_ready(tiny: Path) -> None:
-    (image,) = recipe.find(["tiny"])
-    prepare.prepare(["tiny"], "venv")
+    (image,) = recipe.find_images(["tiny"])
+    prepare.prepare_images(["tiny"], "venv")
     venv.interpreter(image).unlink()
     venv.interpreter(image).symlink_to(tiny / "gone")
     assert not prepare.is_built(image, "venv")
 
 
 def test_verification_sees_what_is_not_in_the_lock(tiny: Path) -> None:
-    (image,) = recipe.find(["tiny"])
-    assert verification.verify(image, "venv")["problems"] == ["not built"]
-    prepare.prepare(["tiny"], "venv")
-    (installed,) = venv.folder(image).rglob("tiny-1.0.dist-info")
+    (image,) = recipe.find_images(["tiny"])
+    assert verification.verify_image(image, "venv")["problems"] == ["not built"]
+    prepare.prepare_images(["tiny"], "venv")
+    (installed,) = venv.venv_folder(image).rglob("tiny-1.0.dist-info")
     metadata = (installed / "METADATA").read_text()
     (installed / "METADATA").write_text(metadata.replace("1.0", "1.1"))
-    assert verification.verify(image, "venv")["problems"] == ["tiny is 1.1, not 1.0"]
+    assert verification.verify_image(image, "venv")["problems"] == ["tiny is 1.1, not 1.0"]
     (installed / "METADATA").write_text(metadata.replace("Name: tiny", "Name: huge"))
-    assert verification.verify(image, "venv")["problems"] == ["tiny 1.0 is missing", "huge 1.0 is not in the lock"]
+    assert verification.verify_image(image, "venv")["problems"] == [
+        "tiny 1.0 is missing",
+        "huge 1.0 is not in the lock",
+    ]
 
 
 def test_too_little_space_is_said_before(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (image,) = recipe.find(["tiny"])
+    (image,) = recipe.find_images(["tiny"])
     cost = recipe.Cost(minutes=1, gigabytes=1, free_gigabytes=1e9)
     with pytest.raises(EnvironmentNotReadyError, match=r"needs 1000000000\.0 GB in .* are free"):
         prepare.build_image(image.model_copy(update={"cost": {"venv": cost}}), "venv")
@@ -223,12 +226,12 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(tiny: Path, monkeypatch:
     (tiny / "file").touch()
     monkeypatch.setenv("MIRA_CACHE", str(tiny / "file" / "cache"))
     with pytest.raises(EnvironmentNotReadyError, match="cannot write to MIRA's cache") as error:
-        prepare.prepare(["tiny"], "venv")
+        prepare.prepare_images(["tiny"], "venv")
     assert "MIRA_CACHE" in (error.value.hint or "")
 
 
 def test_a_compiler_is_asked_for_before(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (image,) = recipe.find(["tiny"])
+    (image,) = recipe.find_images(["tiny"])
     monkeypatch.setenv("PATH", str(tiny))
     with pytest.raises(EnvironmentNotReadyError, match="no C compiler"):
         prepare.build_image(image.model_copy(update={"compiles": ("tiny",)}), "venv")
@@ -237,8 +240,8 @@ def test_a_compiler_is_asked_for_before(tiny: Path, monkeypatch: pytest.MonkeyPa
 def test_the_telling_line_of_a_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("error: first\nERROR: No space left on device\n+ done\n")
-    assert process.last_words(log) == "ERROR: No space left on device"
+    assert process.likely_error(log) == "ERROR: No space left on device"
     log.write_text("FATAL:   " + "x" * 500)
-    assert len(process.last_words(log)) == 160
+    assert len(process.likely_error(log)) == 160
     log.write_text("all is well\n")
-    assert process.last_words(log) == ""
+    assert process.likely_error(log) == ""

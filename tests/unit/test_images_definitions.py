@@ -82,7 +82,7 @@ def test_torch_keeps_its_gpu(image: recipe.Image) -> None:
 
 @pytest.mark.parametrize("image", recipe.all_images(), ids=lambda image: image.name)
 def test_smoke_tests_compute_something(image: recipe.Image) -> None:
-    text = recipe.files(image)["smoke.py"].read_text()
+    text = recipe.recipe_files(image)["smoke.py"].read_text()
     assert "get_potential_energy()" in text
     assert "assert math.isfinite" in text
 

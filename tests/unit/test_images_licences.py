@@ -27,7 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def is_built(name: str) -> bool:
-    return prepare.is_built(recipe.find([name])[0], "venv")
+    return prepare.is_built(recipe.find_images([name])[0], "venv")
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, said: bool | type[Exception]) -> list[str]:
@@ -50,7 +50,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, said: bool | type[Exception]) -> lis
 def test_nobody_to_ask(project: Path) -> None:
     for build in (
         lambda: command.build(["strict"], runtime="venv"),
-        lambda: prepare.prepare(["strict", "tiny"], "venv"),
+        lambda: prepare.prepare_images(["strict", "tiny"], "venv"),
     ):
         with pytest.raises(
             EnvironmentNotReadyError, match="Strict Licence, which has not been accepted: for friends"
@@ -82,28 +82,28 @@ def test_acceptance_is_remembered_with_who_and_when(project: Path, capsys: pytes
 
 def test_another_licence_is_asked_for_again(project: Path) -> None:
     command.build(["strict"], runtime="venv", accept=True)
-    (image,) = recipe.find(["strict"])
+    (image,) = recipe.find_images(["strict"])
     other = recipe.Licence(**{**tiny_image.LICENCE, "name": "Stricter Licence"})
-    assert licences.refused([image]) == []
-    assert licences.refused([image.model_copy(update={"licence": other})]) != []
+    assert licences.without_licence([image]) == []
+    assert licences.without_licence([image.model_copy(update={"licence": other})]) != []
 
 
 @pytest.mark.parametrize("named", ["strict", "other, strict"])
 def test_the_environment_accepts(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
     monkeypatch.setenv(licences.VARIABLE, named)
-    prepare.prepare(["strict"], "venv")
+    prepare.prepare_images(["strict"], "venv")
     assert is_built("strict")
 
 
 def test_the_environment_accepts_what_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(licences.VARIABLE, "strictly")
     with pytest.raises(EnvironmentNotReadyError):
-        prepare.prepare(["strict"], "venv")
+        prepare.prepare_images(["strict"], "venv")
 
 
 def test_a_user_is_asked_once(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     asked = answer(monkeypatch, said=True)
-    prepare.prepare(["strict"], "venv")
+    prepare.prepare_images(["strict"], "venv")
     command.build(["strict"], runtime="venv", force=True)
     assert asked == ["do you accept it?"]
 
@@ -112,7 +112,7 @@ def test_a_user_is_asked_once(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Cap
 def test_a_user_may_say_no(monkeypatch: pytest.MonkeyPatch, said: bool | type[Exception]) -> None:
     answer(monkeypatch, said)
     with pytest.raises(EnvironmentNotReadyError, match="has not been accepted"):
-        prepare.prepare(["strict"], "venv")
+        prepare.prepare_images(["strict"], "venv")
     assert not is_built("strict")
 
 

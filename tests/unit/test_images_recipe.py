@@ -31,7 +31,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.name)
 def test_an_image_is_complete(image: recipe.Image) -> None:
-    assert [name for name, path in recipe.files(image).items() if not path.is_file()] == []
+    assert [name for name, path in recipe.recipe_files(image).items() if not path.is_file()] == []
     asked = recipe.parse_pins((image.folder / "requirements.in").read_text())
     locked = recipe.pinned_versions(image)
     assert asked
@@ -47,7 +47,7 @@ def test_a_family_lives_in_one_image() -> None:
 
 @pytest.mark.parametrize("changed", [*SHARED, *(f"matgl/{name}" for name in OWN)])
 def test_a_changed_file_is_another_recipe(project: Path, changed: str) -> None:
-    (image,) = recipe.find(["matgl"])
+    (image,) = recipe.find_images(["matgl"])
     before = recipe.recipe_hash(image)
     with (project / changed).open("a") as stream:
         stream.write("#")
@@ -57,7 +57,7 @@ def test_a_changed_file_is_another_recipe(project: Path, changed: str) -> None:
 
 
 def test_another_python_is_another_recipe(project: Path) -> None:
-    (image,) = recipe.find(["matgl"])
+    (image,) = recipe.find_images(["matgl"])
     before = recipe.recipe_hash(image)
     settings = yaml.safe_load((project / "images.yaml").read_text()) | {"python": "3.14"}
     (project / "images.yaml").write_text(yaml.safe_dump(settings))
@@ -67,14 +67,14 @@ def test_another_python_is_another_recipe(project: Path) -> None:
 
 @pytest.mark.parametrize("changed", ["README.md", "fairchem-sevennet/requirements.lock", "fairchem-sevennet/smoke.py"])
 def test_what_is_not_in_an_image_leaves_its_recipe(project: Path, changed: str) -> None:
-    (image,) = recipe.find(["matgl"])
+    (image,) = recipe.find_images(["matgl"])
     before = recipe.recipe_hash(image)
     (project / changed).write_text("something else")
     assert recipe.recipe_hash(image) == before
 
 
 def test_content_cannot_move_from_one_file_to_the_next(project: Path) -> None:
-    (image,) = recipe.find(["matgl"])
+    (image,) = recipe.find_images(["matgl"])
     lock, asked = project / "matgl/requirements.lock", project / "matgl/requirements.in"
     lock.write_text("ab")
     asked.write_text("c")
@@ -91,18 +91,18 @@ def test_pins_are_read_from_a_lock_with_hashes() -> None:
 
 
 def test_names_are_found_once_and_in_order() -> None:
-    assert recipe.find(["all"]) == list(IMAGES)
-    found = recipe.find(["matgl", "all", "matgl"])
+    assert recipe.find_images(["all"]) == list(IMAGES)
+    found = recipe.find_images(["matgl", "all", "matgl"])
     assert found[0].name == "matgl"
     assert sorted(image.name for image in found) == sorted(image.name for image in IMAGES)
 
 
 def test_an_unknown_name_gets_a_suggestion() -> None:
     with pytest.raises(UsageError) as error:
-        recipe.find(["matgi"])
+        recipe.find_images(["matgi"])
     assert error.value.hint == "did you mean `matgl`?"
     with pytest.raises(UsageError) as error:
-        recipe.find(["zzzzzzzz"])
+        recipe.find_images(["zzzzzzzz"])
     assert "mira images list" in (error.value.hint or "")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mira_cli.errors import EnvironmentNotReadyError
-from mira_cli.images import bootstrap, python313
+from mira_cli.images import bootstrap, host_python
 
 OURS = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -22,7 +22,7 @@ def executable(path: Path, text: str = "#!/bin/sh\nexit 127\n") -> Path:
 
 
 def test_our_own_python_comes_first() -> None:
-    found = python313.find_python(OURS, os.environ)
+    found = host_python.find_python(OURS, os.environ)
     assert found.exists()
     assert found.parent == Path(sys.base_prefix) / "bin"
 
@@ -35,7 +35,7 @@ def test_shims_are_not_asked(tmp_path: Path) -> None:
     (tmp_path / "not-executable/python9.9").touch()
     path = os.pathsep.join(str(tmp_path / name) for name in ("shims", "not-executable", "bin"))
     host = {"PATH": path, "PYENV_ROOT": str(tmp_path / "pyenv")}
-    assert list(python313.candidates("9.9", host)) == [versioned, real]
+    assert list(host_python.candidates("9.9", host)) == [versioned, real]
 
 
 def test_a_python_that_does_not_run_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,14 +46,14 @@ def test_a_python_that_does_not_run_is_passed_over(tmp_path: Path, monkeypatch: 
     folders = [tmp_path / "broken", lying.parent, bare.parent, whole.parent]
     monkeypatch.setenv("PATH", os.pathsep.join(map(str, folders)))
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
-    assert python313.find_python("9.9", {}) == bare
-    assert python313.find_python("9.9", {}, headers=True) == whole
+    assert host_python.find_python("9.9", {}) == bare
+    assert host_python.find_python("9.9", {}, headers=True) == whole
 
 
 def test_no_python_is_one_sentence_with_a_way_out(tmp_path: Path) -> None:
     offline = {"UV_OFFLINE": "1", "UV_PYTHON_INSTALL_DIR": str(tmp_path), "HOME": str(tmp_path)}
     with pytest.raises(EnvironmentNotReadyError, match=r"no Python 3\.99 with its headers on this machine") as error:
-        python313.find_python("3.99", offline, headers=True)
+        host_python.find_python("3.99", offline, headers=True)
     assert "--runtime apptainer" in (error.value.hint or "")
 
 

@@ -26,7 +26,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def net() -> recipe.Image:
-    return recipe.find(["net"])[0]
+    return recipe.find_images(["net"])[0]
 
 
 def listed(capsys: pytest.CaptureFixture[str]) -> dict:
@@ -41,21 +41,21 @@ def test_another_torch_sticks_until_it_is_given_back(
     with monkeypatch.context() as alone:
         alone.setenv("UV_FIND_LINKS", str(tiny_image.wheels(project)))
         command.build(["net"], runtime="venv")
-    before, place = recipe.recipe_hash(net()), venv.folder(net())
-    assert prepare.prepare(["net"], "venv")["net"].versions["cuda"] == "13.0"
+    before, place = recipe.recipe_hash(net()), venv.venv_folder(net())
+    assert prepare.prepare_images(["net"], "venv")["net"].versions["cuda"] == "13.0"
 
     command.build(["net"], runtime="venv", backend="cu126")
-    ready = prepare.prepare(["net"], "venv", build=False)["net"]  # as `mira run` does
+    ready = prepare.prepare_images(["net"], "venv", build=False)["net"]  # as `mira run` does
     assert (ready.versions["torch"], ready.versions["cuda"]) == ("1.0+cu126", "12.6")
     assert ready.recipe == recipe.recipe_hash(net()) != before
     assert recipe.pinned_versions(net()) == {"torch": "1.0+cu126", "nvidia-cuda-runtime": "12.6"}
-    lock = recipe.files(net())["requirements.lock"].read_text()
+    lock = recipe.recipe_files(net())["requirements.lock"].read_text()
     assert lock.count("--hash=sha256:") == 2
     assert str(project) not in lock
-    assert verification.verify(net(), "venv")["problems"] == []
+    assert verification.verify_image(net(), "venv")["problems"] == []
     row = listed(capsys)
     assert (row["recipe"], row["torch_backend"]) == (ready.recipe, "cu126")
-    assert row["venv"]["path"] == str(venv.folder(net())) != str(place)
+    assert row["venv"]["path"] == str(venv.venv_folder(net())) != str(place)
     capsys.readouterr()
     command.build(["net"], runtime="venv")
     assert "is built already" in capsys.readouterr().err
@@ -64,7 +64,7 @@ def test_another_torch_sticks_until_it_is_given_back(
     assert "is built already" in capsys.readouterr().err
     assert recipe.recipe_hash(net()) == before
     assert listed(capsys)["torch_backend"] is None
-    assert verification.verify(net(), "venv")["problems"] == []
+    assert verification.verify_image(net(), "venv")["problems"] == []
 
 
 def test_a_new_recipe_keeps_the_choice_and_is_resolved_anew(project: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_new_recipe_keeps_the_choice_and_is_resolved_anew(project: Path) -> No
         stream.write("# newer\n")
     assert recipe.recipe_hash(net()) != old
     assert recipe.pinned_versions(net())["torch"] == "1.0"  # until it is resolved
-    assert prepare.prepare(["net"], "venv")["net"].versions["torch"] == "1.0+cu126"
+    assert prepare.prepare_images(["net"], "venv")["net"].versions["torch"] == "1.0+cu126"
 
 
 def test_what_cannot_be_resolved_changes_nothing(project: Path) -> None:
@@ -116,7 +116,7 @@ def test_all_other_pins_hold(project: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.undo()
     monkeypatch.setenv("MIRA_CACHE", str(project / "cache"))
     monkeypatch.setattr("mira_cli.images.building.Workshop.run", run)
-    (image,) = torch_backend.retarget(recipe.find(["mattersim"]), "cu126")
+    (image,) = torch_backend.retarget(recipe.find_images(["mattersim"]), "cu126")
     with torch_backend.building.workshop("x") as shop:
         torch_backend.resolve(image, shop, lambda _: None)
     assert "--torch-backend cu126 --generate-hashes" in " ".join(said[0])
@@ -182,7 +182,7 @@ def test_kernels_are_those_of_the_same_cuda(backend: str, kernels: tuple[str, st
 
 def test_the_images_kernels_are_known_by_name() -> None:
     """A package of kernels under another name would stay at the lock's CUDA."""
-    for image in recipe.find(["fairchem-sevennet", "mace-orb"]):
+    for image in recipe.find_images(["fairchem-sevennet", "mace-orb"]):
         asked = (image.folder / "requirements.in").read_text()
         assert "13" in re.sub(r"==\S+", "", asked)
         assert "13" not in re.sub(r"==\S+", "", torch_backend.with_kernels(asked, "cu126"))

@@ -15,14 +15,14 @@ from ase.io import write
 from mira_cli.driver.execute import _removed_unless_planned
 from mira_cli.errors import Interrupted, RunLockedError, UsageError
 from mira_cli.run.directory import open_run
-from mira_cli.run.lock import end_session, locked, note, run_mark, session_members
+from mira_cli.run.lock import end_session, note, run_locked, run_mark, session_members
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from mira_cli.run.directory import open_run
-from mira_cli.run.lock import locked
-with locked(open_run(Path(sys.argv[1]))):
+from mira_cli.run.lock import run_locked
+with run_locked(open_run(Path(sys.argv[1]))):
     print("locked", flush=True)
     time.sleep(60)
 """
@@ -69,11 +69,11 @@ def sleeper(run, *, marked: bool = True) -> subprocess.Popen:
 def test_second_mira_is_refused_and_told_who_holds(run) -> None:
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(run.root)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "locked\n"
-    with pytest.raises(RunLockedError, match=str(holder.pid)), locked(run):
+    with pytest.raises(RunLockedError, match=str(holder.pid)), run_locked(run):
         pass
     holder.kill()
     holder.wait()
-    with locked(run):
+    with run_locked(run):
         pass
 
 
@@ -94,13 +94,13 @@ def test_of_two_that_make_the_same_run_one_goes_on_and_one_says_why_not(tmp_path
 
 def test_what_is_refused_is_removed_while_it_is_locked(tmp_path) -> None:
     run = open_run(tmp_path / "run")
-    with pytest.raises(UsageError), locked(run), _removed_unless_planned(run, is_new=True):
+    with pytest.raises(UsageError), run_locked(run), _removed_unless_planned(run, is_new=True):
         raise UsageError("no")
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(RunLockedError, match="removed just now"), locked(run):
+    with pytest.raises(RunLockedError, match="removed just now"), run_locked(run):
         pass
     run = open_run(tmp_path / "run")
-    with pytest.raises(UsageError), locked(run), _removed_unless_planned(run, is_new=False):
+    with pytest.raises(UsageError), run_locked(run), _removed_unless_planned(run, is_new=False):
         raise UsageError("no")
     assert run.root.is_dir()
 
@@ -108,13 +108,13 @@ def test_what_is_refused_is_removed_while_it_is_locked(tmp_path) -> None:
 @pytest.mark.parametrize("stop", [Interrupted("SIGINT"), OSError(28, "No space left on device")])
 def test_what_was_stopped_before_anything_was_read_is_removed(tmp_path, stop) -> None:
     run = open_run(tmp_path / "run")
-    with pytest.raises(type(stop)), locked(run), _removed_unless_planned(run, is_new=True):
+    with pytest.raises(type(stop)), run_locked(run), _removed_unless_planned(run, is_new=True):
         raise stop
     assert list(tmp_path.iterdir()) == []
     run = open_run(tmp_path / "run")
     run.structures.mkdir()
     (run.structures / "index.parquet").touch()
-    with pytest.raises(type(stop)), locked(run), _removed_unless_planned(run, is_new=True):
+    with pytest.raises(type(stop)), run_locked(run), _removed_unless_planned(run, is_new=True):
         raise stop
     assert run.root.is_dir()
 
@@ -131,14 +131,14 @@ def test_a_run_that_is_being_made_is_no_stranger(tmp_path) -> None:
 def test_lock_of_a_killed_mira_is_free_and_its_session_is_ended(run) -> None:
     child = sleeper(run)
     (run.work / "lock").write_text(json.dumps({"host": socket.gethostname(), "pid": 1, "session": child.pid}))
-    with locked(run):
+    with run_locked(run):
         assert child.wait(10) == -signal.SIGTERM
 
 
 def test_process_with_a_recycled_number_is_left_alone(run) -> None:
     stranger = sleeper(run, marked=False)
     (run.work / "lock").write_text(json.dumps({"host": socket.gethostname(), "pid": 1, "session": stranger.pid}))
-    with locked(run):
+    with run_locked(run):
         assert stranger.poll() is None
     stranger.kill()
     stranger.wait()
@@ -147,7 +147,7 @@ def test_process_with_a_recycled_number_is_left_alone(run) -> None:
 def test_session_on_another_host_is_left_alone(run) -> None:
     child = sleeper(run)
     (run.work / "lock").write_text(json.dumps({"host": "elsewhere", "pid": 1, "session": child.pid}))
-    with locked(run):
+    with run_locked(run):
         assert child.poll() is None
     end_session(child.pid, run)
     assert child.wait(10) == -signal.SIGTERM
@@ -167,7 +167,7 @@ def test_process_that_ignores_sigterm_is_killed(run) -> None:
 @pytest.mark.parametrize("content", ["", "not json", "[]", "{}"])
 def test_damaged_lock_file_locks_nothing_out(run, content) -> None:
     (run.work / "lock").write_text(content)
-    with locked(run) as stream:
+    with run_locked(run) as stream:
         note(stream, session=None)
 
 

@@ -17,7 +17,7 @@ from mira_cli.errors import UsageError
 from mira_cli.planning.chunks import cut_chunks, grown_chunk_atoms, without
 from mira_cli.planning.resolve import resolve_models
 from mira_cli.planning.snakemake_entry import scaled
-from mira_cli.resources import Resources, completed, layered
+from mira_cli.resources import Resources, layered, with_defaults
 from mira_cli.run.directory import RunDirectory
 from mira_cli.tasks import singlepoint
 from worker import tasks as worker_tasks
@@ -95,7 +95,7 @@ def test_tasks_have_the_versions_that_their_own_files_say() -> None:
     names = {module.name for module in pkgutil.iter_modules(worker_tasks.__path__)}
     assert names == set(tasks.names())
     for name in names:
-        inside, outside = worker_tasks.find(name), tasks.find(name)
+        inside, outside = worker_tasks.find_task(name), tasks.find_task(name)
         assert outside.version == inside.VERSION
         assert tuple(outside.values) == inside.VALUES
         layouts = {array: (layout.width, layout.rows) for array, layout in inside.ARRAYS.items()}
@@ -164,8 +164,8 @@ def test_later_words_about_resources_win() -> None:
 
 
 def test_what_nobody_said_is_no_more_than_the_partition_gives() -> None:
-    assert completed(Resources(), 60, 4000) == Resources(mem_mb=4000, runtime_min=60)
-    assert completed(Resources(runtime_min=600), 60, None) == Resources(mem_mb=8000, runtime_min=600)
+    assert with_defaults(Resources(), 60, 4000) == Resources(mem_mb=4000, runtime_min=60)
+    assert with_defaults(Resources(runtime_min=600), 60, None) == Resources(mem_mb=8000, runtime_min=600)
 
 
 @pytest.mark.parametrize(

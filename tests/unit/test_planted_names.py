@@ -10,7 +10,7 @@ import pytest
 
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import read_json, replacing, write_json
-from mira_cli.images import building, remembered, sif
+from mira_cli.images import building, choices, sif
 from worker import atomic, gpu
 from worker.errors import WorkerError
 
@@ -100,7 +100,7 @@ def test_a_link_in_place_of_a_lock_is_refused(cache, tmp_path) -> None:
         pass
     (cache / ".choices.lock").symlink_to(tmp_path / "made")
     with pytest.raises(OSError, match="symbolic links"):
-        remembered.update("choices", "image", "value")
+        choices.update("choices", "image", "value")
     assert not (tmp_path / "made").exists()
 
 

@@ -9,18 +9,18 @@ from ase.build import bulk, graphene, molecule
 from ase.data import covalent_radii
 
 from mira_cli.structures import plausible
-from mira_cli.structures.check import judge
-from mira_cli.structures.geometry import geometry_of
+from mira_cli.structures.check import judge_structures
+from mira_cli.structures.geometry import geometry_from_ase
 
 
 def judged(atoms: Atoms) -> tuple[str | None, list[str]]:
-    (reason,), (notes,) = judge(geometry_of([atoms]))
+    (reason,), (notes,) = judge_structures(geometry_from_ase([atoms]))
     return reason, notes
 
 
 def near(atoms: Atoms) -> float | None:
     """The smallest distance as a fraction of the sum of radii, if it is odd."""
-    found = list(plausible._nearest(geometry_of([atoms]), plausible._radii(atoms.numbers), np.array([True])))
+    found = list(plausible._nearest(geometry_from_ase([atoms]), plausible._radii(atoms.numbers), np.array([True])))
     if not found:
         return None
     ((_, first, second, distance),) = found
@@ -133,7 +133,7 @@ def test_density_and_atoms_beyond_a_slab_are_told() -> None:
 
 def test_structures_do_not_disturb_one_another() -> None:
     bad, none = Atoms("O2", positions=[[0, 0, 0], [0, 0, 0.2]]), Atoms()
-    reasons, _ = judge(geometry_of([bulk("Cu"), bad, none, molecule("H2O"), bad, bulk("Si"), none]))
+    reasons, _ = judge_structures(geometry_from_ase([bulk("Cu"), bad, none, molecule("H2O"), bad, bulk("Si"), none]))
     assert [reason and reason[:7] for reason in reasons] == [
         None,
         "atoms 0",

@@ -161,7 +161,7 @@ def test_a_partition_takes_some_accounts_and_qos(resources, message) -> None:
 
 
 def test_many_models_are_named_shortly() -> None:
-    problem = preflight.Problem(tuple("abcdefg"), "ask for too much", "")
+    problem = preflight.StartProblem(tuple("abcdefg"), "ask for too much", "")
     assert problem.message == "jobs of a, b, c and 4 more models ask for too much"
 
 
@@ -175,7 +175,7 @@ def test_commands_that_are_not_there_are_a_slurm_error(monkeypatch, tmp_path) ->
 
 
 def told(trial, *, wants_gpu=True):
-    return {finding.name: finding for finding in checks.judge("gpu", trial, wants_gpu=wants_gpu)}
+    return {finding.name: finding for finding in checks.judge_trial("gpu", trial, wants_gpu=wants_gpu)}
 
 
 def test_a_job_that_left_nothing_behind_points_at_the_cache() -> None:

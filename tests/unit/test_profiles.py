@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from mira_cli.doctor import profile as checks
-from mira_cli.engine.dry_run import refusal
+from mira_cli.engine.dry_run import profile_refusal
 from mira_cli.engine.profile import find_profile, origins, profile_folders, shipped_profiles
 from mira_cli.errors import UsageError
 from mira_cli.resources import Resources, layered
@@ -179,10 +179,10 @@ def test_show_tells_where_each_word_stands(mira, make) -> None:
 
 
 def test_snakemake_takes_the_shipped_options() -> None:
-    assert refusal(find_profile("local")) is None
+    assert profile_refusal(find_profile("local")) is None
     if checks.find_spec("snakemake_executor_plugin_slurm") is None:
         pytest.skip("the extra `slurm` is not installed")
-    assert refusal(find_profile("slurm")) is None
+    assert profile_refusal(find_profile("slurm")) is None
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_snakemake_takes_the_shipped_options() -> None:
 )
 def test_snakemakes_refusal_is_passed_on(make, options, reason, near) -> None:
     make("mine", None, {"executor": "local", "cores": 1} | options)
-    said, meant = refusal(find_profile("mine"))
+    said, meant = profile_refusal(find_profile("mine"))
     assert reason in said
     assert "usage" not in said
     assert meant == near

@@ -40,7 +40,7 @@ def test_what_is_ours_stays_and_no_longer_depends_on_the_folder(monkeypatch) -> 
     assert python_path.own(f".:/elsewhere::{plugins}") == [str(REPOSITORY), str(plugins)]
     assert python_path.own("") == []
     monkeypatch.setenv("PYTHONPATH", "/elsewhere:.")
-    settings = python_path.settings("/plugins")
+    settings = python_path.python_variables("/plugins")
     assert settings == {"PYTHONSAFEPATH": "1", "PYTHONPATH": f"/plugins:{REPOSITORY}"}
 
 

@@ -123,8 +123,8 @@ def test_ctrl_c_ends_reading(folder, monkeypatch) -> None:
 
 
 def test_bounds_grow_with_the_file() -> None:
-    assert bounds.seconds(100) < 61
-    assert bounds.seconds(400_000) > 400  # a CIF file of ASE's that took 75 s
+    assert bounds.allowed_seconds(100) < 61
+    assert bounds.allowed_seconds(400_000) > 400  # a CIF file of ASE's that took 75 s
 
 
 def test_other_threads_read_without_a_clock(folder) -> None:

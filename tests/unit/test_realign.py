@@ -19,7 +19,7 @@ from mira_cli.report.write import write_report
 from mira_cli.results.read_tables import load_collected, read_table
 from mira_cli.run.collected import is_collected
 from mira_cli.run.directory import COMPARISONS
-from mira_cli.run.lock import locked
+from mira_cli.run.lock import run_locked
 from tests.unit.comparison_runs import made_run
 
 SHIFTS = {"Cu": 3.0, "O": -2000.0}  # eV, by which model b's zeros are off
@@ -154,7 +154,7 @@ def test_what_cannot_be_aligned_at_all(tmp_path) -> None:
 
 def test_a_run_without_results_or_in_use_is_left_alone(tmp_path, mira) -> None:
     run = made(tmp_path, frames())
-    with locked(run):
+    with run_locked(run):
         assert "in use" in mira("report", run.root, "--energy-alignment", "none", code=6).stderr
     (run.root / "comparison.parquet").unlink()
     assert "no results yet" in mira("report", run.root, "--energy-alignment", "none", code=2).stderr

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mira_cli.run.best_records import find_best_records
-from mira_cli.run.records import finished_hashes, locate
+from mira_cli.run.records import finished_hashes, locate_records
 from mira_cli.tasks.singlepoint import TASK
 
 
@@ -46,7 +46,7 @@ def test_every_truncation_of_a_file_reads_as_a_prefix(tmp_path) -> None:
     for cut in range(len(text) + 1):
         folder = tmp_path / str(cut)
         job(folder, "j", text[:cut], atoms=4)
-        found = [place["structure"].decode() for place in locate(folder, TASK)[0]]
+        found = [place["structure"].decode() for place in locate_records(folder, TASK)[0]]
         assert found == ["a", "b", "c"][: len(found)]
         assert len(found) == max(0, text[:cut].count("\n") - 1)
 

@@ -9,7 +9,7 @@ from ase.io import write
 
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
-from mira_cli.structures.references import ReferenceKeys, keys_not_found, keys_told, references
+from mira_cli.structures.references import ReferenceKeys, keys_not_found, reference_keys_in_words, references
 
 STRESS = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) / 100
 FULL = STRESS[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]]
@@ -94,21 +94,21 @@ def test_keys_are_kept_told_and_read_anew_when_they_change(tmp_path, crystal) ->
     index = load_structures(tmp_path / "packs", sources)
     before = index.sources
     assert index.column("reference_energy_ev") == [0.0, 1.0, 5.0]
-    assert keys_told(index.table) == (
+    assert reference_keys_in_words(index.table) == (
         "references in the input: energy from `REF_energy` (2) and ASE's own `energy` (1), forces from ASE's own "
         "`forces` (1)"
     )
     mine = ReferenceKeys(energy="mine", forces="none", stress="sress")
     again = load_structures(tmp_path / "packs", sources, keys=mine)
     assert again.column("reference_energy_ev") == [10.0, 11.0, 12.0]
-    assert keys_told(again.table) == "references in the input: energy from `mine` (3)"
+    assert reference_keys_in_words(again.table) == "references in the input: energy from `mine` (3)"
     assert keys_not_found(again.table, mine) == ["sress"]
     assert again.sources != before
     assert load_structures(tmp_path / "packs", sources, keys=mine).table == again.table
     plain = load_structures(tmp_path / "other", find_sources([str(tmp_path / "x.extxyz")]).sources,
                             keys=ReferenceKeys("none", "none", "none"))  # fmt: skip
-    assert keys_told(plain.table) is None
-    assert keys_told(index.table.drop_columns(["reference_energy_key"])) == (
+    assert reference_keys_in_words(plain.table) is None
+    assert reference_keys_in_words(index.table.drop_columns(["reference_energy_key"])) == (
         "references in the input: forces from ASE's own `forces` (1)"
     )
 

@@ -10,7 +10,7 @@ import pytest
 
 from mira_cli.errors import UsageError
 from mira_cli.run.directory import open_run
-from mira_cli.run.registry import known_runs, registry, remember, runs_below
+from mira_cli.run.registry import known_runs, register_folder, remember_run, runs_below
 from mira_cli.watching.choose import choose_run
 
 
@@ -28,25 +28,25 @@ def make(root, *, age_s: float = 0):
 
 def test_runs_are_remembered_once(tmp_path) -> None:
     root = make(tmp_path / "a run")
-    remember(root)
-    before = next(registry().iterdir()).stat().st_mtime_ns
-    remember(root)
+    remember_run(root)
+    before = next(register_folder().iterdir()).stat().st_mtime_ns
+    remember_run(root)
     assert known_runs() == [root]
-    assert next(registry().iterdir()).stat().st_mtime_ns == before
+    assert next(register_folder().iterdir()).stat().st_mtime_ns == before
 
 
 def test_run_that_is_gone_is_forgotten(tmp_path) -> None:
     root, other = make(tmp_path / "x" / "run"), make(tmp_path / "x" / "other")
-    remember(root)
-    remember(other)
+    remember_run(root)
+    remember_run(other)
     shutil.rmtree(root)
     assert known_runs() == [other]
-    assert len(list(registry().iterdir())) == 1
+    assert len(list(register_folder().iterdir())) == 1
 
 
 def test_run_on_a_disk_that_is_away_comes_back(tmp_path) -> None:
     root = make(tmp_path / "disk" / "run")
-    remember(root)
+    remember_run(root)
     (tmp_path / "disk").rename(tmp_path / "unmounted")
     assert known_runs() == []
     (tmp_path / "unmounted").rename(tmp_path / "disk")
@@ -55,22 +55,22 @@ def test_run_on_a_disk_that_is_away_comes_back(tmp_path) -> None:
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"root": 3}'])
 def test_damaged_entry_is_dropped(tmp_path, content) -> None:
-    registry().mkdir(parents=True)
-    (registry() / "0.json").write_text(content)
+    register_folder().mkdir(parents=True)
+    (register_folder() / "0.json").write_text(content)
     assert known_runs() == []
-    assert list(registry().iterdir()) == []
+    assert list(register_folder().iterdir()) == []
 
 
 def test_home_that_cannot_be_written_stops_nothing(tmp_path) -> None:
     (tmp_path / "state").write_text("a file, where a folder should be")
     root = make(tmp_path / "run")
-    remember(root)
+    remember_run(root)
     assert known_runs() == []
 
 
 def test_nearest_run_is_meant(tmp_path) -> None:
     far = make(tmp_path / "far", age_s=0)
-    remember(far)
+    remember_run(far)
     old, new = make(tmp_path / "here" / "runs" / "old", age_s=500), make(tmp_path / "here" / "runs" / "new", age_s=100)
     (tmp_path / "here" / "runs" / "no run").mkdir()
     here = tmp_path / "here"

@@ -19,12 +19,12 @@ from mira_cli.errors import UsageError
 from mira_cli.report import points as points_module
 from mira_cli.report.citations import PUBLICATIONS, bibtex, citations
 from mira_cli.report.disputed import distributions
-from mira_cli.report.gathered import columns_of, gather, read_atoms, short
+from mira_cli.report.gathered import gather, read_atoms, rounded_columns, short
 from mira_cli.report.points import points
 from mira_cli.report.structures_table import failures, structures_table
 from mira_cli.report.summary import who_agrees
 from mira_cli.report.work_done import timing
-from mira_cli.report.write import VIEWER, as_json, content, page, try_to_write_report, write_report
+from mira_cli.report.write import VIEWER, content, page, script_json, try_to_write_report, write_report
 from mira_cli.results.read_tables import load_collected
 from mira_cli.run.directory import RunDirectory
 from tests.report.runs import EVERY, all_failed, answers, collected, frames, hostile, many_models, one_model, usual
@@ -62,7 +62,7 @@ def test_nothing_runs_but_what_was_written(tmp_path) -> None:
 
 def test_no_text_can_end_the_data() -> None:
     data = {"</script>": ["<!-- <script>", "\u2028", "&amp;", "\udce4", "漢字"]}
-    text = as_json(data)
+    text = script_json(data)
     assert not set(text) & set("<>&\u2028")
     assert json.loads(text) == {"</script>": ["<!-- <script>", "\u2028", "&amp;", "?", "漢字"]}
 
@@ -246,7 +246,7 @@ def test_numbers_and_texts_are_packed() -> None:
 
     assert short([1.23456, float("nan"), 2.0, -1e-9]) == [1.235, None, 2, -1e-9]
     table = pa.table({"m": ["b", "a", None], "x": [1.0, None, 3.25]})
-    packed = columns_of(table, ["m", "x"], ["a"])
+    packed = rounded_columns(table, ["m", "x"], ["a"])
     assert packed == {"columns": {"m": {"texts": [1, 0, None]}, "x": [1, None, 3.25]}, "texts": ["a", "b"]}
 
 

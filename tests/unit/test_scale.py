@@ -14,14 +14,14 @@ from ase.calculators.emt import EMT
 from ase.io import read, write
 from ase.io.extxyz import write_extxyz
 
-from mira_cli.answers import batches as batching
+from mira_cli.answers import blocks
 from mira_cli.answers.load import load_run
 from mira_cli.driver.collect import collect
 from mira_cli.errors import InputError
 from mira_cli.results import write_tables as writing
 from mira_cli.run import records
 from mira_cli.run.best_records import find_best_records
-from mira_cli.run.records import finished_hashes, locate
+from mira_cli.run.records import finished_hashes, locate_records
 from mira_cli.structures import packs, parts, readers
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
@@ -250,7 +250,7 @@ def test_records_of_files_that_stay_are_not_read_again(tmp_path, monkeypatch) ->
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"x" * 100])
 def test_damaged_memory_of_records_is_forgotten(tmp_path, content) -> None:
     job(tmp_path, "1", line("a"), atoms=2)
-    locate(tmp_path, TASK, remember=True)
+    locate_records(tmp_path, TASK, remember=True)
     (tmp_path / records.LOCATED).write_bytes(content)
     assert done(tmp_path) == {"a"}
     assert find_best_records(tmp_path, TASK, remember=True).get("a").arrays["forces"].tolist() == [[0, 1, 2], [3, 4, 5]]
@@ -268,8 +268,8 @@ def test_results_do_not_depend_on_the_blocks(run, monkeypatch) -> None:
     before = [(run.root / name).read_bytes() for name in names]
     table = pq.read_table(run.root / "comparison.parquet")
     for structures, atoms in ((1, 100), (100, 1), (2, 100)):
-        monkeypatch.setattr(batching, "BLOCK_STRUCTURES", structures)
-        monkeypatch.setattr(batching, "BLOCK_ATOMS", atoms)
+        monkeypatch.setattr(blocks, "BLOCK_STRUCTURES", structures)
+        monkeypatch.setattr(blocks, "BLOCK_ATOMS", atoms)
         monkeypatch.setattr(writing, "ROW_GROUP", structures)
         collect(run)
         assert [(run.root / name).read_bytes() for name in names] == before

@@ -12,7 +12,7 @@ from mira_cli.driver.execute import _removed_unless_planned
 from mira_cli.errors import Interrupted
 from mira_cli.files import replacing
 from mira_cli.run.directory import open_run
-from mira_cli.run.lock import locked
+from mira_cli.run.lock import run_locked
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_who_stops_a_first_call_is_told_what_to_do_next(tmp_path, there, hint) -
     for name, file in (("index", run.structures / "index.parquet"), ("plan", run.plan)):
         if name in there:
             file.touch()
-    with pytest.raises(Interrupted) as stop, locked(run), _removed_unless_planned(run, is_new=True):
+    with pytest.raises(Interrupted) as stop, run_locked(run), _removed_unless_planned(run, is_new=True):
         raise Interrupted("SIGINT")
     assert hint in stop.value.__notes__[0]
 

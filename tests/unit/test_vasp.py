@@ -8,7 +8,7 @@ import pytest
 
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
-from mira_cli.structures.references import ReferenceKeys, keys_told
+from mira_cli.structures.references import ReferenceKeys, reference_keys_in_words
 
 HEAD = """ vasp.6.3.0 20Jan22
  INCAR:
@@ -126,7 +126,7 @@ def test_outcar_and_vasprun_of_one_calculation_say_the_same(tmp_path, name, cont
     assert row["reference_stress_ev_per_ang3"] == pytest.approx(expected, rel=1e-6)
     with np.load(index.pack_path(row["pack"])) as pack:
         assert pack["reference_forces"].tolist() == [[0.1, 0.2, -0.3], [-0.1, -0.2, 0.3]]
-    assert "energy from VASP's energy(sigma→0) (1)" in keys_told(index.table)
+    assert "energy from VASP's energy(sigma→0) (1)" in reference_keys_in_words(index.table)
     free = read(tmp_path, name, content, energy="free_energy")
     assert free.column("reference_energy_ev") == [pytest.approx(-10.021, abs=1e-9)]
     assert free.column("reference_energy_key") == ["free_energy"]

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from mira_cli.errors import RunLockedError
-from mira_cli.run.lock import locked, started
-from mira_cli.watching.liveness import find_driver, probe
+from mira_cli.run.lock import run_locked, started
+from mira_cli.watching.liveness import find_driver, probe_lock
 from mira_cli.watching.reader import read_state
 from mira_cli.watching.sentences import header, line
 
@@ -139,14 +139,14 @@ def test_held_lock_is_a_running_run(site, holder) -> None:
 
 def test_looking_does_not_disturb_the_holder(site, holder) -> None:
     for _ in range(20):
-        assert probe(site.run)[0] is True
-    with pytest.raises(RunLockedError), locked(site.run):
+        assert probe_lock(site.run)[0] is True
+    with pytest.raises(RunLockedError), run_locked(site.run):
         pass
     holder.kill()
     holder.wait()
-    assert probe(site.run) == (False, {})
-    with locked(site.run):
-        assert probe(site.run)[0] is True
+    assert probe_lock(site.run) == (False, {})
+    with run_locked(site.run):
+        assert probe_lock(site.run)[0] is True
 
 
 def test_killed_mira_whose_snakemake_lives_is_told(site) -> None:
@@ -170,5 +170,5 @@ def test_lock_that_cannot_be_tried_says_nothing(site, monkeypatch) -> None:
         raise OSError(95, "not supported")
 
     monkeypatch.setattr("mira_cli.watching.liveness.fcntl.flock", refuse)
-    assert probe(site.run) == (None, {})
+    assert probe_lock(site.run) == (None, {})
     assert find_driver(site.run, None) is None

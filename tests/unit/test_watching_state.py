@@ -10,7 +10,7 @@ from mira_cli.run.directory import open_run
 from mira_cli.watching.queue_view import QueueView
 from mira_cli.watching.reader import RunReader, read_state
 from mira_cli.watching.sentences import gist, header, line
-from mira_cli.watching.state import as_json
+from mira_cli.watching.state import state_as_json
 
 from .watching_site import Site
 
@@ -244,7 +244,7 @@ def test_damaged_file_is_borne(site, name, content) -> None:
     site.record("j1", "ab")
     (site.run.work / name).write_bytes(content)
     state = read_state(site.run.root)
-    json.dumps(as_json(state))
+    json.dumps(state_as_json(state))
     assert header(state)
     if name in {"plan.json", "wanted.json", "run.json"} and b"models" not in content:
         assert any(f"`work/{name}`" in problem.text for problem in state.problems)
@@ -280,7 +280,7 @@ def test_run_out_of_permission_is_refused_in_a_sentence(site, monkeypatch) -> No
     def refuse(_root):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("mira_cli.watching.evidence.is_run", refuse)
+    monkeypatch.setattr("mira_cli.watching.run_files.is_run", refuse)
     with pytest.raises(UsageError, match="permission denied"):
         read_state(site.run.root)
 
@@ -307,7 +307,7 @@ def test_only_what_matters_is_told_at_once(site, holder) -> None:
 
 def test_json_holds_the_sums(site) -> None:
     site.record("j1", "ab")
-    data = as_json(read_state(site.run.root))
+    data = state_as_json(read_state(site.run.root))
     assert (data["done"], data["total"], data["models"][0]["left"]) == (2, 4, 2)
 
 

@@ -12,9 +12,9 @@ import pytest
 from mira_cli.catalogue.lookup import built_in
 from mira_cli.catalogue.rows import slug
 from mira_cli.errors import UsageError
-from mira_cli.weights import bring, state, store, tokens
-from mira_cli.weights.manifest import Manifest, describe, main_sha256
-from mira_cli.weights.settle import flaw
+from mira_cli.weights import availability, import_weights, store, tokens
+from mira_cli.weights.install import flaw
+from mira_cli.weights.manifest import Manifest, hash_files, main_sha256
 from mira_cli.weights.units import Unit, units
 from tests.unit import weights_site
 from tests.unit.weights_site import GOOD, TOKEN, Handler, Site
@@ -54,22 +54,22 @@ def change(file: Path, content: bytes, *, keep_time: bool = False) -> None:
 
 
 def test_what_arrived_is_found(good: Path) -> None:
-    found = store.find("fake", "good")
+    found = store.find_stored("fake", "good")
     assert found is not None
     assert (found.path, found.sha256, found.bytes) == (good, sha256(good), len(GOOD))
-    assert store.verify(found) == []
-    folder = store.find("fake", "folder")
+    assert store.verify_weights(found) == []
+    folder = store.find_stored("fake", "folder")
     assert folder is not None
     assert folder.path == good.parents[2] / "folder" / "files"
     assert folder.sha256 == sha256(folder.path)
-    assert store.find("fake", "never") is None
+    assert store.find_stored("fake", "never") is None
 
 
 def test_hashes_of_folders_are_the_workers(tmp_path: Path) -> None:
     for name in ("b", "a-b", "a/b", "a/c/d", "z"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    files = describe(tmp_path)
+    files = hash_files(tmp_path)
     for main in (".", "a", "a/c", "b", "a/c/d"):
         assert main_sha256(main, files) == sha256(tmp_path / main)
     with pytest.raises(ValueError, match="there is no"):
@@ -91,9 +91,9 @@ def test_damage_is_noticed_when_weights_are_looked_for(good: Path, damage: str) 
             (good.parents[1] / "manifest.json").unlink()
         case "half a manifest":
             (good.parents[1] / "manifest.json").write_text('{"family": "fake"')
-    assert store.find("fake", "good") is None
-    assert state.state(UNIT) == "damaged"
-    assert state.check(UNIT)["problems"]
+    assert store.find_stored("fake", "good") is None
+    assert availability.state(UNIT) == "damaged"
+    assert availability.check(UNIT)["problems"]
 
 
 def test_damage_is_told_and_mended(site: Site, good: Path) -> None:
@@ -108,7 +108,7 @@ def test_damage_is_told_and_mended(site: Site, good: Path) -> None:
 
 def test_what_only_reading_shows_is_noticed_by_verify(site: Site, good: Path) -> None:
     change(good, b"W" + GOOD[1:], keep_time=True)
-    assert store.find("fake", "good") is not None
+    assert store.find_stored("fake", "good") is not None
     done = site("verify", code=4)
     assert "bad fake-good: the content of good.bin has changed" in done.stdout
     assert "ok fake-folder" in done.stdout
@@ -125,13 +125,13 @@ def test_what_only_reading_shows_is_noticed_by_verify(site: Site, good: Path) ->
 def test_a_manifest_edited_by_hand_is_not_believed(good: Path, key: str, value: object) -> None:
     file = good.parents[1] / "manifest.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
-    assert store.find("fake", "good") is None
-    assert state.check(UNIT)["problems"]
+    assert store.find_stored("fake", "good") is None
+    assert availability.check(UNIT)["problems"]
 
 
 def test_another_time_is_no_damage(good: Path) -> None:
     os.utime(good, ns=(1, 1))
-    assert store.find("fake", "good") is not None
+    assert store.find_stored("fake", "good") is not None
     noted = Manifest.model_validate_json((good.parents[1] / "manifest.json").read_bytes())
     assert noted.files[0].mtime_ns == 1
 
@@ -156,7 +156,7 @@ def test_a_file_brought_by_hand(site: Site, tmp_path: Path) -> None:
     file.write_bytes(GOOD)
     done = site("import", file)
     assert "good-20250404.bin is not a PyTorch checkpoint" in done.stderr
-    found = store.find("fake", "good")
+    found = store.find_stored("fake", "good")
     assert found is not None
     assert (found.path.name, found.manifest.how, found.manifest.source) == (file.name, "imported", (str(file),))
     assert file.exists()
@@ -224,12 +224,12 @@ def test_guesses_are_made_only_of_whole_names(tmp_path: Path) -> None:
 
     known = [unit("uma-s-1p2", "uma-s-1p2-omat"), unit("uma-s-1p2p1", "uma-s-1p2p1-omat"), unit("medium", "mace-mp-0")]
     aliases = [("mace-medium", "mace-mp-0")]
-    assert bring.guess(Path("uma-s-1p2p1.pt"), known) is known[1]
-    assert bring.guess(Path("UMA_S_1p2-20250404.pt"), known) is known[0]
-    assert bring.guess(Path("mace_medium.model"), known, aliases) is known[2]
+    assert import_weights.guess(Path("uma-s-1p2p1.pt"), known) is known[1]
+    assert import_weights.guess(Path("UMA_S_1p2-20250404.pt"), known) is known[0]
+    assert import_weights.guess(Path("mace_medium.model"), known, aliases) is known[2]
     for stranger in ("uma.pt", "uma-s-1p2-mine.pt", "x.pt"):
         with pytest.raises(UsageError):
-            bring.guess(Path(stranger), known, aliases)
+            import_weights.guess(Path(stranger), known, aliases)
 
 
 def test_what_cannot_be_weights(tmp_path: Path) -> None:

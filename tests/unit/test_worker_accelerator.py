@@ -149,7 +149,7 @@ def worked(folder, monkeypatch, **changes):
     given = [prepared.atoms for prepared in accelerator._structures(MODEL, plain)]
     write_job(folder, given, model={"name": "lj", "checkpoint": {"bundled": "lj"}}, **changes)
     job = read_job(folder / "job.json")
-    session.run(job, folder / "records", folder / "done.json", threads=1, network="open", stop=Stop())
+    session.run_session(job, folder / "records", folder / "done.json", threads=1, network="open", stop=Stop())
     (attempt,) = read_lines(folder, "attempt")
     return attempt, read_records(folder)
 

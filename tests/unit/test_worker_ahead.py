@@ -13,9 +13,9 @@ from tests.unit.worker_jobs import hash_of, read_records, write_pack
 from worker.batching import Budget
 from worker.evaluate import evaluate_all
 from worker.families.base import Result
-from worker.job import Checkpoint, Model, Source
+from worker.job import Checkpoint, Model, PackRows
 from worker.journal import Journal
-from worker.records import Records
+from worker.records import RecordFiles
 from worker.structures import read_structures
 from worker.tasks import singlepoint
 
@@ -47,10 +47,10 @@ def run(folder, potential, sizes, *, atoms, stop=None):
     write_pack(folder / "p.npz", structures)
     records_folder = folder / "records"
     records_folder.mkdir(exist_ok=True)
-    records = Records(records_folder, singlepoint.VALUES, singlepoint.ARRAYS)
+    records = RecordFiles(records_folder, singlepoint.VALUES, singlepoint.ARRAYS)
     try:
         evaluate_all(
-            read_structures([Source(folder / "p.npz", tuple(range(len(sizes))))]),
+            read_structures([PackRows(folder / "p.npz", tuple(range(len(sizes))))]),
             lambda start: singlepoint.steps(start, {}),
             Budget(atoms, atoms),
             MODEL,

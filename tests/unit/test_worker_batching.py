@@ -7,7 +7,7 @@ from ase import Atoms
 
 from tests.unit.worker_jobs import one_step, write_pack
 from worker.batching import MOST_GROWTH, PATIENCE, ROUNDS, TRIED, WORTH_TRYING, Budget, Queue, budget_for
-from worker.job import Source
+from worker.job import PackRows
 from worker.structures import Structure, read_structures
 
 
@@ -15,7 +15,7 @@ from worker.structures import Structure, read_structures
 def structures(tmp_path):
     sizes = [3, 1, 8, 2, 2, 30, 1, 5, 5, 4]
     write_pack(tmp_path / "p.npz", [Atoms(f"H{n}") for n in sizes])
-    return read_structures([Source(tmp_path / "p.npz", tuple(range(len(sizes))))])
+    return read_structures([PackRows(tmp_path / "p.npz", tuple(range(len(sizes))))])
 
 
 def sizes_of(queue: Queue, atoms: int) -> list[list[int]]:

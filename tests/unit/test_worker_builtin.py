@@ -13,7 +13,7 @@ from worker.device import PRETENDED
 from worker.errors import WorkerError
 from worker.families import ase_builtin
 from worker.job import Checkpoint, Model
-from worker.prepare import prepare
+from worker.prepare import prepare_structure
 from worker.session import framework_of
 
 LJ = {"sigma": 2.3, "epsilon": 0.4, "rc": 6.0, "smooth": True}
@@ -21,7 +21,7 @@ LJ = {"sigma": 2.3, "epsilon": 0.4, "rc": 6.0, "smooth": True}
 
 def load(name: str, **options):
     model = Model(name, "ase_builtin", Checkpoint(name, None), options, "float64", None, stress=True)
-    return families.find("ase_builtin").load(model, "cpu", "float64")
+    return families.find_family("ase_builtin").load(model, "cpu", "float64")
 
 
 def rattled(atoms: Atoms) -> Atoms:
@@ -49,7 +49,7 @@ STRUCTURES = [
     ids=["emt", "lj"],
 )
 def test_the_numbers_are_ases_own(potential, reference):
-    prepared = [prepare(atoms, potential.cutoff_ang) for atoms in STRUCTURES]
+    prepared = [prepare_structure(atoms, potential.cutoff_ang) for atoms in STRUCTURES]
     results = potential.evaluate([p.atoms for p in prepared])
     for atoms, result, p in zip(STRUCTURES, results, prepared, strict=True):
         same = atoms.copy()
@@ -62,7 +62,7 @@ def test_the_numbers_are_ases_own(potential, reference):
 
 @pytest.mark.parametrize("potential", [load("emt"), load("lj", **LJ)], ids=["emt", "lj"])
 def test_forces_and_stress_are_gradients_of_the_energy(potential):
-    atoms = prepare(rattled(bulk("Cu") * (2, 1, 1)), potential.cutoff_ang).atoms
+    atoms = prepare_structure(rattled(bulk("Cu") * (2, 1, 1)), potential.cutoff_ang).atoms
     (result,) = potential.evaluate([atoms])
     atoms.calc = potential.calculator()
     assert np.abs(result.forces_ev_per_ang).max() > 0.01
@@ -96,7 +96,7 @@ def test_what_cannot_be_loaded(name, options, message):
 @pytest.mark.parametrize("name", ["base", "nonsense", "__init__", "os.path", ""])
 def test_families_that_there_are_not(name):
     with pytest.raises(WorkerError, match="there is no model family"):
-        families.find(name)
+        families.find_family(name)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_only_a_faulty_model_pretends_to_use_a_gpu(name, options, expected):
 
 def test_other_families_have_one_framework():
     model = Model("m", "mace", Checkpoint("m", None), {}, "float64", None, stress=True)
-    assert framework_of(families.find("mace"), model) == "torch"
+    assert framework_of(families.find_family("mace"), model) == "torch"
 
 
 def test_a_fault_can_be_limited(tmp_path):

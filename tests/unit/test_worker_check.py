@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from mira_cli.checking.judge import MEASURES, judge
+from mira_cli.checking.judge import MEASURES, judge_model
 from worker import families
 from worker import sample_structures as structures
-from worker.check import measures, promises, session
+from worker.check import measures, recorded_statuses, session
 from worker.errors import WorkerError
 from worker.families.base import Result
 from worker.job import Checkpoint, Job, Model
-from worker.prepare import Prepared, prepare
+from worker.prepare import Prepared, prepare_structure
 
 KNOWN = frozenset({28, 29, 79})
 MODEL = Model(
@@ -28,7 +28,7 @@ MODEL = Model(
     KNOWN,
     stress=True,
 )
-SOUND = families.find("ase_builtin").load(MODEL, "cpu", "float64")
+SOUND = families.find_family("ase_builtin").load(MODEL, "cpu", "float64")
 ANSWERS: dict[bytes, Result] = {}
 
 
@@ -65,8 +65,8 @@ class Potential:
 
 
 def verdicts(potential: Potential, family: str = "ase_builtin", model: Model = MODEL) -> dict:
-    findings = {"facts": session.facts(potential), **session.measure(model, potential)}
-    found = {verdict.measure: verdict for verdict in judge(findings, family)}
+    findings = {"facts": session.checkpoint_facts(potential), **session.measure(model, potential)}
+    found = {verdict.measure: verdict for verdict in judge_model(findings, family)}
     assert tuple(found) == MEASURES
     return found
 
@@ -156,9 +156,9 @@ def test_stress_of_the_wrong_sign_in_left_handed_cells(monkeypatch):
         return stress_times(np.sign(np.linalg.det(atoms.cell.array)))(r, atoms)
 
     assert statuses(Potential(flipped))["cell"] == "ok"
-    monkeypatch.setattr(measures, "prepare", lambda atoms, cutoff: Prepared(atoms, bool(atoms.pbc.all())))
-    crystal = structures.choose(KNOWN)["elemental"]
-    monkeypatch.setattr(structures, "choose", lambda *_, **__: {"elemental": crystal})
+    monkeypatch.setattr(measures, "prepare_structure", lambda atoms, cutoff: Prepared(atoms, bool(atoms.pbc.all())))
+    crystal = structures.structures_to_check(KNOWN)["elemental"]
+    monkeypatch.setattr(structures, "structures_to_check", lambda *_, **__: {"elemental": crystal})
     cell = verdicts(Potential(flipped))["cell"]
     assert (cell.status, cell.case) == ("failed", "elemental, left-handed")
 
@@ -229,10 +229,13 @@ def test_what_raises_or_is_no_number_is_a_failure_and_not_the_end():
 def test_a_refusal_that_does_not_come():
     """A catalogue and weights that claim to know everything: the worker refuses nothing, and nothing is claimed."""
     potential = Potential(elements=None)
-    findings = {"facts": session.facts(potential), **session.measure(replace(MODEL, elements=None), potential)}
+    findings = {
+        "facts": session.checkpoint_facts(potential),
+        **session.measure(replace(MODEL, elements=None), potential),
+    }
     assert "unknown element" not in findings["records"]
     findings["records"]["unknown element"] = findings["records"]["elemental"]
-    (contract,) = [v for v in judge(findings, "lj") if v.measure == "contract"]
+    (contract,) = [v for v in judge_model(findings, "lj") if v.measure == "contract"]
     assert contract.reason == "unknown element: ok instead of unsupported_element"
 
 
@@ -249,12 +252,12 @@ SETS = {
 @pytest.mark.parametrize("name", SETS)
 def test_structures_are_made_of_what_a_model_knows(name):
     known = SETS[name] and frozenset(SETS[name])
-    given = structures.choose(known, charged=True)
+    given = structures.structures_to_check(known, charged=True)
     assert list(given) == ["elemental", "compound", "triclinic", "slab", "molecule"]
     for case, atoms in given.items():
         assert known is None or set(atoms.numbers) <= known
         assert (atoms.info["charge"], atoms.info["spin"]) == (0, 1)
-        bare = prepare(atoms, 5.0)
+        bare = prepare_structure(atoms, 5.0)
         assert bare.periodic_3d is (case not in {"slab", "molecule"})
         distances = bare.atoms.get_all_distances(mic=True)[~np.eye(len(atoms), dtype=bool)]
         assert distances.min() > 0.6
@@ -263,13 +266,13 @@ def test_structures_are_made_of_what_a_model_knows(name):
 
 
 def test_the_triclinic_crystal_has_six_stresses():
-    answer = measures.ask_one(Potential(), structures.choose(KNOWN)["triclinic"])
+    answer = measures.ask_one(Potential(), structures.structures_to_check(KNOWN)["triclinic"])
     assert len(set(np.abs(answer.stress_ev_per_ang3).round(4))) == 6
 
 
 def test_what_is_recorded_goes_through_the_workers_own_loop():
-    given = structures.choose(KNOWN) | structures.extremes(KNOWN)
-    records = promises.recorded(MODEL, Potential(), given)
+    given = structures.structures_to_check(KNOWN) | structures.extremes(KNOWN)
+    records = recorded_statuses.recorded(MODEL, Potential(), given)
     assert records["unknown element"]["status"] == "unsupported_element"
     assert records["isolated atom"] == {"status": "ok", "error": None, "energy": True, "forces": True, "stress": False}
 

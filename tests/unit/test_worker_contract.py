@@ -5,10 +5,10 @@ import pytest
 from ase import Atoms
 
 from tests.unit.worker_jobs import write_pack
-from worker.contract import judged, refusal
+from worker.contract import judged, structure_refusal
 from worker.failures import Failure, kind_of
 from worker.families.base import Result
-from worker.job import Source
+from worker.job import PackRows
 from worker.structures import read_structures
 
 NAN = float("nan")
@@ -16,7 +16,7 @@ NAN = float("nan")
 
 def structure_of(tmp_path, atoms: Atoms):
     write_pack(tmp_path / "p.npz", [atoms])
-    return read_structures([Source(tmp_path / "p.npz", (0,))])[0]
+    return read_structures([PackRows(tmp_path / "p.npz", (0,))])[0]
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def structure_of(tmp_path, atoms: Atoms):
 )
 def test_who_is_refused(tmp_path, atoms, elements, takes_charge, status, words):
     known = None if elements is None else frozenset(elements)
-    outcome = refusal(structure_of(tmp_path, atoms), elements=known, takes_charge=takes_charge)
+    outcome = structure_refusal(structure_of(tmp_path, atoms), elements=known, takes_charge=takes_charge)
     if status is None:
         assert outcome is None
     else:

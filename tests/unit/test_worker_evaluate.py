@@ -11,9 +11,9 @@ from worker.batching import Budget
 from worker.errors import WorkerError
 from worker.evaluate import evaluate_all
 from worker.families.base import Result
-from worker.job import Checkpoint, Model, Source
+from worker.job import Checkpoint, Model, PackRows
 from worker.journal import Journal
-from worker.records import Records
+from worker.records import RecordFiles
 from worker.structures import read_structures
 from worker.tasks import singlepoint
 
@@ -47,10 +47,10 @@ def evaluate(tmp_path):
             Atoms(f"H{n}", positions=np.arange(3.0 * n).reshape(-1, 3), cell=[50] * 3, pbc=True) for n in SIZES
         ]
         write_pack(tmp_path / "p.npz", structures)
-        found = read_structures([Source(tmp_path / "p.npz", tuple(range(len(structures))))])
+        found = read_structures([PackRows(tmp_path / "p.npz", tuple(range(len(structures))))])
         model = model or Model("fake", "fake", Checkpoint("x", None), {}, "float64", None, stress=True)
         (tmp_path / "records").mkdir(exist_ok=True)
-        records = Records(tmp_path / "records", singlepoint.VALUES, singlepoint.ARRAYS)
+        records = RecordFiles(tmp_path / "records", singlepoint.VALUES, singlepoint.ARRAYS)
         journal = Journal(tmp_path / "records", records.ledger.statuses)
         evaluate_all(
             found,

@@ -20,9 +20,9 @@ from worker import session
 from worker.batching import Budget
 from worker.evaluate import evaluate_all
 from worker.families.base import Result
-from worker.job import Checkpoint, Model, Source, read_job
+from worker.job import Checkpoint, Model, PackRows, read_job
 from worker.journal import Journal
-from worker.records import Records, read_ledger
+from worker.records import RecordFiles, read_ledger
 from worker.stopping import Stop
 from worker.structures import read_structures
 from worker.tasks import singlepoint
@@ -92,8 +92,8 @@ def test_a_poisoned_structure_costs_itself_only(given_, batch_atoms, capacity):
 
 def evaluated(folder, structures, potential, batch_atoms):
     write_pack(folder / "p.npz", structures)
-    found = read_structures([Source(folder / "p.npz", tuple(range(len(structures))))])
-    records = Records(folder, singlepoint.VALUES, singlepoint.ARRAYS)
+    found = read_structures([PackRows(folder / "p.npz", tuple(range(len(structures))))])
+    records = RecordFiles(folder, singlepoint.VALUES, singlepoint.ARRAYS)
     evaluate_all(
         found,
         lambda start: singlepoint.steps(start, {}),
@@ -163,7 +163,7 @@ def wait_for_growth(file, n_bytes: int) -> None:
 
 def work(folder) -> None:
     job = read_job(folder / "job.json")
-    session.run(job, folder / "records", folder / "done.json", threads=1, network="open", stop=Stop())
+    session.run_session(job, folder / "records", folder / "done.json", threads=1, network="open", stop=Stop())
 
 
 def answer(atoms) -> tuple[float, np.ndarray]:

@@ -62,7 +62,7 @@ def test_packages_write_into_one_folder_and_may_use_the_network(
         monkeypatch.setenv(name, "/elsewhere")
     for name in (*isolation.OFFLINE, "HF_HUB_DISABLE_PROGRESS_BARS", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.setenv(name, "1")  # restored after the test
-    fetch.set_environment(tmp_path)
+    fetch.set_fetch_environment(tmp_path)
     assert not [name for name in os.environ if os.environ[name] == "/elsewhere"]
     assert "HF_HUB_OFFLINE" not in os.environ
     for name in ("HOME", "TMPDIR", "HF_HOME", *isolation.CACHES):

@@ -138,15 +138,15 @@ def test_the_record_says_which_gpu(surroundings, visible, expected):
 
 def test_the_record_names_the_leased_gpu(surroundings):
     lease = device.reserve(job("auto", ("3",)), device.PRETENDED)
-    assert provenance.gpu_in_use(device.choose("auto", device.PRETENDED, threads=1)) == "3"
+    assert provenance.gpu_in_use(device.choose_device("auto", device.PRETENDED, threads=1)) == "3"
     lease.release()
 
 
 @pytest.mark.parametrize(("visible", "found"), [("0", "cuda:0"), ("NoDevFiles", "cpu"), ("-1", "cpu"), ("", "cpu")])
 def test_a_pretended_gpu_is_there_where_one_is_visible(surroundings, visible, found):
     surroundings.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert device.choose("auto", device.PRETENDED, threads=1).id == found
-    assert device.choose("cpu", device.PRETENDED, threads=1).id == "cpu"
+    assert device.choose_device("auto", device.PRETENDED, threads=1).id == found
+    assert device.choose_device("cpu", device.PRETENDED, threads=1).id == "cpu"
 
 
 class FakeTensorFlow(ModuleType):
@@ -185,7 +185,7 @@ def tensorflow(monkeypatch):
 
 def test_a_gpu_of_tensorflow(tensorflow):
     fake = tensorflow("/physical_device:GPU:0")
-    found = device.choose("auto", "tensorflow", threads=3)
+    found = device.choose_device("auto", "tensorflow", threads=3)
     assert (found.id, found.name) == ("cuda:0", "NVIDIA A100")
     assert fake.told == {"growth": ("/physical_device:GPU:0", True), "tf32": False, "intra": 3, "inter": 3}
     assert device.peak_gpu_mb(found) == 1500.0
@@ -193,12 +193,12 @@ def test_a_gpu_of_tensorflow(tensorflow):
 
 def test_tensorflow_on_a_cpu(tensorflow):
     fake = tensorflow()
-    found = device.choose("auto", "tensorflow", threads=2)
+    found = device.choose_device("auto", "tensorflow", threads=2)
     assert found.id == "cpu"
     assert fake.told == {"tf32": False, "intra": 2, "inter": 2}
     assert device.peak_gpu_mb(found) is None
     with pytest.raises(WorkerError, match="tensorflow sees no GPU"):
-        device.choose("cuda", "tensorflow", threads=2)
+        device.choose_device("cuda", "tensorflow", threads=2)
 
 
 class ResourceExhaustedError(Exception):

@@ -91,11 +91,13 @@ def attempt(tmp_path, monkeypatch):
 
     def run(fake, *, visible="0", n=N_PAIRS, **changes):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-        monkeypatch.setattr(families, "find", lambda name: fake)
+        monkeypatch.setattr(families, "find_family", lambda name: fake)
         pairs = [Atoms("H2", [[0, 0, 0], [0, 0, 1 + i / n]]) for i in range(n)]
         write_job(tmp_path, pairs, device="auto", **changes)
         job = read_job(tmp_path / "job.json")
-        code = session.run(job, tmp_path / "records", tmp_path / "done.json", threads=1, network="open", stop=Stop())
+        code = session.run_session(
+            job, tmp_path / "records", tmp_path / "done.json", threads=1, network="open", stop=Stop()
+        )
         assert code == 0
         (line,) = read_lines(tmp_path, "attempt")
         assert line["device"] == ("cuda:0" if visible else "cpu")

@@ -9,7 +9,7 @@ from ase import Atoms
 
 from tests.unit.worker_jobs import hash_of, write_job, write_pack
 from worker.errors import WorkerError
-from worker.job import Source, read_job
+from worker.job import PackRows, read_job
 from worker.structures import read_structures
 
 
@@ -24,7 +24,7 @@ def test_a_job_is_read(tmp_path):
     assert job.model.checkpoint.bundled == "emt"
     assert job.gpus == ("0", "1")
     assert job.batch_atoms == 7
-    assert job.sources == (Source(Path("work/00000.npz"), (0,)),)
+    assert job.sources == (PackRows(Path("work/00000.npz"), (0,)),)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_structures_come_back_as_they_were(tmp_path):
         Atoms("H", positions=[[1, 2, 3]], info={"charge": -1.0, "spin": 2}),
     ]
     write_pack(tmp_path / "p.npz", given)
-    found = read_structures([Source(tmp_path / "p.npz", (2, 0, 1, 0))])
+    found = read_structures([PackRows(tmp_path / "p.npz", (2, 0, 1, 0))])
     assert [s.hash for s in found] == [hash_of(2), hash_of(0), hash_of(1)]
     for structure, atoms in zip(found, [given[2], given[0], given[1]], strict=True):
         read = structure.atoms()
@@ -81,7 +81,7 @@ def test_structures_come_back_as_they_were(tmp_path):
 
 def test_atoms_are_private_copies(tmp_path):
     write_pack(tmp_path / "p.npz", [Atoms("H")])
-    (structure,) = read_structures([Source(tmp_path / "p.npz", (0,))])
+    (structure,) = read_structures([PackRows(tmp_path / "p.npz", (0,))])
     structure.atoms().positions += 1.0
     assert not structure.atoms().positions.any()
 
@@ -89,18 +89,18 @@ def test_atoms_are_private_copies(tmp_path):
 def test_wrong_packs_are_refused(tmp_path):
     file = tmp_path / "p.npz"
     with pytest.raises(WorkerError, match="there is no structure pack"):
-        read_structures([Source(file, (0,))])
+        read_structures([PackRows(file, (0,))])
     write_pack(file, [Atoms("H")])
     for row in (1, -1):
         with pytest.raises(WorkerError, match=f"none in row {row}"):
-            read_structures([Source(file, (row,))])
+            read_structures([PackRows(file, (row,))])
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(WorkerError, match="cannot be read"):
-        read_structures([Source(file, (0,))])
+        read_structures([PackRows(file, (0,))])
     np.savez(file, hash=np.array([b"a"]))
     with pytest.raises(WorkerError, match="cannot be read"):
-        read_structures([Source(file, (0,))])
+        read_structures([PackRows(file, (0,))])
 
 
 def test_arrays_that_do_not_fit_are_refused(tmp_path):
@@ -110,4 +110,4 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path):
         arrays = dict(npz)
     np.savez(file, **arrays | {"natoms": np.array([3], dtype=np.int32)})
     with pytest.raises(WorkerError, match=r"numbers has shape \(2,\), not \(3,\)"):
-        read_structures([Source(file, (0,))])
+        read_structures([PackRows(file, (0,))])

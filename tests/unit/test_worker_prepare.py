@@ -9,7 +9,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
 
-from worker.prepare import RefusedError, prepare
+from worker.prepare import RefusedError, prepare_structure
 
 CUTOFF_ANG = 6.0
 SKEWED = np.array([[3.7, 0.0, 0.0], [9.1, 4.2, 0.0], [-8.0, 7.5, 4.4]])
@@ -43,7 +43,7 @@ def test_energy_and_forces_do_not_change(pbc, cell):
     cells_away = rng.integers(-2, 3, (4, 3)) * pbc  # as an unwrapped trajectory has its atoms
     positions = chain + cells_away @ cell
     atoms = Atoms("Cu4", positions=positions, cell=cell, pbc=pbc)
-    prepared = prepare(atoms, CUTOFF_ANG)
+    prepared = prepare_structure(atoms, CUTOFF_ANG)
     check_normal(prepared.atoms)
     energy, forces = answers(atoms, lennard_jones())
     energy_prepared, forces_prepared = answers(prepared.atoms, lennard_jones())
@@ -60,7 +60,7 @@ def test_stress_of_a_left_handed_cell():
     left.cell = atoms.cell.array[[1, 0, 2]]
     assert np.linalg.det(left.cell) < 0
     stresses = []
-    for each in (atoms, prepare(left, CUTOFF_ANG).atoms):
+    for each in (atoms, prepare_structure(left, CUTOFF_ANG).atoms):
         each.calc = EMT()
         stresses.append(each.get_stress())
     np.testing.assert_allclose(stresses[0], stresses[1], atol=1e-12)
@@ -70,7 +70,7 @@ def test_stress_of_a_left_handed_cell():
 def test_a_slab_gets_enough_vacuum():
     slab = fcc111("Cu", (1, 1, 3), vacuum=0.5)
     slab.pbc = (True, True, False)
-    box = prepare(slab, CUTOFF_ANG).atoms
+    box = prepare_structure(slab, CUTOFF_ANG).atoms
     gap = box.cell.array[2, 2] - np.ptp(slab.positions[:, 2])
     assert gap > CUTOFF_ANG
     np.testing.assert_array_equal(box.cell.array[:2], slab.cell.array[:2])
@@ -78,14 +78,14 @@ def test_a_slab_gets_enough_vacuum():
 
 def test_a_molecule_without_cell():
     water = molecule("H2O")
-    box = prepare(water, CUTOFF_ANG)
+    box = prepare_structure(water, CUTOFF_ANG)
     check_normal(box.atoms)
     assert not box.periodic_3d
     np.testing.assert_allclose(box.atoms.get_all_distances(mic=True), water.get_all_distances(), atol=1e-12)
 
 
 def test_one_atom():
-    box = prepare(Atoms("Cu", positions=[[1e4, -1e4, 3.0]]), CUTOFF_ANG).atoms
+    box = prepare_structure(Atoms("Cu", positions=[[1e4, -1e4, 3.0]]), CUTOFF_ANG).atoms
     check_normal(box)
     assert box.cell.lengths().min() > CUTOFF_ANG
 
@@ -98,7 +98,7 @@ def test_nothing_is_done_to_the_caller_nor_taken_along():
     atoms.info.update(charge=1.0, spin=2.0, energy=-3.0)
     atoms.set_initial_magnetic_moments([1.0] * 4)
     before = atoms.copy()
-    box = prepare(atoms, CUTOFF_ANG).atoms
+    box = prepare_structure(atoms, CUTOFF_ANG).atoms
     assert atoms == before
     assert set(box.arrays) == {"numbers", "positions"}
     assert box.info == {"charge": 1.0, "spin": 2.0}
@@ -122,9 +122,9 @@ def test_nothing_is_done_to_the_caller_nor_taken_along():
 )
 def test_what_no_model_can_be_asked(atoms, message):
     with pytest.raises(RefusedError, match=message):
-        prepare(atoms, CUTOFF_ANG)
+        prepare_structure(atoms, CUTOFF_ANG)
 
 
 def test_a_useless_vector_along_a_free_axis_is_ignored():
     flat = Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 2.5]], cell=[[3, 0, 0], [0, 3, 0], [3, 3, 0]], pbc=(1, 1, 0))
-    check_normal(prepare(flat, CUTOFF_ANG).atoms)
+    check_normal(prepare_structure(flat, CUTOFF_ANG).atoms)

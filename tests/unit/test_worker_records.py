@@ -12,7 +12,7 @@ from ase import Atoms
 from tests.unit.worker_jobs import hash_of, write_pack
 from worker.contract import Finished, Outcome
 from worker.errors import WorkerError
-from worker.records import Records, locked
+from worker.records import RecordFiles, records_locked
 from worker.structures import Structure, read_pack
 from worker.tasks.singlepoint import ARRAYS, VALUES
 
@@ -35,7 +35,7 @@ def outcome_of(structure: Structure) -> Outcome:
 
 
 def write_missing(folder, structures) -> None:
-    records = Records(folder, VALUES, ARRAYS)
+    records = RecordFiles(folder, VALUES, ARRAYS)
     todo = [s for s in structures if s.hash not in records.ledger.statuses]
     if todo:
         records.append_attempt({"started": "now"})
@@ -84,7 +84,7 @@ def test_a_file_cut_at_any_byte_is_mended(tmp_path, complete, structures, name, 
         folder = tmp_path / "cut"
         shutil.copytree(complete, folder)
         (folder / name).write_bytes(whole[:size])
-        records = Records(folder, VALUES, ARRAYS)
+        records = RecordFiles(folder, VALUES, ARRAYS)
         if name == "records.jsonl":
             lines = whole[:size].count(b"\n")
             assert len(records.ledger.statuses) == max(0, lines - 1), "a line that is whole was lost"
@@ -112,7 +112,7 @@ def test_garbage_costs_only_what_follows_it(complete, structures, garbage):
     log = complete / "records.jsonl"
     lines = log.read_bytes().splitlines(keepends=True)
     log.write_bytes(b"".join([*lines[:3], garbage, *lines[3:]]))
-    records = Records(complete, VALUES, ARRAYS)
+    records = RecordFiles(complete, VALUES, ARRAYS)
     assert len(records.ledger.statuses) == 2
     assert log.read_bytes() == b"".join(lines[:3])
     records.close()
@@ -136,7 +136,7 @@ def disk_with(room: int):
 
 
 def test_a_full_disk_leaves_whole_records_only(tmp_path, structures, monkeypatch):
-    records = Records(tmp_path, VALUES, ARRAYS)
+    records = RecordFiles(tmp_path, VALUES, ARRAYS)
     records.append([Finished(structures[0], outcome_of(structures[0]), 1, 1.0)], max_rss_mb=1.0)
     before = [(tmp_path / name).read_bytes() for name in ("records.jsonl", "forces.f64")]
     for room in range(0, 300, 7):
@@ -152,11 +152,11 @@ def test_a_full_disk_leaves_whole_records_only(tmp_path, structures, monkeypatch
 
 def test_only_one_worker_may_write(tmp_path):
     with (
-        locked(tmp_path / "records"),
+        records_locked(tmp_path / "records"),
         pytest.raises(WorkerError, match=f"process {os.getpid()} on .* is at work") as refused,
-        locked(tmp_path / "records"),
+        records_locked(tmp_path / "records"),
     ):
         pass
     assert refused.value.code == 75
-    with locked(tmp_path / "records"):
+    with records_locked(tmp_path / "records"):
         pass

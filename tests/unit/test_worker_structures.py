@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms
 
 from tests.unit.worker_jobs import hash_of, write_pack
-from worker.job import Source
+from worker.job import PackRows
 from worker.structures import read_structures
 
 
@@ -35,7 +35,7 @@ def held_bytes(structures: list) -> int:
 def test_any_rows_come_back_as_they_were(tmp_path, rows):
     given = random_structures(30)
     write_pack(tmp_path / "p.npz", given)
-    found = read_structures([Source(tmp_path / "p.npz", rows)])
+    found = read_structures([PackRows(tmp_path / "p.npz", rows)])
     wanted = list(dict.fromkeys(rows))
     assert [s.hash for s in found] == [hash_of(row) for row in wanted]
     for structure, row in zip(found, wanted, strict=True):
@@ -50,8 +50,8 @@ def test_packs_are_not_kept_for_one_of_their_rows(tmp_path):
     given = random_structures(200)
     write_pack(tmp_path / "all.npz", given)
     write_pack(tmp_path / "one.npz", given[7:8])
-    (alone,) = read_structures([Source(tmp_path / "one.npz", (0,))])
-    of_many = read_structures([Source(tmp_path / "all.npz", (7,))])
+    (alone,) = read_structures([PackRows(tmp_path / "one.npz", (0,))])
+    of_many = read_structures([PackRows(tmp_path / "all.npz", (7,))])
     assert held_bytes(of_many) == held_bytes([alone])
-    some, every = (read_structures([Source(tmp_path / "all.npz", tuple(range(n)))]) for n in (20, 200))
+    some, every = (read_structures([PackRows(tmp_path / "all.npz", tuple(range(n)))]) for n in (20, 200))
     assert held_bytes(some) < held_bytes(every) / 5

@@ -11,7 +11,7 @@ from worker.batching import Budget
 from worker.contract import Layout, Outcome
 from worker.evaluate import evaluate_all
 from worker.families.base import Result
-from worker.job import Checkpoint, Model, Source
+from worker.job import Checkpoint, Model, PackRows
 from worker.journal import Journal
 from worker.records import Records
 from worker.structures import read_structures
@@ -96,7 +96,7 @@ def strains(atoms, lists):
 
 def told(folder, structures, story, potential, *, atoms=10, stop=None, ahead=False, budget=None, values=VALUES):
     write_pack(folder / "p.npz", [structure(*one) if isinstance(one, tuple) else one for one in structures])
-    found = read_structures([Source(folder / "p.npz", tuple(range(len(structures))))])
+    found = read_structures([PackRows(folder / "p.npz", tuple(range(len(structures))))])
     model = Model("fake", "fake", Checkpoint("x", None), {}, "float64", potential.elements, stress=True)
     (folder / "records").mkdir(exist_ok=True)
     records = Records(folder / "records", values, ARRAYS)

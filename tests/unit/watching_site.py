@@ -22,8 +22,8 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from mira_cli.run.directory import open_run
-from mira_cli.run.lock import locked
-with locked(open_run(Path(sys.argv[1]))) as lock:
+from mira_cli.run.lock import run_locked
+with run_locked(open_run(Path(sys.argv[1]))) as lock:
     print("locked", flush=True)
     time.sleep(60)
 """

@@ -22,7 +22,7 @@ rule collect:
 
 
 # `collect` has written the report too. This rule is for those who ask for it by name: it comes after the results, and is
-# made anew, from them alone, where it is missing or older.
+# regenerated, from them alone, where it is missing or older.
 rule report:
     input:
         rules.collect.output,

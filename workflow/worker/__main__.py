@@ -23,12 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(asked: argparse.Namespace) -> int:
     job = read_job(asked.job)
-    isolation.set_environment(asked.threads, in_container=job.image.get("runtime") == "apptainer")
+    isolation.set_job_environment(asked.threads, in_container=job.image.get("runtime") == "apptainer")
     network = isolation.leave_network()  # while there is one thread
     stop = stopping.watch()
     from worker import session  # numpy starts threads at import
 
-    return session.run(job, asked.records, asked.done, threads=asked.threads, network=network, stop=stop)
+    return session.run_session(job, asked.records, asked.done, threads=asked.threads, network=network, stop=stop)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -25,8 +25,8 @@ import numpy as np
 from worker.atomic import write_json
 from worker.errors import WorkerError, sentence
 from worker.failures import Failure, kind_of, release_memory
-from worker.prepare import prepare
-from worker.sample_structures import choose as structures_of
+from worker.prepare import prepare_structure
+from worker.sample_structures import structures_to_check as structures_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,7 +78,7 @@ class Offer:
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class Accelerated:
     """What a model is computed with.
 
     Attributes
@@ -138,7 +138,7 @@ def accelerate(
     setting: str = "auto",
     atoms: int | None = None,
     folder: Path | None = None,
-) -> Choice:
+) -> Accelerated:
     """Find the fastest way to compute a model that answers as the plain one does.
 
     Parameters
@@ -164,7 +164,7 @@ def accelerate(
     if setting == "auto" and atoms is not None:
         offers = [offer for offer in offers if offer.repaid_atoms <= atoms]
     if not offers:
-        return Choice(potential)
+        return Accelerated(potential)
     note = folder / NOTE if folder else None
     return _first_that_agrees(offers, potential, _structures(model, potential), note)
 
@@ -173,10 +173,10 @@ def _structures(model: Model, potential: Potential) -> list[Prepared]:
     limits = [limit for limit in (model.elements, potential.elements) if limit is not None]
     known = frozenset.intersection(*limits) if limits else None
     given = structures_of(known, charged=potential.takes_charge)
-    return [prepare(given[name], potential.cutoff_ang) for name in ASKED]
+    return [prepare_structure(given[name], potential.cutoff_ang) for name in ASKED]
 
 
-def _first_that_agrees(offers: list[Offer], plain: Potential, asked: list[Prepared], note: Path | None) -> Choice:
+def _first_that_agrees(offers: list[Offer], plain: Potential, asked: list[Prepared], note: Path | None) -> Accelerated:
     refused: dict[str, str] = {}
     fatal = _noted(note)
     for offer in offers:
@@ -187,11 +187,11 @@ def _first_that_agrees(offers: list[Offer], plain: Potential, asked: list[Prepar
             fast, reason = _tried(offer, plain, asked)  # where the process does not survive this, the note stays
             _write_down(note, fatal)
             if fast is not None:
-                return Choice(fast, offer.name, refused)
+                return Accelerated(fast, offer.name, refused)
         refused[offer.name] = str(reason)
         print(f"worker: {offer.name} is not used: {reason}", file=sys.stderr, flush=True)
         release_memory()
-    return Choice(plain, None, refused)
+    return Accelerated(plain, None, refused)
 
 
 def _tried(offer: Offer, plain: Potential, asked: list[Prepared]) -> tuple[Potential | None, str | None]:

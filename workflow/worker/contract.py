@@ -174,7 +174,7 @@ class Chemical(Protocol):
         ...
 
 
-def refusal(structure: Chemical, *, elements: frozenset[int] | None, takes_charge: bool) -> NoAnswer | None:
+def structure_refusal(structure: Chemical, *, elements: frozenset[int] | None, takes_charge: bool) -> NoAnswer | None:
     """Say why a model is not asked about a structure, or None if it is.
 
     Parameters

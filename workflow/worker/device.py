@@ -71,7 +71,7 @@ def reserve(job: Job, framework: str | None) -> gpu.Lease | None:
     return lease
 
 
-def choose(wanted: str, framework: str | None, threads: int) -> Device:
+def choose_device(wanted: str, framework: str | None, threads: int) -> Device:
     """Settle on a device once the framework is imported.
 
     Raises

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from worker.ahead import Ahead
 from worker.batching import Queue
-from worker.contract import Answer, NoAnswer, judged, refusal
+from worker.contract import Answer, NoAnswer, judged, structure_refusal
 from worker.errors import WorkerError, sentence
 from worker.failures import Failure, kind_of, release_memory
 from worker.families import base
 from worker.memory import max_rss_mb
-from worker.prepare import Prepared, RefusedError, prepare
+from worker.prepare import Prepared, RefusedError, prepare_structure
 from worker.story import Story
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from worker.families.base import Potential, Result
     from worker.job import Model
     from worker.journal import Journal
-    from worker.records import Records
+    from worker.records import RecordFiles
     from worker.story import Step
     from worker.structures import Structure
     from worker.tasks import Steps
@@ -45,7 +45,7 @@ def evaluate_all(
     model: Model,
     potential: Potential,
     *,
-    records: Records,
+    records: RecordFiles,
     journal: Journal,
     stop: Event,
     fitting: Callable[[int], float] = lambda _: math.inf,
@@ -93,7 +93,7 @@ class Loop:
         budget: Budget,
         model: Model,
         potential: Potential,
-        records: Records,
+        records: RecordFiles,
         journal: Journal,
         fitting: Callable[[int], float],
     ) -> None:
@@ -137,7 +137,7 @@ class Loop:
         asked, admitted = deque(steps), []
         while asked:
             step = asked.popleft()
-            why = refusal(step, elements=self.elements, takes_charge=self.potential.takes_charge)
+            why = structure_refusal(step, elements=self.elements, takes_charge=self.potential.takes_charge)
             if why is None:
                 admitted.append(step)
             else:
@@ -198,7 +198,7 @@ class Loop:
 
 def _prepared(atoms: Atoms, cutoff_ang: float) -> Prepared | NoAnswer:
     try:
-        return prepare(atoms, cutoff_ang)
+        return prepare_structure(atoms, cutoff_ang)
     except RefusedError as error:
         return NoAnswer("failed", str(error))
 

@@ -61,8 +61,8 @@ def main(spec_file: Path) -> int:
     """Fetch one set of weights and return the exit code."""
     spec = json.loads(spec_file.read_bytes())
     _end_with_parent()
-    set_environment(Path(spec["home"]))
-    family, folder = families.find(spec["family"]), Path(spec["folder"])
+    set_fetch_environment(Path(spec["home"]))
+    family, folder = families.find_family(spec["family"]), Path(spec["folder"])
     check_network(family.HOSTS)
     socket.setdefaulttimeout(SILENCE_S)
     try:
@@ -84,7 +84,7 @@ def main(spec_file: Path) -> int:
     return 0
 
 
-def set_environment(home: Path) -> None:
+def set_fetch_environment(home: Path) -> None:
     """Keep everything that packages write, but the weights, in one folder that vanishes."""
     for name in (*_DROPPED, *_OFFLINE):
         os.environ.pop(name, None)

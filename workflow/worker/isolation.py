@@ -80,7 +80,7 @@ NUMBER_CHANGING = (
 TOKENS = ("HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN", "HUGGINGFACEHUB_API_TOKEN")
 
 
-def set_environment(threads: int, *, in_container: bool) -> None:
+def set_job_environment(threads: int, *, in_container: bool) -> None:
     """Set and drop environment variables of this process and those it starts.
 
     Parameters

@@ -44,7 +44,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Source:
+class PackRows:
     """Rows of one structure pack."""
 
     file: Path
@@ -64,7 +64,7 @@ class Job:
     settings: dict[str, Any] = field(default_factory=dict)
     batch_atoms: int | None = None
     image: dict[str, Any] = field(default_factory=dict)
-    sources: tuple[Source, ...] = ()
+    sources: tuple[PackRows, ...] = ()
     accelerators: str = "auto"
     task_version: int = 1
     memory_mb: int | None = None  # what the process may take; None: all there is
@@ -109,7 +109,7 @@ def _job(content: dict[str, Any]) -> Job:
         gpus=tuple(str(gpu) for gpu in content["gpus"]),
         batch_atoms=batch_atoms,
         image=content["image"],
-        sources=tuple(Source(Path(s["file"]), tuple(s["rows"])) for s in content["structures"]),
+        sources=tuple(PackRows(Path(s["file"]), tuple(s["rows"])) for s in content["structures"]),
         accelerators=accelerators,
         task_version=content["task"].get("version", 1),
         memory_mb=content.get("memory_mb"),

@@ -45,7 +45,7 @@ class Prepared:
     periodic_3d: bool
 
 
-def prepare(atoms: Atoms, cutoff_ang: float) -> Prepared:
+def prepare_structure(atoms: Atoms, cutoff_ang: float) -> Prepared:
     """Make a structure that every family evaluates correctly.
 
     Parameters

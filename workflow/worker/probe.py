@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from worker.families.base import Potential
 
 
-def facts(potential: Potential) -> dict[str, Any]:
+def checkpoint_facts(potential: Potential) -> dict[str, Any]:
     """What a loaded checkpoint says about itself, JSON-ready."""
     return {
         "elements": None if potential.elements is None else sorted(potential.elements),
@@ -36,7 +36,7 @@ def facts(potential: Potential) -> dict[str, Any]:
 
 
 def _run(model_file: Path, facts_file: Path) -> int:
-    isolation.set_environment(1, in_container="APPTAINER_CONTAINER" in os.environ)
+    isolation.set_job_environment(1, in_container="APPTAINER_CONTAINER" in os.environ)
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     isolation.leave_network()
     from worker import device, families
@@ -46,10 +46,10 @@ def _run(model_file: Path, facts_file: Path) -> int:
         model = read_model(json.loads(model_file.read_bytes()))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise WorkerError(f"{model_file} does not describe a model: {error}") from error
-    family = families.find(model.family)
+    family = families.find_family(model.family)
     import_family(family)
-    chosen = device.choose("cpu", family.FRAMEWORK, threads=1)
-    write_json(facts_file, facts(load_model(family, model, chosen)), durable=False)
+    chosen = device.choose_device("cpu", family.FRAMEWORK, threads=1)
+    write_json(facts_file, checkpoint_facts(load_model(family, model, chosen)), durable=False)
     return 0
 
 

@@ -119,7 +119,7 @@ def _fits(line: dict[str, Any], ledger: Ledger, rows: Mapping[str, int]) -> bool
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def records_locked(folder: Path) -> Iterator[None]:
     """Keep every other worker out of a record folder.
 
     Raises
@@ -146,7 +146,7 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(fd)
 
 
-class Records:
+class RecordFiles:
     """The record files of one job, open for appending. Hold the folder's lock while using it."""
 
     def __init__(self, folder: Path, values: Sequence[str], layouts: Mapping[str, Layout]) -> None:

@@ -25,7 +25,7 @@ COMPOUND = (
 PEROVSKITES = (("SrTiO3", 3.9), ("KMgF3", 4.0))
 
 
-def choose(known: frozenset[int] | None, *, charged: bool = False) -> dict[str, Atoms]:
+def structures_to_check(known: frozenset[int] | None, *, charged: bool = False) -> dict[str, Atoms]:
     """Make the structures that a model is checked with.
 
     Parameters

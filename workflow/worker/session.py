@@ -20,7 +20,7 @@ from worker.evaluate import evaluate_all
 from worker.failures import release_memory
 from worker.journal import CONDEMNED, Journal
 from worker.memory import max_rss_mb, room
-from worker.records import Records, locked
+from worker.records import RecordFiles, records_locked
 from worker.structures import read_structures
 from worker.weights import private_copy
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from worker.structures import Structure
 
 
-def run(job: Job, folder: Path, done: Path, *, threads: int, network: str, stop: Stop) -> int:
+def run_session(job: Job, folder: Path, done: Path, *, threads: int, network: str, stop: Stop) -> int:
     """Give every structure of a job its record.
 
     Parameters
@@ -64,13 +64,13 @@ def run(job: Job, folder: Path, done: Path, *, threads: int, network: str, stop:
     """
     started = provenance.utc_now()
     structures = read_structures(job.sources)
-    task = tasks.find(job.task)
+    task = tasks.find_task(job.task)
     tasks.check(job.task, job.settings, job.task_version)
     folder, done = folder.absolute(), done.absolute()
-    with locked(folder):
+    with records_locked(folder):
         # what libraries drop where they are (CHGNet a .cif of a structure that it cannot handle) stays here
         os.chdir(folder)
-        records = Records(folder, task.VALUES, task.ARRAYS)
+        records = RecordFiles(folder, task.VALUES, task.ARRAYS)
         journal = Journal(folder, records.ledger.statuses)
         stop.before_leaving = journal.close_for_good
         peak_gpu_mb = None
@@ -91,7 +91,7 @@ def run(job: Job, folder: Path, done: Path, *, threads: int, network: str, stop:
     return 0
 
 
-def _record_condemned(structures: list[Structure], records: Records, journal: Journal) -> None:
+def _record_condemned(structures: list[Structure], records: RecordFiles, journal: Journal) -> None:
     condemned = [s for s in structures if s.hash in journal.condemned()]
     if condemned:
         records.append([Finished(s, CONDEMNED) for s in condemned], max_rss_mb=max_rss_mb())
@@ -102,7 +102,7 @@ def _attempt(
     job: Job,
     todo: list[Structure],
     folder: Path,
-    records: Records,
+    records: RecordFiles,
     journal: Journal,
     started: str,
     threads: int,
@@ -110,7 +110,7 @@ def _attempt(
     stop: Stop,
 ) -> float | None:
     """Load the model and evaluate what is left; return the peak of GPU memory in MB, None on a CPU."""
-    family, task = families.find(job.model.family), tasks.find(job.task)
+    family, task = families.find_family(job.model.family), tasks.find_task(job.task)
     if job.model.dtype not in family.DTYPES:
         can = ", ".join(family.DTYPES)
         raise WorkerError(f"{job.model.name} computes in {can}, not in {job.model.dtype}")
@@ -118,7 +118,7 @@ def _attempt(
     lease = device.reserve(job, framework)
     begin = time.perf_counter()
     import_family(family)
-    chosen = device.choose(job.device, framework, threads)
+    chosen = device.choose_device(job.device, framework, threads)
     if lease and chosen.id == "cpu":
         lease.release()
     imported = time.perf_counter()
@@ -231,7 +231,7 @@ def _loaded(family: Family, model: Model, chosen: Device) -> Potential:
 
 
 def _summary(
-    job: Job, structures: list[Structure], records: Records, started: str, peak_gpu_mb: float | None
+    job: Job, structures: list[Structure], records: RecordFiles, started: str, peak_gpu_mb: float | None
 ) -> dict[str, Any]:
     """Sum up a job; times in seconds over all attempts, rates only where something was evaluated."""
     ledger = records.ledger

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from worker.job import Source
+    from worker.job import PackRows
 
 ATOM_KEYS = ("numbers", "positions")
 KEYS = ("hash", "natoms", "numbers", "positions", "cell", "pbc", "charge", "spin")
@@ -70,7 +70,7 @@ class Structure:
         )
 
 
-def read_structures(sources: Iterable[Source]) -> list[Structure]:
+def read_structures(sources: Iterable[PackRows]) -> list[Structure]:
     """Read all structures of a job, each hash once, in the order of the job.
 
     Raises

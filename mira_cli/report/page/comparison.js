@@ -93,7 +93,7 @@ function comparison() {
       ...(found.refused ? [h("p", { class: "plain" }, found.refused)] : found.x.length ? drawings(found, a, b) : [h("p", { class: "plain" }, "There is nothing that both have.")]));
   }
   draw();
-  return section("two", "Two at a time", "Each point is one force component of an atom, or one structure; point at it to see which.",
+  return section("two", "Two models", "Each point is one force component of an atom, or one structure; point at it to see which.",
     h("div", { class: "controls" }, segments("Compare", [["forces", "Forces"], ["energies", "Energies"], ["pressure", "Pressure"]], state.quantity, (quantity) => set({ quantity })), pick), place);
 }
 

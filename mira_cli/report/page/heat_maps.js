@@ -1,4 +1,4 @@
-// Every two models in one square; the stronger the colour, the further apart. Few models are a table, many are a picture.
+// All pairs of models in one square; the stronger the colour, the further apart. Few models are a table, many are a picture.
 
 const MAPS = [
   { column: "force_mae_ev_per_ang", title: "Forces, mean absolute difference", unit: "eV/Å", n: "n_force_atoms", of: "atoms", same: 0 },
@@ -20,7 +20,7 @@ function heatMaps(choose) {
   if (!ANSWERED || NAMES.length < 2) return null;
   const small = NAMES.length <= MOST_CELLS_WIDE;
   const apart = DATA.pairs.some((row) => row.theory !== "same");
-  return section("pairs", "Every two models",
+  return section("pairs", "Pairwise comparison",
     "The stronger the colour, the further apart. Each number is over the structures that both models answered." + (small ? " Choose a cell to see the two models below." : ""),
     apart && h("p", { class: "key" }, h("span", { class: "apart swatch", "aria-hidden": "true" }), "the two are not known to share a level of theory"),
     h("div", { class: "maps", style: `--map:${small ? 11 + 3 * NAMES.length : 30}rem` }, MAPS.map((map) => (small ? asTable(map, choose) : asPicture(map)))),

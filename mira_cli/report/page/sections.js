@@ -8,7 +8,7 @@ function summary() {
     h("div", { class: "tiles" }, [["Structures", whole(counts.rows), counts.distinct < counts.rows ? `${whole(counts.distinct)} distinct` : ""], ["Atoms", whole(counts.atoms), ""], ["Models", whole(NAMES.length), ""], ["Answers", whole(ok), `of ${whole(all)} ok`]].map(([name, value, note]) =>
       h("div", { class: "tile" }, h("span", { class: "name" }, name), h("span", { class: "value" }, value), h("span", { class: "unit" }, note)))),
     DATA.banners.map((banner) => h("div", { class: `banner banner-${banner.level}`, role: "note" }, h("strong", {}, banner.text), banner.details.length > 0 && h("ul", {}, banner.details.map((text) => h("li", {}, text))))),
-    DATA.findings.length > 0 && [h("h2", {}, "In short"), h("ul", { class: "findings" }, DATA.findings.map((text) => h("li", {}, text)))],
+    DATA.findings.length > 0 && [h("h2", {}, "Main findings"), h("ul", { class: "findings" }, DATA.findings.map((text) => h("li", {}, text)))],
     h("h2", {}, "Models"), modelsTable());
 }
 
@@ -41,7 +41,7 @@ function disagreement() {
     ].filter(Boolean));
   };
   draw(0);
-  return section("spread", "How much they disagree", "The spread is the standard deviation of the models' answers. It is no error bar: models can be wrong together.",
+  return section("spread", "Disagreement between models", "The spread is the standard deviation of the models' answers. It is no error bar: models can be wrong together.",
     some.length > 1 && h("div", { class: "controls" }, choice("Models", some.map((one, k) => [k, one.name === "all" ? "all" : `of ${one.name}`]), 0, (k) => draw(Number(k)))), place);
 }
 
@@ -51,7 +51,7 @@ function references() {
   const between = (row, name, unit, digits = 3) => [num(row[`${name}_${unit}`], digits), isNumber(row[`${name}_low_${unit}`]) && h("span", { class: "unit" }, `${num(row[`${name}_low_${unit}`], 2)} to ${num(row[`${name}_high_${unit}`], 2)}`)];
   const count = (n, noun) => h("span", { class: "unit" }, n ? plural(n, noun) : "");
   const parts = [["element", "Force errors by element"], ["reference_force_ev_per_ang", "Force errors by size of the reference's force (eV/Å)"]];
-  return section("reference", "Against the reference", "The reference is what the input files give. Its level of theory is not known here, so a difference may be one of theories. Ranges are 95 % bootstrap intervals over structures.",
+  return section("reference", "Errors against the reference", "The reference is what the input files give. Its level of theory is not known here, so a difference may be one of theories. Ranges are 95 % bootstrap intervals over structures.",
     plainTable("Errors of each model", [
       { text: "Model", show: (row) => [row.model, h("span", { class: "under" }, row.level_of_theory || "level of theory not known")] },
       { text: "Forces, MAE", unit: "eV/Å", number: true, show: (row) => between(row, "force_mae", "ev_per_ang") },
@@ -95,7 +95,7 @@ function groupErrors() {
 function failed() {
   const { groups, left_out } = DATA.failures;
   if (!groups.length) return section("failures", "Failures", null, h("p", { class: "plain" }, "Every model answered for every structure."));
-  return section("failures", "Failures", "Answers that are missing, and why. A number is never made up for them.",
+  return section("failures", "Failures", "Answers that are missing, and why. Missing values are never filled in.",
     plainTable("Answers that are not ok", [
       { text: "Model", show: (g) => g.model || "input" },
       { text: "Status", show: (g) => h("span", { class: "bad" }, g.status.replaceAll("_", " ")) },
@@ -125,7 +125,7 @@ function timing() {
 }
 
 function methods() {
-  return section("methods", "Methods", "Words for a methods section, made from this run.", DATA.methods.map((text) => h("p", { class: "prose" }, text)));
+  return section("methods", "Methods", "Text for a methods section, written from this run.", DATA.methods.map((text) => h("p", { class: "prose" }, text)));
 }
 
 function citing() {

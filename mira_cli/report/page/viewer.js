@@ -113,7 +113,7 @@ function looking() {
   showStructure = (k) => { if (window.$3Dmol) begin(); choose(k); document.getElementById("look").scrollIntoView({ behavior: calm() ? "auto" : "smooth" }); };
   document.addEventListener("themechange", () => viewer && draw());
   const lead = by === "spread" ? "The structures on which the models' forces spread most: candidates for a reference calculation. The number is the largest spread of an atom." : "The structures with the largest forces.";
-  const found = section("look", "Structures to look at", lead,
+  const found = section("look", by === "spread" ? "Most disputed structures" : "Structures with the largest forces", lead,
     h("div", { class: "look" }, list, h("div", { class: "view" }, picks, h("div", { class: "frame" }, stage,
       h("div", { class: "turn", role: "group", "aria-label": "Turn the structure" },
         h("button", { onclick: turn("y", -20), "aria-label": "Turn left" }, "←"), h("button", { onclick: turn("y", 20), "aria-label": "Turn right" }, "→"),

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from mira_cli.structures.formats.guessed import named_poscar, settle
+from mira_cli.structures.formats.guessed import named_poscar, settle_elements
 from mira_cli.structures.formats.labels import HYDROGEN
 from mira_cli.structures.formats.periodicity import repeated
 from mira_cli.structures.formats.stated import stated
@@ -54,7 +54,7 @@ def read(path: Path, form: str, elements: Sequence[str] = ()) -> Iterator[Frame]
 
 def _understood(atoms: Atoms, form: str, path: Path, elements: Sequence[str]) -> tuple[str, ...]:
     """Notes on what a structure is taken for."""
-    return (*settle(atoms, form, path, elements), *repeated(atoms, form))
+    return (*settle_elements(atoms, form, path, elements), *repeated(atoms, form))
 
 
 def _otherwise(path: Path, form: str) -> tuple[list[Atoms], tuple[str, ...]]:

@@ -25,7 +25,7 @@ UNNAMED = "the elements are not named: write their symbols in a line before thei
 POTCAR = "elements are taken from the POTCAR or OUTCAR beside the file"
 
 
-def settle(atoms: Atoms, form: str, path: Path, elements: Sequence[str] = ()) -> tuple[str, ...]:
+def settle_elements(atoms: Atoms, form: str, path: Path, elements: Sequence[str] = ()) -> tuple[str, ...]:
     """Give atoms that ASE has read the elements that the file means, or `elements` to types; returns notes.
 
     Raises

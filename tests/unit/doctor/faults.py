@@ -27,7 +27,7 @@ def pretend_sif(image, *, cuda: str = "13.0", n_bytes: int = 4) -> Path:
     sif = apptainer.sif_path(image)
     sif.parent.mkdir(exist_ok=True)
     sif.write_bytes(b"sif!")
-    record.write(
+    record.write_build_record(
         apptainer.sidecar(sif), build_record(image.name, recipe.recipe_hash(image), n_bytes, "apptainer", cuda)
     )
     return sif

@@ -113,7 +113,7 @@ def test_a_folder_that_may_not_be_read_is_told_in_words() -> None:
 
 def test_a_cache_that_hangs_fails_alone(cache) -> None:
     os.mkfifo(cache / "torch-backends.json")  # who reads it waits for ever
-    wanted = [check for check in checks.here() if check.group in {"images", "software"}]
+    wanted = [check for check in checks.checks_here() if check.group in {"images", "software"}]
     found = dict(zip([check.name for check in wanted], examine.examine(wanted, limit_s=5), strict=True))
     assert [(finding.status, finding.message) for finding in found["images"]] == [("fail", "no answer in 5 s")]
     assert "Snakemake" in {finding.name for finding in found["software"]}

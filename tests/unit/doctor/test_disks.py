@@ -21,20 +21,20 @@ class Full:
 
 def test_a_full_disk_is_a_failure(monkeypatch) -> None:
     monkeypatch.setattr(os, "statvfs", lambda path: Full)
-    assert look(disk.cache)["cache"].status == "fail"
-    assert look(disk.current)["current folder"].status == "fail"
+    assert look(disk.cache_disk)["cache"].status == "fail"
+    assert look(disk.current_disk)["current folder"].status == "fail"
     assert [finding.status for finding in disk.temporary()] == ["warn"]
     monkeypatch.setattr(Full, "f_bavail", 1_000_000)
-    assert look(disk.cache)["cache"].message.endswith("building an image takes up to 11.0 GB")
+    assert look(disk.cache_disk)["cache"].message.endswith("building an image takes up to 11.0 GB")
     monkeypatch.setattr(Full, "f_bavail", 9_000_000)
-    assert "room for 100 files: too few" in look(disk.cache)["cache"].message
+    assert "room for 100 files: too few" in look(disk.cache_disk)["cache"].message
 
 
 def test_a_cache_that_cannot_be_written_is_bearable_if_something_is_in_it(monkeypatch, cache) -> None:
-    monkeypatch.setattr(disk, "refused", lambda folder: "read-only file system")
-    assert look(disk.cache)["cache"].status == "fail"
+    monkeypatch.setattr(disk, "write_refusal", lambda folder: "read-only file system")
+    assert look(disk.cache_disk)["cache"].status == "fail"
     pretend_sif(recipe.all_images()[0])
-    assert look(disk.cache)["cache"].status == "warn"
+    assert look(disk.cache_disk)["cache"].status == "warn"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_cache_for_a_group(cache, mode, mask, status, hint) -> None:
     cache.chmod(mode)
     before = os.umask(mask)
     try:
-        found = look(disk.cache)["cache's mode"]
+        found = look(disk.cache_disk)["cache's mode"]
     finally:
         os.umask(before)
     assert found.status == status
@@ -110,14 +110,14 @@ def test_the_real_mount_of_a_folder(tmp_path) -> None:
 )
 def test_folders_that_compute_nodes_may_not_see(bare, monkeypatch, kind, status, word) -> None:
     monkeypatch.setattr(filesystem, "mount_of", lambda folder: filesystem.Mount("/x", kind, "there", frozenset({"rw"})))
-    assert look(filesystem.cache)["cache"] == ok("cache", f"{kind} at /x")  # no SLURM
+    assert look(filesystem.cache_filesystem)["cache"] == ok("cache", f"{kind} at /x")  # no SLURM
     program(bare, "sbatch", "")
     program(bare, "sinfo", "echo 'n001|10.0.0.1'")
-    found = look(filesystem.cache)["cache"]
+    found = look(filesystem.cache_filesystem)["cache"]
     assert found.status == status
     assert word in found.message
     program(bare, "sinfo", "echo 'n001|127.0.0.1'")  # SLURM on a workstation
-    assert look(filesystem.cache)["cache"].status == "ok"
+    assert look(filesystem.cache_filesystem)["cache"].status == "ok"
 
 
 def test_locks_are_really_tried(tmp_path, monkeypatch) -> None:
@@ -128,7 +128,7 @@ def test_locks_are_really_tried(tmp_path, monkeypatch) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    found = look(filesystem.cache)["locks in cache"]
+    found = look(filesystem.cache_filesystem)["locks in cache"]
     assert (found.status, found.message) == ("fail", "files cannot be locked: no locks available")
     monkeypatch.setattr(fcntl, "flock", lambda descriptor, operation: None)
     assert filesystem.lock_problem(tmp_path) == "two processes can hold the same lock"
@@ -137,6 +137,6 @@ def test_locks_are_really_tried(tmp_path, monkeypatch) -> None:
 def test_locks_of_one_machine_are_told(cache, monkeypatch) -> None:
     mount = filesystem.mount_of(Path("/scratch/my disk"), MOUNTS)
     monkeypatch.setattr(filesystem, "mount_of", lambda folder: mount)
-    found = look(filesystem.cache)["locks in cache"]
+    found = look(filesystem.cache_filesystem)["locks in cache"]
     assert found.status == "warn"
     assert "localflock" in found.message

@@ -9,9 +9,9 @@ import pytest
 
 from mira_cli.doctor import gpu, images, runtime, weights
 from mira_cli.doctor.finding import ok
-from mira_cli.images import apptainer, recipe, record, remembered, venv
+from mira_cli.images import apptainer, choices, recipe, record, venv
 from mira_cli.weights import store
-from mira_cli.weights.manifest import Manifest, describe, main_sha256
+from mira_cli.weights.manifest import Manifest, hash_files, main_sha256
 from tests.unit.doctor.faults import build_record, look, pretend_sif
 
 TORCH = ["fairchem-sevennet", "matgl", "mace-orb", "mattersim"]
@@ -23,7 +23,7 @@ def test_broken_apptainer_means_environments(put, tmp_path) -> None:
         'case "$*" in --version) echo apptainer version 9.9.9;; *) echo "FATAL:   no way" >&2; exit 255;; esac',
     )
     put("unshare", 'echo "unshare: unshare failed: Operation not permitted" >&2; exit 1')
-    found = look(runtime.here)
+    found = look(runtime.runtime_here)
     assert found["Apptainer"].status == "warn"
     assert "cannot build an image: no way" in found["Apptainer"].message
     assert found["user namespaces"].status == "warn"
@@ -34,19 +34,19 @@ def test_broken_apptainer_means_environments(put, tmp_path) -> None:
 def test_neither_apptainer_nor_a_python_is_a_failure(bare, monkeypatch) -> None:
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(bare / "none"))
-    monkeypatch.setattr("mira_cli.images.python313.candidates", lambda version, host: iter(()))
-    found = look(runtime.here)
+    monkeypatch.setattr("mira_cli.images.host_python.candidates", lambda version, host: iter(()))
+    found = look(runtime.runtime_here)
     assert found["Apptainer"].status == "warn"
     assert found["Python 3.13"].status == "fail"
     assert found["C compiler"].status == "warn"
     monkeypatch.setenv("UV_OFFLINE", "0")
-    assert look(runtime.here)["Python 3.13"].status == "warn"
+    assert look(runtime.runtime_here)["Python 3.13"].status == "warn"
 
 
 def test_images_for_apptainer_and_a_node_without_it_is_a_failure(bare) -> None:
-    assert look(runtime.on_node)["--runtime auto"].status == "ok"
+    assert look(runtime.runtime_on_node)["--runtime auto"].status == "ok"
     pretend_sif(recipe.all_images()[0])
-    found = look(runtime.on_node)["--runtime auto"]
+    found = look(runtime.runtime_on_node)["--runtime auto"]
     assert found.status == "fail"
     assert "does not work on this node" in found.message
 
@@ -77,13 +77,13 @@ def test_a_driver_that_is_too_old_names_the_images_and_the_command(put, monkeypa
     assert found["images' CUDA"].hint == f"`mira images build {' '.join(TORCH)} --torch-backend cu126`"
     assert "driver 580 or newer" in found["images' CUDA"].message
     for name in TORCH:
-        remembered.update(recipe.BACKENDS, name, "cu126")
+        choices.update(recipe.BACKENDS, name, "cu126")
     assert look(gpu.gpus)["images' CUDA"].status == "ok"
 
 
 def test_what_was_built_is_believed_more_than_the_lock(put) -> None:
     _smi(put, LISTING, HEADER)
-    pretend_sif(recipe.find(["matgl"])[0], cuda="12.6")
+    pretend_sif(recipe.find_images(["matgl"])[0], cuda="12.6")
     assert " matgl " not in (look(gpu.gpus)["images' CUDA"].message)
 
 
@@ -106,7 +106,7 @@ def test_the_backend_suits_gpu_and_driver(put, row, cuda, backend) -> None:
 def test_a_new_gpu_fits_the_locks_but_not_an_old_backend(put) -> None:
     _smi(put, "NVIDIA B200, 183359, 580.65.06, 10.0", "CUDA Version: 13.0", count=1)
     assert look(gpu.gpus)["images' CUDA"].status == "ok"
-    remembered.update(recipe.BACKENDS, "matgl", "cu126")
+    choices.update(recipe.BACKENDS, "matgl", "cu126")
     found = look(gpu.gpus)["images' CUDA"]
     assert found.hint == "`mira images build matgl --torch-backend default`"
 
@@ -151,11 +151,13 @@ def test_hidden_gpus_are_told(put, monkeypatch) -> None:
 
 
 def test_images_that_cannot_be_used_name_the_command(cache) -> None:
-    whole, cut, lost, bare = recipe.find(["matgl", "mace-orb", "grace", "mattersim"])
+    whole, cut, lost, bare = recipe.find_images(["matgl", "mace-orb", "grace", "mattersim"])
     pretend_sif(whole)
     pretend_sif(cut, n_bytes=5)
-    venv.folder(lost).mkdir(parents=True)
-    record.write(venv.folder(lost) / venv.MARKER, build_record(lost.name, recipe.recipe_hash(lost), 1, "venv", "12.5"))
+    venv.venv_folder(lost).mkdir(parents=True)
+    record.write_build_record(
+        venv.venv_folder(lost) / venv.MARKER, build_record(lost.name, recipe.recipe_hash(lost), 1, "venv", "12.5")
+    )
     pretend_sif(bare)
     apptainer.sidecar(apptainer.sif_path(bare)).unlink()
     found = look(images.images)
@@ -169,7 +171,7 @@ def test_images_that_cannot_be_used_name_the_command(cache) -> None:
 
 
 def test_an_image_of_an_older_recipe_is_told(cache) -> None:
-    sif = pretend_sif(recipe.find(["matgl"])[0])
+    sif = pretend_sif(recipe.find_images(["matgl"])[0])
     old = cache / "images" / "mira-matgl-000000000000.json"
     shutil.copy(apptainer.sidecar(sif), old)
     assert look(images.images)["matgl"].status == "ok"
@@ -200,15 +202,15 @@ def test_leftovers_of_dead_builds_and_builds_that_run(cache, tmp_path, monkeypat
 
 def test_weights_that_are_missing_are_told_without_reading_all(cache) -> None:
     assert look(weights.weights)["store"].status == "ok"
-    place = store.folder("mace", "small")
+    place = store.weights_folder("mace", "small")
     (place / store.FILES).mkdir(parents=True)
     assert look(weights.weights)["mace/small"].status == "warn"
     file = place / store.FILES / "model.bin"
     file.write_bytes(b"weights")
-    files = describe(place / store.FILES)
+    files = hash_files(place / store.FILES)
     digest = hashlib.sha256(b"weights").hexdigest()
     assert main_sha256("model.bin", files) == digest
-    store.write(
+    store.write_manifest(
         place,
         Manifest(
             how="fetched", family="mace", name="small", main="model.bin", sha256=digest, files=files, when=record.now()

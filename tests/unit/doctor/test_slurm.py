@@ -14,7 +14,7 @@ SLURM_VERSION           = 24.05.1
 
 
 def test_no_slurm_is_fine(bare) -> None:
-    lines = [*slurm.commands(), *slurm.controller(), *slurm.partitions()]
+    lines = [*slurm.commands(), *slurm.controller(), *slurm.check_partitions()]
     assert lines == [ok("SLURM", "no SLURM on this machine: jobs run here")]
 
 
@@ -29,13 +29,13 @@ def test_a_controller_that_hangs_or_refuses_is_bounded(bare, monkeypatch) -> Non
     monkeypatch.setattr(slurm, "PATIENCE_S", 0.5)
     program(bare, "scontrol", "sleep 600")
     program(bare, "sinfo", "sleep 600")
-    checks = [Check("SLURM", look.__name__, look, "ask") for look in (slurm.controller, slurm.partitions)]
+    checks = [Check("SLURM", look.__name__, look, "ask") for look in (slurm.controller, slurm.check_partitions)]
     (controller,), (partitions,) = examine.examine(checks, limit_s=2)
     assert controller.status == "warn"
     assert "does not answer" in controller.message
     assert partitions == Finding("warn", "partitions", "no answer in 2 s", "ask")
     program(bare, "sinfo", "echo 'slurm_load_partitions: Unable to contact slurm controller' >&2; exit 1")
-    found = look(slurm.partitions)["partitions"]
+    found = look(slurm.check_partitions)["partitions"]
     assert found.status == "warn"
     assert "Unable to contact slurm controller" in found.message
     assert "scontrol ping" in found.hint
@@ -72,7 +72,7 @@ def test_a_configuration_that_is_not_there_is_told(bare, monkeypatch) -> None:
 def test_partitions_and_their_limits(bare) -> None:
     rows = ["gpu|up|2-00:00:00|64|512000|gpu:a100:4(S:0-1)|10", "tiny|down|30:00|4|8000|(null)|1"]
     program(bare, "sinfo", "\n".join(f"echo '{row}'" for row in rows))
-    found = look(slurm.partitions)
+    found = look(slurm.check_partitions)
     assert found["gpu"] == ok("gpu", "10 nodes of up to 64 CPUs, 512 GB, gpu:a100:4; 48 h")
     assert found["tiny"].status == "warn"
     assert found["tiny"].message == "1 node of 4 CPUs, 8 GB; 30 min; it is down"
@@ -81,6 +81,6 @@ def test_partitions_and_their_limits(bare) -> None:
 
 def test_many_partitions_are_cut(bare) -> None:
     program(bare, "sinfo", "\n".join(f"echo 'p{i}*|up|infinite|4|8000|(null)|1'" for i in range(20)))
-    lines = list(slurm.partitions())
+    lines = list(slurm.check_partitions())
     assert len(lines) == slurm.MOST_PARTITIONS + 1
     assert lines[-1].message.startswith("5 more")

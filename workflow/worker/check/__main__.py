@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(request: Path, findings: Path, threads: int) -> int:
     job = _read(request)
-    isolation.set_environment(threads, in_container="APPTAINER_CONTAINER" in os.environ)
+    isolation.set_job_environment(threads, in_container="APPTAINER_CONTAINER" in os.environ)
     network = isolation.leave_network()  # while there is one thread
     from worker.check import session
 

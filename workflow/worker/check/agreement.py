@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from worker.check.measures import Row, ask, ask_one, differences
+from worker.check.measures import Deviation, answers_in_one_batch, ask_one, differences
 from worker.contract import NoAnswer, judged
 from worker.families.base import Result
-from worker.prepare import prepare
+from worker.prepare import prepare_structure
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from worker.families.base import Potential
 
 
-def batch(potential: Potential, structures: dict[str, Atoms]) -> list[Row]:
+def batch(potential: Potential, structures: dict[str, Atoms]) -> list[Deviation]:
     """Compare answers alone with those in a batch, and in a batch of the reverse order that holds each twice."""
     names = list(structures)
     alone = {name: ask_one(potential, structures[name]) for name in names}
     rows = []
     for label, order in {"together": names, "in reverse": [*names, *names][::-1]}.items():
-        answers = ask(potential, [structures[name] for name in order])
+        answers = answers_in_one_batch(potential, [structures[name] for name in order])
         for name, found in zip(order, answers, strict=True):
             rows += differences("batch", f"{name}, {label}", found, alone[name], potential.dtype)
     return rows
 
 
-def calculator(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
+def calculator(potential: Potential, case: str, atoms: Atoms) -> list[Deviation]:
     """Compare with the package's own ASE calculator on the same prepared structure."""
     found = ask_one(potential, atoms)
     own = calculated(potential.calculator(), potential, atoms)
@@ -47,7 +47,7 @@ def calculated(own: Calculator, potential: Potential, atoms: Atoms) -> Answer:
     ValueError
         The answer has a wrong shape or is not finite.
     """
-    prepared = prepare(atoms, potential.cutoff_ang)
+    prepared = prepare_structure(atoms, potential.cutoff_ang)
     wants_stress = potential.gives_stress and prepared.periodic_3d
     prepared.atoms.calc = own
     stress = prepared.atoms.get_stress() if wants_stress else None
@@ -60,7 +60,7 @@ def calculated(own: Calculator, potential: Potential, atoms: Atoms) -> Answer:
 
 def changed_inputs(potential: Potential, structures: dict[str, Atoms]) -> list[str]:
     """Names of what a model changes in the structures that it is given; it should change nothing."""
-    given = [prepare(atoms, potential.cutoff_ang).atoms for atoms in structures.values()]
+    given = [prepare_structure(atoms, potential.cutoff_ang).atoms for atoms in structures.values()]
     before = [atoms.copy() for atoms in given]
     with contextlib.suppress(Exception):  # what it says is measured elsewhere
         potential.evaluate(given)

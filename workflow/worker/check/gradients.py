@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from worker.check.measures import Row, ask_one, largest
+from worker.check.measures import Deviation, ask_one, largest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ NOISE_GAIN = 0.95
 STRAINS = ("xx", "yy", "zz", "yz", "xz", "xy")
 
 
-def forces(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
+def forces(potential: Potential, case: str, atoms: Atoms) -> list[Deviation]:
     """Compare forces with slopes of the energy: along the forces, along a random direction, and of one coordinate."""
     answer, step = ask_one(potential, atoms), STEP_ANG.get(potential.dtype, STEP_ANG["float32"])
     claimed = answer.forces_ev_per_ang
@@ -43,12 +43,12 @@ def forces(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
             slopes[name] = float((claimed * unit).sum()), measured
     size, noise = max(abs(measured) for _, measured in slopes.values()), NOISE_GAIN / step
     return [
-        Row("forces", f"{case}, {name}", "forces", abs(a - b), size, **_context(potential, answer, noise))
+        Deviation("forces", f"{case}, {name}", "forces", abs(a - b), size, **_context(potential, answer, noise))
         for name, (a, b) in slopes.items()
     ]
 
 
-def stress(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
+def stress(potential: Potential, case: str, atoms: Atoms) -> list[Deviation]:
     """Compare all six components of the stress with slopes of the energy over strain, per volume."""
     answer, step = ask_one(potential, atoms), STRAIN.get(potential.dtype, STRAIN["float32"])
     if answer.stress_ev_per_ang3 is None:
@@ -60,7 +60,7 @@ def stress(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
         measured[i] = _slope(partial(_strained, atoms, strain), potential, step) / volume
     size, context = largest(measured), _context(potential, answer, NOISE_GAIN / step / volume)
     return [
-        Row("stress", f"{case}, {name}", "stress", abs(a - b), size, **context)
+        Deviation("stress", f"{case}, {name}", "stress", abs(a - b), size, **context)
         for name, a, b in zip(STRAINS, answer.stress_ev_per_ang3, measured, strict=True)
     ]
 

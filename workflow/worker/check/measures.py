@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from worker.contract import Answer, NoAnswer, judged
-from worker.prepare import prepare
+from worker.prepare import prepare_structure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Row:
+class Deviation:
     """A deviation between two numbers that should be one.
 
     Attributes
@@ -60,7 +60,7 @@ class Row:
     error: str | None = None
 
 
-def ask(potential: Potential, batch: Sequence[Atoms]) -> list[Answer]:
+def answers_in_one_batch(potential: Potential, batch: Sequence[Atoms]) -> list[Answer]:
     """Answers of a model in one batch, as the worker would record them; inputs are prepared as for a job.
 
     Raises
@@ -68,7 +68,7 @@ def ask(potential: Potential, batch: Sequence[Atoms]) -> list[Answer]:
     ValueError
         An answer is missing, has a wrong shape or is not finite.
     """
-    prepared = [prepare(atoms, potential.cutoff_ang) for atoms in batch]
+    prepared = [prepare_structure(atoms, potential.cutoff_ang) for atoms in batch]
     results = potential.evaluate([one.atoms for one in prepared])
     if len(results) != len(batch):
         raise ValueError(f"the model returned {len(results)} results for {len(batch)} structures")
@@ -84,11 +84,11 @@ def ask(potential: Potential, batch: Sequence[Atoms]) -> list[Answer]:
 
 
 def ask_one(potential: Potential, atoms: Atoms) -> Answer:
-    """Answer for one structure alone; see `ask`."""
-    return ask(potential, [atoms])[0]
+    """Answer for one structure alone; see `answers_in_one_batch`."""
+    return answers_in_one_batch(potential, [atoms])[0]
 
 
-def differences(measure: str, case: str, found: Answer, wanted: Answer, dtype: str) -> list[Row]:
+def differences(measure: str, case: str, found: Answer, wanted: Answer, dtype: str) -> list[Deviation]:
     """Compare two answers that should be the same, quantity by quantity."""
     n_atoms, fmax = len(wanted.forces_ev_per_ang), largest(wanted.forces_ev_per_ang)
     pairs: dict[str, tuple[Any, Any]] = {
@@ -97,7 +97,7 @@ def differences(measure: str, case: str, found: Answer, wanted: Answer, dtype: s
         "stress": (found.stress_ev_per_ang3, wanted.stress_ev_per_ang3),
     }
     return [
-        Row(measure, case, quantity, largest(np.subtract(a, b)), largest(b), wanted.energy_ev, fmax, dtype=dtype)
+        Deviation(measure, case, quantity, largest(np.subtract(a, b)), largest(b), wanted.energy_ev, fmax, dtype=dtype)
         for quantity, (a, b) in pairs.items()
         if a is not None and b is not None
     ]

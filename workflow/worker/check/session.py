@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from worker import accelerator, device, families, provenance
 from worker import sample_structures as structures
-from worker.check import agreement, gradients, promises, symmetries
-from worker.check.measures import Row
+from worker.check import agreement, gradients, recorded_statuses, symmetries
+from worker.check.measures import Deviation
 from worker.errors import WorkerError, sentence
-from worker.probe import facts
+from worker.probe import checkpoint_facts
 from worker.session import import_family, load_model
 
 if TYPE_CHECKING:
@@ -44,26 +44,26 @@ def check(job: Job, threads: int) -> dict[str, Any]:
         It cannot be loaded.
     """
     begin = time.perf_counter()
-    family = families.find(job.model.family)
+    family = families.find_family(job.model.family)
     if job.model.dtype not in family.DTYPES:
         raise WorkerError(f"{job.model.name} computes in {', '.join(family.DTYPES)}, not in {job.model.dtype}")
     lease = device.reserve(job, family.FRAMEWORK)  # kept until the process ends
     import_family(family)
-    chosen = device.choose(job.device, family.FRAMEWORK, threads)
+    chosen = device.choose_device(job.device, family.FRAMEWORK, threads)
     plain = load_model(family, job.model, chosen)
     choice = accelerator.accelerate(family, job.model, plain, chosen.id, setting=job.accelerators)
     potential, used = choice.potential, choice.name
     del plain
     loaded = time.perf_counter()
     doubles = potential.dtype == "float32" and "float64" in family.DTYPES
-    findings = {"facts": facts(potential), **measure(job.model, potential, few_slopes=doubles)}
+    findings = {"facts": checkpoint_facts(potential), **measure(job.model, potential, few_slopes=doubles)}
     if doubles:
         # the formulas themselves, without the noise of single precision; not beside the other, since some families
         # change the precision of the whole process
         del potential, choice
         gc.collect()
         double = load_model(family, replace(job.model, dtype="float64"), chosen)
-        given = structures.choose(known_to(job.model, double), charged=double.takes_charge)
+        given = structures.structures_to_check(known_to(job.model, double), charged=double.takes_charge)
         findings["rows"] += [asdict(row) for row in _each(GRADIENTS, double, given)]
     return {
         **findings,
@@ -90,10 +90,10 @@ def measure(model: Model, potential: Potential, *, few_slopes: bool = False) -> 
     Returns
     -------
     dict
-        `rows` (see `Row`), `records` (see `promises.recorded`), `changed_inputs`; JSON-ready.
+        `rows` (see `Deviation`), `records` (see `recorded_statuses.recorded`), `changed_inputs`; JSON-ready.
     """
     known = known_to(model, potential)
-    given = structures.choose(known, charged=potential.takes_charge)
+    given = structures.structures_to_check(known, charged=potential.takes_charge)
     sloped = {name: given[name] for name in ("triclinic", "molecule")} if few_slopes else given
     rows = [
         *_each(GRADIENTS, potential, sloped),
@@ -102,7 +102,7 @@ def measure(model: Model, potential: Potential, *, few_slopes: bool = False) -> 
     ]
     return {
         "rows": [asdict(row) for row in rows],
-        "records": promises.recorded(model, potential, given | structures.extremes(known)),
+        "records": recorded_statuses.recorded(model, potential, given | structures.extremes(known)),
         "changed_inputs": agreement.changed_inputs(potential, given),
     }
 
@@ -113,7 +113,9 @@ def known_to(model: Model, potential: Potential) -> frozenset[int] | None:
     return frozenset.intersection(*limits) if limits else None
 
 
-def _each(measures: Iterable[Callable[..., list[Row]]], potential: Potential, given: dict[str, Atoms]) -> list[Row]:
+def _each(
+    measures: Iterable[Callable[..., list[Deviation]]], potential: Potential, given: dict[str, Atoms]
+) -> list[Deviation]:
     rows = []
     for take in measures:
         for case, atoms in given.items():
@@ -121,10 +123,10 @@ def _each(measures: Iterable[Callable[..., list[Row]]], potential: Potential, gi
     return rows
 
 
-def _guarded(name: str, case: str, potential: Potential, take: Callable[[], list[Row]]) -> list[Row]:
+def _guarded(name: str, case: str, potential: Potential, take: Callable[[], list[Deviation]]) -> list[Deviation]:
     """Take a measure; an error is a finding too, and the others go on."""
     try:
         return take()
     except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
         print(f"worker.check: {name}, {case}: {sentence(error)}", file=sys.stderr, flush=True)
-        return [Row(name, case, "", None, dtype=potential.dtype, error=sentence(error))]
+        return [Deviation(name, case, "", None, dtype=potential.dtype, error=sentence(error))]

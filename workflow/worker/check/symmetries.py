@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
-from worker.check.measures import Row, ask_one, differences
+from worker.check.measures import Deviation, ask_one, differences
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -21,7 +21,7 @@ SHIFT_ANG = (0.37, -1.21, 2.43)
 _AXIS = np.array([1.0, -2.0, 3.0]) / np.sqrt(14.0)
 
 
-def rotation(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
+def rotation(potential: Potential, case: str, atoms: Atoms) -> list[Deviation]:
     """Rotate everything: energies stay, forces and stress rotate along."""
     turn, wanted = _rotation(_AXIS, 1.0), ask_one(potential, atoms)
     turned = atoms.copy()
@@ -38,7 +38,7 @@ def rotation(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
     return differences("rotation", case, ask_one(potential, turned), expected, potential.dtype)
 
 
-def translation(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
+def translation(potential: Potential, case: str, atoms: Atoms) -> list[Deviation]:
     """Move everything, and move some atoms by lattice vectors: nothing changes."""
     wanted, moved, imaged = ask_one(potential, atoms), atoms.copy(), atoms.copy()
     moved.positions += SHIFT_ANG
@@ -50,7 +50,7 @@ def translation(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
     return rows
 
 
-def permutation(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
+def permutation(potential: Potential, case: str, atoms: Atoms) -> list[Deviation]:
     """List the atoms in another order: forces follow."""
     order = np.random.default_rng(2).permutation(len(atoms))
     found, wanted = ask_one(potential, atoms[order]), ask_one(potential, atoms)
@@ -58,7 +58,7 @@ def permutation(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
     return differences("permutation", case, found, expected, potential.dtype)
 
 
-def cell(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
+def cell(potential: Potential, case: str, atoms: Atoms) -> list[Deviation]:
     """Describe the same crystal or slab by other lattice vectors, left-handed ones too."""
     wanted, rows = ask_one(potential, atoms), []
     for name, vectors in _cells(atoms).items() if atoms.pbc[:2].all() else ():
@@ -68,7 +68,7 @@ def cell(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
     return rows
 
 
-def supercell(potential: Potential, case: str, atoms: Atoms) -> list[Row]:
+def supercell(potential: Potential, case: str, atoms: Atoms) -> list[Deviation]:
     """Describe the same crystal or slab by two cells: twice the energy, the same forces twice, the same stress."""
     if not atoms.pbc[0]:
         return []

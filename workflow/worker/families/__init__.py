@@ -16,7 +16,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _SHARED = frozenset({"base", "convolution"})  # what families are made of
 
 
-def find(name: str) -> Family:
+def find_family(name: str) -> Family:
     """Return the module of a family.
 
     Raises

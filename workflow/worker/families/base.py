@@ -166,7 +166,7 @@ def check_options(model: Model, known: Iterable[str]) -> None:
         raise WorkerError(f"{model.name}: family {model.family} has no option {', '.join(unknown)} ({has})")
 
 
-def existing(model: Model, place: Path, *, folder: bool = False) -> Path:
+def existing_weights(model: Model, place: Path, *, folder: bool = False) -> Path:
     """Return the file, or the folder, of weights.
 
     Raises

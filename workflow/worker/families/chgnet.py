@@ -13,7 +13,7 @@ from worker.families.base import (
     Result,
     atoms_that_fit,
     check_options,
-    existing,
+    existing_weights,
     to_float64,
     unknown_bundled,
 )
@@ -154,7 +154,7 @@ def load(model: Model, device: str, dtype: str) -> CHGNet:  # noqa: ARG001 - DTY
         There is no such checkpoint, or it is not CHGNet's.
     """
     check_options(model, [])
-    file = existing(model, model.checkpoint.path or bundled(model)[0])
+    file = existing_weights(model, model.checkpoint.path or bundled(model)[0])
     import torch
     from chgnet.model.model import CHGNet as Network
 

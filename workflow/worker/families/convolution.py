@@ -24,7 +24,7 @@ EDGES_AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class IrrepPaths:
     """All paths of one irrep of the nodes.
 
     Attributes
@@ -97,7 +97,7 @@ class Convolution:
         return out
 
 
-def _block(product: Any, number: int, paths: list[tuple[Any, slice]], dtype: torch.dtype) -> Block:
+def _block(product: Any, number: int, paths: list[tuple[Any, slice]], dtype: torch.dtype) -> IrrepPaths:
     from e3nn import o3
 
     in1, in2, out = product.irreps_in1, product.irreps_in2, product.irreps_out
@@ -112,7 +112,7 @@ def _block(product: Any, number: int, paths: list[tuple[Any, slice]], dtype: tor
         coupling[in2.slices()[path.i_in2], row] = w3j.permute(1, 2, 0) * path.path_weight
     places = [(row, w, out.slices()[path.i_out]) for (path, w), row in zip(paths, rows, strict=True)]
     flat = coupling.reshape(in2.dim, -1).to(dtype)
-    return Block(in1.slices()[number], mul, ir.dim, flat, rows[-1].stop, tuple(places))
+    return IrrepPaths(in1.slices()[number], mul, ir.dim, flat, rows[-1].stop, tuple(places))
 
 
 class _Convolve(torch.autograd.Function):
@@ -194,12 +194,12 @@ def twin(module: Any) -> Any:
     return made
 
 
-def _channels_last(nodes: Tensor, block: Block) -> Tensor:
+def _channels_last(nodes: Tensor, block: IrrepPaths) -> Tensor:
     """Features of one irrep, (n, dim, mul)."""
     return _components_last(nodes, block, block.nodes).mT.contiguous()
 
 
-def _components_last(values: Tensor, block: Block, place: slice) -> Tensor:
+def _components_last(values: Tensor, block: IrrepPaths, place: slice) -> Tensor:
     """View one irrep of e3nn's layout, (n, mul, components)."""
     return values[:, place].view(len(values), block.mul, -1)
 

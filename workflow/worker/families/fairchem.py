@@ -15,7 +15,7 @@ from ase.geometry import minkowski_reduce
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from worker.errors import WorkerError, sentence
-from worker.families.base import Result, atoms_that_fit, check_options, existing
+from worker.families.base import Result, atoms_that_fit, check_options, existing_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -174,7 +174,7 @@ def load(model: Model, device: str, dtype: str) -> FAIRChem:
     if model.checkpoint.path is None:
         raise WorkerError(f"{model.name}: fairchem ships no weights")
     place = model.checkpoint.path
-    file, references = _inside(model, place) if place.is_dir() else (existing(model, place), None)
+    file, references = _inside(model, place) if place.is_dir() else (existing_weights(model, place), None)
     from fairchem.core import FAIRChemCalculator
     from fairchem.core.units.mlip_unit import load_predict_unit
     from fairchem.core.units.mlip_unit.api.inference import InferenceSettings

@@ -12,7 +12,7 @@ from ase.data import atomic_numbers
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from worker.errors import WorkerError, sentence
-from worker.families.base import Result, atoms_that_fit, check_options, existing
+from worker.families.base import Result, atoms_that_fit, check_options, existing_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,7 +118,7 @@ class Grace:
 def padded(size: int, smallest: int) -> int:
     """Round up to a power of two times `smallest`, or to one and a half times that.
 
-    XLA compiles anew, for seconds, for each number of atoms or bonds that it has not met before.
+    XLA recompiles, for seconds, for each number of atoms or bonds that it has not met before.
     """
     step = smallest
     while step < size:
@@ -170,7 +170,7 @@ def fetch(name: str, folder: Path) -> Path:
 def _checked(model: Model) -> Path:
     if model.checkpoint.path is None:
         raise WorkerError(f"{model.name}: grace ships no weights, fetch them or name a folder")
-    folder = existing(model, model.checkpoint.path, folder=True)
+    folder = existing_weights(model, model.checkpoint.path, folder=True)
     missing = [name for name in FILES if not (folder / name).is_file()]
     raw = sorted(folder.glob("checkpoint*.index")) + sorted(folder.glob("checkpoints/checkpoint*.index"))
     if missing and raw:

@@ -17,7 +17,7 @@ import numpy as np
 
 from worker import accelerator
 from worker.errors import WorkerError, sentence
-from worker.families.base import Result, atoms_that_fit, check_options, existing, to_float64
+from worker.families.base import Result, atoms_that_fit, check_options, existing_weights, to_float64
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,7 +158,7 @@ def load(model: Model, device: str, dtype: str) -> Mace:
     check_options(model, ["head"])
     if model.checkpoint.path is None:
         raise WorkerError(f"{model.name}: mace ships no weights, and {model.checkpoint.bundled!r} was asked for")
-    file = existing(model, model.checkpoint.path)
+    file = existing_weights(model, model.checkpoint.path)
     from mace.calculators import MACECalculator
 
     network = _unpickled(model, file, device)
@@ -175,10 +175,12 @@ def accelerators(potential: Mace, device: str) -> list[accelerator.Offer]:
         return [accelerator.Offer(accelerator.FUSED, partial(_fused, potential))]
     if type(potential.network).__name__ != "ScaleShiftMACE":  # the package converts no other kind
         return []
-    return accelerator.kernels({kernel: partial(converted, potential, kernel) for kernel in KERNELS}, REPAID_ATOMS)
+    return accelerator.kernels(
+        {kernel: partial(mace_with_kernel, potential, kernel) for kernel in KERNELS}, REPAID_ATOMS
+    )
 
 
-def converted(potential: Mace, kernel: str) -> Mace:
+def mace_with_kernel(potential: Mace, kernel: str) -> Mace:
     """Convert a network to one of `KERNELS`.
 
     Raises

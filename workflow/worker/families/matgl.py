@@ -13,7 +13,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import GPa
 
 from worker.errors import WorkerError, sentence
-from worker.families.base import Result, atoms_that_fit, check_options, existing
+from worker.families.base import Result, atoms_that_fit, check_options, existing_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,7 +159,7 @@ def _checked(model: Model) -> Path:
 
     if model.checkpoint.path is None:
         raise WorkerError(f"{model.name}: matgl ships no weights, fetch them or name a folder")
-    folder = existing(model, model.checkpoint.path, folder=True)
+    folder = existing_weights(model, model.checkpoint.path, folder=True)
     if missing := [name for name in FILES if not (folder / name).is_file()]:
         raise WorkerError(f"{model.name}: {folder} is not a MatGL checkpoint, it lacks {', '.join(missing)}")
     try:

@@ -12,7 +12,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import GPa
 
 from worker.errors import WorkerError, sentence
-from worker.families.base import Result, atoms_that_fit, check_options, existing
+from worker.families.base import Result, atoms_that_fit, check_options, existing_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +109,7 @@ def load(model: Model, device: str, dtype: str) -> MatterSim:  # noqa: ARG001 - 
     check_options(model, [])
     if model.checkpoint.path is None:
         raise WorkerError(f"{model.name}: mattersim ships no weights")
-    file = existing(model, model.checkpoint.path)
+    file = existing_weights(model, model.checkpoint.path)
     try:
         potential = _read(file, device)
     except Exception as error:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from worker.errors import WorkerError, sentence
-from worker.families.base import Result, atoms_that_fit, check_options, existing, to_float64
-from worker.families.orb_graphs import joined
+from worker.families.base import Result, atoms_that_fit, check_options, existing_weights, to_float64
+from worker.families.orb_graphs import joined_graphs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +104,7 @@ class Orb:
 
     def _joined(self, batch: Sequence[Atoms], device: str, *, lists: bool) -> Any:
         self._set_dtype()
-        return joined(self.adapter, [self._described(atoms) for atoms in batch], device, lists=lists)
+        return joined_graphs(self.adapter, [self._described(atoms) for atoms in batch], device, lists=lists)
 
     def _described(self, atoms: Atoms) -> Atoms:
         """Copy a structure; charge and spin are both there, as plain numbers, or neither is."""
@@ -145,7 +145,7 @@ def load(model: Model, device: str, dtype: str) -> Orb:
     check_options(model, ["architecture"])
     if model.checkpoint.path is None:
         raise WorkerError(f"{model.name}: orb ships no weights, and {model.checkpoint.bundled!r} was asked for")
-    file = existing(model, model.checkpoint.path)
+    file = existing_weights(model, model.checkpoint.path)
     import torch
     from orb_models.common.models.load import load_regressor_state_dict
 

@@ -24,7 +24,7 @@ LIST_ATOMS = 1000
 _ONE_AT_A_TIME = Lock()
 
 
-def joined(adapter: Any, batch: Sequence[Atoms], device: str, *, lists: bool) -> Any:
+def joined_graphs(adapter: Any, batch: Sequence[Atoms], device: str, *, lists: bool) -> Any:
     """Make the graphs of structures that are periodic in three dimensions, joined to one.
 
     Parameters

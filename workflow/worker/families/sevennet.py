@@ -18,7 +18,7 @@ from worker.families.base import (
     Result,
     atoms_that_fit,
     check_options,
-    existing,
+    existing_weights,
     unknown_bundled,
 )
 
@@ -138,7 +138,7 @@ def load(model: Model, device: str, dtype: str) -> SevenNet:  # noqa: ARG001 - D
         There is no such checkpoint, it is not SevenNet's, or the modal does not fit it.
     """
     check_options(model, ["modal"])
-    file = existing(model, model.checkpoint.path or bundled(model)[0])
+    file = existing_weights(model, model.checkpoint.path or bundled(model)[0])
     modal = model.options.get("modal")
     try:
         content = _read(file)
@@ -165,10 +165,12 @@ def accelerators(potential: SevenNet, device: str) -> list[accelerator.Offer]:
     """Offer faster networks."""
     if device == "cpu":
         return [accelerator.Offer(accelerator.FUSED, partial(_fused, potential))]
-    return accelerator.kernels({kernel: partial(converted, potential, kernel) for kernel in KERNELS}, REPAID_ATOMS)
+    return accelerator.kernels(
+        {kernel: partial(sevennet_with_kernel, potential, kernel) for kernel in KERNELS}, REPAID_ATOMS
+    )
 
 
-def converted(potential: SevenNet, kernel: str) -> SevenNet:
+def sevennet_with_kernel(potential: SevenNet, kernel: str) -> SevenNet:
     """Build a network once more, to be computed by one of `KERNELS`.
 
     Raises

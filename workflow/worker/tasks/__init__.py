@@ -63,7 +63,7 @@ class Task(Protocol):
         ...
 
 
-def find(name: str) -> Task:
+def find_task(name: str) -> Task:
     """Return the module of a task.
 
     Raises
@@ -85,7 +85,7 @@ def check(name: str, settings: Mapping[str, Any], version: int) -> None:
     WorkerError
         The task has other settings or another version.
     """
-    task = find(name)
+    task = find_task(name)
     if version != task.VERSION:
         raise WorkerError(f"task {name} has version {task.VERSION} here, and the job wants {version}")
     if unknown := {*settings} - {*task.SETTINGS}:

@@ -19,7 +19,7 @@ EVERY_S = 10.0
 
 
 @contextmanager
-def shown(name: str) -> Iterator[Callable[[int], None]]:
+def show_download(name: str) -> Iterator[Callable[[int], None]]:
     """Yield a function that is told, again and again, how many bytes have arrived."""
     if not console.stderr().is_terminal:
         yield _Lines(name)

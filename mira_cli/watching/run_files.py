@@ -64,7 +64,7 @@ def finished_jobs(run: RunDirectory, slug: str) -> set[str]:
         return set()
 
 
-def settings(run: RunDirectory) -> tuple[Path, dict[str, Any]]:
+def last_settings(run: RunDirectory) -> tuple[Path, dict[str, Any]]:
     """The file with the settings of the last call, and what it says; empty where it is damaged or missing."""
     import yaml
 

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 _CORES, _MEMORY_GB = 2, 6
 
 
-def build(images: Sequence[Image], one: Callable[[Image, Progress | None], object], n: int) -> dict[str, MiraError]:
+def build_in_parallel(
+    images: Sequence[Image], one: Callable[[Image, Progress | None], object], n: int
+) -> dict[str, MiraError]:
     """Build images, at most `n` at once.
 
     Parameters

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from mira_cli.images import site
+from mira_cli.images import site_settings
 
 
-@pytest.mark.parametrize("build", [site.for_venv, site.for_apptainer])
+@pytest.mark.parametrize("build", [site_settings.for_venv, site_settings.for_apptainer])
 @pytest.mark.parametrize(
     ("pip", "uv"),
     [
@@ -23,13 +23,13 @@ def test_pip_settings_reach_uv(build, pip: str, uv: str) -> None:
 
 
 def test_the_older_name_of_a_setting_counts_as_set() -> None:
-    env = site.for_venv({"PIP_INDEX_URL": "https://a.example", "UV_INDEX_URL": "https://b.example"}).env
+    env = site_settings.for_venv({"PIP_INDEX_URL": "https://a.example", "UV_INDEX_URL": "https://b.example"}).env
     assert env == {"UV_INDEX_URL": "https://b.example"}
 
 
-@pytest.mark.parametrize("build", [site.for_venv, site.for_apptainer])
+@pytest.mark.parametrize("build", [site_settings.for_venv, site_settings.for_apptainer])
 def test_a_wheelhouse_for_other_work_is_not_taken(build, tmp_path: Path) -> None:
-    assert build({"PIP_FIND_LINKS": str(tmp_path)}) == site.BuildSite({})
+    assert build({"PIP_FIND_LINKS": str(tmp_path)}) == site_settings.BuildSite({})
     assert "UV_FIND_LINKS" in build({"UV_FIND_LINKS": str(tmp_path)}).env
 
 
@@ -41,35 +41,39 @@ def test_what_would_change_an_image_is_not_passed() -> None:
         "UV_PYTHON": "3.9",
         "PYTHONPATH": "/x",
     }
-    assert site.for_venv(host).env == {}
-    assert site.for_apptainer(host).env == {}
+    assert site_settings.for_venv(host).env == {}
+    assert site_settings.for_apptainer(host).env == {}
 
 
 def test_extra_indexes_are_searched_as_pip_does() -> None:
-    assert site.for_venv({"PIP_EXTRA_INDEX_URL": "https://a"}).env["UV_INDEX_STRATEGY"] == "unsafe-best-match"
-    assert "UV_INDEX_STRATEGY" not in site.for_venv({"UV_INDEX": "https://a"}).env
+    assert site_settings.for_venv({"PIP_EXTRA_INDEX_URL": "https://a"}).env["UV_INDEX_STRATEGY"] == "unsafe-best-match"
+    assert "UV_INDEX_STRATEGY" not in site_settings.for_venv({"UV_INDEX": "https://a"}).env
     chosen = {"PIP_EXTRA_INDEX_URL": "https://a", "UV_INDEX_STRATEGY": "first-index"}
-    assert site.for_venv(chosen).env["UV_INDEX_STRATEGY"] == "first-index"
+    assert site_settings.for_venv(chosen).env["UV_INDEX_STRATEGY"] == "first-index"
 
 
 def test_proxies_and_credentials_pass() -> None:
     host = {"https_proxy": "http://p:1", "NO_PROXY": "x", "UV_INDEX_SITE_PASSWORD": "s", "HOME": "/h", "http_proxy": ""}
-    assert site.for_venv(host).env == {"https_proxy": "http://p:1", "NO_PROXY": "x", "UV_INDEX_SITE_PASSWORD": "s"}
+    assert site_settings.for_venv(host).env == {
+        "https_proxy": "http://p:1",
+        "NO_PROXY": "x",
+        "UV_INDEX_SITE_PASSWORD": "s",
+    }
 
 
 @pytest.mark.parametrize("name", ["PIP_CERT", "SSL_CERT_FILE"])
 def test_certificates_are_bound_into_a_build(name: str) -> None:
-    assert site.for_venv({name: "/site/ca.pem"}).env == {"SSL_CERT_FILE": "/site/ca.pem"}
-    inside = site.for_apptainer({name: "/site/ca.pem", "SSL_CERT_DIR": "/site"})
-    assert inside.env == {"SSL_CERT_FILE": site.IMAGE_CA}
-    assert inside.binds == {"/site/ca.pem": site.IMAGE_CA}
+    assert site_settings.for_venv({name: "/site/ca.pem"}).env == {"SSL_CERT_FILE": "/site/ca.pem"}
+    inside = site_settings.for_apptainer({name: "/site/ca.pem", "SSL_CERT_DIR": "/site"})
+    assert inside.env == {"SSL_CERT_FILE": site_settings.IMAGE_CA}
+    assert inside.binds == {"/site/ca.pem": site_settings.IMAGE_CA}
 
 
 def test_folders_of_this_machine_are_bound_into_a_build(tmp_path: Path) -> None:
     wheels, index = tmp_path / "wheels", tmp_path / "index"
     wheels.mkdir()
     index.mkdir()
-    inside = site.for_apptainer(
+    inside = site_settings.for_apptainer(
         {"UV_FIND_LINKS": f"{wheels},https://w.example", "UV_INDEX": f"mine=file://{index} https://i.example/simple"}
     )
     assert inside.env["UV_INDEX"] == "mine=file:///mira/site/0 https://i.example/simple"
@@ -79,4 +83,4 @@ def test_folders_of_this_machine_are_bound_into_a_build(tmp_path: Path) -> None:
 
 def test_a_url_with_an_equals_sign_is_left_alone() -> None:
     url = "https://user:a=b@mirror.example/simple?x=1"
-    assert site.for_apptainer({"UV_DEFAULT_INDEX": url}).env["UV_DEFAULT_INDEX"] == url
+    assert site_settings.for_apptainer({"UV_DEFAULT_INDEX": url}).env["UV_DEFAULT_INDEX"] == url

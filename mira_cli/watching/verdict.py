@@ -10,7 +10,7 @@ from mira_cli.console import count, quoted
 from mira_cli.run.collected import is_collected
 from mira_cli.slurm import EXECUTOR
 from mira_cli.statuses import LASTING
-from mira_cli.watching.evidence import read_object
+from mira_cli.watching.run_files import read_object
 from mira_cli.watching.state import Problem
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CARRIED = {"slurm": " --submit", "background": " --detach"}  # option of `mira resume` for another driver of that kind
 
 
-def judge(
+def judge_run(
     facts: RunState,
     run: RunDirectory,
     queue: Sequence[QueuedJob],

@@ -14,10 +14,10 @@ from mira_cli import console, paths
 from mira_cli.catalogue import sniff
 from mira_cli.catalogue.rows import slug
 from mira_cli.errors import EnvironmentNotReadyError, UsageError
-from mira_cli.images import building, enter
-from mira_cli.weights import child, store
+from mira_cli.images import building, run_in_image
+from mira_cli.weights import download_process, store
+from mira_cli.weights.install import staged, store_staged
 from mira_cli.weights.manifest import Origin, list_files
-from mira_cli.weights.settle import settle, staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -34,7 +34,7 @@ _DATE = re.compile(r"[-_]\d{8}$")
 
 
 @dataclass(frozen=True)
-class Trial:
+class LoadTest:
     """What it takes to load weights: a model that uses them, and its image, None as yet unbuilt."""
 
     row: Model
@@ -99,19 +99,19 @@ def import_copy(place: Path, units: Sequence[Unit], *, force: bool = False) -> S
     if (told.family, told.name) not in {(unit.family, unit.name) for unit in units}:
         console.warn(f"no model uses {told.family} {told.name}: {place} is left out")
         return None
-    here = None if force else store.find(told.family, told.name)
+    here = None if force else store.find_stored(told.family, told.name)
     if here and here.sha256 == told.sha256:
         return here
     _refuse_replacing(here)
     with _workshop(told.family, told.name, place) as shop:
         shutil.copytree(place / store.FILES, staged(shop), dirs_exist_ok=True, copy_function=shutil.copyfile)
-        if problems := store.verify(store.Stored(staged(shop).parent, told)):
+        if problems := store.verify_weights(store.Stored(staged(shop).parent, told)):
             raise EnvironmentNotReadyError(f"{place} is damaged: {problems[0]}", hint="copy that folder again")
         origin = Origin(**told.model_dump(include=set(Origin.model_fields)))
-        return settle(shop, told.family, told.name, told.main, origin)
+        return store_staged(shop, told.family, told.name, told.main, origin)
 
 
-def import_files(path: Path, unit: Unit, trial: Trial, *, force: bool = False) -> Stored:
+def import_files(path: Path, unit: Unit, trial: LoadTest, *, force: bool = False) -> Stored:
     """Take a file or a folder as a unit, if it is of its family and, where that can be tried, loads.
 
     Raises
@@ -121,7 +121,7 @@ def import_files(path: Path, unit: Unit, trial: Trial, *, force: bool = False) -
     UsageError
         Such weights are here already, and `force` is false.
     """
-    _refuse_replacing(None if force else store.find(unit.family, unit.name))
+    _refuse_replacing(None if force else store.find_stored(unit.family, unit.name))
     with _workshop(unit.family, unit.name, path) as shop:
         if path.is_dir():
             shutil.copytree(path, staged(shop), dirs_exist_ok=True, copy_function=shutil.copyfile)
@@ -129,7 +129,7 @@ def import_files(path: Path, unit: Unit, trial: Trial, *, force: bool = False) -
             shutil.copyfile(path, staged(shop) / path.name)
         main = _main(staged(shop), path, unit)
         _check(shop, main, path, unit, trial)
-        return settle(shop, unit.family, unit.name, main, Origin(how="imported", source=(str(path.absolute()),)))
+        return store_staged(shop, unit.family, unit.name, main, Origin(how="imported", source=(str(path.absolute()),)))
 
 
 def _refuse_replacing(here: Stored | None) -> None:
@@ -142,7 +142,7 @@ def _workshop(family: str, name: str, source: Path) -> Iterator[Workshop]:
     """Work on a unit alone, with space for what is brought."""
     try:
         with building.workshop(f"weights-{family}-{slug(name)}", doing="brings") as shop:
-            needed_gb = (child.size_of(source) if source.is_dir() else source.stat().st_size) / 1e9
+            needed_gb = (download_process.size_of(source) if source.is_dir() else source.stat().st_size) / 1e9
             hint = "free some space, or set MIRA_CACHE to a folder with more"
             building.require_space(paths.cache_dir(), needed_gb, what=f"importing {source}", hint=hint)
             yield shop
@@ -163,7 +163,7 @@ def _main(folder: Path, path: Path, unit: Unit) -> str:
     return fits[0].relative_to(folder).as_posix() if len(fits) == 1 else "."
 
 
-def _check(shop: Workshop, main: str, path: Path, unit: Unit, trial: Trial) -> None:
+def _check(shop: Workshop, main: str, path: Path, unit: Unit, trial: LoadTest) -> None:
     looks = sniff.look(staged(shop) / main)
     # what looks like nothing known may still load
     if looks.family != unit.family and (looks.family or not trial.built):
@@ -177,7 +177,7 @@ def _check(shop: Workshop, main: str, path: Path, unit: Unit, trial: Trial) -> N
         raise EnvironmentNotReadyError(f"{path} does not load as {unit.title}: {why}")
 
 
-def _load(shop: Workshop, main: str, unit: Unit, trial: Trial) -> str | None:
+def _load(shop: Workshop, main: str, unit: Unit, trial: LoadTest) -> str | None:
     """Load staged weights in their image; return why that fails."""
     model = {
         "name": unit.title,
@@ -191,7 +191,7 @@ def _load(shop: Workshop, main: str, unit: Unit, trial: Trial) -> str | None:
     asked, facts = shop.folder / "model.json", shop.folder / "facts.json"
     asked.write_text(json.dumps(model), encoding="utf-8")
     try:
-        done = enter.run_module(
+        done = run_in_image.run_module(
             trial.image, "probe", [str(asked), str(facts)], folders={shop.folder: True}, timeout_s=LOAD_S
         )
     except subprocess.TimeoutExpired:
@@ -199,4 +199,6 @@ def _load(shop: Workshop, main: str, unit: Unit, trial: Trial) -> str | None:
     if not done.returncode:
         return None
     said = [line for line in done.stderr.splitlines() if line.strip()]
-    return next((line for line in reversed(said) if line.startswith(child.ERROR)), *said[-1:]).removeprefix(child.ERROR)
+    return next((line for line in reversed(said) if line.startswith(download_process.ERROR)), *said[-1:]).removeprefix(
+        download_process.ERROR
+    )

@@ -55,9 +55,9 @@ def command(
     return [apptainer.program() or "apptainer", "--silent", "exec", *options, str(image.sif), *inside, *own]
 
 
-def environment(image: ReadyImage | None, *, token: Mapping[str, str] | None = None) -> dict[str, str]:
+def image_environment(image: ReadyImage | None, *, token: Mapping[str, str] | None = None) -> dict[str, str]:
     """Environment variables for `command`; `token` holds the only secrets that pass."""
-    base = apptainer.environment() if image and image.sif else dict(os.environ)
+    base = apptainer.apptainer_environment() if image and image.sif else dict(os.environ)
     kept = {name: value for name, value in base.items() if name not in TOKENS} | SAFE
     if image is None or image.sif is None:
         kept["PYTHONPATH"] = str(paths.assets() / "workflow")
@@ -88,7 +88,7 @@ def run_module(
     """
     return subprocess.run(
         command(image, module, arguments, folders=folders, network=network),
-        env=environment(image),
+        env=image_environment(image),
         cwd=next(iter(folders), None),
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from mira_cli.weights.units import Unit
 
 
-def facts(catalogue: Catalogue) -> list[dict[str, Any]]:
+def list_weights(catalogue: Catalogue) -> list[dict[str, Any]]:
     """One row for each set of weights that models name: first those to fetch, then those in packages."""
     return [_unit_facts(unit) for unit in units(catalogue.models, catalogue)] + _bundled(catalogue)
 
 
 def state(unit: Unit) -> str:
     """`here`, `damaged`, `gated` (missing, and takes a token to fetch) or `missing`."""
-    if store.find(unit.family, unit.name):
+    if store.find_stored(unit.family, unit.name):
         return "here"
-    if store.folder(unit.family, unit.name).exists():
+    if store.weights_folder(unit.family, unit.name).exists():
         return "damaged"
     return "gated" if unit.gated else "missing"
 
 
 def _unit_facts(unit: Unit) -> dict[str, Any]:
-    found = store.find(unit.family, unit.name)
+    found = store.find_stored(unit.family, unit.name)
     return {
         "family": unit.family,
         "name": unit.name,
@@ -58,10 +58,10 @@ def _bundled(catalogue: Catalogue) -> list[dict[str, Any]]:
 
 def check(unit: Unit) -> dict[str, Any]:
     """Read a unit's files again; `problems` is empty if they are as they arrived."""
-    place = store.folder(unit.family, unit.name)
+    place = store.weights_folder(unit.family, unit.name)
     stored = store.read(place)
     if stored:
-        problems = store.verify(stored)
+        problems = store.verify_weights(stored)
         if (stored.manifest.family, stored.manifest.name) != (unit.family, unit.name):
             problems.append(f"its manifest is that of {stored.manifest.family} {stored.manifest.name}")
     else:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from worker.families.base import Potential
     from worker.job import Model
     from worker.journal import Journal
-    from worker.records import Records
+    from worker.records import RecordFiles
 
 
 class _Memory:
@@ -56,7 +56,7 @@ def recorded(model: Model, potential: Potential, structures: dict[str, Atoms]) -
         Budget(atoms, atoms),
         model,
         potential,
-        records=cast("Records", memory),
+        records=cast("RecordFiles", memory),
         journal=cast("Journal", memory),
         stop=Event(),
     )

@@ -50,7 +50,7 @@ class _Output:
             self.write(f"{said}\n")
 
 
-def run(
+def run_download(
     command: Sequence[str],
     shop: Workshop,
     *,

@@ -11,7 +11,7 @@ from mira_cli import console
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.images import record
 from mira_cli.weights import store
-from mira_cli.weights.manifest import Manifest, describe, list_files, main_sha256
+from mira_cli.weights.manifest import Manifest, hash_files, list_files, main_sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ def staged(shop: Workshop) -> Path:
     return folder
 
 
-def settle(shop: Workshop, family: str, name: str, main: str, origin: Origin) -> Stored:
+def store_staged(shop: Workshop, family: str, name: str, main: str, origin: Origin) -> Stored:
     """Take what is in `staged` into the store; an older unit of that name goes.
 
     Raises
@@ -42,7 +42,7 @@ def settle(shop: Workshop, family: str, name: str, main: str, origin: Origin) ->
         if why := flaw(path):
             raise EnvironmentNotReadyError(f"{path.relative_to(arrived)} {why}", hint="try again, or bring it by hand")
         path.chmod(shop.folder.stat().st_mode & 0o444)  # as the umask has it; some downloaders make private files
-    files = describe(arrived)
+    files = hash_files(arrived)
     try:
         sha256 = main_sha256(main, files)
     except ValueError as error:
@@ -56,12 +56,12 @@ def settle(shop: Workshop, family: str, name: str, main: str, origin: Origin) ->
         files=files,
         when=record.now(),
     )
-    store.write(arrived.parent, manifest)
+    store.write_manifest(arrived.parent, manifest)
     return _put(shop, arrived.parent, manifest)
 
 
 def _put(shop: Workshop, new: Path, manifest: Manifest) -> Stored:
-    final = store.folder(manifest.family, manifest.name)
+    final = store.weights_folder(manifest.family, manifest.name)
     final.parent.mkdir(parents=True, exist_ok=True)
     if final.exists():
         before = store.read(final)

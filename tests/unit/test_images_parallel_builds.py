@@ -12,13 +12,13 @@ import pytest
 from mira_cli import paths
 from mira_cli.commands import images as command
 from mira_cli.errors import EnvironmentNotReadyError
-from mira_cli.images import prepare, recipe, several
+from mira_cli.images import parallel_builds, prepare, recipe
 from tests import tiny_image
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # another `mira`, that builds both images at once
 BUILD = "import sys; from tests import tiny_image; from pathlib import Path; tiny_image.use(Path(sys.argv.pop(1)))\n"
-BUILD += "from mira_cli.images import several; several.at_once = lambda *_: 2\n"
+BUILD += "from mira_cli.images import parallel_builds; parallel_builds.at_once = lambda *_: 2\n"
 BUILD += "from mira_cli.__main__ import main; main()"
 
 
@@ -28,7 +28,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assets = tiny_image.make(tmp_path)
     tiny_image.add(tmp_path, "second")
     monkeypatch.setattr(paths, "assets", lambda: assets)
-    monkeypatch.setattr(several, "at_once", lambda *_: 2)
+    monkeypatch.setattr(parallel_builds, "at_once", lambda *_: 2)
     for name, value in tiny_image.environment(tmp_path).items():
         monkeypatch.setenv(name, value)
     return tmp_path
@@ -58,7 +58,7 @@ def test_two_are_built_at_once(project: Path, capsys: pytest.CaptureFixture[str]
     said = capsys.readouterr().err
     assert said.count("is ready:") == 2
     assert "  second: testing it" in said
-    assert prepare.prepare(["tiny", "second"], "venv", build=False).keys() == {"tiny", "second"}
+    assert prepare.prepare_images(["tiny", "second"], "venv", build=False).keys() == {"tiny", "second"}
 
 
 def test_one_that_fails_stops_no_other(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,10 +117,10 @@ def test_builds_at_once(
     cost = {"venv": recipe.Cost(minutes=1, gigabytes=6, free_gigabytes=7)}
     image = recipe.all_images()[0].model_copy(update={"cost": cost})
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
-    monkeypatch.setattr(several, "free_memory", lambda: memory_gb * 1e9)
+    monkeypatch.setattr(parallel_builds, "free_memory", lambda: memory_gb * 1e9)
     usage = type("Usage", (), {"free": disk_gb * 1e9})
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    assert several.at_once([image] * 3, "venv") == n
+    assert parallel_builds.at_once([image] * 3, "venv") == n
 
 
 def test_free_memory_is_not_more_than_a_control_group_allows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ def test_free_memory_is_not_more_than_a_control_group_allows(monkeypatch: pytest
         "/sys/fs/cgroup/user/memory.current": "1000000\n",
         "/sys/fs/cgroup/user/me/memory.max": "max\n",
     }
-    monkeypatch.setattr(several, "_text", lambda path: texts.get(str(path), ""))
-    assert several.free_memory() == 4e6
+    monkeypatch.setattr(parallel_builds, "_text", lambda path: texts.get(str(path), ""))
+    assert parallel_builds.free_memory() == 4e6
     del texts["/proc/self/cgroup"]
-    assert several.free_memory() == 1000000 * 1024
+    assert parallel_builds.free_memory() == 1000000 * 1024

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.compare.forces import ForceBatch
+from mira_cli.compare.forces import ForceBlock
 from mira_cli.run.best_records import spans
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mira_cli.answers.load import ModelResults
-    from mira_cli.run.best_records import RecordBatch
+    from mira_cli.run.best_records import RecordBlock
     from mira_cli.structures.packs import StructureIndex
 
     Array = np.ndarray[Any, Any]
@@ -27,7 +27,7 @@ PER_STRUCTURE = ("cell", "pbc", "charge", "spin")
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class AnswerBlock:
     """Some rows of the index, from `begin` on, and what the models found for them.
 
     `geometry` has `numbers` (a,), `positions` and `reference_forces` (a, 3), `cell` (v, 3, 3), `pbc` (v, 3), `charge`
@@ -36,9 +36,9 @@ class Batch:
 
     begin: int
     structures: pa.Table
-    found: Sequence[RecordBatch]  # by model
+    found: Sequence[RecordBlock]  # by model
     geometry: dict[str, Array]
-    forces: ForceBatch
+    forces: ForceBlock
 
     @property
     def valid(self) -> Array:
@@ -46,25 +46,27 @@ class Batch:
         return np.asarray(self.forces.places - self.begin)
 
 
-def batches(index: StructureIndex, models: Sequence[ModelResults]) -> Iterator[Batch]:
-    """All rows of the index in order; at least one batch, which may be empty."""
-    packs: dict[int, dict[str, Array]] = {}  # those of the last batch
+def answer_blocks(index: StructureIndex, models: Sequence[ModelResults]) -> Iterator[AnswerBlock]:
+    """All rows of the index in order; at least one block, which may be empty."""
+    packs: dict[int, dict[str, Array]] = {}  # those of the last block
     for begin, end in cuts(index.n_atoms, len(models)):
         found = [model.records.read(index.hashes[begin:end]) for model in models]
         valid = np.flatnonzero((index.places[begin:end, 0] >= 0) & (index.n_atoms[begin:end] > 0))
         packs = _read_packs(index, np.unique(index.places[begin + valid, 0]).tolist(), packs)
         geometry = _geometry(packs, index.places[begin + valid])
         sizes = index.n_atoms[begin + valid].astype(int)
-        yield Batch(begin, index.table[begin:end], found, geometry, _force_batch(begin, valid, sizes, geometry, found))
+        yield AnswerBlock(
+            begin, index.table[begin:end], found, geometry, _force_block(begin, valid, sizes, geometry, found)
+        )
 
 
-def geometry_of(index: StructureIndex, rows: Array) -> dict[str, Array]:
-    """What a `Batch` says of the geometry, for (v,) valid rows of the index in any order."""
+def geometry_columns(index: StructureIndex, rows: Array) -> dict[str, Array]:
+    """Geometry as in `AnswerBlock.geometry`, for (v,) valid rows of the index in any order."""
     return _geometry(_read_packs(index, np.unique(index.places[rows, 0]).tolist(), {}), index.places[rows])
 
 
 def cuts(n_atoms: Array, models: int) -> Iterator[tuple[int, int]]:
-    """Rows of structures whose answers are few enough, and have few enough atoms, to be in memory at once."""
+    """Begins and ends of blocks of rows whose answers and atoms fit into memory at once; (n,) atoms of structures."""
     begin, atoms, models = 0, np.cumsum(n_atoms, dtype=np.int64), max(1, models)
     most = max(1, min(BLOCK_STRUCTURES, BLOCK_ANSWERS // models))
     while begin < len(n_atoms):
@@ -78,7 +80,7 @@ def cuts(n_atoms: Array, models: int) -> Iterator[tuple[int, int]]:
 
 
 def _read_packs(index: StructureIndex, numbers: list[int], known: dict[int, dict[str, Array]]) -> dict[int, Any]:
-    """Arrays of some packs; what the last batch has read is not read again."""
+    """Arrays of some packs; what the last block has read is not read again."""
     packs = {}
     for number in numbers:
         if number not in known:
@@ -90,7 +92,7 @@ def _read_packs(index: StructureIndex, numbers: list[int], known: dict[int, dict
 
 
 def _geometry(packs: dict[int, dict[str, Array]], places: Array) -> dict[str, Array]:
-    """What the packs hold of structures at (v, 2) places: pack, and row in it."""
+    """Arrays of the packs for structures at (v, 2) places: pack, and row in it."""
     found: dict[str, Array] = {}
     changes = np.flatnonzero(np.diff(places[:, 0])) + 1
     parts = [(packs[int(own[0, 0])], own[:, 1]) for own in np.split(places, changes) if len(own)]
@@ -103,9 +105,9 @@ def _geometry(packs: dict[int, dict[str, Array]], places: Array) -> dict[str, Ar
     return found
 
 
-def _force_batch(
-    begin: int, valid: Array, sizes: Array, geometry: dict[str, Array], found: Sequence[RecordBatch]
-) -> ForceBatch:
+def _force_block(
+    begin: int, valid: Array, sizes: Array, geometry: dict[str, Array], found: Sequence[RecordBlock]
+) -> ForceBlock:
     """The forces on the valid structures; those with a number that is not finite are as if absent."""
     total, starts = int(sizes.sum()), np.cumsum(sizes) - sizes
     forces = np.zeros((len(found) + 1, total, 3))
@@ -126,4 +128,4 @@ def _force_batch(
         if lost.any():
             there[k, owner[lost]] = False
             forces[k, np.repeat(~there[k], sizes)] = 0.0
-    return ForceBatch(begin + valid, sizes, geometry["numbers"].astype(int), forces, there)
+    return ForceBlock(begin + valid, sizes, geometry["numbers"].astype(int), forces, there)
