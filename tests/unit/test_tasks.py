@@ -12,7 +12,7 @@ from mira_cli.planning.chunks import grown_chunk_atoms, shortest_chunk_atoms
 from mira_cli.report.gathered import gather
 from mira_cli.report.write import content
 from mira_cli.results.print_end_of_run import print_results
-from mira_cli.results.print_summary import summary
+from mira_cli.results.print_summary import run_summary
 from mira_cli.results.read_tables import read_table
 from mira_cli.results.table import comparison_schema
 from mira_cli.run.best_records import find_best_records
@@ -98,7 +98,7 @@ def test_a_task_without_energies_and_forces_has_all_other_results(tmp_path, monk
         with pytest.raises(UsageError, match="task `toy` gives no energies or forces"):
             read_table(run, name)
     print_results(run)
-    found = summary(run)
+    found = run_summary(run)
     assert (found["pairs"], len(found["missing"])) == ([], 3)
     shown = content(gather(run))
     assert [text.partition(" with MIRA")[0] for text in shown["methods"]] == [

@@ -13,7 +13,7 @@ from worker.evaluate import evaluate_all
 from worker.families.base import Result
 from worker.job import Checkpoint, Model, PackRows
 from worker.journal import Journal
-from worker.records import Records
+from worker.records import RecordFiles
 from worker.structures import read_structures
 
 VALUES, ARRAYS = ("energy_ev", "evaluations"), {"forces": Layout(), "means": Layout(width=1, rows=2)}
@@ -99,7 +99,7 @@ def told(folder, structures, story, potential, *, atoms=10, stop=None, ahead=Fal
     found = read_structures([PackRows(folder / "p.npz", tuple(range(len(structures))))])
     model = Model("fake", "fake", Checkpoint("x", None), {}, "float64", potential.elements, stress=True)
     (folder / "records").mkdir(exist_ok=True)
-    records = Records(folder / "records", values, ARRAYS)
+    records = RecordFiles(folder / "records", values, ARRAYS)
     journal = Journal(folder / "records", records.ledger.statuses)
     todo = [one for one in found if one.hash not in records.ledger.statuses]
     try:
