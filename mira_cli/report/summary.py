@@ -128,7 +128,7 @@ def methods(gathered: Gathered) -> list[str]:
     atoms = count(int(answers.n_atoms.sum()), "atom")
     these = f"{count(len(answers), 'structure')} ({structures['distinct']:,} distinct, {atoms})"
     computed = (
-        f"{tasks.methods(wanted, these)} with MIRA {__version__} by "
+        f"{tasks.what_was_computed(wanted, these)} with MIRA {__version__} by "
         f"{count(len(gathered.models), 'interatomic potential')}: {'; '.join(_model_words(gathered))}."
     )
     said = [computed]

@@ -159,7 +159,7 @@ def of_run(wanted: Mapping[str, Any]) -> Task:
     return find_task((wanted.get("task") or {}).get("name", "singlepoint"))
 
 
-def methods(wanted: Mapping[str, Any], structures: str) -> str:
+def what_was_computed(wanted: Mapping[str, Any], structures: str) -> str:
     """What a methods section says was computed in a run, from its `wanted.json`, of these structures."""
     settings = (wanted.get("task") or {}).get("settings", {})
     return of_run(wanted).methods.format(**settings, structures=structures)

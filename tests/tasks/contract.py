@@ -80,7 +80,7 @@ def made(name: str, settings: dict[str, Any], top: Path, mira: Callable[..., Any
 
 def check_twins(kit: Kit) -> None:
     """Host and worker mean the same task, and the worker takes the host's settings and no others."""
-    host, worker = kit.task, twins.find(kit.name)
+    host, worker = kit.task, twins.find_task(kit.name)
     assert (host.name, host.version) == (kit.name, worker.VERSION)
     assert tuple(host.values) == tuple(worker.VALUES)
     assert {name: (one.width, one.rows) for name, one in host.arrays.items()} == {

@@ -13,7 +13,7 @@ from mira_cli.report.gathered import gather
 from mira_cli.report.write import content
 from mira_cli.results.print_end_of_run import print_results
 from mira_cli.results.print_summary import run_summary
-from mira_cli.results.read_tables import read_table
+from mira_cli.results.read_tables import load_collected, read_table
 from mira_cli.results.table import comparison_schema
 from mira_cli.run.best_records import find_best_records
 from mira_cli.run.directory import COMPARISONS, RESULTS
@@ -84,7 +84,7 @@ def test_a_task_without_energies_and_forces_has_all_other_results(tmp_path, monk
     double = Column("double_atoms", "whole", "twice the atoms")
     toy = replace(TASK, values={}, columns=(double,), shown=(double.name,), methods="Nothing of {structures} was asked",
                   fill=lambda found, ok: {double.name: np.where(ok, 2 * found.numbers("n_atoms"), np.nan)})  # fmt: skip
-    monkeypatch.setattr(tasks, "find", lambda name: toy)
+    monkeypatch.setattr(tasks, "find_task", lambda name: toy)
     run = collected(usual(tmp_path, 6))
     assert {file.name for file in run.root.iterdir() if file.is_file()} >= {*RESULTS}
     assert not any((run.root / name).exists() for name in COMPARISONS)
@@ -100,9 +100,9 @@ def test_a_task_without_energies_and_forces_has_all_other_results(tmp_path, monk
     print_results(run)
     found = run_summary(run)
     assert (found["pairs"], len(found["missing"])) == ([], 3)
-    shown = content(gather(run))
+    shown = content(gather(load_collected(run)))
     assert [text.partition(" with MIRA")[0] for text in shown["methods"]] == [
-        f"Nothing of 6 structures (6 distinct, {sum(gather(run).index.n_atoms)} atoms) was asked"
+        f"Nothing of 6 structures (6 distinct, {sum(gather(load_collected(run)).index.n_atoms)} atoms) was asked"
     ]
     assert not any("nergies" in banner["text"] for banner in shown["banners"])
     assert shown["findings"] == []
