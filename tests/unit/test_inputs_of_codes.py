@@ -149,3 +149,28 @@ def test_restarts_of_cp2k_repeat_as_they_say(tmp_path, said, pbc) -> None:
     assert str(frame.atoms.symbols) == "OH"
     (frame,) = frames_of(tmp_path, "x.restart", text.replace(" C 0 0 9", " C 0 0 9\nPERIODIC Q"))
     assert frame.unreadable == "cannot be read: `PERIODIC Q` names no directions"
+
+
+@pytest.mark.parametrize("line", ["H 0 0 2", "H 0 0.0 0.0 1.8", "Tv 0 0 9"])
+def test_atoms_and_cells_of_gaussian_that_ase_leaves_out_are_missed(tmp_path, line) -> None:
+    (frame,) = frames_of(tmp_path, "x.gjf", gaussian("").removesuffix("\n") + f"{line}\nF 0.0 0.0 9.0\n\n")
+    assert "lines of atoms and cell vectors ASE takes" in (frame.unreadable or "")
+
+
+def test_a_z_matrix_of_gaussian_has_all_its_atoms(tmp_path) -> None:
+    text = "#P HF\n\nwater\n\n0 1\nO\nH 1 r\nH 1 r 2 a\nVariables:\nr=0.96\na=104.5\n\n"
+    (frame,) = frames_of(tmp_path, "x.gjf", text)
+    assert str(frame.atoms.symbols) == "OH2"
+    assert frame.atoms.get_distance(0, 2) == pytest.approx(0.96)
+
+
+def test_what_is_right_and_not_read_is_named(tmp_path) -> None:
+    system = "&control\n/\n&system\n ibrav=2, celldm(1)=10.26, nat=1, ntyp=1, ecutwfc=20\n/\n&electrons\n/\n"
+    rest = "ATOMIC_SPECIES\nSi 28 Si.upf\nK_POINTS gamma\nATOMIC_POSITIONS alat\nSi 0 0 0\n"
+    (frame,) = frames_of(tmp_path, "x.pwi", system + rest)
+    assert "`ibrav=2` is not read, only `ibrav=0` with the cell in `CELL_PARAMETERS`" in frame.unreadable
+    gro = "t= 0\n    1\n    1SOL     OW    1   0.100   0.000   0.000\n   2.00000   2.10000   2.20000\n"
+    (frame,) = frames_of(tmp_path, "x.gro", gro * 2)
+    assert "more follows the first frame" in frame.unreadable
+    (frame,) = frames_of(tmp_path, "x.gro", gro)
+    assert str(frame.atoms.symbols) == "O"
