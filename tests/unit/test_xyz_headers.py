@@ -2,7 +2,7 @@
 
 import pytest
 
-from .test_formats import WATER, rows_of, told, xyz
+from tests.unit.test_formats import WATER, rows_of, told, xyz
 
 
 @pytest.mark.parametrize("key", ["lattice", "LATTICE", "cell", "Cell", "unit_cell"])
