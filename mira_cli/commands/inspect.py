@@ -149,10 +149,10 @@ def _say_each(*groups: Iterable[tuple[str, str]]) -> None:
 
 
 def _folded(line: str) -> str:
-    """A line in lines that fit a narrow terminal; words stay whole, and so do words with a count after them."""
-    kept = line.replace(" (", "\u00a0(")
+    """A line in lines that fit a narrow terminal; words stay whole, and so do a count and what it counts."""
+    kept = line.replace(" (", "\u00a0(").replace(" atoms/s", "\u00a0atoms/s")
     folded = fill(kept, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-    return folded.replace("\u00a0(", " (")
+    return folded.replace("\u00a0", " ")
 
 
 def _lines(told: dict[str, Any], *, grouped: bool) -> Iterable[str]:

@@ -15,6 +15,7 @@ from mira_cli.structures.companions import is_data_set
 from mira_cli.structures.find import printable_name
 from mira_cli.structures.formats import (
     by_ase,
+    cp2k,
     deepmd,
     lammps,
     outcar,
@@ -57,6 +58,7 @@ OF_TEXT: dict[str, OfText] = {
     "mol": sdf.read_sdf,
     "vasp-out": outcar.read_outcar,
     "turbomole": turbomole.read_coord,
+    "cp2k-restart": cp2k.read_restart,
 }
 
 

@@ -24,6 +24,8 @@ BY_SUFFIX = {
     ".db": "ase_db",
     ".gjf": "gaussian_input",
     ".json": "pymatgen_json",
+    ".nw": "nwchem",
+    ".nwi": "nwchem",
     ".res": "res",
 }
 
@@ -33,6 +35,7 @@ BY_NAME = {
     "cif": "cif",
     "db": "ase_db",
     "gaussian-in": "gaussian_input",
+    "nwchem-in": "nwchem",
     "pymatgen-json": "pymatgen_json",
     "res": "res",
 }

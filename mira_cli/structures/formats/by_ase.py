@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli.structures.formats.guessed import named_poscar, settle_elements
 from mira_cli.structures.formats.labels import HYDROGEN
+from mira_cli.structures.formats.not_read import not_read
 from mira_cli.structures.formats.periodicity import repeated
 from mira_cli.structures.formats.stated import stated
 from mira_cli.structures.frame import Frame, UnreadableError
@@ -44,6 +45,8 @@ def read(path: Path, form: str, elements: Sequence[str] = ()) -> Iterator[Frame]
             raise
         if path.stat().st_size > MOST_BYTES:
             raise
+        if reason := not_read(path, form):
+            raise UnreadableError(reason) from error
         images, notes = _otherwise(path, form)
         if len(images) <= number:
             raise

@@ -17,10 +17,6 @@ STATED: dict[str, dict[str, re.Pattern[str]]] = {
         "charge": re.compile(r"^\s*Charge =\s*(-?\d+) Multiplicity =", LINE),
         "spin": re.compile(r"^\s*Charge =\s*-?\d+ Multiplicity =\s*(\d+)", LINE),
     },
-    "nwchem-in": {
-        "charge": re.compile(r"^\s*charge\s+([-+.\d]+)", LINE),
-        "spin": re.compile(r"^\s*mult\s+(\d+)", LINE),
-    },
     "orca-output": {
         "charge": re.compile(r"^\s*Total Charge\s+Charge\s+\.+\s+(-?\d+)", LINE),
         "spin": re.compile(r"^\s*Multiplicity\s+Mult\s+\.+\s+(\d+)", LINE),

@@ -7,6 +7,8 @@ from io import StringIO
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mira_cli.structures.formats.labels import element_of
 from mira_cli.structures.frame import Frame, UnreadableError, unreadable
 
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
 PLAIN = "species:S:1:pos:R:3"
 _PROPERTIES = re.compile(r"""(?:^|\s)Properties\s*=\s*["{']?([^\s"}']+)""")
 _IS_HEADER = re.compile(r"(?:^|\s)(?:Properties|Lattice)\s*=")
+_CELL_LIKE = re.compile(r"""(?:^|\s)["']?(lattice|(?:unit_?)?cell)["']?\s*=""", re.IGNORECASE)
 _FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)")
 _TYPES = re.compile(r"Atoms\. Timestep")  # the comment that LAMMPS writes
 _STATE_LIKE = re.compile(r"\s*([+-]?\d)\s+([1-9])\s*")
+VECTORS = 9  # numbers of three of them
 BATCH = 1_000  # atoms that are read at once, or a tenth as many frames
 MOST_TYPES = 5  # numbers up to here may be those of types as well as H, He, Li, Be and B
 
@@ -75,9 +79,11 @@ def _together(batch: list[tuple[int, list[str]]]) -> Iterator[Frame]:
             images = _by_ase(batch)
         except Exception:  # noqa: BLE001  (which of them, and what is wrong, is found out now)
             images = []
-        yield from (
-            Frame(atoms=atoms, notes=_state_like(frame[0])) for atoms, (_, frame) in zip(images, batch, strict=False)
-        )
+        for atoms, (_, frame) in zip(images, batch, strict=False):
+            try:
+                yield _checked(atoms, frame[0], _state_like(frame[0]))
+            except UnreadableError as error:
+                yield unreadable(error)
         if images:
             return
     for natoms, frame in batch:
@@ -85,6 +91,28 @@ def _together(batch: list[tuple[int, list[str]]]) -> Iterator[Frame]:
             yield _read(natoms, frame)
         except UnreadableError as error:
             yield unreadable(error)
+
+
+def _checked(atoms: Atoms, comment: str, notes: Iterable[str]) -> Frame:
+    """The frame of what ASE has read.
+
+    Raises
+    ------
+    UnreadableError
+        The header gives coordinates or a cell in words that ASE takes for other ones.
+    """
+    if (found := _PROPERTIES.search(comment)) and not {"pos", "positions"} & set(names := found[1].split(":")[::3]):
+        raise UnreadableError(
+            f"`Properties` has the columns {', '.join(names)} and no `pos`: these are coordinates in Å"
+        )
+    if atoms.cell.any() or "pbc" in comment or not (found := _CELL_LIKE.search(comment)):
+        return Frame(atoms=atoms, notes=tuple(notes))
+    given = atoms.info.get(found[1])
+    if isinstance(given, np.ndarray) and given.size == VECTORS:
+        raise UnreadableError(
+            f'`{found[1]}` is no key of extended xyz: a cell is `Lattice`, and of none is `pbc="F F F"`'
+        )
+    return Frame(atoms=atoms, notes=tuple(notes))
 
 
 def _count(line: str) -> int:
@@ -108,7 +136,9 @@ def _read(natoms: int, frame: list[str]) -> Frame:
         frame[0] = comment
         notes.append("the comment is not UTF-8, and was read as Latin-1")
     try:
-        return Frame(atoms=_one_by_ase(natoms, frame), notes=tuple(notes))
+        return _checked(_one_by_ase(natoms, frame), frame[0], notes)
+    except UnreadableError:
+        raise
     except Exception:  # noqa: BLE001  (what is wrong is found out in a moment)
         comment, atoms, vectors = frame[0], frame[1 : natoms + 1], frame[natoms + 1 :]
     if not _IS_HEADER.search(comment):
@@ -119,7 +149,9 @@ def _read(natoms: int, frame: list[str]) -> Frame:
             notes.append("the comment is free text, of which nothing was taken")
     mended = _mended(comment, atoms, notes)
     try:
-        return Frame(atoms=_one_by_ase(natoms, [comment, *mended, *vectors]), notes=tuple(notes))
+        return _checked(_one_by_ase(natoms, [comment, *mended, *vectors]), comment, notes)
+    except UnreadableError:
+        raise
     except Exception as error:
         raise UnreadableError(_what_is_wrong(comment, natoms, mended)) from error
 
