@@ -48,7 +48,7 @@ def read(path: Path) -> Iterator[Frame]:
             "write coordinates as `0.0`, without other numbers"
         )
     if _in_bohr(parts[0]):
-        atoms.set_cell(atoms.cell * Bohr, scale_atoms=False)  # type: ignore[no-untyped-call]
+        atoms.set_cell(atoms.cell * Bohr, scale_atoms=False)
         atoms.positions *= Bohr
     atoms.info |= {"charge": int(state[1]), "spin": int(state[2])}
     yield Frame(atoms=atoms)

@@ -154,7 +154,7 @@ def _cell(header: list[str], lines: Lines, unit: float) -> Cell | None:
         raise UnreadableError(f"`{said}` is not read, only `system crystal` in `units angstroms`")
     numbers = inside[:-1]
     if numbers[:1] == ["lattice_vectors"] and len(numbers) == 10:
-        return Cell(np.reshape([_number(word) for word in numbers[1:]], (3, 3)))  # type: ignore[no-untyped-call]
+        return Cell(np.reshape([_number(word) for word in numbers[1:]], (3, 3)))
     given = dict(zip(numbers[::2], numbers[1::2], strict=False))
     if set(given) != set(PARAMETERS):
         raise UnreadableError("`system crystal` is read with `lattice_vectors`, or three lengths and three angles")
