@@ -28,7 +28,7 @@ PYTHON = recipe.load(recipe.containers()).python
 USER = "mira-test"
 # another process that builds the tiny image
 BUILD = "import sys; from tests import tiny_image; from pathlib import Path; tiny_image.use(Path(sys.argv[1]))\n"
-BUILD += "from mira_cli.images import prepare; print(prepare.prepare(['tiny'], 'apptainer')['tiny'].sif)"
+BUILD += "from mira_cli.images import prepare; print(prepare.prepare_images(['tiny'], 'apptainer')['tiny'].sif)"
 
 pytestmark = [
     pytest.mark.apptainer,

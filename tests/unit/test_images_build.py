@@ -20,7 +20,7 @@ from tests import tiny_image
 REPOSITORY = Path(__file__).resolve().parents[2]
 # another `mira`, that builds the tiny image
 BUILD = "import sys; from tests import tiny_image; from pathlib import Path; tiny_image.use(Path(sys.argv[1]))\n"
-BUILD += "from mira_cli.images import prepare; print(prepare.prepare(['tiny'], 'venv')['tiny'].python)"
+BUILD += "from mira_cli.images import prepare; print(prepare.prepare_images(['tiny'], 'venv')['tiny'].python)"
 
 
 @pytest.fixture

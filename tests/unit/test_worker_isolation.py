@@ -13,7 +13,7 @@ from worker import isolation
 REPORT = """
 import json, os, sys
 from worker import isolation
-isolation.set_environment(3, in_container=False)
+isolation.set_job_environment(3, in_container=False)
 json.dump(dict(os.environ), sys.stdout)
 """
 

@@ -25,7 +25,7 @@ def resident_mb():
     return int(fields["VmRSS"].split()[0]) / 1024
 
 
-device.choose("cpu", None, threads=1)
+device.choose_device("cpu", None, threads=1)
 before = resident_mb()
 block = np.ones({BLOCK_MB} * 131_072)
 held = resident_mb()

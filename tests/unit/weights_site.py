@@ -82,13 +82,13 @@ from pathlib import Path
 from mira_cli import paths
 from mira_cli.catalogue import lookup
 from mira_cli.commands import weights
-from mira_cli.weights import child, fetch, transfer
+from mira_cli.weights import download_process, download_progress, fetch
 site = Path(os.environ["FAKE_SITE"])
 paths.assets = lambda: site / "assets"
 lookup.BUILT_IN = site / "catalogue"
 fetch.STALL_S = float(os.environ.get("FAKE_STALL_S", "20"))
 fetch.FREE_GB = 0.001
-transfer.EVERY_S = 0.4
+download_progress.EVERY_S = 0.4
 from mira_cli.__main__ import main
 main()
 """

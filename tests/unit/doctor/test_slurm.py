@@ -29,7 +29,8 @@ def test_a_controller_that_hangs_or_refuses_is_bounded(bare, monkeypatch) -> Non
     monkeypatch.setattr(slurm, "PATIENCE_S", 0.5)
     program(bare, "scontrol", "sleep 600")
     program(bare, "sinfo", "sleep 600")
-    checks = [Check("SLURM", look.__name__, look, "ask") for look in (slurm.controller, slurm.check_partitions)]
+    named = {"controller": slurm.controller, "partitions": slurm.check_partitions}
+    checks = [Check("SLURM", name, look, "ask") for name, look in named.items()]
     (controller,), (partitions,) = examine.examine(checks, limit_s=2)
     assert controller.status == "warn"
     assert "does not answer" in controller.message
