@@ -69,7 +69,7 @@ def main(family_name: str, findings_file: str) -> None:
         plain = load_model(family, described, Device("cpu", "", None))
 
         def converted(plain=plain):
-            return family.converted(plain, "cuequivariance")
+            return getattr(family, f"{family_name}_with_kernel")(plain, "cuequivariance")
 
         def offered(make):
             return [accelerator.Offer("cuequivariance", make)]
