@@ -386,3 +386,23 @@ def test_configurations_of_mlip_are_refused_with_how_to_write_them(tmp_path, pac
     (row,) = told(rows_of(tmp_path, name, gzip.compress(text) if packed else text))
     assert row.startswith("cannot be read: configurations of MLIP are not read")
     assert f"`mlp convert-cfg {name} POSCAR --output-format=vasp-poscar`" in row
+
+
+@pytest.mark.parametrize(
+    ("head", "occupancies", "said"),
+    [
+        ("LATT -1", ("1.0", "1.0 0.25"), "ClNa"),  # AIRSS may write a spin behind
+        ("LATT -1", ("11.00000", "11.0 0.05"), "ClNa"),
+        ("LATT 4", ("10.02", "10.02"), "cannot be read: its lattice (`LATT 4`) adds atoms"),
+        ("ZERR 4 0 0 0 0 0 0", ("1.0", "1.0"), "cannot be read: its lattice (`LATT 1`) adds atoms"),
+        ("latt 1\nsymm -x,-y,z", ("11.0", "11.0"), "cannot be read: it has operations of symmetry (`SYMM`)"),
+        ("LATT -1", ("1.0", "0.5"), "cannot be read: atom `Cl 2 0.5 0.5 0.5` has the occupancy 0.5, not 1"),
+        ("LATT -1", ("11.0", "10.25 0.01"), "cannot be read: atom `Cl 2 0.5 0.5 0.5` has the occupancy 10.25, not 1"),
+        ("LATT -1", ("1.0", ""), "cannot be read: a line of an atom is not made of"),
+    ],
+)
+def test_a_res_file_of_part_of_the_cell_is_refused(tmp_path, head, occupancies, said) -> None:
+    first, second = occupancies
+    atoms = f"SFAC Na Cl\nUNIT 4 4\nNa 1 0 0 0 {first}\nCl 2 0.5 0.5 0.5 {second}\nHKLF 4\nEND\n"
+    (row,) = told(rows_of(tmp_path, "x.res", f"TITL x\nCELL 0.71 5.64 5.64 5.64 90 90 90\n{head}\n{atoms}"))
+    assert row.startswith(said)
