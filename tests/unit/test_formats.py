@@ -166,6 +166,20 @@ def test_a_cell_that_stands_for_none_and_one_that_holds_for_all_models(tmp_path)
     assert [[row["periodic_directions"] for row in rows] for rows in (dummy, real)] == [[0, 0], [3, 3]]
 
 
+@pytest.mark.parametrize("group", ["P 21 21 21    4", "P -1          2", "C 1 2 1"])
+def test_the_asymmetric_unit_of_a_pdb_is_not_its_cell(tmp_path, group) -> None:
+    cell = f"CRYST1   10.000   11.000   12.000  90.00  90.00  90.00 {group}"
+    (row,) = told(rows_of(tmp_path, "x.pdb", pdb(cell, pdb_line(1, " C  ", element="C"))))
+    assert row.startswith(f"cannot be read: space group `{group[:10].strip()}` of the CRYST1 record adds atoms")
+
+
+@pytest.mark.parametrize("group", ["", " P 1", " P 1           1", " P1", " P 1         1"])
+def test_a_pdb_without_symmetry_lists_its_cell(tmp_path, group) -> None:
+    cell = f"CRYST1   10.000   11.000   12.000  90.00  90.00  90.00{group}"
+    (row,) = rows_of(tmp_path, "x.pdb", pdb(cell, pdb_line(1, " C  ", element="C")))
+    assert (row["invalid"], row["formula"], row["periodic_directions"]) == (None, "C", 3)
+
+
 def test_one_of_two_locations_is_taken(tmp_path) -> None:
     lines = [
         pdb_line(1, " N  ", element="N"),
