@@ -420,3 +420,47 @@ def test_a_res_file_of_part_of_the_cell_is_refused(tmp_path, head, occupancies, 
     atoms = f"SFAC Na Cl\nUNIT 4 4\nNa 1 0 0 0 {first}\nCl 2 0.5 0.5 0.5 {second}\nHKLF 4\nEND\n"
     (row,) = told(rows_of(tmp_path, "x.res", f"TITL x\nCELL 0.71 5.64 5.64 5.64 90 90 90\n{head}\n{atoms}"))
     assert row.startswith(said)
+
+
+SALT = "salt\n5.64\n1 0 0\n0 1 0\n0 0 1\nNa Cl\n1 1\nSelective dynamics\nDirect\n0 0 0 T T F\n.5 .5 .5 F F F\n"
+OF_MD = " 0.1E-02 -0.2E-02 0.0E+00\n" * 2
+PREDICTOR = "\n 1\n 0.1E+01\n 0.0 0.0 0.0 0.0\n" + OF_MD * 3
+LATTICE = "Lattice velocities and vectors\n 1\n" + " 0.0E+00 0.0E+00 0.0E+00\n" * 6
+
+
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [
+        ("", ["ClNa"]),
+        ("\n\n", ["ClNa"]),
+        (f"\n{OF_MD}", ["ClNa"]),
+        (f"Cartesian\n{OF_MD}", ["ClNa"]),
+        (f"\n{OF_MD}{PREDICTOR}", ["ClNa"]),
+        (f"{LATTICE}\n{OF_MD}{PREDICTOR}", ["ClNa"]),
+        ("by hand\n", ["ClNa | what follows the atoms was not read (line 12: `by hand`)"]),
+        (
+            ".2 .2 .2 T T T\n",
+            ["cannot be read: its counts say 2 atoms, and line 12 lists one more: `.2 .2 .2 T T T`"],
+        ),
+        (
+            SALT,
+            ["ClNa", "cannot be read: a second structure begins in line 12; give each POSCAR its own file"],
+        ),
+        (
+            f"\n{SALT}",
+            ["ClNa", "cannot be read: a second structure begins in line 13; give each POSCAR its own file"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_follows_the_atoms_of_a_poscar(tmp_path, rest, said, packed) -> None:
+    content = (SALT + rest).encode()
+    name, content = ("POSCAR.gz", gzip.compress(content)) if packed else ("POSCAR", content)
+    assert told(rows_of(tmp_path, name, content)) == said
+
+
+def test_velocities_that_ase_writes_are_no_atoms(tmp_path) -> None:
+    moving = bulk("NaCl", "rocksalt", a=5.64)
+    moving.set_momenta(np.ones((2, 3)))
+    write(tmp_path / "made", moving, format="vasp")
+    assert told(rows_of(tmp_path, "CONTCAR", (tmp_path / "made").read_text())) == ["ClNa"]
