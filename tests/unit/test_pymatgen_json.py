@@ -161,7 +161,8 @@ def test_an_item_of_a_list_that_holds_no_structure_is_a_row(tmp_path, odd, aroun
 
 
 def test_lists_beside_the_records_are_no_rows(tmp_path) -> None:
-    (only,) = frames(written(tmp_path, {"data": {"authors": ["x", {"y": 1}], "all": [structure()]}, "more": {"z": [1]}}))
+    content = {"data": {"authors": ["x", {"y": 1}], "all": [structure()]}, "more": {"z": [1]}}
+    (only,) = frames(written(tmp_path, content))
     assert only.atoms is not None
 
 
