@@ -1,5 +1,6 @@
 """FAIRChem's data sets: what rows say is taken, nothing is written beside them; without the package a sentence."""
 
+import gc
 import sys
 
 import numpy as np
@@ -78,6 +79,17 @@ def test_a_file_that_is_cut_or_none_is_a_row(data, tmp_path, size, said) -> None
     file.write_bytes(file.read_bytes()[:size])
     (reason,) = read(data, tmp_path).column("invalid")
     assert reason == f"cannot be read: {said}"
+
+
+@pytest.mark.filterwarnings("error")  # what Python prints of an error while an object is deleted
+def test_a_file_that_is_none_prints_nothing(tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.setattr("mira_cli.structures.readers._in_python", lambda part: True)  # in this process
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.aselmdb").write_text("junk\n")
+    (reason,) = read(tmp_path / "in", tmp_path).column("invalid")
+    gc.collect()
+    assert reason == "cannot be read: it is not complete, or not of its format"
+    assert capfd.readouterr().err == ""
 
 
 def test_the_extra_is_what_is_tested() -> None:

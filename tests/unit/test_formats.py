@@ -166,6 +166,20 @@ def test_a_cell_that_stands_for_none_and_one_that_holds_for_all_models(tmp_path)
     assert [[row["periodic_directions"] for row in rows] for rows in (dummy, real)] == [[0, 0], [3, 3]]
 
 
+@pytest.mark.parametrize("group", ["P 21 21 21    4", "P -1          2", "C 1 2 1"])
+def test_the_asymmetric_unit_of_a_pdb_is_not_its_cell(tmp_path, group) -> None:
+    cell = f"CRYST1   10.000   11.000   12.000  90.00  90.00  90.00 {group}"
+    (row,) = told(rows_of(tmp_path, "x.pdb", pdb(cell, pdb_line(1, " C  ", element="C"))))
+    assert row.startswith(f"cannot be read: space group `{group[:10].strip()}` of the CRYST1 record adds atoms")
+
+
+@pytest.mark.parametrize("group", ["", " P 1", " P 1           1", " P1", " P 1         1"])
+def test_a_pdb_without_symmetry_lists_its_cell(tmp_path, group) -> None:
+    cell = f"CRYST1   10.000   11.000   12.000  90.00  90.00  90.00{group}"
+    (row,) = rows_of(tmp_path, "x.pdb", pdb(cell, pdb_line(1, " C  ", element="C")))
+    assert (row["invalid"], row["formula"], row["periodic_directions"]) == (None, "C", 3)
+
+
 def test_one_of_two_locations_is_taken(tmp_path) -> None:
     lines = [
         pdb_line(1, " N  ", element="N"),
@@ -386,3 +400,67 @@ def test_configurations_of_mlip_are_refused_with_how_to_write_them(tmp_path, pac
     (row,) = told(rows_of(tmp_path, name, gzip.compress(text) if packed else text))
     assert row.startswith("cannot be read: configurations of MLIP are not read")
     assert f"`mlp convert-cfg {name} POSCAR --output-format=vasp-poscar`" in row
+
+
+@pytest.mark.parametrize(
+    ("head", "occupancies", "said"),
+    [
+        ("LATT -1", ("1.0", "1.0 0.25"), "ClNa"),  # AIRSS may write a spin behind
+        ("LATT -1", ("11.00000", "11.0 0.05"), "ClNa"),
+        ("LATT 4", ("10.02", "10.02"), "cannot be read: its lattice (`LATT 4`) adds atoms"),
+        ("ZERR 4 0 0 0 0 0 0", ("1.0", "1.0"), "cannot be read: its lattice (`LATT 1`) adds atoms"),
+        ("latt 1\nsymm -x,-y,z", ("11.0", "11.0"), "cannot be read: it has operations of symmetry (`SYMM`)"),
+        ("LATT -1", ("1.0", "0.5"), "cannot be read: atom `Cl 2 0.5 0.5 0.5` has the occupancy 0.5, not 1"),
+        ("LATT -1", ("11.0", "10.25 0.01"), "cannot be read: atom `Cl 2 0.5 0.5 0.5` has the occupancy 10.25, not 1"),
+        ("LATT -1", ("1.0", ""), "cannot be read: a line of an atom is not made of"),
+    ],
+)
+def test_a_res_file_of_part_of_the_cell_is_refused(tmp_path, head, occupancies, said) -> None:
+    first, second = occupancies
+    atoms = f"SFAC Na Cl\nUNIT 4 4\nNa 1 0 0 0 {first}\nCl 2 0.5 0.5 0.5 {second}\nHKLF 4\nEND\n"
+    (row,) = told(rows_of(tmp_path, "x.res", f"TITL x\nCELL 0.71 5.64 5.64 5.64 90 90 90\n{head}\n{atoms}"))
+    assert row.startswith(said)
+
+
+SALT = "salt\n5.64\n1 0 0\n0 1 0\n0 0 1\nNa Cl\n1 1\nSelective dynamics\nDirect\n0 0 0 T T F\n.5 .5 .5 F F F\n"
+OF_MD = " 0.1E-02 -0.2E-02 0.0E+00\n" * 2
+PREDICTOR = "\n 1\n 0.1E+01\n 0.0 0.0 0.0 0.0\n" + OF_MD * 3
+LATTICE = "Lattice velocities and vectors\n 1\n" + " 0.0E+00 0.0E+00 0.0E+00\n" * 6
+
+
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [
+        ("", ["ClNa"]),
+        ("\n\n", ["ClNa"]),
+        (f"\n{OF_MD}", ["ClNa"]),
+        (f"Cartesian\n{OF_MD}", ["ClNa"]),
+        (f"\n{OF_MD}{PREDICTOR}", ["ClNa"]),
+        (f"{LATTICE}\n{OF_MD}{PREDICTOR}", ["ClNa"]),
+        ("by hand\n", ["ClNa | what follows the atoms was not read (line 12: `by hand`)"]),
+        (
+            ".2 .2 .2 T T T\n",
+            ["cannot be read: its counts say 2 atoms, and line 12 lists one more: `.2 .2 .2 T T T`"],
+        ),
+        (
+            SALT,
+            ["ClNa", "cannot be read: a second structure begins in line 12; give each POSCAR its own file"],
+        ),
+        (
+            f"\n{SALT}",
+            ["ClNa", "cannot be read: a second structure begins in line 13; give each POSCAR its own file"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_follows_the_atoms_of_a_poscar(tmp_path, rest, said, packed) -> None:
+    content = (SALT + rest).encode()
+    name, content = ("POSCAR.gz", gzip.compress(content)) if packed else ("POSCAR", content)
+    assert told(rows_of(tmp_path, name, content)) == said
+
+
+def test_velocities_that_ase_writes_are_no_atoms(tmp_path) -> None:
+    moving = bulk("NaCl", "rocksalt", a=5.64)
+    moving.set_momenta(np.ones((2, 3)))
+    write(tmp_path / "made", moving, format="vasp")
+    assert told(rows_of(tmp_path, "CONTCAR", (tmp_path / "made").read_text())) == ["ClNa"]

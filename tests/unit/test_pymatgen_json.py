@@ -152,6 +152,20 @@ def test_what_is_no_ordered_crystal_is_refused_and_the_next_is_read(tmp_path, ba
     assert re.search(words, first.unreadable), first.unreadable
 
 
+@pytest.mark.parametrize("odd", [{"foo": 1}, None, "x", []])
+@pytest.mark.parametrize("around", [lambda found: found, lambda found: {"entries": found}, lambda found: {"a": found}])
+def test_an_item_of_a_list_that_holds_no_structure_is_a_row(tmp_path, odd, around) -> None:
+    first, middle, last = frames(written(tmp_path, around([structure(), odd, structure(a=5.0)])))
+    assert (first.unreadable, last.unreadable) == (None, None)
+    assert middle.unreadable == "a record holds no structure"
+
+
+def test_lists_beside_the_records_are_no_rows(tmp_path) -> None:
+    content = {"data": {"authors": ["x", {"y": 1}], "all": [structure()]}, "more": {"z": [1]}}
+    (only,) = frames(written(tmp_path, content))
+    assert only.atoms is not None
+
+
 def test_oxidation_states_deuterium_charge_and_periodicity(tmp_path) -> None:
     iron = site([{"element": "Fe", "oxidation_state": 3, "occu": 1}])
     ion, heavy, slab = frames(

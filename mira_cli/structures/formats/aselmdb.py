@@ -33,6 +33,10 @@ def read(path: Path) -> Iterator[Frame]:
     if in_memory_or_packed(path):
         raise UnreadableError("a database can only be read where it is not packed: unpack it first")
     try:
+        import lmdb
+
+        # a database that could not be opened would open once more when it is deleted, and Python print why it cannot
+        lmdb.open(str(path), subdir=False, readonly=True, lock=False).close()
         database = connect(path, "aselmdb", use_lock_file=False, readonly=True)
     except ImportError:
         raise UnreadableError(ASK) from None

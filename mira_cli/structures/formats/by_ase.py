@@ -10,6 +10,7 @@ from mira_cli.structures.formats.guessed import named_poscar, settle_elements
 from mira_cli.structures.formats.labels import HYDROGEN
 from mira_cli.structures.formats.not_read import not_read
 from mira_cli.structures.formats.periodicity import repeated
+from mira_cli.structures.formats.poscar import rest_of_poscar
 from mira_cli.structures.formats.stated import stated
 from mira_cli.structures.frame import Frame, UnreadableError
 from mira_cli.structures.unpacked import PACKED, at_plain_path
@@ -53,11 +54,14 @@ def read(path: Path, form: str, elements: Sequence[str] = ()) -> Iterator[Frame]
         for atoms in images[number:]:
             atoms.info |= state
             yield Frame(atoms=atoms, notes=(*notes, *_understood(atoms, form, path, elements)))
+    if form == "vasp" and (second := rest_of_poscar(path)[1]):
+        raise UnreadableError(second)
 
 
 def _understood(atoms: Atoms, form: str, path: Path, elements: Sequence[str]) -> tuple[str, ...]:
     """Notes on what a structure is taken for."""
-    return (*settle_elements(atoms, form, path, elements), *repeated(atoms, form))
+    rest = rest_of_poscar(path)[0] if form == "vasp" else None
+    return (*settle_elements(atoms, form, path, elements), *repeated(atoms, form), *([rest] if rest else ()))
 
 
 def _otherwise(path: Path, form: str) -> tuple[list[Atoms], tuple[str, ...]]:

@@ -1,11 +1,13 @@
 """PDB files: ASE reads each model, after its text was made to say what ASE would otherwise guess.
 
 What is guessed otherwise: elements where columns 77–78 are empty (a calcium for every alpha carbon), a cell of 1 Å that
-stands for none, both of two alternate locations, a cell that holds for the first model only, an empty last model.
+stands for none, both of two alternate locations, a cell that holds for the first model only, an empty last model, the
+atoms of an asymmetric unit for those of the whole cell.
 """
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,11 @@ STANDARD = {
 }  # fmt: skip
 OF_STANDARD = set("HDCNOSP")  # their elements, each of one letter
 DUMMY_ANG = 1.01  # structures that have no cell are given one of 1 Å, or 0
+NO_SYMMETRY = {"", "P1"}
+OF_UNIT = (
+    "space group `{}` of the CRYST1 record adds atoms that the file does not list: "
+    "expand it to `P 1` with the program that wrote it, or give a CIF (a molecule alone has no CRYST1)"
+)
 NO_COLUMN = "elements are taken from the names of atoms"
 
 
@@ -54,6 +61,9 @@ def _cell(line: str, notes: set[str]) -> list[str]:
     except ValueError:
         raise UnreadableError("the CRYST1 record is not three lengths and three angles") from None
     if max(lengths) > DUMMY_ANG:
+        group = re.split(r"\s{2,}", line[54:66].strip())[0]
+        if group.replace(" ", "").upper() not in NO_SYMMETRY:
+            raise UnreadableError(OF_UNIT.format(group))
         return [line]
     notes.add(f"the cell of {max(lengths):g} Å stands for none")
     return []

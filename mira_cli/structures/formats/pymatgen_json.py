@@ -15,6 +15,7 @@ eV/Å³ with ASE's sign:
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,7 @@ ASES = re.compile(rb'"(unique_id|numbers\.__ndarray__|__ase_objtype__|calculator
 KBAR_OF_VASP = -0.1 * GPA  # eV/Å³ with ASE's sign in 1 kbar with VASP's
 ORDER_OF_ASE = [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]
 ENERGIES_OF_MPTRJ = ("uncorrected_total_energy", "corrected_total_energy")
+NO_RECORD: Record = {}  # stands for an item in a list of records that is none
 HEAVY = {"D": "deuterium", "T": "tritium"}
 
 
@@ -84,12 +86,12 @@ def _records(stream: IO[bytes]) -> Iterator[Record]:
     stream.seek(0)
     if begin.startswith(b"["):
         for item in ijson.items(stream, "item", use_float=True):
-            yield from _inner(item)
+            yield from _of_item(item)
         return
     first = re.match(rb'\{\s*"([^"]*)"', begin)
     if first and first[1] == b"entries":
         for item in ijson.items(stream, "entries.item", use_float=True):
-            yield from _inner(item)
+            yield from _of_item(item)
     elif re.search(rb'^\{\s*"[^"]*"\s*:\s*\{\s*"', begin) and not _is_record_begin(begin):
         for _, value in ijson.kvitems(stream, "", use_float=True):
             yield from _inner(value)
@@ -106,13 +108,25 @@ def _inner(value: Any) -> Iterator[Record]:
     """The records in a value of JSON: itself, or those that it lists."""
     if isinstance(value, dict) and ("sites" in value or isinstance(value.get("structure"), dict)):
         yield value
-    elif isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            if isinstance(inner, dict | list):
-                yield from _inner(inner)
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _inner(inner)
+    elif isinstance(value, list):
+        found = [list(_inner(item)) for item in value]
+        if any(found):  # else it is no list of records
+            yield from chain.from_iterable(records or [NO_RECORD] for records in found)
+
+
+def _of_item(item: Any) -> Iterator[Record]:
+    """The records in an item of a list of records; one that stands for it where there are none."""
+    records = _inner(item)
+    yield next(records, NO_RECORD)
+    yield from records
 
 
 def _frame(record: Record) -> Frame:
+    if record is NO_RECORD:
+        return Frame(unreadable="a record holds no structure")
     try:
         structure = record if "sites" in record else record["structure"]
         atoms, notes = _atoms(structure)
