@@ -177,6 +177,37 @@ def test_few_structures_are_told_as_few(structures) -> None:
     assert told("stress", 0.1, structures=structures) == []
 
 
+@pytest.mark.parametrize(
+    ("quantity", "scale"),
+    [("forces", -mol / kcal), ("forces", -1.0), ("stress", -1.0), ("energy", mol / kcal), ("energy", 1 / Hartree)],
+)
+def test_references_that_agree_with_one_model_as_they_are_raise_no_doubt_by_another(quantity, scale) -> None:
+    given = {f"s{i}": atoms for i, atoms in enumerate(metals())}
+    truth = {
+        "energy": np.array([atoms.get_potential_energy() - 9.0 * len(atoms) for atoms in given.values()]),
+        "forces": [atoms.get_forces() for atoms in given.values()],
+        "stress": np.array([atoms.get_stress() for atoms in given.values()]),
+    }
+
+    def doubts(*factors: float) -> list[str]:
+        """What is said where each model gives so many times the reference of this quantity, and the others as read."""
+        models = {f"m{i}": factor for i, factor in enumerate(factors)}
+        by = {name: {q: factor if q == quantity else 1.0 for q in truth} for name, factor in models.items()}
+        own = answers(
+            given,
+            {name: (truth["energy"] * by[name]["energy"]).tolist() for name in models},
+            reference=truth["energy"].tolist(),
+            stresses={name: (truth["stress"] * by[name]["stress"]).tolist() for name in models},
+            reference_stress=truth["stress"].tolist(),
+        )
+        forces = blocks(given, {n: [f * by[n]["forces"] for f in truth["forces"]] for n in models}, truth["forces"])
+        rows = statistics(own, forces).reference.to_pylist()
+        return [s for row in rows if row["subset"] == "all" for s in row["notes"].split("; ") if "--ref-units" in s]
+
+    assert len(doubts(1 / scale)) == 1
+    assert doubts(1.05, 1 / scale) == doubts(1 / scale, 0.95) == []
+
+
 def test_small_stresses_of_either_sign_are_no_doubt() -> None:
     cell = {f"s{i}": bulk("Cu", a=3.6 + i / 100, cubic=True) for i in range(5)}
     tiny = [[1e-3] * 3 + [0.0] * 3] * 5  # 0.16 GPa
