@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.units import factor
+from mira_cli.units import OPPOSITE, factor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,7 +91,7 @@ def _checked(value: Any, quantity: str, key: str, atoms: Atoms) -> Array | None:
             array = array.reshape(3, 3)
         if array.shape == (3, 3):
             array = array[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
-        if "virial" in key.lower():
+        if _is_virial(key):
             if atoms.cell.rank < 3:
                 return None
             array = -array / atoms.cell.volume
@@ -117,9 +117,24 @@ def _factor(keys: ReferenceKeys, quantity: str, key: str, n_atoms: int) -> float
     if quantity not in units:
         return 1.0
     times, per_atom = factor(quantity, units[quantity])
-    if "virial" in key.lower() and abs(times) != 1:
-        return 1.0  # a virial is an energy: a unit of stress is not its own, though a sign may be
+    if _is_virial(key):
+        return (
+            -1.0 if times < 0 else 1.0
+        )  # a virial is an energy: a unit of stress is not its own, though a sign may be
     return times * (n_atoms if per_atom else 1)
+
+
+def _is_virial(key: str) -> bool:
+    return "virial" in key.lower()
+
+
+def units_read(structures: pa.Table, units: Mapping[str, str]) -> dict[str, str]:
+    """Quantity -> unit in which references of an index were read, of those that the user names: virials in eV."""
+    virials = {_is_virial(key) for key in _used(structures)["stress"]}
+    if "stress" not in units or True not in virials:
+        return dict(units)
+    sign = OPPOSITE if units["stress"].startswith(OPPOSITE) else ""
+    return {**units, "stress": f"{units['stress']} (virials: eV)" if False in virials else f"{sign}eV"}
 
 
 def left_out(atoms: Atoms, taken: Mapping[str, tuple[str, Any]]) -> list[str]:

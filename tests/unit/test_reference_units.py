@@ -84,6 +84,24 @@ def test_references_are_read_in_the_units_that_are_named() -> None:
     assert found["stress"][1][0] == pytest.approx(-100 / KBAR, rel=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("unit", "sign", "read"), [("-kbar", -1, "-eV"), ("-eV/Ang3", -1, "-eV"), ("kbar", 1, "eV"), ("GPa", 1, "eV")]
+)
+def test_of_a_virial_a_unit_of_stress_changes_the_sign_alone_and_is_told_so(tmp_path, mira, unit, sign, read) -> None:
+    crystal = bulk("Cu", cubic=True)
+    crystal.info["virial"] = np.eye(3)
+    found = references(crystal, ReferenceKeys(units=f"stress={unit}"))
+    assert found["stress"][1][0] == pytest.approx(sign * -1 / crystal.get_volume())
+    write(tmp_path / "x.extxyz", crystal)
+    told = mira("inspect", tmp_path / "x.extxyz", f"--ref-units=stress={unit}")
+    assert f"read in {read}\n" in told.stdout
+    stressed = bulk("Cu", cubic=True)
+    stressed.info["REF_stress"] = np.ones(6)
+    write(tmp_path / "x.extxyz", [crystal, stressed])
+    told = mira("inspect", tmp_path / "x.extxyz", f"--ref-units=stress={unit}")
+    assert f"read in {unit} (virials: eV)" in " ".join(told.stdout.split())
+
+
 def test_units_are_those_of_ase() -> None:
     assert factor("energy", "kcal/mol")[0] == pytest.approx(kcal / mol, rel=1e-6)
     assert factor("forces", "Rydberg/Bohr")[0] == pytest.approx(Hartree / 2 / Bohr, rel=1e-6)
