@@ -386,3 +386,23 @@ def test_configurations_of_mlip_are_refused_with_how_to_write_them(tmp_path, pac
     (row,) = told(rows_of(tmp_path, name, gzip.compress(text) if packed else text))
     assert row.startswith("cannot be read: configurations of MLIP are not read")
     assert f"`mlp convert-cfg {name} POSCAR --output-format=vasp-poscar`" in row
+
+
+@pytest.mark.parametrize("header", ["species:S:1:pos:R:3:Z:I:1", "Z:I:1:pos:R:3:symbols:S:1"])
+@pytest.mark.parametrize(
+    ("symbol", "number", "words"),
+    [
+        ("Cu", 29, "Cu2"),
+        ("Cu1", 29, "Cu2"),
+        ("CA2", 20, "CaCu"),  # C or Ca: the number says which
+        ("Cu", 47, "line 4 of the frame contradicts itself: `Cu` and the atomic number 47, which is Ag"),
+    ],
+)
+def test_symbols_and_atomic_numbers_that_contradict_each_other_are_refused(
+    tmp_path, header, symbol, number, words
+) -> None:
+    lines = [("Cu", "0 0 0", 29), (symbol, "2 2 2", number)]
+    atoms = [f"{s} {at} {z}" if header.startswith("species") else f"{z} {at} {s}" for s, at, z in lines]
+    (row, after) = rows_of(tmp_path, "x.xyz", xyz(*atoms, comment=f"Properties={header}") + xyz("H 0 0 0"))
+    assert told([row])[0].removeprefix("cannot be read: ").startswith(words)
+    assert after["formula"] == "H"

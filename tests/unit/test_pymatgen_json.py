@@ -29,7 +29,7 @@ def site(species: object = "Cs", at=(0, 0, 0), a: float = 4.1, **more: object) -
 
 
 def structure(*sites: dict, a: float = 4.1, charge: object = 0, **lattice: object) -> dict:
-    sites = sites or (site(), site("Cl", (0.5, 0.5, 0.5)))
+    sites = sites or (site(a=a), site("Cl", (0.5, 0.5, 0.5), a))
     return {
         "@module": "pymatgen.core.structure",
         "@class": "Structure",
@@ -163,6 +163,16 @@ def test_oxidation_states_deuterium_charge_and_periodicity(tmp_path) -> None:
     assert (ion.atoms.get_chemical_formula(), ion.atoms.info) == ("Fe", {"charge": 1})
     assert (heavy.atoms.get_chemical_formula(), heavy.notes) == ("H", ("deuterium (D) is computed as hydrogen",))
     assert slab.atoms.pbc.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("xyz", "off"), [([2.05, 2.05, 2.051], None), ([2.05, -2.05, 6.15], None), ([1, 1, 1], "1.82"), (None, None)]
+)
+def test_coordinates_that_contradict_each_other_are_refused(tmp_path, xyz, off) -> None:
+    sites = site(), site("Cl", (0.5, 0.5, 0.5)) | {"xyz": xyz}
+    (one,) = frames(written(tmp_path, structure(*sites)))
+    words = f"site 1 (counted from 0) contradicts itself: `abc` and `xyz` are {off} Å apart"
+    assert one.unreadable == (words if off else None)
 
 
 def test_a_molecule_has_no_cell(tmp_path) -> None:
