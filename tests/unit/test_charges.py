@@ -289,6 +289,17 @@ def test_titles_of_columns_may_have_capitals_and_blanks(tmp_path, titles) -> Non
     assert state(index)[0] == 1.0
 
 
+@pytest.mark.parametrize(
+    "titles", ["total_charge,mult", "Net charge,multiplicity", "chrg,Spin_Multiplicity", "tot_charge,spin"]
+)
+def test_titles_may_be_any_key_of_charge_and_multiplicity(tmp_path, titles) -> None:
+    file = sheet(tmp_path, f"structure_path,{titles},uhf\nwater.xyz,1,2,1\n")
+    assert state(loaded(tmp_path, file)) == (1.0, 2.0)
+    assert list(find_sources([str(file)]).unused_columns.values()) == [["uhf (`spin` is a column: 2S + 1)"]]
+    with pytest.raises(InputError, match="two `charge` columns"):
+        find_sources([str(sheet(tmp_path, "structure_path,charge,total_charge\nwater.xyz,1,0\n"))])
+
+
 def test_a_column_that_is_nearly_one_is_told(tmp_path) -> None:
     file = sheet(tmp_path, "structure_path,charges,Elements_,comment\nwater.xyz,1,O H,x\n")
     (unused,) = find_sources([str(file)]).unused_columns.values()
