@@ -37,6 +37,10 @@ SMALL_STRESS = 1e-6  # eV/Å³: below it a stress is rounding
 MOST_NAMED = 6
 COMPUTED, COMPUTED_FREE = "calculator", "free energy of the calculator"  # told in place of a key
 SIGMA_0 = "energy(sigma→0)"  # the same for that of VASP's three energies which ASE calls `energy`
+KEYS_OF_SOURCES = {  # keys of what a calculator of this name holds
+    "vasp": {"energy": SIGMA_0},
+    "MPtrj": {"energy": "uncorrected_total_energy", "forces": "force", "stress": "stress"},
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ def _candidates(atoms: Atoms, quantity: str, named: str | None) -> Iterator[tupl
     results = atoms.calc.results if atoms.calc is not None else {}
     if named is not None:
         yield from ((named, where[named]) for where in (place, results) if named in where)
+        if quantity in results and named == _computed(atoms, quantity):
+            yield named, results[quantity]
         return
     by_name = {key.lower(): key for key in place if isinstance(key, str)}
     yield from ((key, place[key]) for name in NAMES[quantity] if (key := by_name.get(name)))
@@ -103,7 +109,7 @@ def _checked(value: Any, quantity: str, key: str, atoms: Atoms) -> Array | None:
 
 def _computed(atoms: Atoms, quantity: str) -> str:
     """What is told in place of the key of a calculator's result."""
-    return SIGMA_0 if quantity == "energy" and getattr(atoms.calc, "name", None) == "vasp" else COMPUTED
+    return KEYS_OF_SOURCES.get(getattr(atoms.calc, "name", None) or "", {}).get(quantity, COMPUTED)
 
 
 def units_of(text: str | None) -> dict[str, str]:

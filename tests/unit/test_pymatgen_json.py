@@ -17,7 +17,7 @@ from mira_cli.structures.geometry import structure_hash
 from mira_cli.structures.packs import load_structures
 from mira_cli.structures.parts import Part
 from mira_cli.structures.read import read_frames
-from mira_cli.structures.references import ReferenceKeys, references
+from mira_cli.structures.references import ReferenceKeys, left_out_told, reference_keys_in_words, references
 
 ANY = ReferenceKeys()
 KBAR = 1602.1766208  # in 1 eV/Å³
@@ -108,6 +108,23 @@ def test_mptrj_is_uncorrected_and_its_stress_has_the_sign_of_ase(tmp_path) -> No
     np.testing.assert_allclose(found["stress"][1], -np.array([0.1 * KBAR, 80, 40, 3, 2, 1]) / KBAR, rtol=1e-12)
     assert references(first.atoms, ReferenceKeys(energy="corrected_total_energy"))["energy"][1] == -6.6
     assert "energy" not in references(first.atoms, ReferenceKeys(energy="energy_per_atom"))
+
+
+def test_references_of_mptrj_are_told_by_the_keys_of_the_data_set(tmp_path) -> None:
+    file = written(tmp_path, mptrj([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]]))
+    told = load_structures(tmp_path / "packs", find_sources([str(file)]).sources).table
+    assert reference_keys_in_words(told) == (
+        "references in the input: energy from `uncorrected_total_energy` (2), forces from `force` (2), "
+        "stress from `stress` (2)"
+    )
+    assert left_out_told(told) == (
+        "not taken as references, though their names look like it: `corrected_total_energy` (2)"
+    )
+    first, *_ = frames(file)
+    named = references(first.atoms, ReferenceKeys("uncorrected_total_energy", "force", "stress"))
+    assert {key: np.ravel(value).tolist() for key, (_, value) in named.items()} == {
+        key: np.ravel(value).tolist() for key, (_, value) in references(first.atoms, ANY).items()
+    }
 
 
 def test_a_record_of_mptrj_without_stress_has_none(tmp_path) -> None:

@@ -209,6 +209,8 @@ def _add_references(atoms: Atoms, record: Record) -> list[str]:
         there["energy"] = float(there["energy"])  # type: ignore[assignment]
     if there:
         atoms.calc = SinglePointCalculator(atoms, **there)
+        if "uncorrected_total_energy" in record:
+            atoms.calc.name = "MPtrj"  # by which the keys are told
     return []
 
 
