@@ -72,7 +72,7 @@ def inspect(
     from mira_cli.structures.find import find_sources
     from mira_cli.structures.given import of_options
     from mira_cli.structures.packs import load_structures
-    from mira_cli.structures.references import ReferenceKeys, units_of
+    from mira_cli.structures.references import ReferenceKeys, units_of, units_read
 
     rows = _rows(models, models_file or [])
     found = find_sources([str(Path(path).expanduser()) for path in structures], of_options(elements, form))
@@ -82,7 +82,7 @@ def inspect(
         choice = FrameChoice(stride, sample, seed)
         with console.counting("structure") as counted:
             index = load_structures(Path(scratch), found.sources, keys=keys, choice=choice, told=counted)
-        told = input_summary(index, rows, units_of(keys.units))
+        told = input_summary(index, rows, units_read(index.table, units_of(keys.units)))
         if as_json:
             _print_json(index, told)
         else:

@@ -48,13 +48,14 @@ def reference_table(
     aligned = _aligned(answers, scheme)
     order, both = Order(answers.made_of.groups), np.column_stack([answers.energy, answers.reference_energy])
     ends = _intervals(answers, errors, aligned, seed=seed)
+    doubts = suspicions(answers, forces)
     rows = []
     for m, facts in enumerate(answers.models):
         rho, structures, compositions = order.correlation(both, m, both.shape[1] - 1)
         stress = answers.stress[:, m] - answers.reference_stress
         cautions = [UNKNOWN_THEORY, *(["forces are not a gradient"] if facts.conservative is False else [])]
         cautions += [said] if (said := contradictions(answers)) else []
-        cautions += suspicions(answers, forces, m)
+        cautions += doubts[m]
         common = {
             "model": facts.name,
             **columns.fact_columns(facts),

@@ -27,15 +27,28 @@ ALIKE, ALIKE_FEW = 0.85, 0.95  # cosine between references and a model's numbers
 NEAR = 0.2  # how far energies as they are may be from those in another unit
 # how far the factor may be from a unit's: at most half the way to the next; models can be too soft by a third
 WITHIN = {"energy": 2**0.5, "forces": 2**0.5, "stress": 2.0}
+AS_READ = {quantity: next(unit for unit, value in by.items() if value == 1.0) for quantity, by in UNITS.items()}
 SMALL_GPA, SMALL_FOR_A_SIGN_GPA = 0.1, 1.0  # a model's stresses below which its factor, or its sign, is noise
 
 
-def suspicions(answers: Answers, forces: ForceStatistics, m: int) -> list[str]:
-    """Sentences on units in which the references would agree with a model, each with the option that names the unit."""
-    found = [("energy", unit, FEWEST) for unit in _of_energies(answers, m)]
-    found += [("forces", *told) for told in _of_forces(forces, m)]
-    found += [("stress", *told) for told in _of_stresses(answers, m)]
-    return [_sentence(*told) for told in found]
+def suspicions(answers: Answers, forces: ForceStatistics) -> list[list[str]]:
+    """For each model sentences on units in which the references would agree with it, each with the option for the unit.
+
+    None of a quantity that agrees with any of the models as it is read.
+    """
+    found: list[dict[str, list[tuple[str, int]]]] = [
+        {
+            "energy": [(unit, FEWEST) for unit in _of_energies(answers, m)],
+            "forces": list(_of_forces(forces, m)),
+            "stress": list(_of_stresses(answers, m)),
+        }
+        for m in range(len(answers.models))
+    ]
+    right = {quantity for by in found for quantity, told in by.items() for unit, _ in told if unit == AS_READ[quantity]}
+    return [
+        [_sentence(quantity, *one) for quantity, told in by.items() if quantity not in right for one in told]
+        for by in found
+    ]
 
 
 def _sentence(quantity: str, unit: str, structures: int) -> str:
@@ -63,10 +76,10 @@ def unit_doubts_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _unit(quantity: str, ratio: float) -> str | None:
-    """The unit in which a number is about so many times the one in eV and Å; None for that of eV and Å itself."""
+    """The unit in which a number is about so many times the one in eV and Å; None if of none."""
     by_name = {unit: abs(math.log(abs(ratio) * value)) for unit, value in UNITS[quantity].items()} if ratio else {}
     unit = min(by_name, key=lambda unit: by_name[unit], default="")
-    if not unit or by_name[unit] > math.log(WITHIN[quantity]) or (ratio > 0 and UNITS[quantity][unit] == 1.0):
+    if not unit or by_name[unit] > math.log(WITHIN[quantity]):
         return None
     return (OPPOSITE if ratio < 0 else "") + unit
 
@@ -76,7 +89,7 @@ def _told(quantity: str, ratio: float, cosine: float, structures: int) -> Iterat
     unit = _unit(quantity, ratio)
     if unit is None or abs(cosine) < (ALIKE if structures >= FEWEST else ALIKE_FEW):
         return
-    if structures >= FEWEST or UNITS[quantity][unit.removeprefix(OPPOSITE)] != 1.0:
+    if structures >= FEWEST or unit != OPPOSITE + AS_READ[quantity]:
         yield unit, structures
 
 
@@ -96,8 +109,8 @@ def _of_stresses(answers: Answers, m: int) -> Iterator[tuple[str, int]]:
     ratio, cosine = _ratio(reference, model)
     size = math.sqrt(float((model**2).mean())) / GPA
     for unit, structures in _told("stress", ratio, cosine, int(both.sum())):
-        is_sign = UNITS["stress"][unit.removeprefix(OPPOSITE)] == 1.0
-        if size > (SMALL_FOR_A_SIGN_GPA if is_sign else SMALL_GPA):
+        is_sign = unit == OPPOSITE + AS_READ["stress"]
+        if unit == AS_READ["stress"] or size > (SMALL_FOR_A_SIGN_GPA if is_sign else SMALL_GPA):
             yield unit, structures
 
 
@@ -105,7 +118,10 @@ def _of_energies(answers: Answers, m: int) -> Iterator[str]:
     """Energies have zeros of their own: first as they are, then what is left when each element has a zero."""
     energy, reference, n = answers.energy[:, m], answers.reference_energy, answers.n_atoms
     both = np.isfinite(energy) & np.isfinite(reference) & (energy != 0)
-    if len(np.unique(answers.made_of.identity[both])) < FEWEST_ENERGIES or _off(reference, energy, both) < NEAR:
+    if len(np.unique(answers.made_of.identity[both])) < FEWEST_ENERGIES:
+        return
+    if _off(reference, energy, both) < NEAR:
+        yield "eV"
         return
     as_read = {unit: reference * value for unit, value in UNITS["energy"].items()}
     as_read |= {"eV" + PER_ATOM: reference * n} if (n[both] > 1).any() else {}
@@ -123,9 +139,9 @@ def _of_relative_energies(answers: Answers, both: Array, energy: Array, as_read:
         ratio, cosine = _ratio((other - fit.of(other))[both], (own - fit.of(own))[both])
         if cosine > ALIKE:
             apart[unit] = abs(math.log(ratio))
-    unit = min(apart, key=lambda unit: apart[unit], default="eV")
-    if unit != "eV" and apart[unit] < math.log(WITHIN["energy"]) < apart.get("eV", math.inf):
-        yield unit
+    near = {unit: off for unit, off in apart.items() if off < math.log(WITHIN["energy"])}
+    if near:
+        yield "eV" if "eV" in near else min(near, key=lambda unit: near[unit])
 
 
 def _off(one: Array, other: Array, both: Array) -> float:

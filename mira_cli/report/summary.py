@@ -21,7 +21,7 @@ from mira_cli.report.disputed import outliers_of
 from mira_cli.results.devices import on_cpu_instead
 from mira_cli.statuses import INVALID
 from mira_cli.structures.notes import alike
-from mira_cli.structures.references import units_of
+from mira_cli.structures.references import units_of, units_read
 from mira_cli.units import OPPOSITE
 
 if TYPE_CHECKING:
@@ -148,7 +148,8 @@ def _task(gathered: Gathered) -> Task:
 
 def _converted(gathered: Gathered) -> str:
     """From which units references were converted, if the user named some."""
-    units = units_of((gathered.provenance.get("config") or {}).get("ref_units"))
+    named_units = units_of((gathered.provenance.get("config") or {}).get("ref_units"))
+    units = units_read(gathered.index.table, named_units)
     named = ", ".join(
         f"{quantity} from {unit.removeprefix(OPPOSITE)}{' with the opposite sign' if unit.startswith(OPPOSITE) else ''}"
         for quantity, unit in units.items()

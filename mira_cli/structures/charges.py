@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 UNPAIRED = ("uhf", "nunpaired", "unpaired_electrons")  # 2S
 KEYS = {
-    "charge": ("charge", "total_charge", "net_charge", "tot_charge", "charge of the sheet"),
+    "charge": ("charge", "total_charge", "net_charge", "tot_charge", "chrg", "charge of the sheet"),
     "spin": (
         *("spin", "total_spin", "multiplicity", "spin_multiplicity", "mult", "spin of the sheet"),
         *UNPAIRED,
     ),
 }
+MAY_BE_CHARGE = {"q", "Q"}  # or something else
 OF_SHEET = ("charge of the sheet", "spin of the sheet")
 ANY_CASE = {key: quantity for quantity, keys in KEYS.items() for key in keys}
 SIGNED = re.compile(r"([+-]?)(\d+(?:\.\d*)?)([+-]?)")  # 1, +1, 1+, 2-
@@ -44,14 +45,20 @@ def settle_charges(atoms: Atoms) -> list[str]:
     ContradictionError
         The input contradicts itself, or a value is no number.
     """
-    found = {key: atoms.info[key] for key in atoms.info if isinstance(key, str) and key.lower() in ANY_CASE}
-    notes: list[str] = []
+    found = {key: value for key, value in atoms.info.items() if isinstance(key, str) and _is_key(key, value)}
+    notes = [
+        f"`{key}` may be a charge, and nothing was taken from it: `charge={value}`"
+        for key, value in atoms.info.items()
+        if key in MAY_BE_CHARGE and isinstance(value, int | np.integer) and not isinstance(value, bool) and value
+    ]
     for quantity in KEYS:
-        given = {key: value for key, value in found.items() if ANY_CASE[key.lower()] == quantity}
+        given = {key: value for key, value in found.items() if ANY_CASE[_plain(key)] == quantity}
         for key in given:
             del atoms.info[key]
         words = [key for key, value in given.items() if isinstance(value, bool | np.bool_)]  # of a comment's free text
-        notes += [f"`{key}` stands there without a number, and nothing was taken from it" for key in words]
+        notes += [
+            f"`{key.partition(':')[0]}` stands there without a number, and nothing was taken from it" for key in words
+        ]
         values = {k: _number(k, value) for k, value in given.items() if value is not None and k not in words}
         if quantity == "spin":
             values = {key: _multiplicity(key, n) for key, n in values.items() if n or key.lower() in UNPAIRED}
@@ -68,6 +75,16 @@ def settle_charges(atoms: Atoms) -> list[str]:
         if key != quantity and key not in OF_SHEET:
             notes.append(f"{quantity} {value:{'+' if quantity == 'charge' else ''}g} is from `{key}`")
     return [*notes, *_of_initial_charges(atoms), *_of_electrons(atoms)]
+
+
+def _plain(key: str) -> str:
+    """A key in small letters, without what follows a colon, as in `charge: -1` or `charge:-1` of a comment."""
+    return key.lower().partition(":")[0]
+
+
+def _is_key(key: str, value: Any) -> bool:
+    is_word = isinstance(value, bool | np.bool_)  # free text, in which a key may have a colon
+    return (_plain(key) if is_word else key.lower()) in ANY_CASE
 
 
 def _number(key: str, value: Any) -> float:

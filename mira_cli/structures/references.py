@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.units import factor
+from mira_cli.units import OPPOSITE, factor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,6 +37,10 @@ SMALL_STRESS = 1e-6  # eV/Å³: below it a stress is rounding
 MOST_NAMED = 6
 COMPUTED, COMPUTED_FREE = "calculator", "free energy of the calculator"  # told in place of a key
 SIGMA_0 = "energy(sigma→0)"  # the same for that of VASP's three energies which ASE calls `energy`
+KEYS_OF_SOURCES = {  # keys of what a calculator of this name holds
+    "vasp": {"energy": SIGMA_0},
+    "MPtrj": {"energy": "uncorrected_total_energy", "forces": "force", "stress": "stress"},
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ def _candidates(atoms: Atoms, quantity: str, named: str | None) -> Iterator[tupl
     results = atoms.calc.results if atoms.calc is not None else {}
     if named is not None:
         yield from ((named, where[named]) for where in (place, results) if named in where)
+        if quantity in results and named == _computed(atoms, quantity):
+            yield named, results[quantity]
         return
     by_name = {key.lower(): key for key in place if isinstance(key, str)}
     yield from ((key, place[key]) for name in NAMES[quantity] if (key := by_name.get(name)))
@@ -91,7 +97,7 @@ def _checked(value: Any, quantity: str, key: str, atoms: Atoms) -> Array | None:
             array = array.reshape(3, 3)
         if array.shape == (3, 3):
             array = array[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
-        if "virial" in key.lower():
+        if _is_virial(key):
             if atoms.cell.rank < 3:
                 return None
             array = -array / atoms.cell.volume
@@ -103,7 +109,7 @@ def _checked(value: Any, quantity: str, key: str, atoms: Atoms) -> Array | None:
 
 def _computed(atoms: Atoms, quantity: str) -> str:
     """What is told in place of the key of a calculator's result."""
-    return SIGMA_0 if quantity == "energy" and getattr(atoms.calc, "name", None) == "vasp" else COMPUTED
+    return KEYS_OF_SOURCES.get(getattr(atoms.calc, "name", None) or "", {}).get(quantity, COMPUTED)
 
 
 def units_of(text: str | None) -> dict[str, str]:
@@ -117,9 +123,24 @@ def _factor(keys: ReferenceKeys, quantity: str, key: str, n_atoms: int) -> float
     if quantity not in units:
         return 1.0
     times, per_atom = factor(quantity, units[quantity])
-    if "virial" in key.lower() and abs(times) != 1:
-        return 1.0  # a virial is an energy: a unit of stress is not its own, though a sign may be
+    if _is_virial(key):
+        return (
+            -1.0 if times < 0 else 1.0
+        )  # a virial is an energy: a unit of stress is not its own, though a sign may be
     return times * (n_atoms if per_atom else 1)
+
+
+def _is_virial(key: str) -> bool:
+    return "virial" in key.lower()
+
+
+def units_read(structures: pa.Table, units: Mapping[str, str]) -> dict[str, str]:
+    """Quantity -> unit in which references of an index were read, of those that the user names: virials in eV."""
+    virials = {_is_virial(key) for key in _used(structures)["stress"]}
+    if "stress" not in units or True not in virials:
+        return dict(units)
+    sign = OPPOSITE if units["stress"].startswith(OPPOSITE) else ""
+    return {**units, "stress": f"{units['stress']} (virials: eV)" if False in virials else f"{sign}eV"}
 
 
 def left_out(atoms: Atoms, taken: Mapping[str, tuple[str, Any]]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli.errors import InputError
 from mira_cli.settings_yaml import reason
+from mira_cli.structures.charges import ANY_CASE, UNPAIRED
 from mira_cli.structures.given import GIVEN, encoded
 from mira_cli.wording import did_you_mean
 
@@ -53,8 +54,10 @@ def read_sheet(sheet: Path) -> tuple[list[tuple[Path, str]], list[str]]:
 
 
 def _known(title: str) -> str:
-    """A title as the column is called that it means but for capitals and blanks; else the title."""
+    """A title as the column is called that it means, by a synonym or but for capitals and blanks; else the title."""
     name = re.sub(r"[\s_-]+", "_", title.strip().lower())
+    if (quantity := ANY_CASE.get(name)) and name not in UNPAIRED:  # a label alone would be computed as neutral
+        return quantity
     return name if name in {PATH, *GIVEN} else title
 
 
@@ -66,6 +69,8 @@ def _labels(row: dict[str, str]) -> dict[str, str]:
 
 
 def _with_near(title: str) -> str:
+    if title.strip().lower() in UNPAIRED:
+        return f"{title} (`spin` is a column: 2S + 1)"
     near = _near([title], GIVEN).strip()
     return f"{title} ({near})" if near else title
 

@@ -120,6 +120,31 @@ def test_what_contradicts_or_is_no_number_is_no_neutral_structure(info, words) -
         settle_charges(water(**info))
 
 
+@pytest.mark.parametrize(
+    ("comment", "charge", "notes"),
+    [
+        ("charge -1", 0, ["`charge` stands there without a number, and nothing was taken from it"]),
+        ("charge: -1", 0, ["`charge` stands there without a number, and nothing was taken from it"]),
+        ("Charge:-1", 0, ["`Charge` stands there without a number, and nothing was taken from it"]),
+        (
+            "charge: -1 mult: 2",
+            0,
+            [f"`{key}` stands there without a number, and nothing was taken from it" for key in ("charge", "mult")],
+        ),
+        ("q=-1", 0, ["`q` may be a charge, and nothing was taken from it: `charge=-1`"]),
+        ("q=0", 0, []),
+        ("chrg=-1 mult=2", -1, ["charge -1 is from `chrg`", "spin 2 is from `mult`"]),
+    ],
+)
+def test_no_charge_in_a_comment_is_passed_over_in_silence(tmp_path, comment, charge, notes) -> None:
+    (tmp_path / "x.xyz").write_text(f"2\n{comment}\nO 0 0 0\nH 0 0 0.97\n")
+    index = loaded(tmp_path, tmp_path / "x.xyz")
+    assert np.nan_to_num(state(index)[0]) == charge
+    (note,) = index.column("note")
+    assert all(one in (note or "") for one in notes)
+    assert bool(note) == bool(notes)
+
+
 def test_other_keys_and_assumptions_are_told() -> None:
     assert settle_charges(water(charge=1, spin=2)) == []
     text = water(charge=True)  # as ASE reads `zero net charge`
@@ -262,6 +287,17 @@ def test_a_sheet_with_a_column_twice_is_refused(tmp_path) -> None:
 def test_titles_of_columns_may_have_capitals_and_blanks(tmp_path, titles) -> None:
     index = loaded(tmp_path, sheet(tmp_path, f"{titles}\nwater.xyz,1\n"))
     assert state(index)[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    "titles", ["total_charge,mult", "Net charge,multiplicity", "chrg,Spin_Multiplicity", "tot_charge,spin"]
+)
+def test_titles_may_be_any_key_of_charge_and_multiplicity(tmp_path, titles) -> None:
+    file = sheet(tmp_path, f"structure_path,{titles},uhf\nwater.xyz,1,2,1\n")
+    assert state(loaded(tmp_path, file)) == (1.0, 2.0)
+    assert list(find_sources([str(file)]).unused_columns.values()) == [["uhf (`spin` is a column: 2S + 1)"]]
+    with pytest.raises(InputError, match="two `charge` columns"):
+        find_sources([str(sheet(tmp_path, "structure_path,charge,total_charge\nwater.xyz,1,0\n"))])
 
 
 def test_a_column_that_is_nearly_one_is_told(tmp_path) -> None:

@@ -17,7 +17,7 @@ from mira_cli.structures.geometry import structure_hash
 from mira_cli.structures.packs import load_structures
 from mira_cli.structures.parts import Part
 from mira_cli.structures.read import read_frames
-from mira_cli.structures.references import ReferenceKeys, references
+from mira_cli.structures.references import ReferenceKeys, left_out_told, reference_keys_in_words, references
 
 ANY = ReferenceKeys()
 KBAR = 1602.1766208  # in 1 eV/Å³
@@ -29,7 +29,7 @@ def site(species: object = "Cs", at=(0, 0, 0), a: float = 4.1, **more: object) -
 
 
 def structure(*sites: dict, a: float = 4.1, charge: object = 0, **lattice: object) -> dict:
-    sites = sites or (site(), site("Cl", (0.5, 0.5, 0.5)))
+    sites = sites or (site(a=a), site("Cl", (0.5, 0.5, 0.5), a))
     return {
         "@module": "pymatgen.core.structure",
         "@class": "Structure",
@@ -110,6 +110,23 @@ def test_mptrj_is_uncorrected_and_its_stress_has_the_sign_of_ase(tmp_path) -> No
     assert "energy" not in references(first.atoms, ReferenceKeys(energy="energy_per_atom"))
 
 
+def test_references_of_mptrj_are_told_by_the_keys_of_the_data_set(tmp_path) -> None:
+    file = written(tmp_path, mptrj([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]]))
+    told = load_structures(tmp_path / "packs", find_sources([str(file)]).sources).table
+    assert reference_keys_in_words(told) == (
+        "references in the input: energy from `uncorrected_total_energy` (2), forces from `force` (2), "
+        "stress from `stress` (2)"
+    )
+    assert left_out_told(told) == (
+        "not taken as references, though their names look like it: `corrected_total_energy` (2)"
+    )
+    first, *_ = frames(file)
+    named = references(first.atoms, ReferenceKeys("uncorrected_total_energy", "force", "stress"))
+    assert {key: np.ravel(value).tolist() for key, (_, value) in named.items()} == {
+        key: np.ravel(value).tolist() for key, (_, value) in references(first.atoms, ANY).items()
+    }
+
+
 def test_a_record_of_mptrj_without_stress_has_none(tmp_path) -> None:
     first, _ = frames(written(tmp_path, mptrj(None)))
     assert sorted(references(first.atoms, ANY)) == ["energy", "forces"]
@@ -177,6 +194,16 @@ def test_oxidation_states_deuterium_charge_and_periodicity(tmp_path) -> None:
     assert (ion.atoms.get_chemical_formula(), ion.atoms.info) == ("Fe", {"charge": 1})
     assert (heavy.atoms.get_chemical_formula(), heavy.notes) == ("H", ("deuterium (D) is computed as hydrogen",))
     assert slab.atoms.pbc.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("xyz", "off"), [([2.05, 2.05, 2.051], None), ([2.05, -2.05, 6.15], None), ([1, 1, 1], "1.82"), (None, None)]
+)
+def test_coordinates_that_contradict_each_other_are_refused(tmp_path, xyz, off) -> None:
+    sites = site(), site("Cl", (0.5, 0.5, 0.5)) | {"xyz": xyz}
+    (one,) = frames(written(tmp_path, structure(*sites)))
+    words = f"site 1 (counted from 0) contradicts itself: `abc` and `xyz` are {off} Å apart"
+    assert one.unreadable == (words if off else None)
 
 
 def test_a_molecule_has_no_cell(tmp_path) -> None:

@@ -84,6 +84,24 @@ def test_references_are_read_in_the_units_that_are_named() -> None:
     assert found["stress"][1][0] == pytest.approx(-100 / KBAR, rel=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("unit", "sign", "read"), [("-kbar", -1, "-eV"), ("-eV/Ang3", -1, "-eV"), ("kbar", 1, "eV"), ("GPa", 1, "eV")]
+)
+def test_of_a_virial_a_unit_of_stress_changes_the_sign_alone_and_is_told_so(tmp_path, mira, unit, sign, read) -> None:
+    crystal = bulk("Cu", cubic=True)
+    crystal.info["virial"] = np.eye(3)
+    found = references(crystal, ReferenceKeys(units=f"stress={unit}"))
+    assert found["stress"][1][0] == pytest.approx(sign * -1 / crystal.get_volume())
+    write(tmp_path / "x.extxyz", crystal)
+    told = mira("inspect", tmp_path / "x.extxyz", f"--ref-units=stress={unit}")
+    assert f"read in {read}\n" in told.stdout
+    stressed = bulk("Cu", cubic=True)
+    stressed.info["REF_stress"] = np.ones(6)
+    write(tmp_path / "x.extxyz", [crystal, stressed])
+    told = mira("inspect", tmp_path / "x.extxyz", f"--ref-units=stress={unit}")
+    assert f"read in {unit} (virials: eV)" in " ".join(told.stdout.split())
+
+
 def test_units_are_those_of_ase() -> None:
     assert factor("energy", "kcal/mol")[0] == pytest.approx(kcal / mol, rel=1e-6)
     assert factor("forces", "Rydberg/Bohr")[0] == pytest.approx(Hartree / 2 / Bohr, rel=1e-6)
@@ -175,6 +193,37 @@ def test_few_structures_are_told_as_few(structures) -> None:
     assert "may be in Hartree/Bohr" in sentence
     assert told("stress", 0.1, factor=-1.0, structures=structures) == []  # a sign can be chance
     assert told("stress", 0.1, structures=structures) == []
+
+
+@pytest.mark.parametrize(
+    ("quantity", "scale"),
+    [("forces", -mol / kcal), ("forces", -1.0), ("stress", -1.0), ("energy", mol / kcal), ("energy", 1 / Hartree)],
+)
+def test_references_that_agree_with_one_model_as_they_are_raise_no_doubt_by_another(quantity, scale) -> None:
+    given = {f"s{i}": atoms for i, atoms in enumerate(metals())}
+    truth = {
+        "energy": np.array([atoms.get_potential_energy() - 9.0 * len(atoms) for atoms in given.values()]),
+        "forces": [atoms.get_forces() for atoms in given.values()],
+        "stress": np.array([atoms.get_stress() for atoms in given.values()]),
+    }
+
+    def doubts(*factors: float) -> list[str]:
+        """What is said where each model gives so many times the reference of this quantity, and the others as read."""
+        models = {f"m{i}": factor for i, factor in enumerate(factors)}
+        by = {name: {q: factor if q == quantity else 1.0 for q in truth} for name, factor in models.items()}
+        own = answers(
+            given,
+            {name: (truth["energy"] * by[name]["energy"]).tolist() for name in models},
+            reference=truth["energy"].tolist(),
+            stresses={name: (truth["stress"] * by[name]["stress"]).tolist() for name in models},
+            reference_stress=truth["stress"].tolist(),
+        )
+        forces = blocks(given, {n: [f * by[n]["forces"] for f in truth["forces"]] for n in models}, truth["forces"])
+        rows = statistics(own, forces).reference.to_pylist()
+        return [s for row in rows if row["subset"] == "all" for s in row["notes"].split("; ") if "--ref-units" in s]
+
+    assert len(doubts(1 / scale)) == 1
+    assert doubts(1.05, 1 / scale) == doubts(1 / scale, 0.95) == []
 
 
 def test_small_stresses_of_either_sign_are_no_doubt() -> None:

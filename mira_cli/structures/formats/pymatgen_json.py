@@ -39,6 +39,7 @@ KBAR_OF_VASP = -0.1 * GPA  # eV/Å³ with ASE's sign in 1 kbar with VASP's
 ORDER_OF_ASE = [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]
 ENERGIES_OF_MPTRJ = ("uncorrected_total_energy", "corrected_total_energy")
 NO_RECORD: Record = {}  # stands for an item in a list of records that is none
+SAME_PLACE = 0.01  # Å, within which coordinates that were rounded are one place
 HEAVY = {"D": "deuterium", "T": "tritium"}
 
 
@@ -153,9 +154,25 @@ def _atoms(structure: Record) -> tuple[Atoms, list[str]]:
         pbc = lattice.get("pbc", (True, True, True))
         scaled = np.reshape([site["abc"] for site in structure["sites"]], (-1, 3)).astype(float)
         atoms = Atoms(symbols, scaled_positions=scaled, cell=np.array(lattice["matrix"], float), pbc=pbc)
+        _check_places(structure, atoms)
     if charge := structure.get("charge"):  # 0 is written by default, and says nothing
         atoms.info["charge"] = charge
     return atoms, notes
+
+
+def _check_places(structure: Record, atoms: Atoms) -> None:
+    """Raise where `abc` and `xyz` of a site are two places, but for lattice vectors."""
+    if atoms.cell.rank < 3:
+        return  # that is refused later
+    for number, (site, place) in enumerate(zip(structure["sites"], atoms.positions, strict=True)):
+        if site.get("xyz") is None:
+            continue
+        apart = np.linalg.solve(atoms.cell.array.T, np.array(site["xyz"], float) - place)
+        off = float(np.linalg.norm((apart - np.where(atoms.pbc, np.round(apart), 0.0)) @ atoms.cell.array))
+        if off > SAME_PLACE:
+            raise UnusableError(
+                f"site {number} (counted from 0) contradicts itself: `abc` and `xyz` are {off:.3g} Å apart"
+            )
 
 
 def _symbol(number: int, site: Record) -> str:
@@ -206,6 +223,8 @@ def _add_references(atoms: Atoms, record: Record) -> list[str]:
         there["energy"] = float(there["energy"])  # type: ignore[assignment]
     if there:
         atoms.calc = SinglePointCalculator(atoms, **there)
+        if "uncorrected_total_energy" in record:
+            atoms.calc.name = "MPtrj"  # by which the keys are told
     return []
 
 

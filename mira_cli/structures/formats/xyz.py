@@ -25,6 +25,7 @@ _FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)")
 _TYPES = re.compile(r"Atoms\. Timestep")  # the comment that LAMMPS writes
 _STATE_LIKE = re.compile(r"\s*([+-]?\d)\s+([1-9])\s*")
 VECTORS = 9  # numbers of three of them
+SYMBOLS, NUMBERS = {"species", "symbols"}, {"Z", "numbers"}  # columns that ASE takes for the elements
 BATCH = 1_000  # atoms that are read at once, or a tenth as many frames
 MOST_TYPES = 5  # numbers up to here may be those of types as well as H, He, Li, Be and B
 
@@ -74,7 +75,7 @@ def _split(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
 
 def _together(batch: list[tuple[int, list[str]]]) -> Iterator[Frame]:
     """Frames read at once, which is faster, or each by itself if one of them wants to be looked at."""
-    if all(len(frame) > natoms and frame[0].isascii() for natoms, frame in batch):
+    if all(len(frame) > natoms and frame[0].isascii() and not _names_twice(frame[0]) for natoms, frame in batch):
         try:
             images = _by_ase(batch)
         except Exception:  # noqa: BLE001  (which of them, and what is wrong, is found out now)
@@ -131,6 +132,8 @@ def _read(natoms: int, frame: list[str]) -> Frame:
         raise UnreadableError(
             f"the file ends early: {natoms:,} atoms are announced, {max(len(frame) - 1, 0):,} are there"
         )
+    if _names_twice(frame[0]):
+        _check_names(frame[0], frame[1 : natoms + 1])
     notes = [*_state_like(frame[0])]
     if not frame[0].isascii() and frame[0] != (comment := _decoded(frame[0])):
         frame[0] = comment
@@ -227,10 +230,41 @@ def _elements(labels: list[str], comment: str, notes: list[str]) -> list[str]:
     return symbols
 
 
+def _fields(comment: str) -> list[str]:
+    """Names, kinds and counts of the columns, as the header has them."""
+    found = _PROPERTIES.search(comment)
+    return (found[1] if found else PLAIN).split(":")
+
+
+def _names_twice(comment: str) -> bool:
+    """Whether there are symbols and atomic numbers, of which ASE takes the numbers."""
+    names = set(_fields(comment)[::3])
+    return bool(names & SYMBOLS) and bool(names & NUMBERS)
+
+
+def _check_names(comment: str, atoms: list[str]) -> None:
+    """Raise where the symbol of an atom and its atomic number are of two elements."""
+    fields = _fields(comment)
+    counts = [int(count) if count.isdecimal() else 0 for count in fields[2::3]]
+    at = {name: sum(counts[:i]) for i, name in enumerate(fields[::3])}
+    symbols, numbers = (next(at[name] for name in at if name in names) for names in (SYMBOLS, NUMBERS))
+    for line, row in enumerate(map(str.split, atoms), 3):
+        if len(row) <= max(symbols, numbers) or not row[numbers].isdecimal():
+            continue  # that is told elsewhere
+        try:
+            symbol, _ = element_of(row[symbols])
+        except UnreadableError:
+            continue  # a label that the number explains
+        if symbol != (element := _symbol(int(row[numbers]))):
+            raise UnreadableError(
+                f"line {line:,} of the frame contradicts itself: `{row[symbols][:20]}` and the atomic number "
+                f"{row[numbers]}, which is {element}"
+            )
+
+
 def _types(comment: str) -> list[str]:
     """The type of each column: `element`, R, I, S or L."""
-    found = _PROPERTIES.search(comment)
-    fields = (found[1] if found else PLAIN).split(":")
+    fields = _fields(comment)
     types: list[str] = []
     for name, kind, columns in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
         if kind not in set("RISL") or not columns.isdecimal():
@@ -273,9 +307,8 @@ def _symbol(number: int) -> str:
 
 
 def _what_is_wrong(comment: str, natoms: int, atoms: list[str]) -> str:
-    found = _PROPERTIES.search(comment)
     try:
-        _one_by_ase(natoms, [f"Properties={found[1] if found else PLAIN}\n", *atoms])
+        _one_by_ase(natoms, [f"Properties={':'.join(_fields(comment))}\n", *atoms])
     except Exception:  # noqa: BLE001
         return "the columns of the atoms are not those that the header announces"
     return "line 2 of the frame is no header of extended xyz (a `Lattice` has nine numbers)"
