@@ -124,9 +124,7 @@ def _factor(keys: ReferenceKeys, quantity: str, key: str, n_atoms: int) -> float
         return 1.0
     times, per_atom = factor(quantity, units[quantity])
     if _is_virial(key):
-        return (
-            -1.0 if times < 0 else 1.0
-        )  # a virial is an energy: a unit of stress is not its own, though a sign may be
+        return _sign_of_virials(units[quantity])
     return times * (n_atoms if per_atom else 1)
 
 
@@ -134,13 +132,18 @@ def _is_virial(key: str) -> bool:
     return "virial" in key.lower()
 
 
+def _sign_of_virials(unit: str) -> float:
+    """-1 for `-eV/Ang3`. A virial is an energy: other units belong to stresses beside it, and so do their signs."""
+    return -1.0 if unit == f"{OPPOSITE}eV/Ang3" else 1.0
+
+
 def units_read(structures: pa.Table, units: Mapping[str, str]) -> dict[str, str]:
     """Quantity -> unit in which references of an index were read, of those that the user names: virials in eV."""
     virials = {_is_virial(key) for key in _used(structures)["stress"]}
     if "stress" not in units or True not in virials:
         return dict(units)
-    sign = OPPOSITE if units["stress"].startswith(OPPOSITE) else ""
-    return {**units, "stress": f"{units['stress']} (virials: eV)" if False in virials else f"{sign}eV"}
+    of_virials = f"{OPPOSITE}eV" if _sign_of_virials(units["stress"]) < 0 else "eV"
+    return {**units, "stress": f"{units['stress']} (virials: {of_virials})" if False in virials else of_virials}
 
 
 def left_out(atoms: Atoms, taken: Mapping[str, tuple[str, Any]]) -> list[str]:
