@@ -4,7 +4,15 @@ import shutil
 import sys
 from pathlib import Path
 
-SHOWN = ("report.html", "comparison.csv", "pairs.csv", "disagreement.csv", "reference.csv", "energies_aligned.csv")
+SHOWN = (
+    "report.html",
+    "comparison.csv",
+    "pairs.csv",
+    "disagreement.csv",
+    "reference.csv",
+    "reference_errors.csv",
+    "energies_aligned.csv",
+)
 
 run, example = Path(sys.argv[1]), Path(__file__).parent / "example"
 for name in SHOWN:
