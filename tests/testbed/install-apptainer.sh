@@ -119,8 +119,8 @@ prepare() {
 selftest() {
   local place ok=0
   place=$(mktemp -d)
-  mkdir -p "$place"/root/{bin,dev,etc,home,lib,lib64,proc,root,sys,tmp,usr,var/tmp}
-  apptainer -s build "$place/x.sif" "$place/root" &&
+  mkdir -p "$place"/tree/{bin,dev,etc,home,lib,lib64,proc,root,sys,tmp,usr,var/tmp}
+  apptainer -s build "$place/x.sif" "$place/tree" &&
     apptainer -s exec --no-home --bind /bin,/lib,/lib64,/usr "$place/x.sif" /bin/true || ok=$?
   rm -rf "$place"
   [ "$ok" = 0 ] || { say "self-test failed: cannot build or run a small image"; exit 1; }

@@ -208,9 +208,7 @@ def _attempt(
 ) -> tuple[list[Answer | NoAnswer], Failure | None]:
     """Ask the model; answers are complete without a failure, and with one if there is one configuration."""
     try:
-        results = evaluate()()
-        if len(results) != len(ready):
-            raise ValueError(f"the model returned {len(results)} results for {len(ready)} structures")  # noqa: TRY301
+        results = _one_each(evaluate()(), len(ready))
     except Exception as error:
         failure, text = kind_of(error), sentence(error)
         if failure is Failure.DISK_FULL:
@@ -224,6 +222,12 @@ def _attempt(
         judged(result, step.n_atoms, wants_stress=wants_stress and prepared.periodic_3d)
         for (step, prepared), result in zip(ready, results, strict=True)
     ], None
+
+
+def _one_each(results: list[Result], n: int) -> list[Result]:
+    if len(results) != n:
+        raise ValueError(f"the model returned {len(results)} results for {n} structures")
+    return results
 
 
 def _failed(failure: Failure, text: str) -> NoAnswer:

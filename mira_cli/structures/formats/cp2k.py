@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mira_cli.structures.frame import Frame, UnreadableError
 
@@ -28,7 +28,7 @@ def read_restart(stream: Iterable[str]) -> Iterator[Frame]:
     from ase.io import read
 
     text = "".join(stream)
-    atoms: Atoms = read(StringIO(text), format="cp2k-restart")  # type: ignore[assignment]
+    atoms = cast("Atoms", read(StringIO(text), format="cp2k-restart"))
     cell = CELL.search(text)
     said = PERIODIC.search(cell[1]) if cell else None
     if said is not None:

@@ -158,7 +158,8 @@ def _cell(header: list[str], lines: Lines, unit: float) -> Cell | None:
     given = dict(zip(numbers[::2], numbers[1::2], strict=False))
     if set(given) != set(PARAMETERS):
         raise UnreadableError("`system crystal` is read with `lattice_vectors`, or three lengths and three angles")
-    return Cell.new([_number(given[name]) for name in PARAMETERS])  # type: ignore[no-any-return]
+    cell: Cell = Cell.new([_number(given[name]) for name in PARAMETERS])
+    return cell
 
 
 def _number(word: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def read_coord(stream: Iterable[str]) -> Iterator[Frame]:
 
     text = "".join(stream)
     groups = {name.lower(): rest.split("\n") for name, rest in reversed(GROUP.findall(text))}
-    atoms: Atoms = read(StringIO(text), format="turbomole")  # type: ignore[assignment]
+    atoms = cast("Atoms", read(StringIO(text), format="turbomole"))
     unit = groups.get("coord", [""])[0].lower().split()
     directions = _directions(groups)
     if directions:

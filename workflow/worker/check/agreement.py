@@ -54,7 +54,7 @@ def calculated(own: Calculator, potential: Potential, atoms: Atoms) -> Answer:
     result = Result(prepared.atoms.get_potential_energy(), prepared.atoms.get_forces(), stress)
     answer = judged(result, len(atoms), wants_stress=wants_stress)
     if isinstance(answer, NoAnswer):
-        raise ValueError(f"the package's own calculator: {answer}")  # noqa: TRY004
+        raise ValueError(f"the package's own calculator: {answer}")  # noqa: TRY004  (what it said is wrong, no type)
     return answer
 
 

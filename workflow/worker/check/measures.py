@@ -78,7 +78,7 @@ def answers_in_one_batch(potential: Potential, batch: Sequence[Atoms]) -> list[A
         for result, one in zip(results, prepared, strict=True)
     ):
         if isinstance(answer, NoAnswer):
-            raise ValueError(str(answer))  # noqa: TRY004
+            raise ValueError(str(answer))  # noqa: TRY004  (what the model said is wrong, no type)
         answers.append(answer)
     return answers
 
