@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mira_cli.errors import Interrupted
+    from mira_cli.planning.plan import Plan
     from mira_cli.planning.prepare import ReadyRun
     from mira_cli.run.directory import RunDirectory
 
@@ -82,7 +83,7 @@ def carry_out(
         raise outcome.stopped
     if not is_collected(run):
         collect(run)  # Snakemake did not get there, or took older tables for newer ones
-    _check(outcome, run)
+    check_exit(outcome, run, prepared.plan)
     timings |= _snakemake_timings(run, started)
     write_json(run.work / "call.json", {**call, "timings": timings})
     if provenance := read_json(run.root / "provenance.json"):
@@ -103,15 +104,34 @@ def _argv(prepared: ReadyRun, run: RunDirectory, *, on_slurm: bool) -> list[str]
     )
 
 
-def _check(outcome: SnakemakeExit, run: RunDirectory) -> None:
+def check_exit(outcome: SnakemakeExit, run: RunDirectory, plan: Plan) -> None:
+    """Make sure that Snakemake's end is accounted for: by a job's failure, or by all that was planned being there.
+
+    Raises
+    ------
+    EngineError
+        Snakemake was killed, or failed for a reason that is not a job's.
+    """
     if outcome.status < 0:
         raise EngineError(
             f"Snakemake was killed by signal {-outcome.status}; what was finished is kept",
             hint="the same command goes on from there",
             log=outcome.log,
         )
-    if outcome.status != 0 and not any(event.get("event") == "job_error" for event in _events(run)):
-        raise EngineError(f"Snakemake failed before any job did: {end_of_log(outcome.log)}", log=outcome.log)
+    names = {event.get("event") for event in _events(run)}
+    if outcome.status != 0 and "job_error" not in names and not _is_complete(run, plan):
+        when = "though no job did" if "job_started" in names else "before any job did"
+        raise EngineError(
+            f"Snakemake failed {when}: {end_of_log(outcome.log)}",
+            hint="the same command goes on from there" if "job_started" in names else None,
+            log=outcome.log,
+        )
+
+
+def _is_complete(run: RunDirectory, plan: Plan) -> bool:
+    """Whether all that was planned has a record: Snakemake may fail for a file that only shows late."""
+    said = (read_json(run.collected) or {}).get("records", 0)
+    return is_collected(run) and said >= sum(plan.kept.values()) + sum(job.n_structures for job in plan.jobs)
 
 
 def _snakemake_timings(run: RunDirectory, started: float) -> dict[str, float]:
