@@ -83,7 +83,7 @@ def read_frames(part: Part) -> Iterator[Frame]:
 def _of_archive(part: Part) -> Iterator[Frame]:
     """Frames of the members of an archive, whose names follow that of the archive."""
     with ZipFile(part.path) as archive:
-        infos = members(archive)
+        infos = members(archive).read
         for info in infos:
             member = replace(part, name=f"{part.name}/{printable_name(info.filename)}")
             if not info.file_size:
