@@ -44,6 +44,15 @@ def at_plain_path(path: Path) -> Iterator[Path]:
         yield plain
 
 
+def text_at(path: Path) -> str:
+    """The text of a file, unpacked, with a sign in place of what is no UTF-8."""
+    from ase.io.formats import open_with_compression
+
+    with open_with_compression(str(path), "rb") as stream:
+        content: bytes = stream.read()
+    return content.decode("utf-8", errors="replace")
+
+
 def in_memory_or_packed(path: Path) -> bool:
     """Whether programs that open a file by its true name would not find there what is in it."""
     return path.name.endswith(PACKED) or path.parent == MEMORY

@@ -19,7 +19,7 @@ from mira_cli.structures.formats.cif_block import blocks_of, text_of
 from mira_cli.structures.formats.cif_contents import Contents, multiplicity_contradicted
 from mira_cli.structures.formats.cif_operations import fits, listed_operations
 from mira_cli.structures.formats.cif_sites import FAR, ISOTOPES, sites_of
-from mira_cli.structures.formats.cif_symmetry import ADD, NEAR, disagreement, named_operations
+from mira_cli.structures.formats.cif_symmetry import ADD, NEAR, disagreement, is_of_two_groups, named_operations
 from mira_cli.structures.frame import Frame, UnreadableError
 
 if TYPE_CHECKING:
@@ -149,7 +149,8 @@ def _crystal(block: CifBlock, sites: Sites, cell: Cell) -> tuple[_Crystal, list[
         return crystals[0], _contradictions(contents, crystals[0], sites, cell)
     settings = ", ".join(crystal.operations.name for crystal in crystals[:4]) + (", …" if len(crystals) > 4 else "")
     if len(crystals) > 1 and contents.formula is None and contents.density is None and not sites.symmetries:
-        raise UnreadableError(f"{names} does not say which of its settings is meant ({settings}): {ADD}")
+        which = "the two is right, since they are of two groups" if is_of_two_groups(block) else "its settings is meant"
+        raise UnreadableError(f"{names} does not say which of {which} ({settings}): {ADD}")
     agreeing = [crystal for crystal in crystals if not _contradictions(contents, crystal, sites, cell)]
     if len(agreeing) != 1:
         how_many = "more than one" if agreeing else "none"
