@@ -45,7 +45,7 @@ PACK_ATOMS, PACK_STRUCTURES = 100_000, 10_000  # bound a worker's memory for geo
 SMALLER = {"natoms": np.int32, "numbers": np.int16}  # types on disk
 ANY_KEYS = ReferenceKeys()
 CHOICE = "choice.json"
-FORMAT = 15  # raise when packs or index change shape: a run directory then reads its input again
+FORMAT = 16  # raise when packs or index change shape: a run directory then reads its input again
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.units import OPPOSITE, factor
+from mira_cli.wording import nearest, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -146,11 +147,13 @@ def units_read(structures: pa.Table, units: Mapping[str, str]) -> dict[str, str]
     return {**units, "stress": f"{units['stress']} (virials: {of_virials})" if False in virials else of_virials}
 
 
-def left_out(atoms: Atoms, taken: Mapping[str, tuple[str, Any]]) -> list[str]:
+def left_out(atoms: Atoms, taken: Mapping[str, tuple[str, Any]], named: ReferenceKeys) -> list[str]:
     """Keys whose names and values look like references, and which were not taken for any."""
     keys = {key for key, _ in taken.values()}
     numbers = len(atoms)
     found = []
+    results = atoms.calc.results if atoms.calc is not None else {}
+    found += [q for q in QUANTITIES if q in results and q not in taken and getattr(named, q) not in {None, NONE}]
     if "energy" not in taken and atoms.calc is not None:  # an energy of its own would be what to take
         found += [key for key in ("free_energy", "energies") if key in atoms.calc.results]
     for place in (atoms.info, atoms.arrays):
@@ -222,15 +225,20 @@ def _other_stress(atoms: Atoms, taken: str, keys: ReferenceKeys) -> tuple[str, A
 
 def left_out_told(structures: pa.Table) -> str | None:
     """One sentence on keys that look like references and were not taken; None where there are none."""
-    counts: Counter[str] = Counter()
-    for one in structures["references_left_out"].drop_null().value_counts().to_pylist():
-        for key in one["values"].split(", "):
-            counts[key] += one["counts"]
+    counts = _left_out_counts(structures)
     if not counts:
         return None
     named = ", ".join(f"`{key}` ({n:,})" for key, n in counts.most_common(MOST_NAMED))
     more = f" and {len(counts) - MOST_NAMED} more" if len(counts) > MOST_NAMED else ""
     return f"not taken as references, though their names look like it: {named}{more}"
+
+
+def _left_out_counts(structures: pa.Table) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for one in structures["references_left_out"].drop_null().value_counts().to_pylist():
+        for key in one["values"].split(", "):
+            counts[key] += one["counts"]
+    return counts
 
 
 def reference_keys_in_words(structures: pa.Table) -> str | None:
@@ -243,11 +251,19 @@ def reference_keys_in_words(structures: pa.Table) -> str | None:
     return f"references in the input: {', '.join(parts)}" if parts else None
 
 
-def keys_not_found(structures: pa.Table, keys: ReferenceKeys) -> list[str]:
-    """Keys that the user named and under which no structure has what was looked for."""
-    used = _used(structures)
-    named = {quantity: getattr(keys, quantity) for quantity in QUANTITIES}
-    return [key for quantity, key in named.items() if key not in {None, NONE} and key not in used[quantity]]
+def named_keys_told(structures: pa.Table, keys: ReferenceKeys) -> list[tuple[str, str | None]]:
+    """One sentence, and a hint, on each key that the user named and that not every usable structure has."""
+    usable, used = structures["invalid"].null_count, _used(structures)
+    told: list[tuple[str, str | None]] = []
+    for quantity in QUANTITIES:
+        if (key := getattr(keys, quantity)) in {None, NONE}:
+            continue
+        if not (count := used[quantity].get(key, 0)):
+            near = suggestion(nearest(key, _left_out_counts(structures)))
+            told.append((f"no structure has a reference under the key `{key}`", f"{near}`mira inspect` names the keys"))
+        elif count < usable:
+            told.append((f"{count:,} of {usable:,} structures have a reference {quantity} under the key `{key}`", None))
+    return told
 
 
 def _used(structures: pa.Table) -> dict[str, dict[str, int]]:
