@@ -34,6 +34,7 @@ NONE = "none"  # in place of a key: take no reference of this kind
 LOOKS_LIKE = re.compile("energy|energies|force|stress|virial", re.IGNORECASE)
 CONTRADICTION_EV_PER_ATOM, CONTRADICTION_RELATIVE = 1e-3, 0.01
 SMALL_FORCE = 1e-3  # eV/Å: below it two forces are one
+SMALL_SKEWNESS = 1e-4  # of a stress or virial, in whatever unit
 SMALL_STRESS = 1e-6  # eV/Å³: below it a stress is rounding
 MOST_NAMED = 6
 COMPUTED, COMPUTED_FREE = "calculator", "free energy of the calculator"  # told in place of a key
@@ -94,6 +95,8 @@ def _checked(value: Any, quantity: str, key: str, atoms: Atoms) -> Array | None:
     except (TypeError, ValueError):
         return None
     if quantity == "stress":
+        if _skewness(array):
+            return None
         if array.shape == (9,):
             array = array.reshape(3, 3)
         if array.shape == (3, 3):
@@ -106,6 +109,15 @@ def _checked(value: Any, quantity: str, key: str, atoms: Atoms) -> Array | None:
     if array.shape == (1,) and not shape:
         array = array.reshape(())
     return array if array.shape == shape and np.isfinite(array).all() else None
+
+
+def _skewness(array: Array) -> float:
+    """By how much nine numbers of a stress or virial are not symmetric; 0 where that is rounding."""
+    if array.size != 9 or not np.isfinite(array).all():
+        return 0.0
+    full = array.reshape(3, 3)
+    apart = float(np.abs(full - full.T).max())
+    return apart if apart > max(CONTRADICTION_RELATIVE * float(np.abs(full).max()), SMALL_SKEWNESS) else 0.0
 
 
 def _computed(atoms: Atoms, quantity: str) -> str:
@@ -178,6 +190,8 @@ def settled(
         if quantity in taken and getattr(keys, quantity) is None
         for note in _contradicting(atoms, quantity, taken[quantity], keys)
     ]
+    if "stress" not in taken:
+        notes += _not_symmetric(atoms, keys)
     if (
         "stress" in taken
         and keys.stress is None
@@ -190,6 +204,17 @@ def settled(
             notes.append(f"{key} and `{name}` contradict each other (stress = −virial/volume): neither was taken")
             return {quantity: value for quantity, value in taken.items() if quantity != "stress"}, notes
     return taken, notes
+
+
+def _not_symmetric(atoms: Atoms, keys: ReferenceKeys) -> Iterator[str]:
+    """Notes on stresses and virials that were not taken since they are not symmetric."""
+    for key, value in _candidates(atoms, "stress", keys.stress):
+        try:
+            apart = _skewness(np.asarray(value, dtype=float))
+        except (TypeError, ValueError):
+            continue
+        if apart:
+            yield f"{spoken(key, 'stress')} is not symmetric (by {apart:.3g}), and was not taken"
 
 
 def _contradicting(atoms: Atoms, quantity: str, taken: tuple[str, Any], keys: ReferenceKeys) -> Iterator[str]:

@@ -163,3 +163,19 @@ def test_a_key_that_is_misspelt_or_not_everywhere_is_told_with_what_is_near(tmp_
         assert named_keys_told(load_structures(tmp_path / "packs", sources, keys=keys).table, keys) == [told]
     done = mira("inspect", tmp_path / "x.extxyz", "--ref-energy-key", "REF_enrgy")
     assert "no structure has a reference under the key `REF_enrgy`" in done.stderr
+
+
+@pytest.mark.parametrize("key", ["stress", "REF_stress", "virial", "dft_virial"])
+@pytest.mark.parametrize(("off", "taken"), [(0.0, True), (1e-4, True), (0.2, False)])
+def test_a_stress_that_is_not_symmetric_is_told_and_not_taken(tmp_path, crystal, key, off, taken) -> None:
+    nine = np.array([[1.0, 0.3, 0.2], [0.3, 2.0, 0.1], [0.2, 0.1, 3.0]])
+    nine[0, 1] += off
+    numbers = " ".join(f"{x:.6f}" for x in nine.T.ravel())
+    write(tmp_path / "x.extxyz", crystal)
+    lines = (tmp_path / "x.extxyz").read_text().splitlines(keepends=True)
+    lines[1] = f'{key}="{numbers}" {lines[1]}'
+    (tmp_path / "x.extxyz").write_text("".join(lines))
+    (row,) = load_structures(tmp_path / "packs", find_sources([str(tmp_path / "x.extxyz")]).sources).table.to_pylist()
+    assert (row["reference_stress_ev_per_ang3"] is not None) == taken
+    name = "ASE's own `stress`" if key == "stress" else f"`{key}`"
+    assert row["note"] == (None if taken else f"{name} is not symmetric (by 0.2), and was not taken")

@@ -36,7 +36,6 @@ LOOKED_AT = 100_000  # bytes that say what a file is
 OURS = re.compile(rb'"(@class|lattice|sites|structure|composition)"\s*:')
 ASES = re.compile(rb'"(unique_id|numbers\.__ndarray__|__ase_objtype__|calculator_parameters)"')
 KBAR_OF_VASP = -0.1 * GPA  # eV/Å³ with ASE's sign in 1 kbar with VASP's
-ORDER_OF_ASE = [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]
 ENERGIES_OF_MPTRJ = ("uncorrected_total_energy", "corrected_total_energy")
 NO_RECORD: Record = {}  # stands for an item in a list of records that is none
 SAME_PLACE = 0.01  # Å, within which coordinates that were rounded are one place
@@ -229,6 +228,5 @@ def _add_references(atoms: Atoms, record: Record) -> list[str]:
 
 
 def _stress(kbar: Any) -> Array:
-    """(6,) eV/Å³ with ASE's order and sign, of VASP's in kbar: six numbers in ASE's order, or (3, 3)."""
-    stress = np.asarray(kbar, float)
-    return KBAR_OF_VASP * (stress[ORDER_OF_ASE] if stress.shape == (3, 3) else stress)
+    """(6,) or (3, 3) eV/Å³ with ASE's sign, of VASP's in kbar: six numbers in ASE's order, or (3, 3)."""
+    return KBAR_OF_VASP * np.asarray(kbar, float)

@@ -26,6 +26,7 @@ _IS_HEADER = re.compile(r"(?:^|\s)(?:Properties|Lattice)\s*=")
 _CELL_LIKE = re.compile(r"""(?:^|\s)["']?(lattice|(?:unit_?)?cell)["']?\s*=""", re.IGNORECASE)
 _TYPES = re.compile(r"Atoms\. Timestep")  # the comment that LAMMPS writes
 _STATE_LIKE = re.compile(r"\s*([+-]?\d)\s+([1-9])\s*")
+_STRESS = re.compile(r"""(?:^|\s)stress\s*=\s*["{]\s*([-+\d.eE]+(?:\s+[-+\d.eE]+){8})\s*["}]""")
 VECTORS = 9  # numbers of three of them
 SYMBOLS, NUMBERS = {"species", "symbols"}, {"Z", "numbers"}  # columns that ASE takes for the elements
 BATCH = 1_000  # atoms that are read at once, or a tenth as many frames
@@ -116,6 +117,9 @@ def _checked(atoms: Atoms, comment: str, notes: Iterable[str]) -> Frame:
         raise UnreadableError(
             f"`Properties` has the columns {', '.join(names)} and no `pos`: these are coordinates in Å"
         )
+    if atoms.calc is not None and "stress" in atoms.calc.results and (found := _STRESS.search(comment)):
+        nine = [float(word) for word in found[1].split()]  # of which ASE leaves three out
+        atoms.calc.results["stress"] = np.reshape(nine, (3, 3), order="F")
     if atoms.cell.any() or "pbc" in comment or not (found := _CELL_LIKE.search(comment)):
         return Frame(atoms=atoms, notes=tuple(notes))
     given = atoms.info.get(found[1])
