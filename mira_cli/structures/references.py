@@ -42,6 +42,8 @@ SIGMA_0 = "energy(sigma→0)"  # the same for that of VASP's three energies whic
 KEYS_OF_SOURCES = {  # keys of what a calculator of this name holds
     "vasp": {"energy": SIGMA_0},
     "MPtrj": {"energy": "uncorrected_total_energy", "forces": "force", "stress": "stress"},
+    "pymatgen": {"energy": "energy", "forces": "forces", "stress": "stress"},
+    "DeePMD-kit": {"energy": "energy.npy", "forces": "force.npy"},
 }
 
 

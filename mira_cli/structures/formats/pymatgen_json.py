@@ -130,6 +130,8 @@ def _frame(record: Record) -> Frame:
     try:
         structure = record if "sites" in record else record["structure"]
         atoms, notes = _atoms(structure)
+        if any(_is_moment(moment) for moment in (*_moments(structure), record.get("magmom"))):
+            atoms.set_initial_magnetic_moments(np.ones(len(atoms)))  # that there are some is told, not which
         return Frame(atoms=atoms, notes=(*notes, *_add_references(atoms, record)))
     except UnusableError as error:
         return Frame(unreadable=str(error))
@@ -157,6 +159,21 @@ def _atoms(structure: Record) -> tuple[Atoms, list[str]]:
     if charge := structure.get("charge"):  # 0 is written by default, and says nothing
         atoms.info["charge"] = charge
     return atoms, notes
+
+
+def _moments(structure: Record) -> Iterator[Any]:
+    """What sites say of magnetic moments: numbers, vectors, or pymatgen's `Magmom`; spins of their species."""
+    for site in structure["sites"]:
+        yield (site.get("properties") or {}).get("magmom")
+        for one in site["species"]:
+            yield one.get("spin", (one.get("properties") or {}).get("spin"))
+
+
+def _is_moment(said: Any) -> bool:
+    """Whether this is a magnetic moment other than 0."""
+    if isinstance(said, dict):
+        said = said.get("moment")
+    return any(map(_is_moment, said)) if isinstance(said, list) else bool(said)
 
 
 def _check_places(structure: Record, atoms: Atoms) -> None:
@@ -222,8 +239,7 @@ def _add_references(atoms: Atoms, record: Record) -> list[str]:
         there["energy"] = float(there["energy"])  # type: ignore[assignment]
     if there:
         atoms.calc = SinglePointCalculator(atoms, **there)
-        if "uncorrected_total_energy" in record:
-            atoms.calc.name = "MPtrj"  # by which the keys are told
+        atoms.calc.name = "MPtrj" if "uncorrected_total_energy" in record else "pymatgen"  # by which the keys are told
     return []
 
 
