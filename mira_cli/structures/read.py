@@ -142,7 +142,7 @@ def _in_memory(archive: ZipFile, info: ZipInfo, part: Part, form: str) -> Iterat
 
 
 def _elements_of(part: Part) -> list[str]:
-    """What a user says are the elements of types 1, 2, …"""
+    """Elements of types 1, 2, … by what a user says."""
     return symbols_of(decoded(part.given).get("elements", ""))
 
 

@@ -31,9 +31,9 @@ def test_numbers_of_fortran_are_read_where_its_codes_read_them(tmp_path, one) ->
 def test_lengths_of_espresso_in_units_of_a(tmp_path) -> None:
     cell = "CELL_PARAMETERS alat\n-0.5 0 0.5\n0 0.5 0.5\n-0.5 0.5 0\nATOMIC_POSITIONS alat\nSi 0 0 0\n"
     text = f"&SYSTEM\nibrav=0, nat=1, ntyp=1, {{}}\n/\nATOMIC_SPECIES\nSi 28 Si.upf\n{cell}"
-    shortest = {said: rows_of(tmp_path, "x.pwi", text.format(said))[0] for said in ("A = 4.0d0", "a=4, ", "celldm(1)=7.")}
-    assert [row["formula"] for row in shortest.values()] == ["Si"] * 3
-    assert shortest["A = 4.0d0"]["hash"] == shortest["a=4, "]["hash"]
+    rows = [rows_of(tmp_path, "x.pwi", text.format(said))[0] for said in ("A = 4.0d0", "a=4, ", "celldm(1)=7.")]
+    assert [row["formula"] for row in rows] == ["Si"] * 3
+    assert rows[0]["hash"] == rows[1]["hash"] != rows[2]["hash"]
     assert told(rows_of(tmp_path, "x.pwi", text.format(""))) == [
         "cannot be read: `CELL_PARAMETERS` is in units of alat, and neither `celldm(1)` nor `A` says how long that is"
     ]

@@ -157,7 +157,8 @@ def test_references_are_told_by_the_keys_of_their_record(tmp_path, content) -> N
     assert told.startswith("references in the input: energy from `energy` (1)")
     assert "ASE" not in told
     keys = ReferenceKeys(energy="energy")
-    assert load_structures(tmp_path / "packs", find_sources([str(path)]).sources, keys=keys).column("reference_energy_ev") == [-6]
+    index = load_structures(tmp_path / "packs", find_sources([str(path)]).sources, keys=keys)
+    assert index.column("reference_energy_ev") == [-6]
 
 
 @pytest.mark.parametrize(

@@ -150,16 +150,19 @@ def test_a_key_that_is_misspelt_or_not_everywhere_is_told_with_what_is_near(tmp_
         atoms.calc = SinglePointCalculator(atoms, energy=5.0, forces=np.ones((4, 3)))
     write(tmp_path / "x.extxyz", frames)
     sources = find_sources([str(tmp_path / "x.extxyz")]).sources
-    for keys, told in {
-        ReferenceKeys(energy="REF_energy"): ("2 of 3 structures have a reference energy under the key `REF_energy`", None),
-        ReferenceKeys(energy="REF_enrgy"): (
-            "no structure has a reference under the key `REF_enrgy`",
-            "did you mean `REF_energy` or `energy`? `mira inspect` names the keys",
+    near = "did you mean {}? `mira inspect` names the keys"
+    nowhere = "no structure has a reference under the key `{}`"
+    for keys, told in [
+        (
+            ReferenceKeys(energy="REF_energy"),
+            ("2 of 3 structures have a reference energy under the key `REF_energy`", None),
         ),
-        ReferenceKeys(forces="forcs"): (
-            "no structure has a reference under the key `forcs`", "did you mean `forces`? `mira inspect` names the keys",
+        (
+            ReferenceKeys(energy="REF_enrgy"),
+            (nowhere.format("REF_enrgy"), near.format("`REF_energy` or `energy`")),
         ),
-    }.items():  # fmt: skip
+        (ReferenceKeys(forces="forcs"), (nowhere.format("forcs"), near.format("`forces`"))),
+    ]:
         assert named_keys_told(load_structures(tmp_path / "packs", sources, keys=keys).table, keys) == [told]
     done = mira("inspect", tmp_path / "x.extxyz", "--ref-energy-key", "REF_enrgy")
     assert "no structure has a reference under the key `REF_enrgy`" in done.stderr

@@ -36,7 +36,7 @@ MOST_TYPES = 5  # numbers up to here may be those of types as well as H, He, Li,
 def read_xyz(stream: Iterable[str], elements: Sequence[str] = ()) -> Iterator[Frame]:
     """Yield every frame, whatever empty lines are between them; after one that cannot be read those that follow.
 
-    `elements` are those of numbers 1, 2, … that stand in place of symbols. The stream is decoded with `surrogateescape`.
+    `elements` are those of numbers 1, 2, … in place of symbols. The stream is decoded with `surrogateescape`.
 
     Raises
     ------
@@ -149,12 +149,7 @@ def _read(natoms: int, frame: list[str], elements: Sequence[str]) -> Frame:
     if _names_twice(frame[0]):
         _check_names(frame[0], frame[1 : natoms + 1])
     notes = [*_state_like(frame[0])]
-    if not frame[0].isascii() and frame[0] != (comment := _decoded(frame[0])):
-        frame[0] = comment
-        notes.append("the comment is not UTF-8, and was read as Latin-1")
-    if _has_fortran(frame[0]):
-        frame[0] = with_e(frame[0], IN_PROSE)
-        notes.append(EXPONENTS)
+    frame[0] = _spelt(frame[0], notes)
     try:
         return _checked(_one_by_ase(natoms, frame), frame[0], [*notes, *([NOT_USED] if elements else [])])
     except UnreadableError:
@@ -174,6 +169,17 @@ def _read(natoms: int, frame: list[str], elements: Sequence[str]) -> Frame:
         raise
     except Exception as error:
         raise UnreadableError(_what_is_wrong(comment, natoms, mended)) from error
+
+
+def _spelt(comment: str, notes: list[str]) -> str:
+    """The comment in characters, and with numbers, that ASE knows; adds to the notes."""
+    if not comment.isascii() and comment != (decoded := _decoded(comment)):
+        comment = decoded
+        notes.append("the comment is not UTF-8, and was read as Latin-1")
+    if _has_fortran(comment):
+        comment = with_e(comment, IN_PROSE)
+        notes.append(EXPONENTS)
+    return comment
 
 
 def _state_like(comment: str) -> tuple[str, ...]:
@@ -314,7 +320,8 @@ def _check_numbers(comment: str, numbers: set[int]) -> None:
     """Raise where numbers may be those of atom types."""
     if _TYPES.search(comment) or max(numbers) <= MOST_TYPES or numbers == set(range(1, len(numbers) + 1)):
         raise UnreadableError(
-            "atoms have numbers that may be types of a simulation, not elements: write symbols, or give `--elements O,H`"
+            "atoms have numbers that may be types of a simulation, not elements: write symbols, or give "
+            "`--elements O,H`"
         )
 
 
