@@ -7,7 +7,12 @@ import pytest
 from ase.build import bulk
 from ase.io import read as read_by_ase
 from ase.io import write
+from ase.units import Bohr, Hartree
 
+from mira_cli.structures.formats.atomic_units import NO_STRESS
+from mira_cli.structures.given import of_options
+from mira_cli.structures.parts import Part
+from mira_cli.structures.read import read_frames
 from tests.unit.test_formats import rows_of, told, xyz
 
 
@@ -60,3 +65,26 @@ def test_an_xdatcar_that_is_cut_has_its_whole_frames(tmp_path) -> None:
     assert told(rows_of(tmp_path, "XDATCAR", "  4  4  1\n 0.1 0.2 0.3 0.3 0.5E-15\n  300.0\n  CAR\n x\n")) == [
         "cannot be read: an XDATCAR of VASP 4 has no cell: give the OUTCAR or vasprun.xml of the run"
     ]
+
+
+def test_outputs_of_qbox_are_in_atomic_units(tmp_path) -> None:
+    """ASE hands over its numbers as if they were Å and eV."""
+    place, force = "<position> 0 0 {} </position><velocity> 0 0 0 </velocity>", "<force> 0 0 {} </force>"
+    atom = f'<atom name="Al1" species="al">{place}{force}</atom>'
+    frame = (
+        '<iteration count="1">\n<etotal> -4.0 </etotal>\n<atomset>\n'
+        '<unit_cell a="8 0 0" b="0 8 0" c="0 0 8"/>\n'
+        f'{atom.format(0, 0.1)}\n{atom.format(4, -0.1)}\n</atomset>\n<stress_tensor unit="GPa">'
+        + "".join(f"<sigma_{ij}> 1.0 </sigma_{ij}>" for ij in ("xx", "yy", "zz", "xy", "yz", "xz"))
+        + "</stress_tensor>\n</iteration>\n"
+    )
+    aluminium = "<symbol>Al</symbol><atomic_number>13</atomic_number><mass>26.98</mass>"
+    species = f'<species name="al">\n{aluminium}\n</species>\n<cmd>run 0 1</cmd>\n'
+    text = f"<fpmd:simulation>\n<release> qbox 1.63 </release>\n{species}{frame}</fpmd:simulation>\n"
+    (tmp_path / "x.r").write_text(text)
+    (found,) = read_frames(Part("x.r", tmp_path / "x.r", given=of_options(None, "qbox")))
+    assert found.notes == (NO_STRESS,)
+    assert found.atoms.cell.lengths() == pytest.approx([8 * Bohr] * 3)
+    assert found.atoms.get_distance(0, 1) == pytest.approx(4 * Bohr)
+    assert found.atoms.get_potential_energy() == pytest.approx(-4 * Hartree)
+    assert found.atoms.get_forces()[0, 2] == pytest.approx(0.1 * Hartree / Bohr)
