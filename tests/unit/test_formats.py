@@ -58,9 +58,12 @@ def test_a_frame_that_cannot_be_read_costs_itself_only(tmp_path, monkeypatch) ->
     assert told(rows) == [*["H2O"] * 3, "cannot be read: `Qq` is no element (line 4 of the frame)", *["H2O"] * 4]
 
 
+NO_COUNT = "cannot be read: `{}` is where a frame should begin with its count of atoms; {}"
+
+
 def test_what_follows_frames_and_is_none_is_a_row(tmp_path) -> None:
     rows = rows_of(tmp_path, "x.xyz", xyz(*WATER) + "\nfrequencies\n1 2 3\n")
-    assert told(rows) == ["H2O", "cannot be read: `frequencies` is where a frame should begin with its count of atoms"]
+    assert told(rows) == ["H2O", NO_COUNT.format("frequencies", "from here, line 7, on nothing is read")]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from mira_cli.structures.unpacked import text_at
 if TYPE_CHECKING:
     from pathlib import Path
 
-SETTING = r"^([^!#\n]*(?<![^\s,])){}\s*=\s*([-+.\ded]+)"  # and what is before it in its line
+SETTING = r"^([^!#\n]*(?<![^\s,])){}\s*=\s*([-+.de\d]+)"  # and what is before it in its line
 FLAGS = re.MULTILINE | re.IGNORECASE
 IBRAV, IN_BOHR, IN_ANG = (re.compile(SETTING.format(name), FLAGS) for name in ("ibrav", r"celldm\(1\)", "a"))
 IN_ALAT = re.compile(r"^\s*(CELL_PARAMETERS(?=[\s({]*alat)|ATOMIC_POSITIONS(?=[\s({]*(?:alat\b[\s)}]*)?$))", FLAGS)

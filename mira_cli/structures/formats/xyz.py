@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from io import StringIO
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +11,12 @@ import numpy as np
 from mira_cli.structures.formats.fortran import EXPONENTS, IN_PROSE, NUMBER, with_e
 from mira_cli.structures.formats.labels import element_of
 from mira_cli.structures.formats.lammps import of_types
+from mira_cli.structures.formats.xyz_frames import GapError, split_xyz
 from mira_cli.structures.frame import Frame, UnreadableError, unreadable
 from mira_cli.structures.given import NOT_USED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ase import Atoms
 
@@ -33,51 +33,40 @@ BATCH = 1_000  # atoms that are read at once, or a tenth as many frames
 MOST_TYPES = 5  # numbers up to here may be those of types as well as H, He, Li, Be and B
 
 
-def read_xyz(stream: Iterable[str], elements: Sequence[str] = ()) -> Iterator[Frame]:
+def read_xyz(
+    stream: Iterable[str], elements: Sequence[str] = (), lines_before: Callable[[], int] = int
+) -> Iterator[Frame]:
     """Yield every frame, whatever empty lines are between them; after one that cannot be read those that follow.
 
-    `elements` are those of numbers 1, 2, … in place of symbols. The stream is decoded with `surrogateescape`.
+    `elements` are those of numbers 1, 2, … in place of symbols. The stream is decoded with `surrogateescape`; so many
+    lines of the file are before it.
 
     Raises
     ------
     UnreadableError
-        A line is no count of atoms: nobody knows where the next frame begins.
+        A line is no count of atoms, and no frame with a header follows: nobody knows where the next one begins.
     """
-    frames = _split(iter(stream))
-    end: UnreadableError | None = None
-    while end is None:
-        batch: list[tuple[int, list[str]]] = []
-        atoms = 0
-        try:
-            while atoms + 10 * len(batch) < BATCH and (frame := next(frames, None)):
-                batch.append(frame)
-                atoms += frame[0]
-        except UnreadableError as error:
-            end = error
-        if not batch and end is None:
-            return
+    batch: list[tuple[int, list[str]]] = []
+    atoms = 0
+    for frame in split_xyz(iter(stream), lines_before):
+        if not isinstance(frame, UnreadableError):
+            batch.append(frame)
+            atoms += frame[0]
+            if atoms + 10 * len(batch) < BATCH:
+                continue
         yield from _together(batch, elements)
-    raise end
-
-
-def _split(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
-    """Count of atoms and lines of each frame: comment, atoms, and cell vectors as ADF writes them."""
-    line = next(lines, None)
-    while line is not None:
-        if not line.strip():
-            line = next(lines, None)
-            continue
-        natoms = _count(line)
-        frame = list(islice(lines, natoms + 1))
-        line = next(lines, None)
-        while line is not None and line.lstrip().startswith("VEC"):
-            frame.append(line)
-            line = next(lines, None)
-        yield natoms, frame
+        batch, atoms = [], 0
+        if isinstance(frame, GapError):
+            yield unreadable(frame)
+        elif isinstance(frame, UnreadableError):
+            raise frame
+    yield from _together(batch, elements)
 
 
 def _together(batch: list[tuple[int, list[str]]], elements: Sequence[str]) -> Iterator[Frame]:
     """Frames read at once, which is faster, or each by itself if one of them wants to be looked at."""
+    if not batch:
+        return
     if not elements and all(len(frame) > natoms and _is_plain(frame[0]) for natoms, frame in batch):
         try:
             images = _by_ase(batch)
@@ -128,16 +117,6 @@ def _checked(atoms: Atoms, comment: str, notes: Iterable[str]) -> Frame:
             f'`{found[1]}` is no key of extended xyz: a cell is `Lattice`, and of none is `pbc="F F F"`'
         )
     return Frame(atoms=atoms, notes=tuple(notes))
-
-
-def _count(line: str) -> int:
-    try:
-        if (natoms := int(line)) >= 0:
-            return natoms
-    except ValueError:
-        pass
-    found = line.strip()[:30]
-    raise UnreadableError(f"`{found}` is where a frame should begin with its count of atoms")
 
 
 def _read(natoms: int, frame: list[str], elements: Sequence[str]) -> Frame:
