@@ -35,3 +35,12 @@ def test_frames_of_extended_xyz_behind_a_count_that_is_none_are_found(tmp_path, 
         NO_COUNT.format("Properties=species:S:1:pos:R:3", "lines 27 to 30 are no frame"), "H2O",
     ]  # fmt: skip
     assert [row["id"] for row in rows] == [f"x.extxyz#{i}" for i in range(7)]
+
+
+@pytest.mark.parametrize("header", ["", "Properties=species:S:1:pos:R:3"])
+def test_a_frame_with_more_atoms_than_its_count_says_is_refused(tmp_path, header) -> None:
+    good = xyz(*WATER, comment=header)
+    rows = told(rows_of(tmp_path, "x.xyz", good + good.replace("3\n", "2\n", 1) + good))
+    assert rows[:2] == ["H2O", "cannot be read: its count says 2 atoms, and one more follows: `H 0 -0.76 -0.47`"]
+    told_of_the_rest = "from here, line 10, on nothing is read" if not header else "lines 10 to 10 are no frame"
+    assert rows[2:] == [NO_COUNT.format("H 0 -0.76 -0.47", told_of_the_rest), *(["H2O"] if header else [])]

@@ -44,7 +44,17 @@ def split_xyz(
         while line is not None and line.lstrip().startswith("VEC"):
             frame.append(line)
             line, number = next(lines, None), number + 1
-        yield natoms, frame
+        if natoms and line is not None and _lists_atom(line, frame[natoms] if len(frame) > natoms else ""):
+            one_more = " ".join(line.split())[:60]
+            yield GapError(f"its count says {natoms:,} atoms, and one more follows: `{one_more}`")
+        else:
+            yield natoms, frame
+
+
+def _lists_atom(line: str, atom: str) -> bool:
+    """Whether a line behind a frame is of the kind of the frame's last."""
+    words, others = line.split(), atom.split()
+    return len(words) == len(others) > 3 and words[0].isalpha() and others[0].isalpha()
 
 
 def begins_frame(count: str, comment: str) -> bool:
