@@ -14,6 +14,7 @@ from mira_cli.catalogue.rows import slug
 from mira_cli.compare.spread import atom_spread
 from mira_cli.compare.theory import EVERYONE
 from mira_cli.results.fixed_text import FORM, fixed_text
+from mira_cli.results.move_masks import COLUMNS, mask_flags, mask_kinds
 from mira_cli.results.shortest_text import join_numbers, shortest_text
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def frames(block: AnswerBlock, models: Sequence[ModelResults]) -> Iterator[bytes
 
     `structure_id`, `energy_<slug>`, `forces_<slug>`, `stress_<slug>` hold what the models said, `force_spread…` how far
     they are apart on each atom, `reference_energy`, `reference_forces`, `reference_stress` what the input itself gave.
-    The keys that ASE takes for a calculator's
-    (`energy`, `forces`, `stress`) are left alone.
+    The keys that ASE takes for a calculator's (`energy`, `forces`, `stress`) are left alone. Constraints of the input
+    are in `move_mask`, which ASE reads; those along vectors of the cell, which ASE cannot write, in `fixed_along_cell`.
     """
     names, atoms = _atoms(block, models)
     for head, lines in zip(_heads(block, models, names), atoms, strict=True):
@@ -49,9 +50,11 @@ def _atoms(block: AnswerBlock, models: Sequence[ModelResults]) -> tuple[list[str
     spreads = [atom_spread(forces, committee) for committee in together]
     symbols = _symbols(forces.numbers)
     names, lines = [""] * len(forces.sizes), [b""] * len(forces.sizes)
-    patterns, pattern = np.unique(forces.valid, axis=1, return_inverse=True)
-    for number, has in enumerate(patterns.T):  # structures with the same columns
+    kinds = mask_kinds(block.geometry, forces.sizes)
+    patterns, pattern = np.unique(np.vstack([forces.valid, kinds]), axis=1, return_inverse=True)
+    for number, (*has_all, kind) in enumerate(patterns.T.tolist()):  # structures with the same columns
         here = np.flatnonzero(pattern.reshape(-1) == number)
+        has = np.array(has_all, bool)
         own = np.repeat(pattern.reshape(-1) == number, forces.sizes)
         columns = {"pos:R:3": block.geometry["positions"][own]}
         if has[-1]:
@@ -60,29 +63,33 @@ def _atoms(block: AnswerBlock, models: Sequence[ModelResults]) -> tuple[list[str
         for committee, spread in zip(together, spreads, strict=True):
             if has[list(committee.members)].sum() > 1:
                 columns[f"{spread_key(committee.name)}:R:1"] = spread[own, None]
-        title = ":".join(["species:S:1", *columns])
-        texts = _lines(symbols[own], np.hstack(list(columns.values())), forces.sizes[here])
+        title = ":".join(["species:S:1", *columns, *filter(None, [COLUMNS[kind]])])
+        flags = mask_flags(block.geometry["fixed"][own], kind)
+        texts = _lines(symbols[own], np.hstack(list(columns.values())), forces.sizes[here], flags)
         for i, text in zip(here.tolist(), texts, strict=True):
             names[i], lines[i] = title, text
     return names, lines
 
 
-def _lines(symbols: Array, numbers: Array, sizes: Array) -> Iterator[bytes]:
-    """The atoms of some structures as lines; (a,) symbols of two letters, (a, k) numbers."""
+def _lines(symbols: Array, numbers: Array, sizes: Array, flags: Array) -> Iterator[bytes]:
+    """The atoms of some structures as lines; (a,) symbols of two letters, (a, k) numbers, (a, f) truth values."""
     text, is_wide = fixed_text(numbers)
-    whole = np.empty((len(numbers), text.shape[1] + 3), np.uint8)
+    end = text.shape[1] + 2
+    whole = np.full((len(numbers), end + 2 * flags.shape[1] + 1), ord(" "), np.uint8)
     whole[:, :2] = symbols.view(np.uint8).reshape(-1, 2)
-    whole[:, 2:-1] = text
+    whole[:, 2:end] = text
+    whole[:, end + 1 : -1 : 2] = np.where(flags, ord("T"), ord("F"))
     whole[:, -1] = ord("\n")
-    form = f"%s{FORM * numbers.shape[1]}\n"
+    form = f"%s{FORM * numbers.shape[1]}"
     ends = np.cumsum(sizes)
     any_wide = np.logical_or.reduceat(is_wide, ends - sizes) if len(sizes) else is_wide
-    for begin, end, wide in zip((ends - sizes).tolist(), ends.tolist(), any_wide.tolist(), strict=True):
+    for begin, end_of, wide in zip((ends - sizes).tolist(), ends.tolist(), any_wide.tolist(), strict=True):
         if not wide:
-            yield whole[begin:end].tobytes()
+            yield whole[begin:end_of].tobytes()
             continue
-        rows = zip(symbols[begin:end].astype(str).tolist(), numbers[begin:end].tolist(), strict=True)
-        yield "".join(form % (symbol, *values) for symbol, values in rows).encode()
+        rows = zip(symbols[begin:end_of].astype(str).tolist(), numbers[begin:end_of].tolist(), strict=True)
+        tails = (row.tobytes() for row in whole[begin:end_of, end:])
+        yield b"".join((form % (symbol, *v)).encode() + tail for (symbol, v), tail in zip(rows, tails, strict=True))
 
 
 def _symbols(numbers: Array) -> Array:

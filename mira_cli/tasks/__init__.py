@@ -111,6 +111,11 @@ class Task:
     fill: Callable[[Records, Array], dict[str, Array]] = lambda _, __: {}
 
     @property
+    def moves_atoms(self) -> bool:
+        """Whether records hold where atoms have gone; then constraints of the input are part of what is asked."""
+        return "positions" in self.arrays
+
+    @property
     def is_compared(self) -> bool:
         """Whether it has energies or forces of the structures themselves, which all statistics so far are about."""
         return "energy_ev" in self.values or "forces" in self.arrays
