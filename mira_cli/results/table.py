@@ -29,7 +29,7 @@ def comparison_rows(
 ) -> pa.Table:
     """Long form: structures in input order, for each the models in the order they were asked for.
 
-    The columns of the task (`task.columns`) are empty where a record is not `ok`; `group_by` is the key of the labels
+    The columns of the task (`task.columns`) are empty where a record is no answer; `group_by` is the key of the labels
     in `group`.
     """
     import pyarrow as pa
@@ -117,7 +117,7 @@ def _of_model(
         "error": np.where(valid, np.where(has, found.texts("error"), reason), invalid),
         "wall_s": np.where(has, found.numbers("wall_s"), np.nan),
         **{name: np.where(has, values, np.full(len(has), None)) for name, values in origins.items()},
-        **columns_of(task, found, found.ok() & valid),
+        **columns_of(task, found, found.answered() & valid),
     }
 
 
