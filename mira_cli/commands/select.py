@@ -10,6 +10,7 @@ import typer
 
 from mira_cli import console
 from mira_cli.errors import UsageError
+from mira_cli.options import new_extxyz
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +59,8 @@ def select(
     from mira_cli.results.read_tables import read_table
     from mira_cli.watching.choose import choose_run
 
-    _check_output(output, force=force)
+    if output is not None:
+        new_extxyz(output, force=force)
     if committee and same_theory:
         raise UsageError("`--committee` and `--same-theory` exclude one another")
     directory = choose_run(run)
@@ -86,18 +88,6 @@ def select(
         what = "aligned energies" if score == selection.REFERENCE_SCORES["reference-energy-error"] else "forces, RMS"
         console.say(f"ranked by the error of {what}, against the references, mean over the models that have one")
     _tell(picks, index, asked=top, output=output, is_spread=by in selection.SCORES)
-
-
-def _check_output(output: Path | None, *, force: bool) -> None:
-    """Refuse a file that cannot hold the choice, before any work."""
-    if output is None:
-        return
-    if output.suffix.lower() not in {".extxyz", ".xyz"}:
-        raise UsageError(
-            f"`{output}` is not named as an extxyz file", hint=f"for example `-o {output.with_suffix('.extxyz').name}`"
-        )
-    if output.exists() and not force:
-        raise UsageError(f"`{output}` is there already", hint="name another, or write over it with `--force`")
 
 
 def _write(output: Path, images: Sequence[Atoms]) -> None:
