@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from worker.families.base import Result
     from worker.structures import Structure
 
-STATUSES = ("ok", "failed", "oom", "unsupported_element", "unsupported_property", "nonfinite")
+ANSWERED = ("ok", "not_converged", "blown_up")  # a record has the task's values and arrays
+STATUSES = (*ANSWERED, "failed", "oom", "unsupported_element", "unsupported_property", "nonfinite")
 NEUTRAL_E = 1e-6  # total charges below this are rounding
 
 
@@ -70,7 +71,7 @@ class Outcome:
     status
         One of `STATUSES`.
     error
-        One sentence, None if the status is `ok`.
+        One sentence, None if the status is `ok`. `not_converged` and `blown_up` are answers too: of where the story ended.
     values
         What stands in the record's line: the task's `VALUES`, by name, as JSON has them. Those left out are null.
     arrays
@@ -134,7 +135,7 @@ def _undeclared(outcome: Outcome, values: Collection[str], layouts: Mapping[str,
     strange += [name for name in outcome.arrays if name not in layouts]
     if strange:
         return f"{', '.join(strange)}, which it does not declare"
-    missing = [name for name in layouts if name not in outcome.arrays] if outcome.status == "ok" else []
+    missing = [name for name in layouts if name not in outcome.arrays] if outcome.status in ANSWERED else []
     return f"no {', '.join(missing)}" if missing else None
 
 
