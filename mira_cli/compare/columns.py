@@ -164,6 +164,33 @@ REFERENCE_ERRORS: dict[str, Kind] = {
     "energy_alignment": "text",
 }
 
+SCALARS: dict[str, Kind] = {
+    "quantity": "text",
+    "against": "text",
+    "model_a": "text",
+    "model_b": "text",
+    "theory": "text",
+    "n": "count",
+    "mae": "real",
+    "rmse": "real",
+    "mean_difference": "real",
+    "largest_difference": "real",
+    "mean_absolute_percent": "real",
+    "rank_correlation": "real",
+    "n_rank_structures": "count",
+    **ALIGNMENT,
+    "energy_refusal": "text",
+}
+SPREADS: dict[str, Kind] = {  # and a column for each scalar of the task
+    "committee": "text",
+    "theory": "text",
+    "structure_id": "text",
+    "formula": "text",
+    "n_atoms": "count",
+    "n_models": "count",
+    "n_members": "count",
+}
+
 
 def fact_columns(model: ModelFacts, side: str = "") -> dict[str, Any]:
     """Facts about a model by the names of their columns."""

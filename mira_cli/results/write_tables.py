@@ -37,7 +37,7 @@ def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
             return files.enter_context(replacing(root / name, "wb"))
 
         # the files get their names in the reverse order, when all are complete
-        with_energy = models if "energy_ev" in task.values else []
+        with_energy = models if task.is_compared and "energy_ev" in task.values else []
         text, wide = new("results.extxyz"), energies_schema(with_energy, references=references)
         energies = files.enter_context(pc.CSVWriter(new("energies.csv"), wide, write_options=options))
         table = files.enter_context(pc.CSVWriter(new("comparison.csv"), comparison_schema(task), write_options=options))

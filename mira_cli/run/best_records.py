@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.run.lines import equal, parse, parse_lines
+from mira_cli.run.lines import parse, parse_lines
 from mira_cli.run.records import LOCATION, NUMBER_BYTES, count_rows, locate_records
-from mira_cli.statuses import OK
+from mira_cli.statuses import ANSWERED, OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -136,7 +136,14 @@ class RecordBlock:
 
     def ok(self) -> Array:
         """(n,) whether the answer is `ok` and has its arrays."""
-        good = equal(self.table["status"], OK)
+        return self._with_arrays((OK,))
+
+    def answered(self) -> Array:
+        """(n,) whether there is an answer with its arrays, be it of where a story ended that did not converge."""
+        return self._with_arrays(ANSWERED)
+
+    def _with_arrays(self, statuses: Sequence[str]) -> Array:
+        good = np.isin(self.table["status"].to_numpy(), statuses)
         for first in self.first.values():
             good &= first >= 0
         return self.of_structures(good, otherwise=False)

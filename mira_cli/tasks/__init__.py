@@ -46,11 +46,34 @@ class Layout:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of `comparison.csv` that the task fills: its unit is the end of its name."""
+    """A column of `comparison.csv` that the task fills: its unit is the end of its name.
+
+    Attributes
+    ----------
+    compared
+        Whether models are compared by it, if it is `real`: with one another, and with the label that the input gives
+        under its name or one of `given_as`. `energy`: its zero is the model's own, and is aligned before.
+    """
 
     name: str
     kind: Kind
     meaning: str
+    compared: Literal["no", "yes", "energy"] = "no"
+    given_as: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """Geometry of n structures with N atoms, in Å; of those that cannot be computed there are no atoms.
+
+    They are structures as they were given, from which a task that moves atoms starts, or others in their place.
+    """
+
+    sizes: Array  # (n,)
+    numbers: Array  # (N,)
+    positions: Array  # (N, 3)
+    cell: Array  # (n, 3, 3)
+    pbc: Array  # (n, 3)
 
 
 class Records(Protocol):
@@ -96,7 +119,13 @@ class Task:
     methods
         What the methods section of a paper says was computed of `{structures}`; names of settings in braces too.
     fill
-        Makes the others, by name, of the records of n structures, and of (n,) which of these are to be used.
+        Makes the others, by name, of the records of n structures, of (n,) which of these are to be used, and of the
+        structures themselves.
+    is_compared
+        Whether energies, forces and stresses are of the structures as they are, in the sense of `singlepoint`. Only
+        those are compared as such, between models and with the input's references.
+    of_geometry
+        Makes those columns, by name, that a geometry has by itself; a relaxed reference is compared by them.
     """
 
     name: str
@@ -108,12 +137,14 @@ class Task:
     columns: tuple[Column, ...]
     shown: tuple[str, ...]
     methods: str
-    fill: Callable[[Records, Array], dict[str, Array]] = lambda _, __: {}
+    fill: Callable[[Records, Array, Starts], dict[str, Array]] = lambda _, __, ___: {}
+    is_compared: bool = False
+    of_geometry: Callable[[Starts], dict[str, Array]] = lambda _: {}
 
     @property
-    def is_compared(self) -> bool:
-        """Whether it has energies or forces of the structures themselves, which all statistics so far are about."""
-        return "energy_ev" in self.values or "forces" in self.arrays
+    def scalars(self) -> tuple[Column, ...]:
+        """Columns by which models are compared."""
+        return tuple(column for column in self.columns if column.compared != "no")
 
 
 def names() -> list[str]:
@@ -165,11 +196,11 @@ def what_was_computed(wanted: Mapping[str, Any], structures: str) -> str:
     return of_run(wanted).methods.format(**settings, structures=structures)
 
 
-def columns_of(task: Task, found: Records, ok: Array) -> dict[str, Array]:
+def columns_of(task: Task, found: Records, ok: Array, starts: Starts) -> dict[str, Array]:
     """All columns of a task, for n structures; empty (NaN, None) where `ok` (n,) is false."""
     import numpy as np
 
     own = [column for column in task.columns if column.name in task.values]
     real = {c.name: np.where(ok, found.numbers(c.name), np.nan) for c in own if c.kind in {"real", "whole"}}
     other = {c.name: np.where(ok, found.texts(c.name), np.full(len(ok), None)) for c in own if c.name not in real}
-    return {**real, **other, **task.fill(found, ok)}
+    return {**real, **other, **task.fill(found, ok, starts)}
