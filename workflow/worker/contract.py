@@ -34,11 +34,15 @@ class Answer:
         (n_atoms, 3) in eV/Å.
     stress_ev_per_ang3
         (6,) in eV/Å³, ASE's sign and Voigt order (xx yy zz yz xz xy); None where it is not defined.
+    virial_ev
+        (6,) in eV: how the energy changes with a strain of atoms and cell together, which is stress × volume. Defined
+        where any direction is periodic, and means nothing across the others; None without one, or without stresses.
     """
 
     energy_ev: float
     forces_ev_per_ang: NDArray[np.float64]
     stress_ev_per_ang3: NDArray[np.float64] | None
+    virial_ev: NDArray[np.float64] | None = None
 
 
 class NoAnswer(Exception):  # noqa: N818  (no error of the program: a model may have none)

@@ -6,8 +6,11 @@ import math
 import sys
 import time
 from collections import deque
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from worker.ahead import Ahead
 from worker.batching import Queue
@@ -219,9 +222,19 @@ def _attempt(
         print(f"worker: {failure.value}: {text} (batch of {len(ready)}: {names})", file=sys.stderr, flush=True)
         return [_failed(failure, text)], failure
     return [
-        judged(result, step.n_atoms, wants_stress=wants_stress and prepared.periodic_3d)
+        _with_virial(judged(result, step.n_atoms, wants_stress=wants_stress and prepared.periodic), prepared)
         for (step, prepared), result in zip(ready, results, strict=True)
     ], None
+
+
+def _with_virial(answer: Answer | NoAnswer, prepared: Prepared) -> Answer | NoAnswer:
+    """Add the virial, which slabs and wires have too; a stress only what is periodic in three directions."""
+    if isinstance(answer, NoAnswer) or answer.stress_ev_per_ang3 is None:
+        return answer
+    virial = answer.stress_ev_per_ang3 * abs(np.linalg.det(prepared.atoms.cell.array))
+    return replace(
+        answer, stress_ev_per_ang3=answer.stress_ev_per_ang3 if prepared.periodic_3d else None, virial_ev=virial
+    )
 
 
 def _one_each(results: list[Result], n: int) -> list[Result]:

@@ -1,0 +1,32 @@
+"""The nearest minimum of each structure: atoms, and the cell where it may change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from worker.contract import Answer, Layout
+from worker.minimum.relaxation import Relaxation
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from worker.tasks import Steps
+
+VERSION = 1
+SETTINGS = (
+    "cell", "pressure_gpa", "symmetry", "fmax_ev_per_ang", "smax_gpa", "max_steps", "optimizer", "keep",
+)  # fmt: skip
+VALUES = (
+    "start_energy_ev", "energy_ev", "enthalpy_ev", "stress_ev_per_ang3", "fmax_ev_per_ang", "smax_gpa", "n_steps",
+    "n_evaluations", "stopped_by", "cell_relaxed", "max_displacement_ang", "n_fixed",
+)  # fmt: skip
+ARRAYS = {"positions": Layout(), "cell": Layout(rows=3), "forces": Layout()}
+
+
+def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
+    """Go down until forces and stress are below what was asked."""
+    answer = cast("Answer", (yield start))
+    relaxation = Relaxation(start, answer, settings)
+    while relaxation.stopped_by is None:
+        relaxation.take(cast("Answer", (yield relaxation.next())))
+    return relaxation.outcome()
