@@ -68,12 +68,11 @@ def root_mean_square_displacements(
         _split(positions, cell * pbc[:, :, None], owner) for positions, cell in (one, other)
     )
     apart = f_one - f_other
-    apart -= np.rint(apart)
-    apart = _without_drift(apart, owner, sizes)
+    apart -= apart[(np.cumsum(sizes) - sizes)[owner]]  # to the first atom: a drift shall not part images
     apart -= np.rint(apart)
     along = np.einsum("ac,acd->ad", _without_drift(apart, owner, sizes), mean_cell[owner])
     r_one, r_other = (_without_drift(rest, owner, sizes) for rest in (r_one, r_other))
-    is_molecule = ~pbc.any(axis=1)
+    is_molecule = np.asarray(~pbc.any(axis=1))
     if is_molecule.any():
         r_one = np.where(is_molecule[owner, None], _turned(r_one, r_other, owner, len(sizes)), r_one)
     squares = np.square(along + r_one - r_other).sum(axis=1)
@@ -97,6 +96,6 @@ def _turned(one: Array, other: Array, owner: Array, n: int) -> Array:
     products = np.zeros((n, 3, 3))
     np.add.at(products, owner, one[:, :, None] * other[:, None, :])
     left, _, right = np.linalg.svd(products)
-    handed: Array = np.sign(np.asarray(np.linalg.det(left @ right), dtype=float))
-    left[:, :, 2] *= handed[:, None]
+    handed = np.sign(np.asarray(np.linalg.det(left @ right)))
+    left[:, :, 2] *= handed.reshape(-1, 1)
     return np.asarray(np.einsum("ac,acd->ad", one, (left @ right)[owner]))

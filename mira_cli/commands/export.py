@@ -10,6 +10,7 @@ import typer
 from mira_cli import console
 from mira_cli.errors import UsageError
 from mira_cli.options import new_extxyz
+from mira_cli.statuses import ANSWERED, OK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,9 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="The extxyz file to write.", metavar="FILE")] = Path(
         "labels.extxyz"
     ),
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also where atoms did not come to rest, with the geometry of the end.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
     """Write one model's energies, forces and stresses as labels, under ASE's own keys.
@@ -42,7 +46,7 @@ def export(
     loaded = load_run(choose_run(run))
     chosen = _chosen(loaded.models, model)
     with replacing(output, "wb") as stream:
-        written, left_out = write_labelled(stream, loaded, chosen)
+        written, left_out = write_labelled(stream, loaded, chosen, statuses=ANSWERED if everything else (OK,))
         if not written:
             raise UsageError(
                 f"`{chosen.name}` has no answer in `{loaded.run.root}`", hint="`mira table --status failed` says why"

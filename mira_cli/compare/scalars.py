@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mira_cli.compare.theory import Committee
 
 REFERENCE, MODEL = "reference", "model"
+SIZES = ("_ang", "_ang3")  # of which differences in per cent mean something
 ROUNDING = 9  # significant digits: numbers that agree in so many have one rank
 
 
@@ -63,7 +64,7 @@ def _rows(answers: Answers, scalar: Scalar, scheme: Scheme) -> Iterator[dict[str
             "model_a": models[a].name,
             "model_b": other.name if other else None,
             "theory": relation([models[a], other]) if other else None,
-            **_statistics(difference, None if scalar.is_energy else with_reference[:, b]),
+            **_statistics(difference, with_reference[:, b] if scalar.name.endswith(SIZES) else None),
             "rank_correlation": rho,
             "n_rank_structures": n_rank,
             **said,
@@ -99,18 +100,17 @@ def _of_aligned(aligned: Aligned | Refusal, n: int) -> Array:
 
 
 def _statistics(difference: Array, against: Array | None) -> dict[str, Any]:
-    """Of (s,) differences: MAE, RMSE, bias, largest; and in per cent where all numbers to compare with are above 0."""
+    """Of (s,) differences: MAE, RMSE, bias, largest; and in per cent of the (s,) sizes to compare with."""
     has = np.isfinite(difference)
     own = difference[has]
     base = None if against is None else against[has]
-    in_percent = base is not None and len(own) > 0 and bool((base > 0).all())
     return {
         "n": len(own),
         "mae": mean(np.abs(own)),
         "rmse": root_mean_square(own),
         "mean_difference": mean(own),
         "largest_difference": float(np.abs(own).max()) if len(own) else None,
-        "mean_absolute_percent": mean(100 * np.abs(own / base)) if in_percent and base is not None else None,
+        "mean_absolute_percent": None if base is None else mean(100 * np.abs(own / base)),
     }
 
 

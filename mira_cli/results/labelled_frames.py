@@ -18,9 +18,10 @@ from mira_cli.results.extxyz_text import (
 )
 from mira_cli.results.shortest_text import join_numbers, shortest_text
 from mira_cli.run.best_records import spans
+from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import IO
 
     from mira_cli.answers.blocks import AnswerBlock
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
 WHOLE = (0, 5, 4, 5, 1, 3, 4, 3, 2)  # the nine numbers of a stress, of six in Voigt order
 
 
-def write_labelled(stream: IO[bytes], loaded: LoadedRun, model: ModelResults) -> tuple[int, int]:
-    """Write the frames of one model in input order; counts those written, and structures without an answer.
+def write_labelled(
+    stream: IO[bytes], loaded: LoadedRun, model: ModelResults, *, statuses: Sequence[str] = (OK,)
+) -> tuple[int, int]:
+    """Write the frames of one model's answers with these statuses in input order; counts these and all others.
 
     Raises
     ------
@@ -46,27 +49,24 @@ def write_labelled(stream: IO[bytes], loaded: LoadedRun, model: ModelResults) ->
         )
     written = 0
     for block in answer_blocks(loaded.index, [model]):
-        frames = list(labelled_frames(block, 0, answered(block, 0)))
+        frames = list(labelled_frames(block, 0, statuses))
         stream.writelines(frames)
         written += len(frames)
     return written, len(loaded.index) - written
 
 
-def answered(block: AnswerBlock, k: int) -> Array:
-    """(v,) which of the valid structures of a block have an answer of the k-th model that is `ok`."""
-    return np.asarray(block.found[k].ok()[block.valid])
-
-
-def labelled_frames(block: AnswerBlock, k: int, chosen: Array) -> Iterator[bytes]:
-    """Frames of the chosen (v,) valid structures with the k-th model's `energy`, `forces` and `stress`; eV and Å.
+def labelled_frames(block: AnswerBlock, k: int, statuses: Sequence[str]) -> Iterator[bytes]:
+    """Frames of the answers with these statuses: `energy`, `forces` and `stress` of the k-th model; eV and Å.
 
     They are in the geometry that the model was asked about last: where the task moves atoms, not the input's.
-    `structure_id` says which structure it is.
+    `structure_id` says which structure it is, and `status` whether its atoms came to rest.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found, task, valid = block.found[k], block.found[k].task, block.valid[chosen]
+    found, task = block.found[k], block.found[k].task
+    chosen = (found.answered() & np.isin(found.texts("status").astype(str), statuses))[block.valid]
+    valid = block.valid[chosen]
     if not len(valid):
         return
     these = np.zeros(len(found), bool)
@@ -75,9 +75,8 @@ def labelled_frames(block: AnswerBlock, k: int, chosen: Array) -> Iterator[bytes
     ends = np.cumsum(block.forces.sizes)
     atoms = spans(ends[chosen] - sizes, sizes)
     positions, cell = block.geometry["positions"][atoms], block.geometry["cell"][chosen]
-    if "positions" in task.arrays:
+    if task.moves_atoms:
         positions = found.rows("positions", these)[1]
-    if "cell" in task.arrays:
         cell = found.rows("cell", these)[1].reshape(-1, 3, 3)
     columns, title = [positions], "species:S:1:pos:R:3"
     if "forces" in task.arrays:
@@ -92,6 +91,10 @@ def labelled_frames(block: AnswerBlock, k: int, chosen: Array) -> Iterator[bytes
         formed(np.ones(len(valid), bool), "energy={}", shortest_text(found.numbers("energy_ev")[valid])),
         formed(np.asarray(has_stress), 'stress="{}"', join_numbers(stress.ravel(), np.full(len(stress), 9))),
     ]
+    if task.moves_atoms:
+        words.append(
+            formed(np.ones(len(valid), bool), "status={}", pa.array(found.texts("status")[valid], pa.string()))
+        )
     heads = pc.binary_join_element_wise(
         *(pa.array(sizes).cast(pa.string()), "\n", lattices(cell), f"Properties={title} "),
         pc.binary_join_element_wise(*words, " ", null_handling="skip"),

@@ -142,6 +142,11 @@ class Task:
     of_geometry: Callable[[Starts], dict[str, Array]] = lambda _: {}
 
     @property
+    def moves_atoms(self) -> bool:
+        """Whether records hold where atoms have gone; then constraints of the input are part of what is asked."""
+        return "positions" in self.arrays
+
+    @property
     def scalars(self) -> tuple[Column, ...]:
         """Columns by which models are compared."""
         return tuple(column for column in self.columns if column.compared != "no")
