@@ -24,16 +24,17 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 BLOCK_STRUCTURES, BLOCK_ANSWERS, BLOCK_ATOMS = 1_000, 20_000, 2_000_000  # atoms, counted for each model
-PER_ATOM = ("numbers", "positions", "reference_forces")
-PER_STRUCTURE = ("cell", "pbc", "charge", "spin")
+PER_ATOM = ("numbers", "positions", "reference_forces", "fixed")
+PER_STRUCTURE = ("cell", "pbc", "charge", "spin", "fixed_along_cell")
 
 
 @dataclass(frozen=True, eq=False)
 class AnswerBlock:
     """Some rows of the index, from `begin` on, and what the models found for them.
 
-    `geometry` has `numbers` (a,), `positions` and `reference_forces` (a, 3), `cell` (v, 3, 3), `pbc` (v, 3), `charge`
-    and `spin` (v,) of the v structures that are valid; `forces` has theirs, for each model and for the reference.
+    `geometry` has `numbers` (a,), `positions`, `reference_forces` and `fixed` (a, 3), `cell` (v, 3, 3), `pbc` (v, 3),
+    `charge`, `spin` and `fixed_along_cell` (v,) of the v structures that are valid; `forces` has theirs, for each model
+    and for the reference.
     """
 
     begin: int
@@ -95,7 +96,10 @@ def _read_packs(index: StructureIndex, numbers: list[int], known: dict[int, dict
     for number in numbers:
         if number not in known:
             with np.load(index.pack_path(number), allow_pickle=False) as arrays:
-                known[number] = {name: arrays[name] for name in ("natoms", *PER_ATOM, *PER_STRUCTURE)}
+                there = [name for name in ("natoms", *PER_ATOM, *PER_STRUCTURE) if name in arrays]
+                known[number] = {name: arrays[name] for name in there}
+            known[number].setdefault("fixed", np.zeros((len(known[number]["numbers"]), 3), bool))
+            known[number].setdefault("fixed_along_cell", np.zeros(len(known[number]["natoms"]), bool))
             known[number]["ends"] = np.cumsum(known[number]["natoms"], dtype=np.int64)
         packs[number] = known[number]
     return packs
@@ -107,11 +111,12 @@ def _geometry(packs: dict[int, dict[str, Array]], places: Array) -> dict[str, Ar
     changes = np.flatnonzero(np.diff(places[:, 0])) + 1
     parts = [(packs[int(own[0, 0])], own[:, 1]) for own in np.split(places, changes) if len(own)]
     atoms = [spans(pack["ends"][rows] - pack["natoms"][rows], pack["natoms"][rows]) for pack, rows in parts]
-    empty = {"numbers": (0,), "cell": (0, 3, 3), "pbc": (0, 3), "charge": (0,), "spin": (0,)}
+    empty = dict.fromkeys(("numbers", "charge", "spin", "fixed_along_cell"), (0,)) | {"cell": (0, 3, 3)}
     for name in (*PER_ATOM, *PER_STRUCTURE):
         own = atoms if name in PER_ATOM else [rows for _, rows in parts]
         pieces = [pack[name][rows] for (pack, _), rows in zip(parts, own, strict=True)]
-        found[name] = np.concatenate(pieces) if pieces else np.zeros(empty.get(name, (0, 3)))
+        kind = bool if name.startswith("fixed") else float
+        found[name] = np.concatenate(pieces) if pieces else np.zeros(empty.get(name, (0, 3)), kind)
     return found
 
 

@@ -204,10 +204,20 @@ def _given_lines(told: dict[str, Any]) -> Iterable[str]:
         yield f"reference {quantity}: {_reference_words(quantity, reference)}"
     if told["magnetic_moments"]:
         yield f"magnetic moments of {console.count(told['magnetic_moments'], 'structure')}, which the models do not use"
+    yield from _constraint_lines(told["constraints"])
     if told["references_left_out"]:
         yield told["references_left_out"]
     if told["labels"]:
         yield "labels (`--group-by`): " + "; ".join(_label_words(told["labels"]))
+
+
+def _constraint_lines(constraints: dict[str, Any]) -> Iterable[str]:
+    """What the input holds in place, which matters to tasks that move atoms."""
+    if structures := constraints.get("structures"):
+        atoms, of = console.count(constraints["atoms"], "atom"), console.count(structures, "structure")
+        yield f"{atoms} of {of} fixed, whole or in some directions, for tasks that move atoms"
+    for names, n in constraints.get("cannot_be_held", {}).items():
+        yield f"constraints that tasks cannot hold, of {console.count(n, 'structure')}: {names}"
 
 
 def _label_words(labels: dict[str, dict[str, int]]) -> Iterable[str]:

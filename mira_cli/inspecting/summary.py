@@ -47,6 +47,7 @@ def input_summary(
             if (told := _reference(valid, quantity))
         },
         "magnetic_moments": index.column("magnetic_moments").count(True),
+        "constraints": _constraints(valid),
         "references_left_out": left_out_told(index.table),
         "labels": keys_of(index.table["labels"]),
         "notes": {one.note: one.structures for one in alike(index.notes())},
@@ -116,6 +117,14 @@ def _cost(
         took = None if said is None else estimated_seconds(said, atoms)
         told[name] = {"evaluations": int(can.sum()), "atoms": atoms, "measured": said, "seconds": took}
     return told
+
+
+def _constraints(valid: pa.Table) -> dict[str, Any]:
+    """Structures with fixed atoms, how many `atoms`, and by name the constraints that cannot be held; often empty."""
+    fixed = valid["n_fixed"].to_numpy()
+    told: dict[str, Any] = {"structures": int((fixed > 0).sum()), "atoms": int(fixed.sum())} if fixed.any() else {}
+    unknown = _counts(valid, "constraints_unknown")
+    return told | ({"cannot_be_held": unknown} if unknown else {})
 
 
 def _reference(valid: pa.Table, quantity: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mira_cli import tasks
 from mira_cli.console import count, counting, lines, say, warn
 from mira_cli.errors import InputError
 from mira_cli.structures.choice import FrameChoice
@@ -34,7 +35,15 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
     keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key, config.ref_units)
     choice = FrameChoice(config.stride, config.sample, config.seed)
     with counting("structure") as told:
-        index = load_structures(run.structures, found.sources, keys=keys, choice=choice, scratch=scratch, told=told)
+        index = load_structures(
+            run.structures,
+            found.sources,
+            keys=keys,
+            choice=choice,
+            moves_atoms=tasks.find_task(config.task).moves_atoms,
+            scratch=scratch,
+            told=told,
+        )
     if index.read is not None:
         say(f"{len(index):,} of {count(index.read, 'structure')} chosen")
     for key in keys_not_found(index.table, keys):

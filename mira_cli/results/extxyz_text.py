@@ -20,15 +20,14 @@ PLAIN = r"\A[A-Za-z0-9_.#/+-]+\z"  # needs no quotes
 PERIODIC = [" ".join("FT"[number >> axis & 1] for axis in (2, 1, 0)) for number in range(8)]
 
 
-def atom_lines(symbols: Array, numbers: Array, sizes: Array, flags: Array | None = None) -> Iterator[bytes]:
+def atom_lines(symbols: Array, numbers: Array, sizes: Array, flags: Array) -> Iterator[bytes]:
     """The atoms of some structures as lines; (a,) symbols of two letters, (a, k) numbers, (a, f) truth values."""
     text, is_wide = fixed_text(numbers)
     end = text.shape[1] + 2
-    whole = np.full((len(numbers), end + 1 + (0 if flags is None else 2 * flags.shape[1])), ord(" "), np.uint8)
+    whole = np.full((len(numbers), end + 1 + 2 * flags.shape[1]), ord(" "), np.uint8)
     whole[:, :2] = symbols.view(np.uint8).reshape(-1, 2)
     whole[:, 2:end] = text
-    if flags is not None:
-        whole[:, end + 1 : -1 : 2] = np.where(flags, ord("T"), ord("F"))
+    whole[:, end + 1 : -1 : 2] = np.where(flags, ord("T"), ord("F"))
     whole[:, -1] = ord("\n")
     form = f"%s{FORM * numbers.shape[1]}"
     ends = np.cumsum(sizes)

@@ -21,6 +21,7 @@ from mira_cli.results.extxyz_text import (
     periodicities,
     symbols_of_atoms,
 )
+from mira_cli.results.move_masks import COLUMNS, mask_flags, mask_kinds
 from mira_cli.results.shortest_text import join_numbers, shortest_text
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def frames(block: AnswerBlock, models: Sequence[ModelResults]) -> Iterator[bytes
 
     `structure_id`, `energy_<slug>`, `forces_<slug>`, `stress_<slug>` hold what the models said, `force_spread…` how far
     they are apart on each atom, `reference_energy`, `reference_forces`, `reference_stress` what the input itself gave.
-    The keys that ASE takes for a calculator's
-    (`energy`, `forces`, `stress`) are left alone.
+    The keys that ASE takes for a calculator's (`energy`, `forces`, `stress`) are left alone. Constraints of the input
+    are in `move_mask`, which ASE reads; those along vectors of the cell, which ASE cannot write, in `fixed_along_cell`.
     """
     names, atoms = _atoms(block, models)
     for head, lines in zip(_heads(block, models, names), atoms, strict=True):
@@ -54,9 +55,11 @@ def _atoms(block: AnswerBlock, models: Sequence[ModelResults]) -> tuple[list[str
     spreads = [atom_spread(forces, committee) for committee in together]
     symbols = symbols_of_atoms(forces.numbers)
     names, lines = [""] * len(forces.sizes), [b""] * len(forces.sizes)
-    patterns, pattern = np.unique(forces.valid, axis=1, return_inverse=True)
-    for number, has in enumerate(patterns.T):  # structures with the same columns
+    kinds = mask_kinds(block.geometry, forces.sizes)
+    patterns, pattern = np.unique(np.vstack([forces.valid, kinds]), axis=1, return_inverse=True)
+    for number, (*has_all, kind) in enumerate(patterns.T.tolist()):  # structures with the same columns
         here = np.flatnonzero(pattern.reshape(-1) == number)
+        has = np.array(has_all, bool)
         own = np.repeat(pattern.reshape(-1) == number, forces.sizes)
         columns = {"pos:R:3": block.geometry["positions"][own]}
         if has[-1]:
@@ -65,8 +68,9 @@ def _atoms(block: AnswerBlock, models: Sequence[ModelResults]) -> tuple[list[str
         for committee, spread in zip(together, spreads, strict=True):
             if has[list(committee.members)].sum() > 1:
                 columns[f"{spread_key(committee.name)}:R:1"] = spread[own, None]
-        title = ":".join(["species:S:1", *columns])
-        texts = atom_lines(symbols[own], np.hstack(list(columns.values())), forces.sizes[here])
+        title = ":".join(["species:S:1", *columns, *filter(None, [COLUMNS[kind]])])
+        flags = mask_flags(block.geometry["fixed"][own], kind)
+        texts = atom_lines(symbols[own], np.hstack(list(columns.values())), forces.sizes[here], flags)
         for i, text in zip(here.tolist(), texts, strict=True):
             names[i], lines[i] = title, text
     return names, lines

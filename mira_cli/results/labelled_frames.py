@@ -16,6 +16,7 @@ from mira_cli.results.extxyz_text import (
     periodicities,
     symbols_of_atoms,
 )
+from mira_cli.results.move_masks import COLUMNS, mask_flags, mask_kinds
 from mira_cli.results.shortest_text import join_numbers, shortest_text
 from mira_cli.run.best_records import spans
 from mira_cli.statuses import OK
@@ -95,11 +96,19 @@ def labelled_frames(block: AnswerBlock, k: int, statuses: Sequence[str]) -> Iter
         words.append(
             formed(np.ones(len(valid), bool), "status={}", pa.array(found.texts("status")[valid], pa.string()))
         )
+    kinds = mask_kinds(block.geometry, block.forces.sizes)[chosen]
+    titles = pa.array([f"{title}:{column}" if column else title for column in COLUMNS]).take(pa.array(kinds))
     heads = pc.binary_join_element_wise(
-        *(pa.array(sizes).cast(pa.string()), "\n", lattices(cell), f"Properties={title} "),
+        *(pa.array(sizes).cast(pa.string()), "\n", lattices(cell), "Properties=", titles, " "),
         pc.binary_join_element_wise(*words, " ", null_handling="skip"),
         *(' pbc="', periodicities(block.geometry["pbc"][chosen]), '"\n', ""),
     )
-    symbols = symbols_of_atoms(block.forces.numbers[atoms])
-    for head, lines in zip(heads.to_pylist(), atom_lines(symbols, np.hstack(columns), sizes), strict=True):
-        yield head.encode() + lines
+    symbols, fixed = symbols_of_atoms(block.forces.numbers[atoms]), block.geometry["fixed"][atoms]
+    numbers, lines = np.hstack(columns), [b""] * len(sizes)
+    for kind in np.unique(kinds).tolist():  # structures with the same columns
+        here, own = kinds == kind, np.repeat(kinds == kind, sizes)
+        texts = atom_lines(symbols[own], numbers[own], sizes[here], mask_flags(fixed[own], kind))
+        for i, text in zip(np.flatnonzero(here).tolist(), texts, strict=True):
+            lines[i] = text
+    for head, text in zip(heads.to_pylist(), lines, strict=True):
+        yield head.encode() + text

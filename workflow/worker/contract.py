@@ -75,7 +75,7 @@ class Outcome:
     status
         One of `STATUSES`.
     error
-        One sentence, None if the status is `ok`. `not_converged` and `blown_up` are answers too: of where the story ended.
+        One sentence, None if the status is `ok`. Answers that are `not_converged` or `blown_up` are of the story's end.
     values
         What stands in the record's line: the task's `VALUES`, by name, as JSON has them. Those left out are null.
     arrays
