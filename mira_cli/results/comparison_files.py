@@ -12,6 +12,7 @@ import numpy as np
 
 from mira_cli import console
 from mira_cli.files import replacing
+from mira_cli.results.minima_tables import minima_tables
 from mira_cli.results.read_tables import read_comparison
 from mira_cli.results.scalar_tables import scalar_tables
 from mira_cli.run.directory import COMPARISONS
@@ -56,6 +57,8 @@ def write_comparisons(loaded: LoadedRun, sums: ForceSums | Exception | None = No
             tables = tables_of(made)
         if loaded.task.scalars:
             tables |= scalar_tables(loaded, made.answers)
+        if loaded.task.moves_atoms:
+            tables |= minima_tables(loaded, made.answers, tables)
         for name, table in tables.items():
             write_csv(root / name, table)
     except Exception as error:  # noqa: BLE001  (whatever it is, the results are there)

@@ -75,6 +75,11 @@ class Starts:
     cell: Array  # (n, 3, 3)
     pbc: Array  # (n, 3)
 
+    def take(self, which: Array) -> Starts:
+        """Those structures for which (n,) is true."""
+        atoms = which.repeat(self.sizes)
+        return Starts(self.sizes[which], self.numbers[atoms], self.positions[atoms], self.cell[which], self.pbc[which])
+
 
 class Records(Protocol):
     """One model's records of n structures (`run.best_records.RecordBlock`)."""
@@ -150,6 +155,14 @@ class Task:
     def scalars(self) -> tuple[Column, ...]:
         """Columns by which models are compared."""
         return tuple(column for column in self.columns if column.compared != "no")
+
+
+def ends(found: Records, ok: Array, starts: Starts) -> Starts:
+    """Where the structures of a task that moves atoms ended; no atoms where `ok` (n,) is false."""
+    cell = starts.cell * 0.0
+    cell[ok] = found.rows("cell", ok)[1].reshape(-1, 3, 3)
+    numbers = starts.numbers[ok.repeat(starts.sizes)]
+    return Starts(starts.sizes * ok, numbers, found.rows("positions", ok)[1], cell, starts.pbc)
 
 
 def names() -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mira_cli.lattice import SYMPREC_ANG, cell_parameters, space_groups, volumes
-from mira_cli.tasks import Column, Layout, Settings, Starts, Task, Value
+from mira_cli.tasks import Column, Layout, Settings, Starts, Task, Value, ends
 
 if TYPE_CHECKING:
     from mira_cli.tasks import Array, Records
@@ -69,7 +69,7 @@ def of_geometry(structures: Starts) -> dict[str, Array]:
 def fill(found: Records, ok: Array, starts: Starts) -> dict[str, Array]:
     """Columns of n structures about where they began and ended, empty where `ok` (n,) is false."""
     before, (start_group, start_operations) = _of_starts(starts)
-    end = _ends(found, ok, starts)
+    end = ends(found, ok, starts)
     after, (group, operations) = of_geometry(end), _space_groups(end)
     nothing, n_atoms = np.full(len(ok), None), found.numbers("n_atoms")
     energy, start_energy = (np.where(ok, found.numbers(name), np.nan) for name in ("energy_ev", "start_energy_ev"))
@@ -92,14 +92,6 @@ def _of_starts(starts: Starts) -> tuple[dict[str, Array], tuple[Array, Array]]:
 
 def _space_groups(structures: Starts) -> tuple[Array, Array]:
     return space_groups(structures.sizes, structures.numbers, structures.positions, structures.cell, structures.pbc)
-
-
-def _ends(found: Records, ok: Array, starts: Starts) -> Starts:
-    """Where the structures ended; no atoms where `ok` (n,) is false."""
-    cell = np.zeros_like(starts.cell)
-    cell[ok] = found.rows("cell", ok)[1].reshape(-1, 3, 3)
-    numbers = starts.numbers[np.repeat(ok, starts.sizes)]
-    return Starts(np.where(ok, starts.sizes, 0), numbers, found.rows("positions", ok)[1], cell, starts.pbc)
 
 
 def _change(name: str) -> str:
