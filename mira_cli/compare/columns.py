@@ -199,7 +199,7 @@ MINIMA: dict[str, Kind] = {
     "rmsd_ang": "real",
     "rmsd_status": "text",
 }
-RELAXATIONS: dict[str, Kind] = {
+RELAX: dict[str, Kind] = {
     "model": "text",
     "n_input": "count",
     "n_ok": "count",
@@ -221,6 +221,7 @@ RELAXATIONS: dict[str, Kind] = {
     "n_order_compositions": "count",
     "n_order_changed": "count",
 }
+SPREADS_OF_MINIMA: dict[str, Kind] = {"displacement_max_ang": "real", "symmetry_lost_by": "text"}
 SPREADS: dict[str, Kind] = {  # and a column for each scalar of the task
     "committee": "text",
     "theory": "text",

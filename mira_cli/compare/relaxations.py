@@ -20,7 +20,7 @@ TIE_EV = 1e-6  # per atom: energies that are nearer have no order
 
 
 def relaxation_row(answers: Answers, m: int, columns: Mapping[str, Array]) -> dict[str, Any]:
-    """The row of `relaxations.csv` about one model, from (s,) columns of `comparison.parquet`; medians of `ok` ones."""
+    """The row of `relax.csv` about one model, from (s,) columns of `comparison.parquet`; medians of `ok` ones."""
     status, ok = columns["status"], answers.ok[:, m]
     counts = {name: int((status == name).sum()) for name in ANSWERED}
 

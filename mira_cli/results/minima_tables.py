@@ -1,4 +1,4 @@
-"""`minima.csv` and `relaxations.csv`: where models and references end from one start, and how they came there."""
+"""`minima.csv` and `relax.csv`: where models and references end from one start, and how they came there."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.answers.blocks import answer_blocks
-from mira_cli.answers.given_scalars import geometry_of_rows, match_references
+from mira_cli.answers.given_scalars import geometry_of_rows
 from mira_cli.compare import columns
 from mira_cli.compare.minima import MOST_PAIRS, count_measured, minima_apart
 from mira_cli.compare.relaxations import relaxation_row
 from mira_cli.compare.scalars import MODEL, REFERENCE
 from mira_cli.compare.theory import committees, relation, same_zero
 from mira_cli.results.read_tables import read_comparison
+from mira_cli.structures.relaxed_references import match_references
 from mira_cli.tasks import ends
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ RELAXATION = (
     *("status", "n_steps", "n_evaluations", "volume_change_percent", "energy_drop_per_atom_ev", "symmetry"),
     *("max_displacement_ang", "start_energy_ev", "energy_ev"),
 )
-LOST_BY, FARTHEST = "symmetry_lost_by", "displacement_max_ang"  # columns of `spread.csv`
+FARTHEST, LOST_BY = columns.SPREADS_OF_MINIMA
 
 
 def minima_tables(loaded: LoadedRun, answers: Answers, made: dict[str, pa.Table]) -> dict[str, pa.Table]:
@@ -44,7 +45,7 @@ def minima_tables(loaded: LoadedRun, answers: Answers, made: dict[str, pa.Table]
     minima = pa.concat_tables(parts).combine_chunks()
     of_model = _columns_by_model(loaded)
     rows = [relaxation_row(answers, m, of_model[m]) for m in range(len(answers.models))]
-    tables = {"minima.csv": minima, "relaxations.csv": columns.make_table(rows, columns.RELAXATIONS)}
+    tables = {"minima.csv": minima, "relax.csv": columns.make_table(rows, columns.RELAX)}
     if (spread := made.get("spread.csv")) is not None and len(spread):
         tables["spread.csv"] = _with_minima(spread, minima, answers, [one["symmetry"] for one in of_model])
     return tables

@@ -129,6 +129,8 @@ class Task:
     is_compared
         Whether energies, forces and stresses are of the structures as they are, in the sense of `singlepoint`. Only
         those are compared as such, between models and with the input's references.
+    moves_cell
+        Called with the settings; whether cells of periodic structures change, for which a model must have a stress.
     of_geometry
         Makes those columns, by name, that a geometry has by itself; a relaxed reference is compared by them.
     """
@@ -144,6 +146,7 @@ class Task:
     methods: str
     fill: Callable[[Records, Array, Starts], dict[str, Array]] = lambda _, __, ___: {}
     is_compared: bool = False
+    moves_cell: Callable[[Any], bool] = lambda _: False
     of_geometry: Callable[[Starts], dict[str, Array]] = lambda _: {}
 
     @property

@@ -116,7 +116,7 @@ def _cell_columns() -> tuple[Column, ...]:
         ),
         Column("volume_per_atom_ang3", "real", "volume per atom, Å³", "yes", ("volume_per_atom",)),
         *(Column(name, "real", f"{alike[name]} of the cell", "yes", (name[0],)) for name in LENGTHS),
-        *(Column(name, "real", f"{alike[name]} of the cell", "yes", (name[:-4],)) for name in ANGLES),
+        *(Column(name, "real", f"{alike[name]} of the cell") for name in ANGLES),
         *(Column(f"start_{name}", "real", f"{what} at the start") for name, what in alike.items()),
         Column("volume_change_percent", "real", "change of the volume since the start", "yes"),
         *(Column(_change(name), "real", f"change of the {alike[name]}") for name in LENGTHS),
@@ -178,5 +178,6 @@ TASK = Task(
         "external pressure {pressure_gpa} GPa, symmetry {symmetry})"
     ),
     fill=fill,
+    moves_cell=lambda settings: settings.cell != "fixed",
     of_geometry=of_geometry,
 )
