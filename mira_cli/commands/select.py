@@ -29,12 +29,23 @@ def select(
     ] = None,
     top: Annotated[int, typer.Option("--top", "-n", min=1, help="How many structures.")] = 10,
     by: Annotated[
-        Literal["force-spread", "energy-spread", "outlier", "reference-error", "reference-energy-error"],
+        Literal[
+            "force-spread",
+            "energy-spread",
+            "outlier",
+            "reference-error",
+            "reference-energy-error",
+            "volume-spread",
+            "rmsd-spread",
+        ]
+        | None,
         typer.Option(
             help="Rank by the spread of forces, of aligned energies, by how far one model is off, or by the error of "
-            "forces (where there are none: of energies) against the input's references."
+            "forces (where there are none: of energies) against the input's references; of relaxed structures by the "
+            "spread of volumes, or the largest RMS displacement between two models' minima "
+            "[default: force-spread, volume-spread].",
         ),
-    ] = "force-spread",
+    ] = None,
     diverse: Annotated[
         bool, typer.Option("--diverse", help="Of the top of the ranking, structures that are unlike one another.")
     ] = False,
@@ -64,16 +75,17 @@ def select(
     if committee and same_theory:
         raise UsageError("`--committee` and `--same-theory` exclude one another")
     directory = choose_run(run)
-    disagreement = read_table(directory, "disagreement")
-    chosen = selection.choose_committee(disagreement, named=committee, same_theory=same_theory)
     loaded = load_run(directory)
     index, models = loaded.index, loaded.models
+    by = by or ("volume-spread" if loaded.task.moves_atoms else "force-spread")
+    disagreement = read_table(directory, selection.table_of(loaded.task, by))
+    chosen = selection.choose_committee(disagreement, named=committee, same_theory=same_theory)
     if by in selection.REFERENCE_SCORES:
         errors = read_table(directory, "reference_errors")
         score = selection.reference_score(errors, by)
         ranking = selection.reference_ranking(errors, index, models, committee=chosen, column=score)
     else:
-        score = selection.SCORES[by]
+        score = (selection.SCORES | selection.MINIMA_SCORES)[by]
         ranking = selection.ranked(disagreement, index, committee=chosen, by=by)
     picks = selection.diverse(ranking, index, top) if diverse else ranking[:top]
     if output is not None:
@@ -87,7 +99,7 @@ def select(
     if by in selection.REFERENCE_SCORES:
         what = "aligned energies" if score == selection.REFERENCE_SCORES["reference-energy-error"] else "forces, RMS"
         console.say(f"ranked by the error of {what}, against the references, mean over the models that have one")
-    _tell(picks, index, asked=top, output=output, is_spread=by in selection.SCORES)
+    _tell(picks, index, asked=top, output=output, is_spread=by not in selection.REFERENCE_SCORES)
 
 
 def _write(output: Path, images: Sequence[Atoms]) -> None:
@@ -119,7 +131,7 @@ def _print(picks: Sequence[Pick], score: str) -> None:
             row["formula"] or "",
             f"{row[score]:.4g}",
             f"{row['n_members']} of {row['n_models']}",
-            escape(row["outlier_model"] or ""),
+            escape(row.get("outlier_model") or ""),
         )
     console.stdout().print(table)
     if len(picks) > MOST_ROWS:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from mira_cli.compare.forces import Array
     from mira_cli.tasks import Starts
 
-SAME_ANG, SAME_PERCENT = 0.1, 3.0  # within which minima of two models are one: root mean square, and of sizes
+# within which minima of two models are one: levels of theory differ by 6 % in volumes of one crystal (PBE, r2SCAN)
+SAME_ANG, SAME_VOLUME_PERCENT, SAME_LENGTH_PERCENT = 0.1, 10.0, 5.0
 MOST_PAIRS, MOST_ATOMS = 2_000, 100  # of a run, of a structure, whose RMSD is measured: about 0.05 s each
 MATCHER = {"stol": 1.0, "scale": False}  # as Matbench Discovery measures RMSD; the others are pymatgen's own
 MEASURED, NO_MATCH, NOT_MEASURED = "measured", "no match", "not measured"
@@ -63,7 +64,8 @@ def _judged(volume: Array, length: Array, near: Array, known: Array) -> tuple[li
     same: list[bool | None] = []
     differs: list[str | None] = []
     for v, c, is_near, is_known in zip(volume.tolist(), length.tolist(), near.tolist(), known.tolist(), strict=True):
-        told = [name for name, x in (("volume", v), ("lengths", c)) if abs(x) >= SAME_PERCENT]  # not of NaN
+        told = ["volume"] if abs(v) >= SAME_VOLUME_PERCENT else []  # not where it is NaN
+        told += ["lengths"] if abs(c) >= SAME_LENGTH_PERCENT else []
         told += ["atoms"] if is_known and not is_near else []
         same.append(False if told else True if is_near else None)
         differs.append(", ".join(told) or None)

@@ -36,7 +36,7 @@ def relaxation_row(answers: Answers, m: int, columns: Mapping[str, Array]) -> di
         np.where(ok, np.asarray(columns[name], dtype=float) / n_atoms, np.nan)
         for name in ("start_energy_ev", "energy_ev")
     )
-    rho, structures, compositions = Order(answers.made_of.groups).correlation(np.column_stack([before, after]), 0, 1)
+    rho, structures, _ = Order(answers.made_of.groups).correlation(np.column_stack([before, after]), 0, 1)
     symmetry = columns["symmetry"][ok]
     return {
         "model": answers.models[m].name,
@@ -52,17 +52,20 @@ def relaxation_row(answers: Answers, m: int, columns: Mapping[str, Array]) -> di
         **{f"n_symmetry_{name}": int((symmetry == name).sum()) for name in SYMMETRIES},
         "order_rank_correlation": rho,
         "n_order_structures": structures,
-        "n_order_compositions": compositions,
-        "n_order_changed": _changed(before, after, answers.made_of.groups),
+        **_changed(before, after, answers.made_of.groups),
     }
 
 
-def _changed(before: Array, after: Array, groups: Array) -> int:
-    """Compositions whose lowest structure is another one after the relaxation."""
+def _changed(before: Array, after: Array, groups: Array) -> dict[str, int]:
+    """Compositions of several structures, and those of which another one is lowest after the relaxation."""
     has = np.flatnonzero(np.isfinite(before) & np.isfinite(after))
     if not len(has):
-        return 0
+        return {"n_order_compositions": 0, "n_order_changed": 0}
     order = has[np.lexsort((before[has], groups[has]))]  # in each composition the lowest at the start is the first
     begins = np.flatnonzero(np.diff(groups[order], prepend=-1))
     lowest = np.minimum.reduceat(after[order], begins)
-    return int((after[order][begins] - lowest > TIE_EV).sum())
+    several = np.diff(np.append(begins, len(order))) > 1
+    return {
+        "n_order_compositions": int(several.sum()),
+        "n_order_changed": int((several & (after[order][begins] - lowest > TIE_EV)).sum()),
+    }

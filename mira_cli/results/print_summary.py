@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from mira_cli import console
+from mira_cli import console, tasks
 from mira_cli.compare.group_errors import GROUP
 from mira_cli.compare.reference_units import unit_doubts_of
 from mira_cli.compare.theory import EVERYONE
@@ -39,6 +39,8 @@ FACTS = ("level_of_theory", "dispersion", "energy_correction", "dtype", "conserv
 def run_summary(run: RunDirectory) -> dict[str, Any]:
     """`models`, `pairs`, `reference` and `disagreement` as lists of rows, `groups`, and why some are `missing`.
 
+    `relax` and `scalars` are there for some tasks; `shown` are the columns that the task wants to be seen.
+
     Raises
     ------
     UsageError
@@ -57,6 +59,7 @@ def run_summary(run: RunDirectory) -> dict[str, Any]:
     for name in OF_TASK:
         if (run.root / f"{name}.csv").is_file():
             found[name] = read_table(run, name).to_pylist()
+    found["shown"] = list(tasks.of_run(read_json(run.wanted) or {}).shown)
     return {**found, "missing": missing}
 
 
@@ -124,7 +127,7 @@ def print_summary(found: dict[str, Any]) -> None:
     if "relax" in found:
         console.stdout().print(_relax_table(found["relax"]))
     if found.get("scalars"):
-        console.stdout().print(_scalars_table(found["scalars"]))
+        console.stdout().print(_scalars_table(found["scalars"], found["shown"]))
     _tell(found)
 
 
@@ -241,10 +244,12 @@ def _relax_table(rows: Rows) -> Table:
     return table
 
 
-def _scalars_table(rows: Rows) -> Table:
+def _scalars_table(rows: Rows, first: Sequence[str]) -> Table:
+    """The quantities that the task wants to be seen."""
+    shown = [row for row in rows if row["quantity"] in first] or rows
     table = _table("quantity", "pair", right=("MAE", "RMSE", "mean", "MAE %", "rank ρ", "n"))
     table.title = "quantities between models, and against references"
-    for row in rows[:MOST_SCALARS]:
+    for row in shown[:MOST_SCALARS]:
         table.add_row(
             escape(row["quantity"]),
             escape(f"{row['model_a']}\n– {row['model_b'] or 'reference'}"),
@@ -252,8 +257,8 @@ def _scalars_table(rows: Rows) -> Table:
             _number(row["rank_correlation"], ".3f"),
             f"{row['n']:,}",
         )
-    if len(rows) > MOST_SCALARS:
-        table.caption = f"the first {MOST_SCALARS} of {len(rows):,} rows; all: `mira table -t scalars`"
+    if len(rows) > len(shown[:MOST_SCALARS]):
+        table.caption = f"{len(shown[:MOST_SCALARS])} of {len(rows):,} rows; all: `mira table -t scalars`"
     return table
 
 

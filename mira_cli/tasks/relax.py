@@ -166,6 +166,7 @@ TASK = Task(
     ),
     shown=(
         "energy_per_atom_ev",
+        "volume_per_atom_ang3",
         "volume_change_percent",
         "n_steps",
         "fmax_ev_per_ang",
