@@ -40,7 +40,7 @@ class ModelProgress:
 
     @property
     def failed(self) -> int:
-        """Structures whose record is not `ok`."""
+        """Structures whose record is no answer."""
         return sum(tail.failed for tail in self.tails)
 
     def read(self, now: float) -> None:

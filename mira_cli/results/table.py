@@ -29,7 +29,7 @@ def comparison_rows(
 ) -> pa.Table:
     """Long form: structures in input order, for each the models in the order they were asked for.
 
-    The columns of the task (`task.columns`) are empty where a record is not `ok`; `group_by` is the key of the labels
+    The columns of the task (`task.columns`) are empty where a record is no answer; `group_by` is the key of the labels
     in `group`.
     """
     import pyarrow as pa

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.run.lines import parse, parse_lines
+from mira_cli.run.lines import array_rows, parse, parse_lines, ranks
 from mira_cli.run.records import LOCATION, NUMBER_BYTES, count_rows, locate_records
-from mira_cli.statuses import ANSWERED, OK
+from mira_cli.statuses import ANSWERED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -31,8 +32,8 @@ GAP = 16_384  # bytes between two records that are read all the same
 class Record:
     """One model's answer for one structure.
 
-    `fields` is its line, `arrays` has those of the task's arrays that it has, (rows, width); `attempt` is the line that
-    says what computed it.
+    `fields` is its line, `arrays` has those of the task's arrays that it has and that were read, (rows, width), one
+    frame after the other; `attempt` is the line that says what computed it.
     """
 
     fields: dict[str, Any]
@@ -51,8 +52,8 @@ class Record:
         return int(self.fields["n_atoms"])
 
     def array(self, name: str) -> Array | None:
-        """An array of a record that is `ok`, (rows, width) as its `Layout` says; None where there is none."""
-        return self.arrays.get(name) if self.status == OK else None
+        """An array of an answer, converged or not, (rows, width) as its `Layout` says; None where there is none."""
+        return self.arrays.get(name) if self.status in ANSWERED else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +62,8 @@ class RecordBlock:
 
     `table` has the fields of the r records that there are (`lines.types_of`), in any order; `row` (n,) says which is a
     structure's, -1 for none. `attempt` (r,) is a place in `attempts`, and `folder` (r,) one in `folders`.
-    `arrays` (N, width) has for each array of the task those of all records, and `first` (r,) says where a record's
-    begins, -1 for none.
+    `arrays` (N, width) has for each array of the task that was read those of all records, and `first` (r,) says where a
+    record's begins, -1 for none.
     """
 
     task: Task
@@ -86,9 +87,9 @@ class RecordBlock:
             return None
         fields = self.table.slice(row, 1).to_pylist()[0]
         arrays = {}
-        for name, layout in self.task.arrays.items():
+        for name, values in self.arrays.items():
             if (first := int(self.first[name][row])) >= 0:
-                arrays[name] = self.arrays[name][first : first + layout.count(fields["n_atoms"])]
+                arrays[name] = values[first : first + self._sizes[name][row]]
         return Record(fields, self.folders[self.folder[row]], self.attempts[self.attempt[row]], arrays)
 
     def __iter__(self) -> Iterator[Record | None]:
@@ -119,34 +120,38 @@ class RecordBlock:
 
     def rows(self, name: str, chosen: Array) -> tuple[Array, Array]:
         """(c,) rows of each of the chosen (n,) structures, which have the array, and (Σ rows, width) their numbers."""
-        layout = self.task.arrays[name]
-        sizes = self.numbers("n_atoms")[chosen].astype(int)
-        sizes = sizes if layout.rows is None else np.full(len(sizes), layout.rows)
+        sizes = self.of_structures(self._sizes[name], 0)[chosen]
         return sizes, self.arrays[name][spans(self.of_structures(self.first[name], -1)[chosen], sizes)]
 
     def each(self, name: str) -> Iterator[Array | None]:
-        """An array of each structure, (rows, width), None where its record is not `ok` or has no such array."""
-        if name not in self.task.arrays:
+        """An array of each structure, (rows, width), None where its record is no answer or has no such array."""
+        if name not in self.arrays:
             yield from [None] * len(self)
             return
-        layout, first = self.task.arrays[name], self.of_structures(self.first[name], -1)
-        sizes = np.where(first >= 0, self.numbers("n_atoms"), 0).astype(int)
-        for begin, n_atoms, ok in zip(first.tolist(), sizes.tolist(), self.ok().tolist(), strict=True):
-            yield self.arrays[name][begin : begin + layout.count(n_atoms)] if ok else None
+        first = np.where(self.answered(), self.of_structures(self.first[name], -1), -1)
+        sizes = self.of_structures(self._sizes[name], 0)
+        for begin, size in zip(first.tolist(), sizes.tolist(), strict=True):
+            yield self.arrays[name][begin : begin + size] if begin >= 0 else None
 
     def ok(self) -> Array:
         """(n,) whether the answer is `ok` and has its arrays."""
-        return self._with_arrays((OK,))
+        return self._of_rank(2)
 
     def answered(self) -> Array:
-        """(n,) whether there is an answer with its arrays, be it of where a story ended that did not converge."""
-        return self._with_arrays(ANSWERED)
+        """(n,) whether there is an answer, converged or not, and has its arrays."""
+        return self._of_rank(1)
 
-    def _with_arrays(self, statuses: Sequence[str]) -> Array:
-        good = np.isin(self.table["status"].to_numpy(), statuses)
-        for first in self.first.values():
-            good &= first >= 0
+    def _of_rank(self, least: int) -> Array:
+        good = ranks(self.table) >= least
+        for name, first in self.first.items():
+            if self.task.arrays[name].frames is None:
+                good &= first >= 0
         return self.of_structures(good, otherwise=False)
+
+    @cached_property
+    def _sizes(self) -> dict[str, Array]:
+        """(r,) rows of each array that was read."""
+        return {name: array_rows(self.table, name, self.task.arrays[name]) for name in self.arrays}
 
     def of_structures(self, values: Array, otherwise: Any) -> Array:
         """(n, …) of structures from (r, …) of records."""
@@ -158,7 +163,7 @@ class RecordBlock:
 
 @dataclass(frozen=True)
 class BestRecords:
-    """Places of the best record of each structure of one model: the last `ok` one, else the last.
+    """Places of the best record of each structure of one model: the last `ok` one, else the last answer, else the last.
 
     `hashes` (n,) S32 are sorted; `best` (n,) `PLACE` belongs to them, with file -1 where there is no record.
     """
@@ -173,9 +178,12 @@ class BestRecords:
         """The record of one structure, by its hash."""
         return self.read(np.array([structure], dtype="S32"))[0]
 
-    def read(self, hashes: Array) -> RecordBlock:
-        """Records of some structures (n,) S32 together with their forces."""
+    def read(self, hashes: Array, arrays: Collection[str] | None = None) -> RecordBlock:
+        """Records of some structures (n,) S32 together with arrays of the task; if None, all but those of frames."""
         import pyarrow as pa
+
+        names = [name for name, layout in self.task.arrays.items() if layout.frames is None]
+        names = names if arrays is None else list(arrays)
 
         at, is_known = _find(self.hashes, hashes)
         known = np.flatnonzero(is_known)
@@ -183,18 +191,18 @@ class BestRecords:
         places = self.best[at[known]]
         row = np.full(len(hashes), -1)
         tables, wanted = [parse_lines(b"", dict.fromkeys(self.task.arrays, 0), self.task)[0]], [np.zeros(0, int)]
-        arrays = {name: [np.zeros((0, layout.width))] for name, layout in self.task.arrays.items()}
-        first = {name: [np.zeros(0, int)] for name in arrays}
-        rows = dict.fromkeys(arrays, 0)
+        found = {name: [np.zeros((0, self.task.arrays[name].width))] for name in names}
+        first = {name: [np.zeros(0, int)] for name in names}
+        rows = dict.fromkeys(names, 0)
         numbers = np.unique(places["file"]).tolist()
         for number in numbers:
             here = np.flatnonzero(places["file"] == number)
-            table, is_there, own = self._read_file(number, places[here])
+            table, is_there, own = self._read_file(number, places[here], names)
             tables.append(table)
             wanted.append(here[is_there])
             for name, (values, begins) in own.items():
                 first[name].append(np.where(begins >= 0, begins + rows[name], -1))
-                arrays[name].append(values)
+                found[name].append(values)
                 rows[name] += len(values)
         order = np.concatenate(wanted)
         row[known[order]] = np.arange(len(order))
@@ -208,7 +216,7 @@ class BestRecords:
             attempts=[self._attempt(*start) for start in different.tolist()],
             folder=places["file"][order],
             folders=[file.parent for file in self.files],
-            arrays={name: np.concatenate(pieces) for name, pieces in arrays.items()},
+            arrays={name: np.concatenate(pieces) for name, pieces in found.items()},
             first={name: np.concatenate(pieces) for name, pieces in first.items()},
         )
 
@@ -220,7 +228,9 @@ class BestRecords:
         is_new = np.append(True, (starts[1:] != starts[:-1]).any(axis=1))[: len(starts)]
         return [attempt for start in starts[is_new].tolist() if (attempt := self._attempt(*start))]
 
-    def _read_file(self, number: int, places: Array) -> tuple[pa.Table, Array, dict[str, tuple[Array, Array]]]:
+    def _read_file(
+        self, number: int, places: Array, names: Sequence[str]
+    ) -> tuple[pa.Table, Array, dict[str, tuple[Array, Array]]]:
         """Fields of the records at some places; which places have one; their arrays, and where each one's begin."""
         import pyarrow.compute as pc
 
@@ -234,10 +244,10 @@ class BestRecords:
             table, believed = table.slice(0, 0), np.zeros(len(places), bool)
         else:
             table = table.filter(believed)
-        n_atoms, own = table["n_atoms"].to_numpy(), {}
-        for name, layout in self.task.arrays.items():
-            row = pc.fill_null(table[f"{name}_row"], -1).to_numpy()
-            n = n_atoms if layout.rows is None else np.full(len(n_atoms), layout.rows)
+        own = {}
+        for name in names:
+            layout = self.task.arrays[name]
+            row, n = pc.fill_null(table[f"{name}_row"], -1).to_numpy(), array_rows(table, name, layout)
             has = np.flatnonzero((row >= 0) & (n > 0))
             values, starts = _read_rows(file.with_name(f"{name}.f64"), row[has], n[has], layout.width)
             first = np.full(len(row), -1)
@@ -269,7 +279,8 @@ def find_best_records(folder: Path, task: Task, hashes: Array | None = None, *, 
     hashes = np.unique(places["structure"]) if hashes is None else hashes
     at, known = _find(hashes, places["structure"])
     last = np.full(len(hashes), -1)
-    for chosen in (known & ~places["ok"], known & places["ok"]):  # of several, the last one stays
+    for rank in range(3):  # of several, the last one stays
+        chosen = known & (places["rank"] == rank)
         last[at[chosen]] = np.flatnonzero(chosen)
     best = np.zeros(len(hashes), PLACE)
     best["file"] = -1

@@ -26,7 +26,7 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True)
 class Value:
-    """A value in the line of a record; `needed` if a record that is `ok` must have it. `reals` are a list of them."""
+    """A value in the line of a record; `needed` if an answer must have it. `reals` are a list of them."""
 
     kind: Kind | Literal["reals"]
     needed: bool = True
@@ -34,14 +34,19 @@ class Value:
 
 @dataclass(frozen=True)
 class Layout:
-    """How an array lies in its file `NAME.f64`: rows of `width` float64, one an atom, or `rows` for each structure."""
+    """How an array lies in its file `NAME.f64`: rows of `width` float64, one an atom, or `rows` for each structure.
+
+    With `frames` there are as many rows for each of at most so many frames: a record's line says how many as
+    `NAME_frames`, and an answer may lack the array.
+    """
 
     width: int = 3
     rows: int | None = None
+    frames: int | None = None
 
-    def count(self, n_atoms: int) -> int:
-        """Rows of a structure of so many atoms."""
-        return n_atoms if self.rows is None else self.rows
+    def count(self, n_atoms: int, frames: int = 1) -> int:
+        """Rows of a structure of so many atoms, in so many frames."""
+        return frames * (n_atoms if self.rows is None else self.rows)
 
 
 @dataclass(frozen=True)
@@ -124,8 +129,8 @@ class Task:
     methods
         What the methods section of a paper says was computed of `{structures}`; names of settings in braces too.
     fill
-        Makes the others, by name, of the records of n structures, of (n,) which of these are to be used, and of the
-        structures themselves.
+        Makes the others, by name, of the records of n structures, of (n,) which of these are to be used (answers,
+        converged or not), and of the structures themselves.
     is_compared
         Whether energies, forces and stresses are of the structures as they are, in the sense of `singlepoint`. Only
         those are compared as such, between models and with the input's references.
@@ -218,7 +223,7 @@ def what_was_computed(wanted: Mapping[str, Any], structures: str) -> str:
 
 
 def columns_of(task: Task, found: Records, ok: Array, starts: Starts) -> dict[str, Array]:
-    """All columns of a task, for n structures; empty (NaN, None) where `ok` (n,) is false."""
+    """All columns of a task, for n structures; empty (NaN, None) where there is no answer, as `ok` (n,) says."""
     import numpy as np
 
     own = [column for column in task.columns if column.name in task.values]

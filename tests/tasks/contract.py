@@ -86,8 +86,8 @@ def check_twins(kit: Kit) -> None:
     host, worker = kit.task, twins.find_task(kit.name)
     assert (host.name, host.version) == (kit.name, worker.VERSION)
     assert tuple(host.values) == tuple(worker.VALUES)
-    assert {name: (one.width, one.rows) for name, one in host.arrays.items()} == {
-        name: (one.width, one.rows) for name, one in worker.ARRAYS.items()
+    assert {name: (one.width, one.rows, one.frames) for name, one in host.arrays.items()} == {
+        name: (one.width, one.rows, one.frames) for name, one in worker.ARRAYS.items()
     }
     settings = host.settings.model_validate(kit.settings)
     twins.check(kit.name, settings.model_dump(mode="json"), host.version)

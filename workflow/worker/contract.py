@@ -56,14 +56,19 @@ class NoAnswer(Exception):  # noqa: N818  (no error of the program: a model may 
 
 @dataclass(frozen=True)
 class Layout:
-    """How an array lies in its file `NAME.f64`: rows of `width` float64, one an atom, or `rows` for each structure."""
+    """How an array lies in its file `NAME.f64`: rows of `width` float64, one an atom, or `rows` for each structure.
+
+    With `frames` there are as many rows for each of at most so many frames: a record's line says how many as
+    `NAME_frames`, and an answer may lack the array.
+    """
 
     width: int = 3
     rows: int | None = None
+    frames: int | None = None
 
-    def count(self, n_atoms: int) -> int:
-        """Rows of a structure of so many atoms."""
-        return n_atoms if self.rows is None else self.rows
+    def count(self, n_atoms: int, frames: int = 1) -> int:
+        """Rows of a structure of so many atoms, in so many frames."""
+        return frames * (n_atoms if self.rows is None else self.rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +84,8 @@ class Outcome:
     values
         What stands in the record's line: the task's `VALUES`, by name, as JSON has them. Those left out are null.
     arrays
-        What stands in files beside it: the task's `ARRAYS`, by name; any shape with as many numbers as their layout.
+        What stands in files beside it: the task's `ARRAYS`, by name; any shape with as many numbers as their layout, or
+        a whole number of times as many where that has `frames`.
     """
 
     status: str
@@ -139,14 +145,21 @@ def _undeclared(outcome: Outcome, values: Collection[str], layouts: Mapping[str,
     strange += [name for name in outcome.arrays if name not in layouts]
     if strange:
         return f"{', '.join(strange)}, which it does not declare"
-    missing = [name for name in layouts if name not in outcome.arrays] if outcome.status in ANSWERED else []
+    needed = [name for name, layout in layouts.items() if layout.frames is None]
+    missing = [name for name in needed if name not in outcome.arrays] if outcome.status in ANSWERED else []
     return f"no {', '.join(missing)}" if missing else None
 
 
 def _misshapen(arrays: Mapping[str, NDArray[np.float64]], layouts: Mapping[str, Layout], n_atoms: int) -> str | None:
     for name, array in arrays.items():
-        if array.size != (wanted := layouts[name].width * layouts[name].count(n_atoms)):
+        layout = layouts[name]
+        wanted = layout.width * layout.count(n_atoms)
+        if layout.frames is None and array.size != wanted:
             return f"{name} of {array.size} numbers instead of {wanted}"
+        if layout.frames is not None and array.size % wanted:
+            return f"{name} of {array.size} numbers, which are no frames of {wanted}"
+        if layout.frames is not None and array.size > layout.frames * wanted:
+            return f"{name} of {array.size // wanted} frames, of which it declares {layout.frames} at most"
     return None
 
 

@@ -2,7 +2,8 @@
 
 `records.jsonl` holds one JSON object a line: an `attempt` for every time a worker got to work, and one
 `record` a structure, with the values of its task. An array of the task, `forces` say, has a file of its own:
-`forces.f64` holds rows of little-endian float64, and `forces_row` in the record says which is its first.
+`forces.f64` holds rows of little-endian float64, and `forces_row` in the record says which is its first; where there
+may be several frames, `forces_frames` says how many there are.
 Arrays reach their files before the record that points at them, so whatever a crash leaves behind is cut
 back to the last line that is whole and whose arrays are there. Nothing good before that line is lost.
 """
@@ -64,7 +65,7 @@ class Ledger:
         self.statuses[line["structure"]] = line["status"]
         for name, layout in self.layouts.items():
             if (row := line[f"{name}_row"]) is not None:
-                self.rows[name] = row + layout.count(line["n_atoms"])
+                self.rows[name] = row + _rows(line, name, layout)
         if line["batch_size"]:
             self.evaluated += 1
             self.evaluated_atoms += line["n_atoms"]
@@ -112,10 +113,19 @@ def _fits(line: dict[str, Any], ledger: Ledger, rows: Mapping[str, int]) -> bool
     if not (whole and timed) or line["structure"] in ledger.statuses:
         return False
     for name, layout in ledger.layouts.items():
-        row, end = line.get(f"{name}_row", ...), rows[name] - layout.count(line["n_atoms"])
-        if row is not None and not (isinstance(row, int) and ledger.rows[name] <= row <= end):
+        if (row := line.get(f"{name}_row", ...)) is None:
+            continue
+        if layout.frames is not None and not isinstance(line.get(f"{name}_frames"), int):
+            return False
+        end = rows[name] - _rows(line, name, layout)
+        if not (isinstance(row, int) and ledger.rows[name] <= row <= end):
             return False
     return True
+
+
+def _rows(line: dict[str, Any], name: str, layout: Layout) -> int:
+    """Rows of an array that a record has."""
+    return layout.count(line["n_atoms"], 1 if layout.frames is None else line[f"{name}_frames"])
 
 
 @contextlib.contextmanager
@@ -201,10 +211,14 @@ class RecordFiles:
             begins: dict[str, int | None] = {}
             for name, layout in self.ledger.layouts.items():
                 array = outcome.arrays.get(name)
+                array = None if layout.frames is not None and array is not None and not array.size else array
                 begins[f"{name}_row"] = None if array is None else rows[name]
+                n_rows = 0 if array is None else array.size // layout.width
+                if layout.frames is not None:
+                    begins[f"{name}_frames"] = None if array is None else n_rows // layout.count(n_atoms)
                 if array is not None:
                     pieces[name].append(np.ascontiguousarray(array, dtype="<f8").tobytes())
-                    rows[name] += layout.count(n_atoms)
+                    rows[name] += n_rows
             lines.append(
                 {
                     "kind": "record",
