@@ -99,3 +99,14 @@ def _turned(one: Array, other: Array, owner: Array, n: int) -> Array:
     handed = np.sign(np.asarray(np.linalg.det(left @ right)))
     left[:, :, 2] *= handed.reshape(-1, 1)
     return np.asarray(np.einsum("ac,acd->ad", one, (left @ right)[owner]))
+
+
+def overlay(sizes: Array, pbc: Array, start: tuple[Array, Array], end: tuple[Array, Array]) -> Array:
+    """(N, 3) Å: positions of the ends, moved as a whole and by lattice vectors to where they lie on the starts."""
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    (f_start, r_start), (f_end, r_end) = (_split(x, cell * pbc[:, :, None], owner) for x, cell in (start, end))
+    apart = f_end - f_start
+    apart -= apart[(np.cumsum(sizes) - sizes)[owner]]
+    apart = _without_drift(apart - np.rint(apart), owner, sizes)
+    along = np.einsum("ac,acd->ad", f_start + apart, (end[1] * pbc[:, :, None])[owner])
+    return np.asarray(along + r_start + _without_drift(r_end - r_start, owner, sizes))

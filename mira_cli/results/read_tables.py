@@ -11,7 +11,7 @@ from mira_cli.errors import UsageError
 from mira_cli.files import read_json, undamaged
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -51,7 +51,7 @@ def read_table(run: RunDirectory, name: Name, columns: Sequence[str] | None = No
 
 
 def read_comparison(
-    run: RunDirectory, columns: Sequence[str] | None = None, *, as_words: Sequence[str] = ()
+    run: RunDirectory, columns: Iterable[str] | None = None, *, as_words: Sequence[str] = ()
 ) -> pa.Table:
     """`comparison.parquet`; columns of which few values differ take less memory `as_words` (Arrow's dictionaries).
 
