@@ -115,10 +115,9 @@ def _statistics(difference: Array, against: Array | None) -> dict[str, Any]:
 
 
 def _significant(values: Array) -> Array:
-    """Values of which those that agree but for rounding are equal, in any unit."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        size = np.nanmax(np.abs(values), initial=0.0) or 1.0
-    return np.asarray(np.round(values / size, ROUNDING))
+    """(s, m) values over the largest of their column: those that agree but for rounding are equal, in any unit."""
+    sizes = np.abs(np.nan_to_num(values)).max(axis=0, initial=0.0)
+    return np.asarray(np.round(values / np.where(sizes > 0, sizes, 1.0), ROUNDING))
 
 
 def spreads_table(answers: Answers, scalars: Sequence[Scalar], scheme: Scheme) -> pa.Table:

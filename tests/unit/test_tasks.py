@@ -85,7 +85,8 @@ def test_values_that_a_task_does_not_have_are_nowhere(found) -> None:
 def test_a_task_without_energies_and_forces_has_all_other_results(tmp_path, monkeypatch) -> None:
     double = Column("double_atoms", "whole", "twice the atoms")
     toy = replace(TASK, values={}, columns=(double,), shown=(double.name,), methods="Nothing of {structures} was asked",
-                  fill=lambda found, ok, _: {double.name: np.where(ok, 2 * found.numbers("n_atoms"), np.nan)})  # fmt: skip
+                  fill=lambda found, ok, _: {double.name: np.where(ok, 2 * found.numbers("n_atoms"), np.nan)},
+                  )  # fmt: skip
     monkeypatch.setattr(tasks, "find_task", lambda name: toy)
     run = collected(usual(tmp_path, 6))
     assert {file.name for file in run.root.iterdir() if file.is_file()} >= {*RESULTS}
