@@ -66,7 +66,7 @@ def of_geometry(structures: Starts) -> dict[str, Array]:
     return {name: np.where(there, values, np.nan) for name, values in found.items()}
 
 
-def fill(found: Records, ok: Array, starts: Starts) -> dict[str, Array]:
+def relaxed_columns(found: Records, ok: Array, starts: Starts) -> dict[str, Array]:
     """Columns of n structures about where they began and ended, empty where `ok` (n,) is false."""
     before, (start_group, start_operations) = _of_starts(starts)
     end = ends(found, ok, starts)
@@ -178,7 +178,7 @@ TASK = Task(
         "The nearest minima of {structures} were found to {fmax_ev_per_ang} eV/Å and {smax_gpa} GPa (cell: {cell}, "
         "external pressure {pressure_gpa} GPa, symmetry {symmetry})"
     ),
-    fill=fill,
+    fill=relaxed_columns,
     moves_cell=lambda settings: settings.cell != "fixed",
     of_geometry=of_geometry,
 )
