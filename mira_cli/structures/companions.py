@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 # A folder holds other things than structures; these are passed over, all else is tried.
 SUFFIXES = frozenset({
@@ -46,26 +46,26 @@ def holds_no_structure(path: Path) -> bool:
     return Path(name).suffix.lower() in SUFFIXES or name in VASP or LOGS.fullmatch(name) is not None
 
 
-def told_better(files: Iterable[Path]) -> dict[Path, Path]:
+def has_content(file: Path) -> bool:
+    """Whether there is anything in a file: a job that has just begun has made empty ones."""
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def told_better(files: Iterable[Path], has_content: Callable[[Path], bool] = has_content) -> dict[Path, Path]:
     """File of a folder -> the other file there that says more of the same calculation; without those that say most."""
     there = {_unpacked(file.name): file for file in files}
-    of_vasp = [there[name] for name in OF_VASP if name in there and _has_content(there[name])]
+    of_vasp = [there[name] for name in OF_VASP if name in there and has_content(there[name])]
     found = dict.fromkeys(of_vasp[1:], of_vasp[0]) if of_vasp else {}
     for name, file in there.items():
         stem, suffix = Path(name).stem, Path(name).suffix.lower()
         outputs = [there[stem + other] for other in OUTPUT_OF.get(suffix, ()) if stem + other in there]
-        if outputs and _has_content(outputs[0]):
+        if outputs and has_content(outputs[0]):
             found[file] = outputs[0]
     return found
 
 
 def _unpacked(name: str) -> str:
     return Path(name).stem if name.endswith(PACKED) else name
-
-
-def _has_content(file: Path) -> bool:
-    """Whether there is anything in a file: a job that has just begun has made empty ones."""
-    try:
-        return file.stat().st_size > 0
-    except OSError:
-        return False

@@ -16,6 +16,7 @@ from mira_cli.errors import InputError
 from mira_cli.structures.companions import holds_no_structure, is_data_set, told_better
 from mira_cli.structures.given import decoded, join_options, unlabelled
 from mira_cli.structures.sheet import read_sheet
+from mira_cli.structures.unpacked import is_archive, members_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,7 +36,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Found:
-    """What the arguments name: files to read, and what is passed over in folders.
+    """What the arguments name: files to read, and what is passed over in folders and archives.
 
     `passed_over` are no structures by their name; `told_better` says of the others which file is read in their place.
     """
@@ -86,6 +87,9 @@ def find_sources(arguments: Iterable[str], options: str = "") -> Found:
             unique = printable_name(path.relative_to(root.parent) if root != root.parent else path) + told[key]
         taken.add(unique)
         sources.append(Source(path, unique, given))
+        if is_archive(path) and (inside := members_at(path)):
+            over.passed_over.extend(path / member for member in inside.passed_over)
+            over.told_better.update({path / one: path / other for one, other in inside.told_better.items()})
     return replace(over, sources=sources)
 
 

@@ -26,6 +26,7 @@ from mira_cli.structures.formats import (
     sdf,
     turbomole,
     vasprun,
+    xdatcar,
     xyz,
 )
 from mira_cli.structures.frame import Frame, UnreadableError
@@ -45,14 +46,18 @@ if TYPE_CHECKING:
     OfBytes = Callable[[bytes], Iterator[Frame]]
     OfText = Callable[[Iterable[str]], Iterator[Frame]]
 
-WITH_TYPES = {"lammps-data", "lammps-dump-text", "vasp", deepmd.NAME}  # formats whose readers take elements of types
 XYZ = (".xyz", ".extxyz")
 PEEK_BYTES = 50_000  # of a member of an archive, that say its format
 # by ASE's names of formats, which know a file by its name or content: where ASE leaves out or guesses what a file says
 OF_BYTES: dict[str, OfBytes] = {"lammps-dump-binary": lammps.refuse_binary, "vasp-xml": vasprun.read_vasprun}
-OF_TEXT: dict[str, OfText] = {
+OF_TYPES: dict[str, Callable[..., Iterator[Frame]]] = {  # as `OfText`, with the elements of types
     "extxyz": xyz.read_xyz,
     "xyz": xyz.read_xyz,
+    "lammps-dump-text": lammps.read_dump,
+    "vasp-xdatcar": xdatcar.read_xdatcar,
+}
+WITH_TYPES = {*OF_TYPES, "lammps-data", "vasp", deepmd.NAME}  # formats whose readers take elements of types
+OF_TEXT: dict[str, OfText] = {
     "proteindatabank": pdb.read_pdb,
     "sdf": sdf.read_sdf,
     "mol": sdf.read_sdf,
@@ -83,7 +88,7 @@ def read_frames(part: Part) -> Iterator[Frame]:
 def _of_archive(part: Part) -> Iterator[Frame]:
     """Frames of the members of an archive, whose names follow that of the archive."""
     with ZipFile(part.path) as archive:
-        infos = members(archive)
+        infos = members(archive).read
         for info in infos:
             member = replace(part, name=f"{part.name}/{printable_name(info.filename)}")
             if not info.file_size:
@@ -116,14 +121,15 @@ def _read(part: Part, reader: Callable[[Part], Read], packed_bytes: int) -> Iter
 
 def _reader_of_system(part: Part) -> Read:
     """As `_reader`, of a folder that is a data set of DeePMD-kit."""
-    return deepmd.NAME, deepmd.read(part.path, symbols_of(decoded(part.given).get("elements", "")))
+    return deepmd.NAME, deepmd.read(part.path, _elements_of(part))
 
 
 def _reader_of_member(archive: ZipFile, info: ZipInfo, part: Part) -> Read:
     """As `_reader`, of a member of an archive: of xyz a frame at a time is in memory, else the member."""
     form = decoded(part.given).get("format", "extxyz" if info.filename.lower().endswith(XYZ) else None)
     if form in {"xyz", "extxyz"}:
-        return form, _of_text(partial(opened, archive, info), xyz.read_xyz)
+        read = partial(OF_TYPES[form], elements=_elements_of(part))
+        return form, _of_text(partial(opened, archive, info), read)
     with opened(archive, info) as stream:
         begin = stream.read(PEEK_BYTES)
     form = form or _format(PurePath(info.filename).name, begin)
@@ -133,6 +139,11 @@ def _reader_of_member(archive: ZipFile, info: ZipInfo, part: Part) -> Read:
 def _in_memory(archive: ZipFile, info: ZipInfo, part: Part, form: str) -> Iterator[Frame]:
     with opened(archive, info) as stream, in_memory(stream, info.compress_size) as path:
         yield from _reader(replace(part, path=path), PurePath(info.filename).name, form)[1]
+
+
+def _elements_of(part: Part) -> list[str]:
+    """What a user says are the elements of types 1, 2, …"""
+    return symbols_of(decoded(part.given).get("elements", ""))
 
 
 def _format(name: str, begin: bytes) -> str:
@@ -152,13 +163,13 @@ def _reader(part: Part, name: str = "", found: str | None = None) -> Read:
     from ase.io.formats import filetype
 
     said = decoded(part.given)
-    elements = symbols_of(said.get("elements", ""))
+    elements = _elements_of(part)
     form = "extxyz" if part.length is not None else said.get("format")
     if (read := own_reader(part.path, name) if form is None else reader_of(form)) is not None:
         return form, read(part.path)
     form = form or found or str(filetype(str(part.path)))
-    if form == "lammps-dump-text":
-        return form, _of_text(partial(_opened, part), partial(lammps.read_dump, elements=elements))
+    if form in OF_TYPES:
+        return form, _of_text(partial(_opened, part), partial(OF_TYPES[form], elements=elements))
     if form in OF_TEXT:
         return form, _of_text(partial(_opened, part), OF_TEXT[form])
     if form in OF_BYTES:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
+from zipfile import ZipFile
 
-from mira_cli.structures.companions import holds_no_structure
+from mira_cli.structures.companions import holds_no_structure, told_better
 from mira_cli.structures.frame import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from zipfile import ZipFile, ZipInfo
+    from zipfile import ZipInfo
 
 PACKED = (".gz", ".bz2", ".xz")
 ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar")
@@ -42,6 +44,15 @@ def at_plain_path(path: Path) -> Iterator[Path]:
         yield plain
 
 
+def text_at(path: Path) -> str:
+    """The text of a file, unpacked, with a sign in place of what is no UTF-8."""
+    from ase.io.formats import open_with_compression
+
+    with open_with_compression(str(path), "rb") as stream:
+        content: bytes = stream.read()
+    return content.decode("utf-8", errors="replace")
+
+
 def in_memory_or_packed(path: Path) -> bool:
     """Whether programs that open a file by its true name would not find there what is in it."""
     return path.name.endswith(PACKED) or path.parent == MEMORY
@@ -68,15 +79,37 @@ def is_archive(path: Path) -> bool:
     return path.suffix.lower() == ".zip"
 
 
-def members(archive: ZipFile) -> list[ZipInfo]:
-    """Files of an archive that may hold structures, in order; of those with one name the last, as unpacking gives."""
-    last = {info.filename: info for info in archive.infolist() if not info.is_dir()}
-    return [info for info in last.values() if _may_hold(PurePosixPath(info.filename))]
+@dataclass(frozen=True)
+class Members:
+    """Files of an archive that are read, in order, and those that are not, as `find.Found` has them of folders."""
+
+    read: list[ZipInfo]
+    passed_over: list[Path]
+    told_better: dict[Path, Path]
 
 
-def _may_hold(name: PurePosixPath) -> bool:
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
-    return not hidden and (name.suffix.lower() in ARCHIVES or not holds_no_structure(Path(name)))
+def members(archive: ZipFile) -> Members:
+    """Return what is read of an archive, as of a folder; of files with one name the last, as unpacking gives."""
+    last = {Path(info.filename): info for info in archive.infolist() if not info.is_dir()}
+    shown = [path for path in last if not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)]
+    over = [path for path in shown if path.suffix.lower() not in ARCHIVES and holds_no_structure(path)]
+    folders: dict[Path, list[Path]] = {}
+    for path in shown:
+        folders.setdefault(path.parent, []).append(path)
+    better: dict[Path, Path] = {}
+    for files in folders.values():
+        better |= told_better(files, lambda path: last[path].file_size > 0)
+    left = {*over, *better}
+    return Members([last[path] for path in shown if path not in left], over, better)
+
+
+def members_at(path: Path) -> Members | None:
+    """Return what is in an archive at a path; None if it is none that can be read, which reading it will tell."""
+    try:
+        with ZipFile(path) as archive:
+            return members(archive)
+    except Exception:  # noqa: BLE001  (zipfile raises anything on a damaged archive)
+        return None
 
 
 def opened(archive: ZipFile, info: ZipInfo) -> IO[bytes]:

@@ -12,7 +12,7 @@ from mira_cli.structures.formats.cif import read_cif
 from mira_cli.structures.formats.cif_block import UnreadableError
 from mira_cli.structures.parts import Part
 from mira_cli.structures.read import read_frames
-from tests.unit.cif_texts import HEXAGONAL, all_of, cif, formula, one, refusal
+from tests.unit.cif_texts import COLUMNS, HEXAGONAL, all_of, cif, formula, one, refusal
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,33 @@ def test_contents_that_do_not_agree_are_said(tags: str, note: str | None) -> Non
     found = one(cif("Mg1 Mg 0 0 0", "O1 O .5 .5 .5", tags=f"_symmetry_space_group_name_H-M 'P 1'\n{tags}"))
     assert str(found.atoms.symbols) == "MgO"
     assert found.notes == ((note,) if note else ())
+
+
+MULTIPLICITIES = [  # tag, stated of Na at 0 0 0 and of a site at .1 .1 .1, and the site and number of the note
+    ("site_symmetry_multiplicity", "4", "32", None),
+    ("symmetry_multiplicity", "4", "32", None),
+    ("symmetry_multiplicity", "48", "6", None),  # as SHELXL-97 wrote
+    ("symmetry_multiplicity", "?", "32", None),
+    ("site_symmetry_order", "48", "6", None),
+    ("site_symmetry_multiplicity", "8", "32", "`Na1` has `_atom_site_site_symmetry_multiplicity` 8, what was read has 4"),
+    ("symmetry_multiplicity", "4", "96", "`Cl1` has `_atom_site_symmetry_multiplicity` 96, what was read has 32"),
+    ("site_symmetry_order", "48", "2", "`Cl1` has `_atom_site_site_symmetry_order` 2, what was read has 6"),
+]
+
+
+@pytest.mark.parametrize(("tag", "sodium", "chlorine", "note"), MULTIPLICITIES)
+def test_multiplicities_that_do_not_agree_are_said(tag: str, sodium: str, chlorine: str, note: str | None) -> None:
+    sites = (f"Na1 Na 0 0 0 {sodium}", f"Cl1 Cl .1 .1 .1 {chlorine}")
+    found = one(cif(*sites, cell=(9, 9, 9, 90, 90, 90), tags="_space_group_IT_number 225", columns=(*COLUMNS, tag)))
+    assert found.notes == ((f"the file says that site {note}",) if note else ())
+
+
+def test_multiplicities_decide_between_settings() -> None:
+    tags, columns = "_space_group_name_H-M_alt 'F d -3 m'", (*COLUMNS, "site_symmetry_multiplicity")
+    found = one(cif("Si1 Si 0 0 0 16", tags=tags, columns=columns))
+    assert len(found.atoms) == 16
+    assert found.notes == ("of the settings of `F d -3 m` only F d -3 m:2 fits formula, Z, density or multiplicities",)
+    assert "fit none" in refusal(cif("Si1 Si 0 0 0 4", tags=tags, columns=columns))
 
 
 def test_sites_that_repeat_others_by_symmetry_are_counted_once_and_others_refused() -> None:

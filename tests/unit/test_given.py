@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zipfile
 
 import pytest
 from ase.build import bulk
@@ -31,6 +32,21 @@ def test_elements_of_types_are_an_option(tmp_path, elements) -> None:
     assert told(rows(tmp_path, "x.lammpstrj"))[0].endswith("or give `--elements Cu,Au`")
     assert told(rows(tmp_path, "x.lammpstrj", elements=elements)) == ["AuCu"]  # read anew
     assert told(rows(tmp_path, "x.lammpstrj", elements="Cu,Ag")) == ["AgCu"]
+
+
+UNNAMED = "x\n1.0\n4 0 0\n0 4 0\n0 0 4\n1 1\nDirect configuration= 1\n0 0 0\n.5 .5 .5\n"
+OF_TYPES = {"x.xyz": "2\n\n1 0 0 0\n2 2 2 2\n", "XDATCAR": UNNAMED, "POSCAR": UNNAMED}
+
+
+@pytest.mark.parametrize("name", OF_TYPES)
+def test_elements_are_given_to_whatever_has_types(tmp_path, name) -> None:
+    (tmp_path / name).write_text(OF_TYPES[name])
+    assert "or give `--elements" in told(rows(tmp_path, name))[0]
+    assert told(rows(tmp_path, name, elements="Cu,Au")) == ["AuCu"]
+    assert told(rows(tmp_path, name, elements="Cu"))[0].startswith("cannot be read: ")
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.write(tmp_path / name, name)
+    assert told(rows(tmp_path, "x.zip", elements="Cu,Au")) == ["AuCu"]
 
 
 def test_a_format_is_an_option_for_all_files_that_are_named(tmp_path) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ase.units import Bohr
 
+from mira_cli.structures.formats.fortran import EXPONENTS
 from mira_cli.structures.formats.labels import HYDROGEN, LABELS
 from mira_cli.structures.formats.nwchem import MASSES
 from mira_cli.structures.frame import Frame
@@ -151,10 +152,66 @@ def test_restarts_of_cp2k_repeat_as_they_say(tmp_path, said, pbc) -> None:
     assert frame.unreadable == "cannot be read: `PERIODIC Q` names no directions"
 
 
-@pytest.mark.parametrize("line", ["H 0 0 2", "H 0 0.0 0.0 1.8", "Tv 0 0 9"])
+@pytest.mark.parametrize("line", ["H 0 0 2", "H 3 0.0 0.0 1.8", "Tv 0 0 9"])
 def test_atoms_and_cells_of_gaussian_that_ase_leaves_out_are_missed(tmp_path, line) -> None:
     (frame,) = frames_of(tmp_path, "x.gjf", gaussian("").removesuffix("\n") + f"{line}\nF 0.0 0.0 9.0\n\n")
     assert "lines of atoms and cell vectors ASE takes" in (frame.unreadable or "")
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("O 0.0 0.0 0.0\nH 0 0.0 0.0 0.96\n", ("freeze codes of atoms are not used",)),
+        ("O -1 0.0 0.0 0.0\nH(Iso=2) -1 0.0 0.0 9.6d-01\n", ("freeze codes of atoms are not used", EXPONENTS)),
+        ("O 0 0 0\nH 0 0 1\n", "of 2 lines of atoms and cell vectors ASE takes none: write coordinates as `0.0`"),
+    ],
+)
+def test_freeze_codes_and_whole_numbers_of_gaussian(tmp_path, lines, said) -> None:
+    (frame,) = frames_of(tmp_path, "x.gjf", f"#P HF\n\nx\n\n-1 1\n{lines}\n")
+    if isinstance(said, str):
+        assert said in frame.unreadable
+    else:
+        assert (frame.notes, str(frame.atoms.symbols)) == (said, "OH")
+        assert frame.atoms.get_distance(0, 1) == pytest.approx(0.96)
+
+
+ORCA = "* xyz -1 1\n O 0 0 0\n H 0 0 0.96 # here\n*\n"
+COORDS = "%coords\n CTyp xyz\n Charge -1\n Mult 1\n Units {}\n coords\n O(1) 0 0 0\n H(2) 0.0 0 0.96\n end\nend\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "distance"),
+    [
+        (f"! B3LYP def2-SVP\n{ORCA}", 0.96),
+        (f"! B3LYP Bohrs\n{ORCA}", 0.96 * Bohr),
+        (f"! B3LYP # Bohrs\n# two atoms #\n{ORCA.upper()}", 0.96),
+        ("! HF\n" + COORDS.format("Angs"), 0.96),
+        ("! HF\n" + COORDS.format("Bohrs").lower(), 0.96 * Bohr),
+    ],
+)
+def test_inputs_of_orca(tmp_path, text, distance) -> None:
+    (frame,) = frames_of(tmp_path, "x.inp", text)
+    assert str(frame.atoms.symbols) == "OH"
+    assert not frame.atoms.pbc.any()
+    assert frame.atoms.get_distance(0, 1) == pytest.approx(distance)
+    assert (frame.atoms.info["charge"], frame.atoms.info["spin"]) == (-1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (ORCA * 2, "only an input with one structure"),
+        (ORCA.removesuffix("*\n"), "the file ends early: no `*` follows the atoms"),
+        (ORCA.replace("H ", "H: "), "`H: 0 0 0.96` is no element with three coordinates and nothing else"),
+        (ORCA.replace("0.96", "{r}"), "`H 0 0 {r}` is no element with three"),
+        (ORCA.replace("H ", "Q -1 "), "`Q -1 0 0 0.96` is no element with three"),
+        ("* xyzfile 0 1 water.xyz\n", "the atoms are given as `xyzfile`"),
+        (COORDS.format("Angs").replace("Charge", "Chrg"), "the block `%coords` has no"),
+    ],
+)
+def test_inputs_of_orca_that_are_refused(tmp_path, text, said) -> None:
+    (frame,) = frames_of(tmp_path, "x.inp", text)
+    assert said in (frame.unreadable or "")
 
 
 def test_a_z_matrix_of_gaussian_has_all_its_atoms(tmp_path) -> None:

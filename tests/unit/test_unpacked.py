@@ -109,7 +109,7 @@ def test_an_encrypted_member_is_a_row(tmp_path) -> None:
 def test_a_member_that_is_damaged_is_a_row_and_the_next_is_read(tmp_path) -> None:
     cell = "1.0\n4 0 0\n0 4 0\n0 0 4\nCu\n1\nDirect\n0 0 0\n"
     with zipfile.ZipFile(tmp_path / "b.zip", "w", zipfile.ZIP_STORED) as stored:
-        for name in ("POSCAR", "CONTCAR"):
+        for name in ("a/POSCAR", "b/POSCAR"):
             stored.writestr(name, f"{name}\n{cell}")
     content = (tmp_path / "b.zip").read_bytes().replace(b"POSCAR\n1.0", b"POSCAR\n9.0", 1)
     (tmp_path / "b.zip").write_bytes(content)
@@ -124,6 +124,16 @@ def test_what_swells_far_beyond_its_size_is_a_row(tmp_path, monkeypatch) -> None
     assert row.endswith("unpack the file first")
     (tmp_path / "x.res.gz").write_bytes(gzip.compress(text.encode()))
     assert told(rows(tmp_path / "x.res.gz"))[0].endswith("unpack the file first")
+
+
+def test_what_is_passed_over_in_an_archive_is_told_as_of_folders(tmp_path, mira) -> None:
+    poscar = "x\n1.0\n4 0 0\n0 4 0\n0 0 4\nCu\n1\nDirect\n0 0 0\n"
+    files = {"README.md": "x", "a/INCAR": "x", "a/.hidden": "x", "__MACOSX/a.py": "x"}
+    archive = zipped(tmp_path / "set.zip", files | {"a/POSCAR": poscar, "a/CONTCAR": poscar, "b/CONTCAR": "", "b/POSCAR": poscar})
+    assert [row["id"] for row in rows(archive)] == ["set.zip/a/CONTCAR#0", "set.zip/b/CONTCAR", "set.zip/b/POSCAR#0"]
+    done = mira("inspect", archive, cwd=tmp_path, code=1)
+    assert "2 files passed over, by name no structures: README.md and others" in done.stderr
+    assert "POSCAR passed over: a calculation's geometry is read once, here from CONTCAR" in done.stderr
 
 
 def test_in_folders_archives_are_read_whose_names_say_what_they_hold(tmp_path) -> None:

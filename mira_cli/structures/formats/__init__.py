@@ -23,6 +23,7 @@ BY_SUFFIX = {
     ".com": "gaussian_input",
     ".db": "ase_db",
     ".gjf": "gaussian_input",
+    ".inp": "orca_input",
     ".json": "pymatgen_json",
     ".nw": "nwchem",
     ".nwi": "nwchem",
@@ -36,6 +37,7 @@ BY_NAME = {
     "db": "ase_db",
     "gaussian-in": "gaussian_input",
     "nwchem-in": "nwchem",
+    "orca-input": "orca_input",
     "pymatgen-json": "pymatgen_json",
     "res": "res",
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import StringIO
 from typing import TYPE_CHECKING
 
+from mira_cli.structures.formats.espresso import with_celldm
+from mira_cli.structures.formats.fortran import EXPONENTS, with_e
 from mira_cli.structures.formats.guessed import named_poscar, settle_elements
 from mira_cli.structures.formats.labels import HYDROGEN
 from mira_cli.structures.formats.not_read import not_read
@@ -34,9 +36,9 @@ def read(path: Path, form: str, elements: Sequence[str] = ()) -> Iterator[Frame]
         with at_plain_path(path) as plain:  # ASE's reader would take the packed bytes for the file's
             yield from read(plain, form, elements)
         return
-    number, state = 0, stated(path, form)
+    number, state, source = 0, stated(path, form), None
     try:
-        source = named_poscar(path, elements) if form == "vasp" else None
+        source = _source(path, form, elements)
         for atoms in iread(source or path, index=":", format=form, do_not_split_by_at_sign=True):
             atoms.info |= state
             yield Frame(atoms=atoms, notes=_understood(atoms, form, path, elements))
@@ -46,9 +48,9 @@ def read(path: Path, form: str, elements: Sequence[str] = ()) -> Iterator[Frame]
             raise
         if path.stat().st_size > MOST_BYTES:
             raise
-        if reason := not_read(path, form):
+        if reason := not_read(path, form, elements):
             raise UnreadableError(reason) from error
-        images, notes = _otherwise(path, form)
+        images, notes = _otherwise(path, form, source)
         if len(images) <= number:
             raise
         for atoms in images[number:]:
@@ -58,46 +60,61 @@ def read(path: Path, form: str, elements: Sequence[str] = ()) -> Iterator[Frame]
         raise UnreadableError(second)
 
 
+def _source(path: Path, form: str, elements: Sequence[str]) -> StringIO | None:
+    """A file in other words, where ASE does not know the file's own."""
+    if form == "vasp":
+        return named_poscar(path, elements)
+    return with_celldm(path) if form == "espresso-in" else None
+
+
 def _understood(atoms: Atoms, form: str, path: Path, elements: Sequence[str]) -> tuple[str, ...]:
     """Notes on what a structure is taken for."""
     rest = rest_of_poscar(path)[0] if form == "vasp" else None
     return (*settle_elements(atoms, form, path, elements), *repeated(atoms, form), *([rest] if rest else ()))
 
 
-def _otherwise(path: Path, form: str) -> tuple[list[Atoms], tuple[str, ...]]:
+def _otherwise(path: Path, form: str, given: StringIO | None) -> tuple[list[Atoms], tuple[str, ...]]:
     """All structures of a file of which ASE has refused some, and notes on what made it take them; else none."""
     from ase.io import iread
 
-    source: Path | StringIO = path
-    notes: tuple[str, ...] = ()
-    if (text := _text(path, form)) is not None:
-        content, why = text
-        source, notes = StringIO(content), (why,)
-    for hydrogen in (False, True):
-        with _isotopes() if hydrogen else _nothing():
-            try:
-                if isinstance(source, StringIO):
-                    source.seek(0)
-                images = list(iread(source, index=":", format=form, do_not_split_by_at_sign=True))
-            except Exception:  # noqa: BLE001, S112
-                continue
-        return images, (*notes, HYDROGEN) if hydrogen else notes
+    for source, notes in _spellings(path, form, given):
+        for hydrogen in (False, True):
+            with _isotopes() if hydrogen else nullcontext():
+                try:
+                    if isinstance(source, StringIO):
+                        source.seek(0)
+                    images = list(iread(source, index=":", format=form, do_not_split_by_at_sign=True))
+                except Exception:  # noqa: BLE001, S112
+                    continue
+            return images, (*notes, HYDROGEN) if hydrogen else notes
     return [], ()
 
 
-def _text(path: Path, form: str) -> tuple[str, str] | None:
-    """What a text says without a mark at its begin, and as Latin-1 where it is no UTF-8; None if it is neither."""
+def _spellings(path: Path, form: str, given: StringIO | None) -> Iterator[tuple[Path | StringIO, tuple[str, ...]]]:
+    """A file as it is, or in other words as it was `given` to ASE; then as ASE may read it, with notes on what is new.
+
+    Without a mark at its begin, as Latin-1 where it is no UTF-8, without the exponents of Fortran.
+    """
     from ase.io.formats import ioformats, open_with_compression
 
     if form not in ioformats or ioformats[form].isbinary or not ioformats[form].acceptsfd:
-        return None
-    with open_with_compression(str(path), "rb") as stream:
-        content: bytes = stream.read()
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:
-        return content.decode("latin-1"), "the file is not UTF-8, and was read as Latin-1"
-    return (text.removeprefix(BOM), "the mark at the begin of the file is left out") if text.startswith(BOM) else None
+        yield path, ()
+        return
+    notes: tuple[str, ...] = ()
+    if given is not None:
+        content = given.getvalue()
+    else:
+        with open_with_compression(str(path), "rb") as stream:
+            raw: bytes = stream.read()
+        try:
+            content = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            content, notes = raw.decode("latin-1"), ("the file is not UTF-8, and was read as Latin-1",)
+        if content.startswith(BOM):
+            content, notes = content.removeprefix(BOM), ("the mark at the begin of the file is left out",)
+    yield StringIO(content) if notes or given else path, notes
+    if (mended := with_e(content)) != content:
+        yield StringIO(mended), (*notes, EXPONENTS)
 
 
 @contextmanager
@@ -112,8 +129,3 @@ def _isotopes() -> Iterator[None]:
     finally:
         for name in names:
             del atomic_numbers[name]
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

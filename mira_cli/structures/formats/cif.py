@@ -16,10 +16,10 @@ from ase import Atoms
 from ase.cell import Cell
 
 from mira_cli.structures.formats.cif_block import blocks_of, text_of
-from mira_cli.structures.formats.cif_contents import Contents
+from mira_cli.structures.formats.cif_contents import Contents, multiplicity_contradicted
 from mira_cli.structures.formats.cif_operations import fits, listed_operations
 from mira_cli.structures.formats.cif_sites import FAR, ISOTOPES, sites_of
-from mira_cli.structures.formats.cif_symmetry import ADD, NEAR, disagreement, named_operations
+from mira_cli.structures.formats.cif_symmetry import ADD, NEAR, disagreement, is_of_two_groups, named_operations
 from mira_cli.structures.frame import Frame, UnreadableError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ SAME = 1e-5  # fractional
 class _Crystal:
     """Atoms in the cell: `places` (n, 3) fractional, of which site each is, and notes on what was moved."""
 
-    operations: str
+    operations: Operations
     places: Array
     kinds: Array
     notes: tuple[str, ...]
@@ -147,21 +147,32 @@ def _crystal(block: CifBlock, sites: Sites, cell: Cell) -> tuple[_Crystal, list[
     crystals, impossible = _different(possible, sites, fractional, cell)
     if len(crystals) == 1 and not impossible:
         return crystals[0], _contradictions(contents, crystals[0], sites, cell)
-    settings = ", ".join(crystal.operations for crystal in crystals[:4]) + (", …" if len(crystals) > 4 else "")
-    if len(crystals) > 1 and contents.formula is None and contents.density is None:
-        raise UnreadableError(f"{names} does not say which of its settings is meant ({settings}): {ADD}")
+    settings = ", ".join(crystal.operations.name for crystal in crystals[:4]) + (", …" if len(crystals) > 4 else "")
+    if len(crystals) > 1 and contents.formula is None and contents.density is None and not sites.symmetries:
+        which = "the two is right, since they are of two groups" if is_of_two_groups(block) else "its settings is meant"
+        raise UnreadableError(f"{names} does not say which of {which} ({settings}): {ADD}")
     agreeing = [crystal for crystal in crystals if not _contradictions(contents, crystal, sites, cell)]
     if len(agreeing) != 1:
         how_many = "more than one" if agreeing else "none"
         raise UnreadableError(
-            f"{names} has settings ({settings}) of which formula, Z and density fit {how_many}: {ADD}"
+            f"{names} has settings ({settings}) of which {_facts(sites, 'and')} fit {how_many}: {ADD}"
         )
-    fits_what = "formula, Z or density" if len(crystals) > 1 else "the sites"
-    return agreeing[0], [f"of the settings of {names} only {agreeing[0].operations} fits {fits_what}"]
+    fits_what = _facts(sites, "or") if len(crystals) > 1 else "the sites"
+    return agreeing[0], [f"of the settings of {names} only {agreeing[0].operations.name} fits {fits_what}"]
+
+
+def _facts(sites: Sites, word: str) -> str:
+    *others, last = ("formula", "Z", "density", *(("multiplicities",) if sites.symmetries else ()))
+    return f"{', '.join(others)} {word} {last}"
 
 
 def _contradictions(contents: Contents, crystal: _Crystal, sites: Sites, cell: Cell) -> list[str]:
-    return contents.contradicted_by([sites.elements[kind] for kind in crystal.kinds], cell.volume)
+    images = np.bincount(crystal.kinds, minlength=len(sites.names)).tolist()
+    multiplicity = multiplicity_contradicted(
+        sites.symmetries, sites.names, images, len(crystal.operations.rotations)
+    )
+    told = contents.contradicted_by([sites.elements[kind] for kind in crystal.kinds], cell.volume)
+    return [*told, *([multiplicity] if multiplicity else [])]
 
 
 def _fractional(block: CifBlock, sites: Sites, cell: Cell) -> Array:
@@ -223,7 +234,7 @@ def _filled(sites: Sites, fractional: Array, operations: Operations, cell: Cell)
     again: dict[str, str] = {}
     kinds: list[int] = []
     if len(operations.rotations) == 1:
-        return _Crystal(operations.name, exact % 1.0, np.arange(len(exact)), ())
+        return _Crystal(operations, exact % 1.0, np.arange(len(exact)), ())
     rounding = sites.rounding if sites.fractional else np.zeros((len(fractional), 3))
     for i, name in enumerate(sites.names):
         if orbits and (first := _there_already(fractional[i], orbits, cell)) is not None:
@@ -237,7 +248,7 @@ def _filled(sites: Sites, fractional: Array, operations: Operations, cell: Cell)
         kinds += [i] * len(orbit)
         if moved:
             moves[name] = moved
-    return _Crystal(operations.name, np.concatenate(orbits), np.array(kinds), (*_moved(moves), *_repeated(again)))
+    return _Crystal(operations, np.concatenate(orbits), np.array(kinds), (*_moved(moves), *_repeated(again)))
 
 
 def _there_already(place: Array, orbits: list[Array], cell: Cell) -> int | None:

@@ -13,12 +13,19 @@ from ase.data import atomic_masses, atomic_numbers
 from ase.formula import Formula
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from mira_cli.structures.formats.cif_block import CifBlock
 
 MASSES = {"D": 2.0141018, "T": 3.0160493}
 DALTON_PER_ANG3 = 1.66053907  # in g/cm³
 DENSITY_OFF = 0.02
 COUNT_OFF = 0.01  # of formulas that are written with few digits
+# How many images a site has in the cell, and how many operations leave it where it is. Programs disagree on what the older
+# tag of the first means (SHELXL-97 wrote the second), so it may be either, but of all sites alike.
+MULTIPLICITY, OLD_MULTIPLICITY = "_atom_site_site_symmetry_multiplicity", "_atom_site_symmetry_multiplicity"
+ORDER = "_atom_site_site_symmetry_order"
+SYMMETRIES = (MULTIPLICITY, OLD_MULTIPLICITY, ORDER)
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,27 @@ def _equal(found: Counter[str], formula: dict[str, float], units: float) -> bool
         abs(found.get(element, 0) - units * formula.get(element, 0.0)) <= COUNT_OFF * max(found.get(element, 0), 1)
         for element in {*found, *formula}
     )
+
+
+def multiplicity_contradicted(
+    symmetries: Mapping[str, list[str]], names: Sequence[str], images: Sequence[int], operations: int
+) -> str | None:
+    """Return one sentence if what is stated of the sites' multiplicities is not what was found.
+
+    `images` are the atoms of each site that one of so many operations made, 0 for a site that was counted with another.
+    """
+    for tag, stated in symmetries.items():
+        found = [
+            (name, said, {MULTIPLICITY: n, ORDER: operations / n})
+            for name, said, n in zip(names, map(gemmi.cif.as_number, stated), images, strict=True)
+            if n and said > 0
+        ]
+        meanings = (MULTIPLICITY, ORDER) if tag == OLD_MULTIPLICITY else (tag,)
+        if any(all(said == right[meaning] for _, said, right in found) for meaning in meanings):
+            continue
+        name, said, right = next(one for one in found if one[1] != one[2][meanings[0]])
+        return f"the file says that site `{name}` has `{tag}` {said:g}, what was read has {right[meanings[0]]:g}"
+    return None
 
 
 def _number(text: str | None) -> float | None:

@@ -12,6 +12,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from mira_cli.structures.formats.cif_block import NOTHING, rows_with
+from mira_cli.structures.formats.cif_contents import SYMMETRIES
 from mira_cli.structures.frame import UnreadableError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Sites:
     rounding: Array
     fractional: bool
     notes: tuple[str, ...]
+    symmetries: dict[str, list[str]]  # tag -> what is stated of the images, or symmetry, of each site
 
 
 def sites_of(block: CifBlock, text: str, line: int) -> Sites:
@@ -59,7 +61,7 @@ def sites_of(block: CifBlock, text: str, line: int) -> Sites:
     tags = next((tags for tags in (FRACTIONAL, CARTESIAN) if any(map(block.column, tags))), FRACTIONAL)
     columns = [_column(block, tag) for tag in tags]
     count = len(columns[0])
-    if any(len(block.column(tag) or columns[0]) != count for tag in (*tags, *NAMES, *OTHERS)):
+    if any(len(block.column(tag) or columns[0]) != count for tag in (*tags, *NAMES, *OTHERS, *SYMMETRIES)):
         raise UnreadableError("what the file says of its sites is in several loops: give it in one")
     names = _names(block, count)
     _refuse_dummies(block, names)
@@ -78,6 +80,7 @@ def sites_of(block: CifBlock, text: str, line: int) -> Sites:
         rounding=rounding[whole],
         fractional=tags is FRACTIONAL,
         notes=tuple(f"{isotope} is computed as hydrogen" for isotope in isotopes),
+        symmetries={tag: [values[i] for i in whole] for tag in SYMMETRIES if (values := block.column(tag))},
     )
 
 

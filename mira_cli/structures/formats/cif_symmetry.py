@@ -74,6 +74,13 @@ def disagreement(block: CifBlock, listed: Operations) -> str | None:
     return f"the {len(listed.codes)} operations that the file lists were used: they are not those of {names.told}"
 
 
+def is_of_two_groups(block: CifBlock) -> bool:
+    """Return whether the symbol in a block is not of the space group whose number it gives."""
+    names = _Names.of(block)
+    numbers = {str(group.number) for group in groups_of_symbol(names.symbol)} if names.symbol else set()
+    return bool(numbers and names.number) and names.number not in numbers
+
+
 @dataclass(frozen=True)
 class _Names:
     """What a block calls its symmetry; empty where it does not."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from io import StringIO
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from mira_cli.structures.formats.fortran import EXPONENTS, with_e
 from mira_cli.structures.frame import Frame, UnreadableError
+from mira_cli.structures.unpacked import text_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +17,11 @@ if TYPE_CHECKING:
 
 # of the whole first; pairs of fragments may follow
 STATE = re.compile(r"^[ \t]*([+-]?\d+)[ \t,]+(\d+)(?:[ \t,]+[+-]?\d+[ \t,]+[+-]?\d+)*[ \t]*$", re.MULTILINE)
+
+ATOM = r"^([ \t]*[A-Za-z]\S*)[ \t]+"
+FROZEN = re.compile(ATOM + r"(?:-1|0)[ \t]+((?:[+-]?\d*\.\d*(?:e[+-]?\d+)?[ \t]*){3})$", re.MULTILINE | re.IGNORECASE)
+WHOLE = re.compile(ATOM + r"(?:\S+[ \t]+)*[+-]?\d+(?=\s)", re.MULTILINE)
+ADVICE = "write coordinates as `0.0`, without other numbers"
 
 UNITS = re.compile(r"\bunits\s*(?:=\s*\(([^)]*)\)|\(([^)]*)\)|=\s*(\w+))", re.IGNORECASE)  # of the route
 
@@ -23,35 +31,36 @@ def read(path: Path) -> Iterator[Frame]:
 
     Raises
     ------
-    ValueError
-        The file does not say charge and multiplicity after its title.
     UnreadableError
-        Angles are in radians, or ASE leaves out atoms: those whose coordinates are whole numbers or follow others.
+        The file does not say charge and multiplicity after its title, angles are in radians, or ASE leaves out atoms: those whose coordinates are whole numbers or follow others.
     """
     from ase.io import read as read_with_ase
-    from ase.io.formats import open_with_compression
     from ase.units import Bohr
 
-    atoms = read_with_ase(path, format="gaussian-in", do_not_split_by_at_sign=True)
-    assert not isinstance(atoms, list)
     # route, title and molecule are parts with an empty line between them
-    with open_with_compression(str(path), "rb") as stream:
-        text = "\n".join(stream.read().decode("utf-8", errors="replace").splitlines())
-    parts = re.split(r"\n(?:[ \t]*\n)+", text.lstrip("\n"))
+    text = "\n".join(text_at(path).splitlines()).lstrip("\n")
+    parts = re.split(r"\n(?:[ \t]*\n)+", text)
     state = STATE.match(parts[2]) if len(parts) > 2 else None
     if state is None:
-        raise ValueError("no line with charge and multiplicity after the title")
-    there, taken = _count(parts[2]), len(atoms) + int(atoms.pbc.sum())
+        raise UnreadableError("no line with charge and multiplicity follows the title, between empty lines")
+    molecule, frozen = FROZEN.subn(r"\1 \2", with_e(parts[2]))
+    there = _count(molecule)
+    try:
+        atoms = read_with_ase(StringIO(text.replace(parts[2], molecule, 1)), format="gaussian-in")
+    except Exception as error:
+        if WHOLE.search(molecule):
+            raise UnreadableError(f"of {there:,} lines of atoms and cell vectors ASE takes none: {ADVICE}") from error
+        raise
+    assert not isinstance(atoms, list)
+    taken = len(atoms) + int(atoms.pbc.sum())
     if taken != there:
-        raise UnreadableError(
-            f"of {there:,} lines of atoms and cell vectors ASE takes {taken:,}: "
-            "write coordinates as `0.0`, without other numbers"
-        )
+        raise UnreadableError(f"of {there:,} lines of atoms and cell vectors ASE takes {taken:,}: {ADVICE}")
     if _in_bohr(parts[0]):
         atoms.set_cell(atoms.cell * Bohr, scale_atoms=False)
         atoms.positions *= Bohr
     atoms.info |= {"charge": int(state[1]), "spin": int(state[2])}
-    yield Frame(atoms=atoms)
+    notes = [(frozen, "freeze codes of atoms are not used"), (molecule != FROZEN.sub(r"\1 \2", parts[2]), EXPONENTS)]
+    yield Frame(atoms=atoms, notes=tuple(note for is_so, note in notes if is_so))
 
 
 def _in_bohr(route: str) -> bool:

@@ -111,6 +111,13 @@ def _counts(head: list[str]) -> list[str]:
     return counts if counts and counts[0].isdecimal() else []
 
 
+def names_no_elements(path: Path) -> bool:
+    """Whether neither a POSCAR nor what lies beside it names elements."""
+    lines = _head(path)
+    titled = [is_element(word) for word in lines[0].split()] == [True] * len(counts := _counts(lines))
+    return bool(counts) and not titled and not any((path.parent / name).exists() for name in ("POTCAR", "OUTCAR"))
+
+
 def _of_poscar(path: Path, elements: Sequence[str]) -> tuple[str, ...]:
     """A note where the elements are not named before their counts."""
     from ase.formula import Formula

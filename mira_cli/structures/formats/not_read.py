@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from mira_cli.structures.formats.espresso import not_read_espresso
+from mira_cli.structures.formats.guessed import UNNAMED, names_no_elements
+from mira_cli.structures.unpacked import text_at
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-IBRAV = re.compile(r"^[^!#\n]*\bibrav\s*=\s*([-+]?\d+)", re.MULTILINE | re.IGNORECASE)
 
-
-def not_read(path: Path, form: str) -> str | None:
+def not_read(path: Path, form: str, elements: Sequence[str]) -> str | None:
     """The reason why ASE refuses a file of a format, where it is known."""
-    from ase.io.formats import open_with_compression
-
-    if form not in {"espresso-in", "gromacs"}:
-        return None
-    with open_with_compression(str(path), "rb") as stream:
-        text = stream.read().decode("utf-8", errors="replace")
-    return _espresso(text) if form == "espresso-in" else _gromacs(text)
-
-
-def _espresso(text: str) -> str | None:
-    found = IBRAV.search(text)
-    if found is None or int(found[1]) == 0:
-        return None
-    return (
-        f"`ibrav={found[1]}` is not read, only `ibrav=0` with the cell in `CELL_PARAMETERS`; the output of the run is"
-    )
+    if form == "espresso-in":
+        return not_read_espresso(path)
+    if form == "vasp":
+        return UNNAMED if names_no_elements(path) and not elements else None
+    return _gromacs(text_at(path)) if form == "gromacs" else None
 
 
 def _gromacs(text: str) -> str | None:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mira_cli.structures.formats.fortran import EXPONENTS, IN_PROSE, NUMBER, with_e
 from mira_cli.structures.formats.labels import element_of
+from mira_cli.structures.formats.lammps import of_types
 from mira_cli.structures.frame import Frame, UnreadableError, unreadable
+from mira_cli.structures.given import NOT_USED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ase import Atoms
 
@@ -21,7 +24,6 @@ PLAIN = "species:S:1:pos:R:3"
 _PROPERTIES = re.compile(r"""(?:^|\s)Properties\s*=\s*["{']?([^\s"}']+)""")
 _IS_HEADER = re.compile(r"(?:^|\s)(?:Properties|Lattice)\s*=")
 _CELL_LIKE = re.compile(r"""(?:^|\s)["']?(lattice|(?:unit_?)?cell)["']?\s*=""", re.IGNORECASE)
-_FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)")
 _TYPES = re.compile(r"Atoms\. Timestep")  # the comment that LAMMPS writes
 _STATE_LIKE = re.compile(r"\s*([+-]?\d)\s+([1-9])\s*")
 VECTORS = 9  # numbers of three of them
@@ -30,10 +32,10 @@ BATCH = 1_000  # atoms that are read at once, or a tenth as many frames
 MOST_TYPES = 5  # numbers up to here may be those of types as well as H, He, Li, Be and B
 
 
-def read_xyz(stream: Iterable[str]) -> Iterator[Frame]:
+def read_xyz(stream: Iterable[str], elements: Sequence[str] = ()) -> Iterator[Frame]:
     """Yield every frame, whatever empty lines are between them; after one that cannot be read those that follow.
 
-    The stream is decoded with `surrogateescape`.
+    `elements` are those of numbers 1, 2, … that stand in place of symbols. The stream is decoded with `surrogateescape`.
 
     Raises
     ------
@@ -53,7 +55,7 @@ def read_xyz(stream: Iterable[str]) -> Iterator[Frame]:
             end = error
         if not batch and end is None:
             return
-        yield from _together(batch)
+        yield from _together(batch, elements)
     raise end
 
 
@@ -73,9 +75,9 @@ def _split(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
         yield natoms, frame
 
 
-def _together(batch: list[tuple[int, list[str]]]) -> Iterator[Frame]:
+def _together(batch: list[tuple[int, list[str]]], elements: Sequence[str]) -> Iterator[Frame]:
     """Frames read at once, which is faster, or each by itself if one of them wants to be looked at."""
-    if all(len(frame) > natoms and frame[0].isascii() and not _names_twice(frame[0]) for natoms, frame in batch):
+    if not elements and all(len(frame) > natoms and _is_plain(frame[0]) for natoms, frame in batch):
         try:
             images = _by_ase(batch)
         except Exception:  # noqa: BLE001  (which of them, and what is wrong, is found out now)
@@ -89,9 +91,17 @@ def _together(batch: list[tuple[int, list[str]]]) -> Iterator[Frame]:
             return
     for natoms, frame in batch:
         try:
-            yield _read(natoms, frame)
+            yield _read(natoms, frame, elements)
         except UnreadableError as error:
             yield unreadable(error)
+
+
+def _is_plain(comment: str) -> bool:
+    return comment.isascii() and not _names_twice(comment) and not _has_fortran(comment)
+
+
+def _has_fortran(comment: str) -> bool:
+    return IN_PROSE.search(comment) is not None and _IS_HEADER.search(comment) is not None
 
 
 def _checked(atoms: Atoms, comment: str, notes: Iterable[str]) -> Frame:
@@ -126,7 +136,7 @@ def _count(line: str) -> int:
     raise UnreadableError(f"`{found}` is where a frame should begin with its count of atoms")
 
 
-def _read(natoms: int, frame: list[str]) -> Frame:
+def _read(natoms: int, frame: list[str], elements: Sequence[str]) -> Frame:
     """One frame: comment, atoms, cell vectors."""
     if len(frame) < natoms + 1:
         raise UnreadableError(
@@ -138,8 +148,11 @@ def _read(natoms: int, frame: list[str]) -> Frame:
     if not frame[0].isascii() and frame[0] != (comment := _decoded(frame[0])):
         frame[0] = comment
         notes.append("the comment is not UTF-8, and was read as Latin-1")
+    if _has_fortran(frame[0]):
+        frame[0] = with_e(frame[0], IN_PROSE)
+        notes.append(EXPONENTS)
     try:
-        return _checked(_one_by_ase(natoms, frame), frame[0], notes)
+        return _checked(_one_by_ase(natoms, frame), frame[0], [*notes, *([NOT_USED] if elements else [])])
     except UnreadableError:
         raise
     except Exception:  # noqa: BLE001  (what is wrong is found out in a moment)
@@ -150,7 +163,7 @@ def _read(natoms: int, frame: list[str]) -> Frame:
         except Exception:  # noqa: BLE001
             comment = "\n"
             notes.append("the comment is free text, of which nothing was taken")
-    mended = _mended(comment, atoms, notes)
+    mended = _mended(comment, atoms, notes, elements)
     try:
         return _checked(_one_by_ase(natoms, [comment, *mended, *vectors]), comment, notes)
     except UnreadableError:
@@ -190,7 +203,7 @@ def _decoded(text: str) -> str:
     )
 
 
-def _mended(comment: str, atoms: list[str], notes: list[str]) -> list[str]:
+def _mended(comment: str, atoms: list[str], notes: list[str], elements: Sequence[str]) -> list[str]:
     """Lines of atoms with symbols of elements, and exponents that are not Fortran's; adds to the notes.
 
     Raises
@@ -207,17 +220,21 @@ def _mended(comment: str, atoms: list[str], notes: list[str]) -> list[str]:
             if kind in {"R", "I"}:
                 row[column] = _number(row[column], number, notes)
     for column in (c for c, kind in enumerate(types) if kind == "element"):
-        for row, symbol in zip(rows, _elements([row[column] for row in rows], comment, notes), strict=True):
+        labels = [row[column] for row in rows]
+        for row, symbol in zip(rows, _elements(labels, comment, notes, elements), strict=True):
             row[column] = symbol
     return [" ".join(row) + "\n" for row in rows]
 
 
-def _elements(labels: list[str], comment: str, notes: list[str]) -> list[str]:
+def _elements(labels: list[str], comment: str, notes: list[str], elements: Sequence[str]) -> list[str]:
     """Symbols of elements in place of labels; adds to the notes."""
     if labels and all(label.isdecimal() for label in labels):
+        if elements:
+            return of_types([int(label) for label in labels], elements)
         _check_numbers(comment, {int(label) for label in labels})
         notes.append("elements are given by atomic numbers")
         return [_symbol(int(label)) for label in labels]
+    notes += [NOT_USED] if elements else []
     symbols: list[str] = []
     for number, label in enumerate(labels, 3):
         try:
@@ -280,13 +297,12 @@ def _number(word: str, line: int, notes: list[str]) -> str:
     try:
         float(word)
     except ValueError:
-        if not (found := _FORTRAN.fullmatch(word)):
+        if not NUMBER.fullmatch(word):
             shown = word[:20]
             raise UnreadableError(f"`{shown}` is no number (line {line:,} of the frame)") from None
-        note = "numbers have Fortran's exponents (`1.0D+00`)"
-        if note not in notes:
-            notes.append(note)
-        return f"{found[1]}e{found[2]}"
+        if EXPONENTS not in notes:
+            notes.append(EXPONENTS)
+        return with_e(word)
     return word
 
 
@@ -294,7 +310,7 @@ def _check_numbers(comment: str, numbers: set[int]) -> None:
     """Raise where numbers may be those of atom types."""
     if _TYPES.search(comment) or max(numbers) <= MOST_TYPES or numbers == set(range(1, len(numbers) + 1)):
         raise UnreadableError(
-            "atoms have numbers that may be types of a simulation, not elements; write symbols instead"
+            "atoms have numbers that may be types of a simulation, not elements: write symbols, or give `--elements O,H`"
         )
 
 
