@@ -146,6 +146,11 @@ def find_task(name: str) -> Task:
     return task
 
 
+def summary_of(name: str) -> str:
+    """One sentence on a task."""
+    return str(importlib.import_module(f"{__name__}.{name}").__doc__).partition("\n")[0]
+
+
 def asked(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
     """A task with its settings, all of them, as jobs and `wanted.json` hold it: `name`, `settings`, `version`."""
     return {"name": task.name, "settings": dict(settings), "version": task.version}
