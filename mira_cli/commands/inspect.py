@@ -68,7 +68,7 @@ def inspect(
     """
     from mira_cli.config import known_task, reference_units
     from mira_cli.inspecting.summary import input_summary
-    from mira_cli.planning.input import tell_passed_over
+    from mira_cli.planning.input import tell_keys, tell_passed_over
     from mira_cli.structures.choice import FrameChoice
     from mira_cli.structures.find import find_sources
     from mira_cli.structures.given import of_options
@@ -90,6 +90,7 @@ def inspect(
                 moves_atoms=asked.moves_atoms,
                 told=counted,
             )
+        tell_keys(index, keys)
         told = input_summary(index, rows, asked, units_read(index.table, units_of(keys.units)))
         if as_json:
             _print_json(index, told)
