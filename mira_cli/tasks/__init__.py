@@ -87,7 +87,7 @@ class Starts:
 
 
 class Records(Protocol):
-    """One model's records of n structures (`run.best_records.RecordBlock`)."""
+    """One model's records of n structures (`run.record_block.RecordBlock`)."""
 
     def numbers(self, name: str) -> Array:
         """(n,) a value as float64, NaN where there is none."""
