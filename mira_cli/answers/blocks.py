@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mira_cli.compare.forces import ForceBlock
 from mira_cli.run.best_records import spans
+from mira_cli.tasks import Starts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,6 +47,14 @@ class AnswerBlock:
     def valid(self) -> Array:
         """(v,) places of the valid structures among these."""
         return np.asarray(self.forces.places - self.begin)
+
+    @cached_property
+    def starts(self) -> Starts:
+        """All structures as they were given."""
+        n, geometry = len(self.structures), self.geometry
+        sizes, cell, pbc = np.zeros(n, int), np.zeros((n, 3, 3)), np.zeros((n, 3), bool)
+        sizes[self.valid], cell[self.valid], pbc[self.valid] = self.forces.sizes, geometry["cell"], geometry["pbc"]
+        return Starts(sizes, geometry["numbers"].astype(int), geometry["positions"], cell, pbc)
 
 
 def answer_blocks(index: StructureIndex, models: Sequence[ModelResults]) -> Iterator[AnswerBlock]:
@@ -118,7 +128,7 @@ def _force_block(
     forces = np.zeros((len(found) + 1, total, 3))
     there = np.zeros((len(found) + 1, len(valid)), dtype=bool)
     for k, of_model in enumerate(found):
-        if "forces" not in of_model.arrays:  # the task has none
+        if not of_model.task.is_compared or "forces" not in of_model.arrays:  # the task has none of the structures
             continue
         row = np.where(of_model.ok(), of_model.row, -1)[valid]
         has = np.flatnonzero(row >= 0)

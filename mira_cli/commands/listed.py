@@ -51,6 +51,9 @@ PANELS: dict[str, dict[str, Listed]] = {
             "select:select",
             "Choose the structures that the models disagree about most: those worth a reference calculation.",
         ),
+        "export": Listed(
+            "export:export", "Write one model's energies, forces and stresses as labels, under ASE's own keys."
+        ),
         "collect": Listed(
             "collect:collect", "Regenerate the tables of a run from its records; the workflow calls this."
         ),

@@ -11,7 +11,8 @@ from mira_cli.structures.choice import FrameChoice
 from mira_cli.structures.labels import keys_of, label_keys_in_words
 from mira_cli.structures.notes import alike
 from mira_cli.structures.packs import StructureIndex, load_structures, open_index
-from mira_cli.structures.references import ReferenceKeys, keys_not_found, left_out_told, reference_keys_in_words
+from mira_cli.structures.references import ReferenceKeys, left_out_told, named_keys_told, reference_keys_in_words
+from mira_cli.structures.relaxed_references import match_references
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,8 +47,7 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
         )
     if index.read is not None:
         say(f"{len(index):,} of {count(index.read, 'structure')} chosen")
-    for key in keys_not_found(index.table, keys):
-        warn(f"no structure has a reference under the key `{key}`")
+    tell_keys(index, keys)
     if config.group_by and config.group_by not in keys_of(index.table["labels"]):
         warn(
             f"no structure has a label under the key `{config.group_by}`",
@@ -70,6 +70,39 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
     return index
 
 
+def read_reference(
+    config: RunConfig, found: Found | None, index: StructureIndex, run: RunDirectory, scratch: Path | None
+) -> str | None:
+    """Read relaxed references, if the run has some; returns what stands for them.
+
+    Raises
+    ------
+    InputError
+        They are of none of the structures.
+    """
+    if config.reference is None:
+        return None
+    if found is None:
+        return str(open_index(run.reference).sources)
+    keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key, config.ref_units)
+    reference = load_structures(run.reference, found.sources, keys=keys, scratch=scratch and scratch / "reference")
+    matched = match_references(index, reference)
+    there = int((matched.places >= 0).sum())
+    if not there:
+        other = "have other atoms" if matched.others else "have other ids"
+        names = (
+            f"`{reference.table['id'][0]}`, and the structures `{index.table['id'][0]}`" if len(reference) else "none"
+        )
+        raise InputError(
+            f"the references in `{config.reference}` {other} than the structures (they begin with {names})",
+            hint="a reference says whose it is under `structure_id`, or by a file of the same name",
+        )
+    say(f"relaxed references of {there:,} of {count(len(index), 'structure')}")
+    if matched.others:
+        warn(f"{count(matched.others, 'reference')} with other atoms than the structure of the same id left out")
+    return str(reference.sources)
+
+
 def _tell_notes(index: StructureIndex) -> None:
     """Notes by what they say, the most frequent first, each with the first structure that has it."""
     if said := alike(index.notes()):
@@ -77,6 +110,12 @@ def _tell_notes(index: StructureIndex) -> None:
         warn(f"{count(structures, 'structure')} to look at: see the column `note` of `comparison.csv`")
         others = (f" and {one.structures - 1:,} more" if one.structures > 1 else "" for one in said)
         lines(f"{one.first}{more}: {one.note}" for one, more in zip(said, others, strict=True))
+
+
+def tell_keys(index: StructureIndex, keys: ReferenceKeys) -> None:
+    """Warn of keys of references that the user named and that are not everywhere."""
+    for sentence, hint in named_keys_told(index.table, keys):
+        warn(sentence, hint=hint)
 
 
 def tell_structures(index: StructureIndex) -> None:

@@ -51,11 +51,39 @@ class Layout:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of `comparison.csv` that the task fills: its unit is the end of its name."""
+    """A column of `comparison.csv` that the task fills: its unit is the end of its name.
+
+    Attributes
+    ----------
+    compared
+        Whether models are compared by it, if it is `real`: with one another, and with the label that the input gives
+        under its name or one of `given_as`. `energy`: its zero is the model's own, and is aligned before.
+    """
 
     name: str
     kind: Kind
     meaning: str
+    compared: Literal["no", "yes", "energy"] = "no"
+    given_as: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """Geometry of n structures with N atoms, in Å; of those that cannot be computed there are no atoms.
+
+    They are structures as they were given, from which a task that moves atoms starts, or others in their place.
+    """
+
+    sizes: Array  # (n,)
+    numbers: Array  # (N,)
+    positions: Array  # (N, 3)
+    cell: Array  # (n, 3, 3)
+    pbc: Array  # (n, 3)
+
+    def take(self, which: Array) -> Starts:
+        """Those structures for which (n,) is true."""
+        atoms = which.repeat(self.sizes)
+        return Starts(self.sizes[which], self.numbers[atoms], self.positions[atoms], self.cell[which], self.pbc[which])
 
 
 class Records(Protocol):
@@ -101,8 +129,15 @@ class Task:
     methods
         What the methods section of a paper says was computed of `{structures}`; names of settings in braces too.
     fill
-        Makes the others, by name, of the records of n structures, and of (n,) which of these are to be used: answers,
-        converged or not.
+        Makes the others, by name, of the records of n structures, of (n,) which of these are to be used (answers,
+        converged or not), and of the structures themselves.
+    is_compared
+        Whether energies, forces and stresses are of the structures as they are, in the sense of `singlepoint`. Only
+        those are compared as such, between models and with the input's references.
+    moves_cell
+        Called with the settings; whether cells of periodic structures change, for which a model must have a stress.
+    of_geometry
+        Makes those columns, by name, that a geometry has by itself; a relaxed reference is compared by them.
     """
 
     name: str
@@ -114,7 +149,10 @@ class Task:
     columns: tuple[Column, ...]
     shown: tuple[str, ...]
     methods: str
-    fill: Callable[[Records, Array], dict[str, Array]] = lambda _, __: {}
+    fill: Callable[[Records, Array, Starts], dict[str, Array]] = lambda _, __, ___: {}
+    is_compared: bool = False
+    moves_cell: Callable[[Any], bool] = lambda _: False
+    of_geometry: Callable[[Starts], dict[str, Array]] = lambda _: {}
 
     @property
     def moves_atoms(self) -> bool:
@@ -122,9 +160,17 @@ class Task:
         return "positions" in self.arrays
 
     @property
-    def is_compared(self) -> bool:
-        """Whether it has energies or forces of the structures themselves, which all statistics so far are about."""
-        return "energy_ev" in self.values or "forces" in self.arrays
+    def scalars(self) -> tuple[Column, ...]:
+        """Columns by which models are compared."""
+        return tuple(column for column in self.columns if column.compared != "no")
+
+
+def ends(found: Records, ok: Array, starts: Starts) -> Starts:
+    """Where the structures of a task that moves atoms ended; no atoms where `ok` (n,) is false."""
+    cell = starts.cell * 0.0
+    cell[ok] = found.rows("cell", ok)[1].reshape(-1, 3, 3)
+    numbers = starts.numbers[ok.repeat(starts.sizes)]
+    return Starts(starts.sizes * ok, numbers, found.rows("positions", ok)[1], cell, starts.pbc)
 
 
 def names() -> list[str]:
@@ -176,11 +222,11 @@ def what_was_computed(wanted: Mapping[str, Any], structures: str) -> str:
     return of_run(wanted).methods.format(**settings, structures=structures)
 
 
-def columns_of(task: Task, found: Records, ok: Array) -> dict[str, Array]:
+def columns_of(task: Task, found: Records, ok: Array, starts: Starts) -> dict[str, Array]:
     """All columns of a task, for n structures; empty (NaN, None) where there is no answer, as `ok` (n,) says."""
     import numpy as np
 
     own = [column for column in task.columns if column.name in task.values]
     real = {c.name: np.where(ok, found.numbers(c.name), np.nan) for c in own if c.kind in {"real", "whole"}}
     other = {c.name: np.where(ok, found.texts(c.name), np.full(len(ok), None)) for c in own if c.name not in real}
-    return {**real, **other, **task.fill(found, ok)}
+    return {**real, **other, **task.fill(found, ok, starts)}
