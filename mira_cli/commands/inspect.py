@@ -67,7 +67,7 @@ def inspect(
     """
     from mira_cli.config import reference_units
     from mira_cli.inspecting.summary import input_summary
-    from mira_cli.planning.input import tell_passed_over
+    from mira_cli.planning.input import tell_keys, tell_passed_over
     from mira_cli.structures.choice import FrameChoice
     from mira_cli.structures.find import find_sources
     from mira_cli.structures.given import of_options
@@ -82,6 +82,7 @@ def inspect(
         choice = FrameChoice(stride, sample, seed)
         with console.counting("structure") as counted:
             index = load_structures(Path(scratch), found.sources, keys=keys, choice=choice, told=counted)
+        tell_keys(index, keys)
         told = input_summary(index, rows, units_read(index.table, units_of(keys.units)))
         if as_json:
             _print_json(index, told)

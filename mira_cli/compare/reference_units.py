@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.compare.alignment import Refusal, shifts
+from mira_cli.compare.theory import EACH_ITS_OWN
 from mira_cli.units import GPA, OPPOSITE, PER_ATOM, UNITS
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ FEWEST_ENERGIES = 5  # different structures, or degrees of freedom: energies hav
 FEWEST = 3  # structures, below which a factor is told as what it may be, and a sign alone not at all
 FEWEST_ATOMS = 4  # with forces
 ALIKE, ALIKE_FEW = 0.85, 0.95  # cosine between references and a model's numbers, from which a factor means something
+OWN = 0.999  # cosine from which references are those of an empirical potential itself
 NEAR = 0.2  # how far energies as they are may be from those in another unit
 # how far the factor may be from a unit's: at most half the way to the next; models can be too soft by a third
 WITHIN = {"energy": 2**0.5, "forces": 2**0.5, "stress": 2.0}
@@ -34,13 +36,15 @@ SMALL_GPA, SMALL_FOR_A_SIGN_GPA = 0.1, 1.0  # a model's stresses below which its
 def suspicions(answers: Answers, forces: ForceStatistics) -> list[list[str]]:
     """For each model sentences on units in which the references would agree with it, each with the option for the unit.
 
-    None of a quantity that agrees with any of the models as it is read.
+    None of a quantity that agrees with any of the models as it is read. An empirical potential speaks of references of
+    its own and of no others: how far it is from those says nothing.
     """
+    least = [OWN if facts.level_of_theory == EACH_ITS_OWN else 0.0 for facts in answers.models]
     found: list[dict[str, list[tuple[str, int]]]] = [
         {
-            "energy": [(unit, FEWEST) for unit in _of_energies(answers, m)],
-            "forces": list(_of_forces(forces, m)),
-            "stress": list(_of_stresses(answers, m)),
+            "energy": [(unit, FEWEST) for unit in _of_energies(answers, m, least[m])],
+            "forces": list(_of_forces(forces, m, least[m])),
+            "stress": list(_of_stresses(answers, m, least[m])),
         }
         for m in range(len(answers.models))
     ]
@@ -84,52 +88,56 @@ def _unit(quantity: str, ratio: float) -> str | None:
     return (OPPOSITE if ratio < 0 else "") + unit
 
 
-def _told(quantity: str, ratio: float, cosine: float, structures: int) -> Iterator[tuple[str, int]]:
+def _told(quantity: str, ratio: float, cosine: float, structures: int, least: float) -> Iterator[tuple[str, int]]:
     """The unit that a ratio of so many structures speaks for, if it does, and the number of them."""
     unit = _unit(quantity, ratio)
-    if unit is None or abs(cosine) < (ALIKE if structures >= FEWEST else ALIKE_FEW):
+    if unit is None or abs(cosine) < max(least, ALIKE if structures >= FEWEST else ALIKE_FEW):
         return
     if structures >= FEWEST or unit != OPPOSITE + AS_READ[quantity]:
         yield unit, structures
 
 
-def _of_forces(forces: ForceStatistics, m: int) -> Iterator[tuple[str, int]]:
+def _of_forces(forces: ForceStatistics, m: int, least: float) -> Iterator[tuple[str, int]]:
     """The cosine is that of all components together: large forces show a unit, whatever the small ones do."""
     structures, atoms = int(forces.structures[m, -1]), int(forces.atoms[m, -1])
     slope, back = float(forces.slope[m, -1]), float(forces.slope[-1, m])
     if atoms >= FEWEST_ATOMS and slope * back > 0:
-        yield from _told("forces", math.copysign(math.sqrt(back / slope), slope), math.sqrt(slope * back), structures)
+        ratio, cosine = math.copysign(math.sqrt(back / slope), slope), math.sqrt(slope * back)
+        yield from _told("forces", ratio, cosine, structures, least)
 
 
-def _of_stresses(answers: Answers, m: int) -> Iterator[tuple[str, int]]:
+def _of_stresses(answers: Answers, m: int, least: float) -> Iterator[tuple[str, int]]:
     both = np.isfinite(answers.stress[:, m]).all(axis=1) & np.isfinite(answers.reference_stress).all(axis=1)
     if not both.any():
         return
     reference, model = answers.reference_stress[both], answers.stress[both, m]
     ratio, cosine = _ratio(reference, model)
     size = math.sqrt(float((model**2).mean())) / GPA
-    for unit, structures in _told("stress", ratio, cosine, int(both.sum())):
+    for unit, structures in _told("stress", ratio, cosine, int(both.sum()), least):
         is_sign = unit == OPPOSITE + AS_READ["stress"]
         if unit == AS_READ["stress"] or size > (SMALL_FOR_A_SIGN_GPA if is_sign else SMALL_GPA):
             yield unit, structures
 
 
-def _of_energies(answers: Answers, m: int) -> Iterator[str]:
+def _of_energies(answers: Answers, m: int, least: float) -> Iterator[str]:
     """Energies have zeros of their own: first as they are, then what is left when each element has a zero."""
     energy, reference, n = answers.energy[:, m], answers.reference_energy, answers.n_atoms
     both = np.isfinite(energy) & np.isfinite(reference) & (energy != 0)
     if len(np.unique(answers.made_of.identity[both])) < FEWEST_ENERGIES:
         return
-    if _off(reference, energy, both) < NEAR:
+    near = min(NEAR, 2 * (1 - least))
+    if _off(reference, energy, both) < near:
         yield "eV"
         return
     as_read = {unit: reference * value for unit, value in UNITS["energy"].items()}
     as_read |= {"eV" + PER_ATOM: reference * n} if (n[both] > 1).any() else {}
-    found = [unit for unit, said in as_read.items() if unit != "eV" and _off(said, energy, both) < NEAR / 2]
-    yield from found or _of_relative_energies(answers, both, energy, as_read)
+    found = [unit for unit, said in as_read.items() if unit != "eV" and _off(said, energy, both) < near / 2]
+    yield from found or _of_relative_energies(answers, both, energy, as_read, least)
 
 
-def _of_relative_energies(answers: Answers, both: Array, energy: Array, as_read: dict[str, Array]) -> Iterator[str]:
+def _of_relative_energies(
+    answers: Answers, both: Array, energy: Array, as_read: dict[str, Array], least: float
+) -> Iterator[str]:
     fit = shifts(answers.made_of, "per-element", both, energy)
     if isinstance(fit, Refusal) or fit.rows - fit.rank < FEWEST_ENERGIES:
         return
@@ -137,7 +145,7 @@ def _of_relative_energies(answers: Answers, both: Array, energy: Array, as_read:
     for unit, said in as_read.items():
         own, other = (np.where(both, values, 0.0) for values in (energy, said))
         ratio, cosine = _ratio((other - fit.of(other))[both], (own - fit.of(own))[both])
-        if cosine > ALIKE:
+        if cosine > max(least, ALIKE):
             apart[unit] = abs(math.log(ratio))
     near = {unit: off for unit, off in apart.items() if off < math.log(WITHIN["energy"])}
     if near:

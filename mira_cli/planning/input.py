@@ -11,7 +11,7 @@ from mira_cli.structures.choice import FrameChoice
 from mira_cli.structures.labels import keys_of, label_keys_in_words
 from mira_cli.structures.notes import alike
 from mira_cli.structures.packs import StructureIndex, load_structures, open_index
-from mira_cli.structures.references import ReferenceKeys, keys_not_found, left_out_told, reference_keys_in_words
+from mira_cli.structures.references import ReferenceKeys, left_out_told, named_keys_told, reference_keys_in_words
 from mira_cli.structures.relaxed_references import match_references
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
         )
     if index.read is not None:
         say(f"{len(index):,} of {count(index.read, 'structure')} chosen")
-    for key in keys_not_found(index.table, keys):
-        warn(f"no structure has a reference under the key `{key}`")
+    tell_keys(index, keys)
     if config.group_by and config.group_by not in keys_of(index.table["labels"]):
         warn(
             f"no structure has a label under the key `{config.group_by}`",
@@ -111,6 +110,12 @@ def _tell_notes(index: StructureIndex) -> None:
         warn(f"{count(structures, 'structure')} to look at: see the column `note` of `comparison.csv`")
         others = (f" and {one.structures - 1:,} more" if one.structures > 1 else "" for one in said)
         lines(f"{one.first}{more}: {one.note}" for one, more in zip(said, others, strict=True))
+
+
+def tell_keys(index: StructureIndex, keys: ReferenceKeys) -> None:
+    """Warn of keys of references that the user named and that are not everywhere."""
+    for sentence, hint in named_keys_told(index.table, keys):
+        warn(sentence, hint=hint)
 
 
 def tell_structures(index: StructureIndex) -> None:

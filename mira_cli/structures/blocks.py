@@ -117,7 +117,7 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
         taken, doubts = settled(atoms, keys, references(atoms, keys))
         found.append(taken)
         notes[i] += doubts
-    not_taken = [left_out(atoms, taken) for atoms, taken in zip(images, found, strict=True)]
+    not_taken = [left_out(atoms, taken, keys) for atoms, taken in zip(images, found, strict=True)]
     known = [{quantity: value for quantity, (_, value) in one.items()} for one in found]
 
     def column(values: Iterable[Any], otherwise: Any = None) -> list[Any]:

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING
 
 from mira_cli.stamps import stamps_below
+from mira_cli.structures.formats.xyz_frames import begins_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,12 +75,13 @@ def _is_long_xyz(path: Path) -> bool:
 
 
 def _frame_ends(stream: IO[bytes]) -> Iterator[int]:
-    """Offsets at which frames end, as `xyz.read_xyz` finds them; afterwards the stream is at its end.
+    """Offsets at which frames end, as `xyz_frames.split_xyz` finds them; afterwards the stream is at its end.
 
     A frame is a count, a comment, a line for each atom and more for cell vectors; empty lines may be before it.
-    From a line that is no count on, the rest of the file is left as one: its reader will say what is wrong with it.
+    Lines that are no frame belong to the frame that follows them; if none does, the rest of the file is left as one:
+    its reader will say what is wrong with it.
     """
-    line = stream.readline()
+    line, end = stream.readline(), 0
     while line:
         if not line.strip():
             line = stream.readline()
@@ -87,8 +89,14 @@ def _frame_ends(stream: IO[bytes]) -> Iterator[int]:
         try:
             deque(islice(stream, int(line) + 1), maxlen=0)
         except ValueError:
-            stream.seek(0, 2)
-            return
+            line, count = stream.readline(), line
+            while line and not begins_frame(count.decode("latin-1"), line.decode("latin-1")):
+                line, count = stream.readline(), line
+            if line:
+                stream.seek(-len(count) - len(line), 1)
+                line = stream.readline()
+                yield end  # they count as a frame, and are read with the next
+            continue
         end, line = stream.tell(), stream.readline()
         while line.lstrip().startswith(b"VEC"):
             end, line = stream.tell(), stream.readline()

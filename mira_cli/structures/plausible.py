@@ -25,7 +25,15 @@ ABSURD, ODD = 0.3, 0.55  # of the sum of covalent radii
 SAME_ANG = 1e-3  # places that differ by rounding
 HEAVY = 30.0  # g/cm³; osmium, the densest of all, has 22.6
 AMU_PER_ANG3 = 1.66054  # in g/cm³
+BOHR_ANG = 0.529177
+BONDS_IN_BOHR = 1.42, 2.3  # of the sum of covalent radii: bonds, 0.75 to 1.2 of it, whose lengths are in Bohr
+# how spheres of covalent radii fill a solid: graphite 0.2, tungsten 1.1; what is in a vacuum is below
+FILLED = 0.1, 1.5
+FEWEST_NEIGHBOURS = 3  # of an atom of a crystal, fewer in molecules and chains
+NOBLE = (2, 10, 18, 36, 54, 86)  # their solids are as wide
 UNKNOWN_RADIUS = 1.5  # Å, of elements beyond curium
+
+IN_BOHR = "the distances of all atoms are those of solids in Bohr (0.529 Å), and were taken as Å: what is the unit?"
 
 ALL_PAIRS = 200  # atoms up to which all pairs are looked at: many such structures are looked at together
 CHUNK = 50_000  # pairs at once, for which a processor's cache is large enough
@@ -57,9 +65,44 @@ def odd_cells(geometry: Geometry, usable: Array) -> Iterator[tuple[int, str]]:
     density = AMU_PER_ANG3 * mass / np.maximum(volume, 1e-9)
     for i in np.flatnonzero(whole & (density > HEAVY)).tolist():
         yield i, f"a density of {density[i]:.3g} g/cm³ is beyond that of any solid that is not compressed"
+    for i in _in_bohr(geometry, whole, volume):
+        yield i, IN_BOHR
     partly = np.flatnonzero(usable & geometry.pbc.any(axis=1) & ~whole & (volume > 1e-6))
     for i in partly[_reach_out(geometry, partly)].tolist():
         yield i, "atoms reach out of the cell in a direction that is not periodic"
+
+
+def _in_bohr(geometry: Geometry, whole: Array, volume: Array) -> Iterator[int]:
+    """Crystals that would be solids with bonds, each atom of them, if their lengths were in Bohr, and are not in Å."""
+    radii = _radii(geometry.numbers)
+    filled = np.bincount(geometry.owner, 4 / 3 * np.pi * radii**3, minlength=len(geometry)) / np.maximum(volume, 1e-9)
+    wide = whole & (geometry.natoms > 1) & (filled > FILLED[0] * BOHR_ANG**3) & (filled < FILLED[1] * BOHR_ANG**3)
+    wide &= ~geometry.any_atom(np.isin(geometry.numbers, NOBLE))
+    if not (rows := np.flatnonzero(wide)).size:
+        return
+    # a neighbour of the first atom that is near in Å already ends it for nearly all of them, at little cost
+    first = geometry.starts[rows]
+    atoms, at = np.flatnonzero(wide[geometry.owner]), np.repeat(np.arange(len(rows)), geometry.natoms[rows])
+    apart = geometry.positions[atoms] - geometry.positions[first[at]]
+    places = np.einsum("ni,nij->nj", apart, np.linalg.inv(geometry.cell[rows])[at])
+    apart = np.einsum("ni,nij->nj", places - np.rint(places), geometry.cell[rows][at])
+    near = np.linalg.norm(apart, axis=1) < BONDS_IN_BOHR[0] * (radii[atoms] + radii[first[at]])
+    near[atoms == first[at]] = False
+    for i in rows[np.bincount(at[near], minlength=len(rows)) == 0].tolist():
+        own = slice(geometry.starts[i], geometry.starts[i + 1])
+        if _is_crystal_in_bohr(geometry.positions[own], geometry.cell[i], radii[own]):
+            yield i
+
+
+def _is_crystal_in_bohr(positions: Array, cell: Array, radii: Array) -> bool:
+    """Whether each atom has three neighbours or more at distances of bonds in Bohr, and none nearer."""
+    from ase.neighborlist import primitive_neighbor_list
+
+    shortest, longest = BONDS_IN_BOHR
+    i, j, apart = primitive_neighbor_list("ijd", [True] * 3, cell, positions, 2 * longest * radii.max())
+    ratios = apart / (radii[i] + radii[j])
+    neighbours = np.bincount(i[ratios < longest], minlength=len(positions))
+    return bool(ratios.size and ratios.min() > shortest and neighbours.min() >= FEWEST_NEIGHBOURS)
 
 
 def _reach_out(geometry: Geometry, rows: Array) -> Array:

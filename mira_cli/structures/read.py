@@ -142,7 +142,7 @@ def _in_memory(archive: ZipFile, info: ZipInfo, part: Part, form: str) -> Iterat
 
 
 def _elements_of(part: Part) -> list[str]:
-    """What a user says are the elements of types 1, 2, …"""
+    """Elements of types 1, 2, … by what a user says."""
     return symbols_of(decoded(part.given).get("elements", ""))
 
 
@@ -169,7 +169,10 @@ def _reader(part: Part, name: str = "", found: str | None = None) -> Read:
         return form, read(part.path)
     form = form or found or str(filetype(str(part.path)))
     if form in OF_TYPES:
-        return form, _of_text(partial(_opened, part), partial(OF_TYPES[form], elements=elements))
+        read_text = partial(OF_TYPES[form], elements=elements)
+        if part.offset:
+            read_text = partial(read_text, lines_before=partial(_lines_before, part))
+        return form, _of_text(partial(_opened, part), read_text)
     if form in OF_TEXT:
         return form, _of_text(partial(_opened, part), OF_TEXT[form])
     if form in OF_BYTES:
@@ -199,6 +202,13 @@ def _opened(part: Part) -> IO[bytes]:
     with part.path.open("rb") as file:
         file.seek(part.offset)
         return io.BytesIO(file.read(part.length))
+
+
+def _lines_before(part: Part) -> int:
+    """How many lines of a file are before a part of it."""
+    with part.path.open("rb") as file:
+        sizes = (min(PEEK_BYTES, part.offset - at) for at in range(0, part.offset, PEEK_BYTES))
+        return sum(file.read(size).count(b"\n") for size in sizes)
 
 
 def _with_given(frame: Frame, given: str, form: str | None) -> Frame:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.units import OPPOSITE, factor
+from mira_cli.wording import nearest, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,6 +34,7 @@ NONE = "none"  # in place of a key: take no reference of this kind
 LOOKS_LIKE = re.compile("energy|energies|force|stress|virial", re.IGNORECASE)
 CONTRADICTION_EV_PER_ATOM, CONTRADICTION_RELATIVE = 1e-3, 0.01
 SMALL_FORCE = 1e-3  # eV/Å: below it two forces are one
+SMALL_SKEWNESS = 1e-4  # of a stress or virial, in whatever unit
 SMALL_STRESS = 1e-6  # eV/Å³: below it a stress is rounding
 MOST_NAMED = 6
 COMPUTED, COMPUTED_FREE = "calculator", "free energy of the calculator"  # told in place of a key
@@ -40,6 +42,8 @@ SIGMA_0 = "energy(sigma→0)"  # the same for that of VASP's three energies whic
 KEYS_OF_SOURCES = {  # keys of what a calculator of this name holds
     "vasp": {"energy": SIGMA_0},
     "MPtrj": {"energy": "uncorrected_total_energy", "forces": "force", "stress": "stress"},
+    "pymatgen": {"energy": "energy", "forces": "forces", "stress": "stress"},
+    "DeePMD-kit": {"energy": "energy.npy", "forces": "force.npy"},
 }
 
 
@@ -93,6 +97,8 @@ def _checked(value: Any, quantity: str, key: str, atoms: Atoms) -> Array | None:
     except (TypeError, ValueError):
         return None
     if quantity == "stress":
+        if _skewness(array):
+            return None
         if array.shape == (9,):
             array = array.reshape(3, 3)
         if array.shape == (3, 3):
@@ -105,6 +111,15 @@ def _checked(value: Any, quantity: str, key: str, atoms: Atoms) -> Array | None:
     if array.shape == (1,) and not shape:
         array = array.reshape(())
     return array if array.shape == shape and np.isfinite(array).all() else None
+
+
+def _skewness(array: Array) -> float:
+    """By how much nine numbers of a stress or virial are not symmetric; 0 where that is rounding."""
+    if array.size != 9 or not np.isfinite(array).all():
+        return 0.0
+    full = array.reshape(3, 3)
+    apart = float(np.abs(full - full.T).max())
+    return apart if apart > max(CONTRADICTION_RELATIVE * float(np.abs(full).max()), SMALL_SKEWNESS) else 0.0
 
 
 def _computed(atoms: Atoms, quantity: str) -> str:
@@ -146,11 +161,13 @@ def units_read(structures: pa.Table, units: Mapping[str, str]) -> dict[str, str]
     return {**units, "stress": f"{units['stress']} (virials: {of_virials})" if False in virials else of_virials}
 
 
-def left_out(atoms: Atoms, taken: Mapping[str, tuple[str, Any]]) -> list[str]:
+def left_out(atoms: Atoms, taken: Mapping[str, tuple[str, Any]], named: ReferenceKeys) -> list[str]:
     """Keys whose names and values look like references, and which were not taken for any."""
     keys = {key for key, _ in taken.values()}
     numbers = len(atoms)
     found = []
+    results = atoms.calc.results if atoms.calc is not None else {}
+    found += [q for q in QUANTITIES if q in results and q not in taken and getattr(named, q) not in {None, NONE}]
     if "energy" not in taken and atoms.calc is not None:  # an energy of its own would be what to take
         found += [key for key in ("free_energy", "energies") if key in atoms.calc.results]
     for place in (atoms.info, atoms.arrays):
@@ -175,6 +192,8 @@ def settled(
         if quantity in taken and getattr(keys, quantity) is None
         for note in _contradicting(atoms, quantity, taken[quantity], keys)
     ]
+    if "stress" not in taken:
+        notes += _not_symmetric(atoms, keys)
     if (
         "stress" in taken
         and keys.stress is None
@@ -187,6 +206,17 @@ def settled(
             notes.append(f"{key} and `{name}` contradict each other (stress = −virial/volume): neither was taken")
             return {quantity: value for quantity, value in taken.items() if quantity != "stress"}, notes
     return taken, notes
+
+
+def _not_symmetric(atoms: Atoms, keys: ReferenceKeys) -> Iterator[str]:
+    """Notes on stresses and virials that were not taken since they are not symmetric."""
+    for key, value in _candidates(atoms, "stress", keys.stress):
+        try:
+            apart = _skewness(np.asarray(value, dtype=float))
+        except (TypeError, ValueError):
+            continue
+        if apart:
+            yield f"{spoken(key, 'stress')} is not symmetric (by {apart:.3g}), and was not taken"
 
 
 def _contradicting(atoms: Atoms, quantity: str, taken: tuple[str, Any], keys: ReferenceKeys) -> Iterator[str]:
@@ -222,15 +252,20 @@ def _other_stress(atoms: Atoms, taken: str, keys: ReferenceKeys) -> tuple[str, A
 
 def left_out_told(structures: pa.Table) -> str | None:
     """One sentence on keys that look like references and were not taken; None where there are none."""
-    counts: Counter[str] = Counter()
-    for one in structures["references_left_out"].drop_null().value_counts().to_pylist():
-        for key in one["values"].split(", "):
-            counts[key] += one["counts"]
+    counts = _left_out_counts(structures)
     if not counts:
         return None
     named = ", ".join(f"`{key}` ({n:,})" for key, n in counts.most_common(MOST_NAMED))
     more = f" and {len(counts) - MOST_NAMED} more" if len(counts) > MOST_NAMED else ""
     return f"not taken as references, though their names look like it: {named}{more}"
+
+
+def _left_out_counts(structures: pa.Table) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for one in structures["references_left_out"].drop_null().value_counts().to_pylist():
+        for key in one["values"].split(", "):
+            counts[key] += one["counts"]
+    return counts
 
 
 def reference_keys_in_words(structures: pa.Table) -> str | None:
@@ -243,11 +278,19 @@ def reference_keys_in_words(structures: pa.Table) -> str | None:
     return f"references in the input: {', '.join(parts)}" if parts else None
 
 
-def keys_not_found(structures: pa.Table, keys: ReferenceKeys) -> list[str]:
-    """Keys that the user named and under which no structure has what was looked for."""
-    used = _used(structures)
-    named = {quantity: getattr(keys, quantity) for quantity in QUANTITIES}
-    return [key for quantity, key in named.items() if key not in {None, NONE} and key not in used[quantity]]
+def named_keys_told(structures: pa.Table, keys: ReferenceKeys) -> list[tuple[str, str | None]]:
+    """One sentence, and a hint, on each key that the user named and that not every usable structure has."""
+    usable, used = structures["invalid"].null_count, _used(structures)
+    told: list[tuple[str, str | None]] = []
+    for quantity in QUANTITIES:
+        if (key := getattr(keys, quantity)) in {None, NONE}:
+            continue
+        if not (count := used[quantity].get(key, 0)):
+            near = suggestion(nearest(key, _left_out_counts(structures)))
+            told.append((f"no structure has a reference under the key `{key}`", f"{near}`mira inspect` names the keys"))
+        elif count < usable:
+            told.append((f"{count:,} of {usable:,} structures have a reference {quantity} under the key `{key}`", None))
+    return told
 
 
 def _used(structures: pa.Table) -> dict[str, dict[str, int]]:

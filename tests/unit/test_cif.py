@@ -38,10 +38,11 @@ MULTIPLICITIES = [  # tag, stated of Na at 0 0 0 and of a site at .1 .1 .1, and 
     ("symmetry_multiplicity", "48", "6", None),  # as SHELXL-97 wrote
     ("symmetry_multiplicity", "?", "32", None),
     ("site_symmetry_order", "48", "6", None),
-    ("site_symmetry_multiplicity", "8", "32", "`Na1` has `_atom_site_site_symmetry_multiplicity` 8, what was read has 4"),
+    ("site_symmetry_multiplicity", "8", "32",
+     "`Na1` has `_atom_site_site_symmetry_multiplicity` 8, what was read has 4"),
     ("symmetry_multiplicity", "4", "96", "`Cl1` has `_atom_site_symmetry_multiplicity` 96, what was read has 32"),
     ("site_symmetry_order", "48", "2", "`Cl1` has `_atom_site_site_symmetry_order` 2, what was read has 6"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("tag", "sodium", "chlorine", "note"), MULTIPLICITIES)

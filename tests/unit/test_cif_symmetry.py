@@ -252,5 +252,5 @@ def test_names_that_decide_nothing_are_refused() -> None:
     assert refusal(cif("Zn1 Zn 0 0 0", tags="_space_group_name_H-M_alt 'X y z'")).startswith("`X y z` is not known")
     contradicting = "_space_group_name_H-M_alt 'P 1'\n_space_group_IT_number 225"
     assert refusal(cif("Zn1 Zn 0 0 0", tags=contradicting)).startswith(
-        "`P 1` with number 225 does not say which of the two is right, since they are of two groups (P 1, F m -3 m): add"
+        "`P 1` with number 225 does not say which of the two is right, since they are of two groups (P 1, F m -3 m)"
     )

@@ -7,7 +7,7 @@ import pytest
 from ase.build import bulk
 from ase.io import write
 
-from tests.unit.test_formats import rows_of, told, xyz
+from tests.unit.test_formats import pdb, pdb_line, rows_of, told, xyz
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -101,3 +101,24 @@ def test_symbols_and_atomic_numbers_that_contradict_each_other_are_refused(
     (row, after) = rows_of(tmp_path, "x.xyz", xyz(*atoms, comment=f"Properties={header}") + xyz("H 0 0 0"))
     assert told([row])[0].removeprefix("cannot be read: ").startswith(words)
     assert after["formula"] == "H"
+
+
+def mtrix(number: int, turned: bool, given: str) -> str:
+    rows = np.diag([-1.0, -1.0, 1.0] if turned else [1.0] * 3)
+    return "\n".join(
+        f"MTRIX{i + 1} {number:>3}{a:10.6f}{b:10.6f}{c:10.6f}     {9.0 * turned:10.5f}    {given}"
+        for i, (a, b, c) in enumerate(rows)
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ([mtrix(1, False, "1"), mtrix(2, True, "1")], "C"),
+        ([mtrix(1, False, " ")], "C"),
+        ([mtrix(1, False, "1"), mtrix(2, True, " ")], "cannot be read: MTRIX records say that the asymmetric"),
+    ],
+)
+def test_copies_that_a_pdb_does_not_list_are_missed(tmp_path, head, said) -> None:
+    (row,) = told(rows_of(tmp_path, "x.pdb", pdb(*head, pdb_line(1, " C  ", element="C"))))
+    assert row.startswith(said)

@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, graphene, molecule
+from ase.build import bulk, fcc111, graphene, molecule
 from ase.data import covalent_radii
+from ase.units import Bohr
 
 from mira_cli.structures import plausible
 from mira_cli.structures.check import judge_structures
@@ -143,3 +144,28 @@ def test_structures_do_not_disturb_one_another() -> None:
         None,
         "no atom",
     ]
+
+
+CRYSTALS = [
+    *(bulk(symbol).repeat((2, 1, 1)) for symbol in ("Cu", "Fe", "Mg", "W", "Na", "Si", "Al", "Ti")),
+    *(bulk(name, kind, a=a) for name, kind, a in [("NaCl", "rocksalt", 5.64), ("CsCl", "cesiumchloride", 4.12),
+                                                  ("GaAs", "zincblende", 5.65), ("C", "diamond", 3.57)]),
+]  # fmt: skip
+IN_A_BOX = [
+    *(molecule(name, vacuum=vacuum) for name in ("H2O", "C6H6", "CH4", "O2", "Na2") for vacuum in (1.5, 3, 8)),
+    *(fcc111("Cu", (2, 2, 3), vacuum=vacuum) for vacuum in (2, 10)),
+    graphene(vacuum=6), bulk("Ar").repeat((2, 1, 1)), bulk("Xe").repeat((2, 1, 1)), Atoms("Cs", cell=[10] * 3),
+    Atoms("Cs2", [(0, 0, 0), (0, 0, 8)], cell=[16] * 3),
+]  # fmt: skip
+
+
+def test_crystals_in_bohr_are_noted_and_nothing_that_is_meant_to_be_wide() -> None:
+    def noted(atoms: Atoms, scale: float = 1.0) -> bool:
+        scaled = atoms.copy()
+        scaled.set_cell(atoms.cell * scale, scale_atoms=True)
+        scaled.pbc = True
+        return plausible.IN_BOHR in judged(scaled)[1]
+
+    assert [str(atoms.symbols) for atoms in CRYSTALS if not noted(atoms, 1 / Bohr)] == []
+    assert [str(atoms.symbols) for atoms in CRYSTALS + IN_A_BOX if noted(atoms)] == []
+    assert [str(atoms.symbols) for atoms in CRYSTALS if noted(atoms, 1.15)] == []  # as in curves of energy and volume

@@ -146,6 +146,43 @@ def test_matpes_has_six_stresses_in_the_order_of_ase(tmp_path) -> None:
     np.testing.assert_allclose(stress, -np.array([0.1 * KBAR, 80, 40, 3, 2, 1]) / KBAR, rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [entry(-6.0), [{"matpes_id": "x-1", "structure": structure(), "energy": -6.0, "forces": [[0, 0, 0], [0, 0, 0]]}]],
+)
+def test_references_are_told_by_the_keys_of_their_record(tmp_path, content) -> None:
+    path = written(tmp_path, content)
+    index = load_structures(tmp_path / "packs", find_sources([str(path)]).sources)
+    told = reference_keys_in_words(index.table)
+    assert told.startswith("references in the input: energy from `energy` (1)")
+    assert "ASE" not in told
+    keys = ReferenceKeys(energy="energy")
+    index = load_structures(tmp_path / "packs", find_sources([str(path)]).sources, keys=keys)
+    assert index.column("reference_energy_ev") == [-6]
+
+
+@pytest.mark.parametrize(
+    ("more", "there"),
+    [
+        ({"properties": {"magmom": 4.2}}, True),
+        ({"properties": {"magmom": [0, 0, -1.5]}}, True),
+        ({"properties": {"magmom": {"@class": "Magmom", "moment": 2.0, "saxis": [0, 0, 1]}}}, True),
+        ({"species": [{"element": "Fe", "oxidation_state": 2, "spin": 5, "occu": 1}]}, True),
+        ({"properties": {"magmom": 0.0}}, False),
+        ({"properties": {"magmom": None}}, False),
+        ({"properties": {"coordination_no": 8}}, False),
+    ],
+)
+def test_magnetic_moments_are_seen(tmp_path, more, there) -> None:
+    path = written(tmp_path, structure(site(**{"species": "Fe", **more})))
+    index = load_structures(tmp_path / "packs", find_sources([str(path)]).sources)
+    assert (index.column("magnetic_moments"), index.column("formula")) == ([there], ["Fe"])
+    record = {"structure": structure(), "uncorrected_total_energy": -6.0, "magmom": [0.1, 0.0] if there else [0.0, 0.0]}
+    path = written(tmp_path, {"mp-1": {"mp-1-0-0": record}})
+    index = load_structures(tmp_path / "packs", find_sources([str(path)]).sources)
+    assert index.column("magnetic_moments") == [there]
+
+
 def test_other_data_sets_give_structures_and_say_what_was_not_taken(tmp_path) -> None:
     (one,) = frames(written(tmp_path, [{"structure": structure(), "energy": -6.0, "forces": []}]))
     assert references(one.atoms, ANY) == {}

@@ -12,7 +12,7 @@ from mira_cli.config import build_config
 from mira_cli.errors import UsageError
 from mira_cli.structures.references import ReferenceKeys, references
 from mira_cli.units import UNITS, factor
-from tests.unit.compare_tables import answers, blocks, statistics
+from tests.unit.compare_tables import answers, blocks, statistics, theory
 
 KBAR = 1602.1766208
 
@@ -140,7 +140,8 @@ def test_few_energies_with_a_zero_of_their_own_are_no_other_unit(tmp_path, mira)
     assert "--ref-units" not in mira("run", tmp_path / "x.extxyz", "-m", "lj", "-o", tmp_path / "run").stderr
 
 
-def told(quantity: str, noise: float, *, factor: float = 1.0, soft: float = 1.0, structures: int = 5, seed: int = 0):
+def told(quantity: str, noise: float, *, factor: float = 1.0, soft: float = 1.0, structures: int = 5, seed: int = 0,
+         level: str | None = None):  # fmt: skip
     """What is said of references `factor` times the truth, of which a model gives `soft` times with relative noise."""
     rng = np.random.default_rng(seed)
     names = [f"s{i}" for i in range(structures)]
@@ -151,7 +152,7 @@ def told(quantity: str, noise: float, *, factor: float = 1.0, soft: float = 1.0,
     model, zeros = soft * truth + rng.normal(scale=noise * size, size=shape), np.zeros((structures, 4, 3))
     is_forces = quantity == "forces"
     own = answers(
-        given, {"m": [1.0] * structures},
+        given, {"m": [1.0] * structures}, facts=[theory("m", level)],
         stresses=None if is_forces else {"m": model.tolist()},
         reference_stress=None if is_forces else (factor * truth).tolist(),
     )  # fmt: skip
@@ -176,6 +177,13 @@ def told(quantity: str, noise: float, *, factor: float = 1.0, soft: float = 1.0,
 def test_a_unit_is_seen_by_models_that_are_soft_and_rough(quantity, factor, option, soft) -> None:
     assert [option in sentence for sentence in told(quantity, 0.3, factor=factor, soft=soft)] == [True]
     assert told(quantity, 0.3, soft=soft) == []
+
+
+@pytest.mark.parametrize(("quantity", "factor"), [("forces", Bohr / Hartree), ("forces", -1.0), ("stress", -KBAR)])
+def test_empirical_potentials_speak_of_references_of_their_own_alone(quantity, factor) -> None:
+    assert len(told(quantity, 0.001, factor=factor, level="empirical")) == 1
+    assert told(quantity, 0.3, factor=factor, level="empirical") == []
+    assert len(told(quantity, 0.3, factor=factor, level="PBE")) == 1
 
 
 @pytest.mark.parametrize("quantity", ["forces", "stress"])

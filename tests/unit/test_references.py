@@ -9,7 +9,7 @@ from ase.io import write
 
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
-from mira_cli.structures.references import ReferenceKeys, keys_not_found, reference_keys_in_words, references
+from mira_cli.structures.references import ReferenceKeys, named_keys_told, reference_keys_in_words, references
 
 STRESS = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) / 100
 FULL = STRESS[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]]
@@ -102,7 +102,8 @@ def test_keys_are_kept_told_and_read_anew_when_they_change(tmp_path, crystal) ->
     again = load_structures(tmp_path / "packs", sources, keys=mine)
     assert again.column("reference_energy_ev") == [10.0, 11.0, 12.0]
     assert reference_keys_in_words(again.table) == "references in the input: energy from `mine` (3)"
-    assert keys_not_found(again.table, mine) == ["sress"]
+    nothing = ("no structure has a reference under the key `sress`", "`mira inspect` names the keys")
+    assert named_keys_told(again.table, mine) == [nothing]
     assert again.sources != before
     assert load_structures(tmp_path / "packs", sources, keys=mine).table == again.table
     plain = load_structures(tmp_path / "other", find_sources([str(tmp_path / "x.extxyz")]).sources,
@@ -140,3 +141,44 @@ def database(path, **said):
 )  # fmt: skip
 def test_a_database_that_contradicts_itself_is_told(tmp_path, said, energy, note) -> None:
     assert database(tmp_path / "x.db", **said) == (energy, note)
+
+
+def test_a_key_that_is_misspelt_or_not_everywhere_is_told_with_what_is_near(tmp_path, crystal, mira) -> None:
+    frames = [crystal.copy() for _ in range(3)]
+    for atoms in frames[:2]:
+        atoms.info["REF_energy"] = 1.0
+        atoms.calc = SinglePointCalculator(atoms, energy=5.0, forces=np.ones((4, 3)))
+    write(tmp_path / "x.extxyz", frames)
+    sources = find_sources([str(tmp_path / "x.extxyz")]).sources
+    near = "did you mean {}? `mira inspect` names the keys"
+    nowhere = "no structure has a reference under the key `{}`"
+    for keys, told in [
+        (
+            ReferenceKeys(energy="REF_energy"),
+            ("2 of 3 structures have a reference energy under the key `REF_energy`", None),
+        ),
+        (
+            ReferenceKeys(energy="REF_enrgy"),
+            (nowhere.format("REF_enrgy"), near.format("`REF_energy` or `energy`")),
+        ),
+        (ReferenceKeys(forces="forcs"), (nowhere.format("forcs"), near.format("`forces`"))),
+    ]:
+        assert named_keys_told(load_structures(tmp_path / "packs", sources, keys=keys).table, keys) == [told]
+    done = mira("inspect", tmp_path / "x.extxyz", "--ref-energy-key", "REF_enrgy")
+    assert "no structure has a reference under the key `REF_enrgy`" in done.stderr
+
+
+@pytest.mark.parametrize("key", ["stress", "REF_stress", "virial", "dft_virial"])
+@pytest.mark.parametrize(("off", "taken"), [(0.0, True), (1e-4, True), (0.2, False)])
+def test_a_stress_that_is_not_symmetric_is_told_and_not_taken(tmp_path, crystal, key, off, taken) -> None:
+    nine = np.array([[1.0, 0.3, 0.2], [0.3, 2.0, 0.1], [0.2, 0.1, 3.0]])
+    nine[0, 1] += off
+    numbers = " ".join(f"{x:.6f}" for x in nine.T.ravel())
+    write(tmp_path / "x.extxyz", crystal)
+    lines = (tmp_path / "x.extxyz").read_text().splitlines(keepends=True)
+    lines[1] = f'{key}="{numbers}" {lines[1]}'
+    (tmp_path / "x.extxyz").write_text("".join(lines))
+    (row,) = load_structures(tmp_path / "packs", find_sources([str(tmp_path / "x.extxyz")]).sources).table.to_pylist()
+    assert (row["reference_stress_ev_per_ang3"] is not None) == taken
+    name = "ASE's own `stress`" if key == "stress" else f"`{key}`"
+    assert row["note"] == (None if taken else f"{name} is not symmetric (by 0.2), and was not taken")

@@ -129,7 +129,8 @@ def test_what_swells_far_beyond_its_size_is_a_row(tmp_path, monkeypatch) -> None
 def test_what_is_passed_over_in_an_archive_is_told_as_of_folders(tmp_path, mira) -> None:
     poscar = "x\n1.0\n4 0 0\n0 4 0\n0 0 4\nCu\n1\nDirect\n0 0 0\n"
     files = {"README.md": "x", "a/INCAR": "x", "a/.hidden": "x", "__MACOSX/a.py": "x"}
-    archive = zipped(tmp_path / "set.zip", files | {"a/POSCAR": poscar, "a/CONTCAR": poscar, "b/CONTCAR": "", "b/POSCAR": poscar})
+    files |= {"a/POSCAR": poscar, "a/CONTCAR": poscar, "b/CONTCAR": "", "b/POSCAR": poscar}
+    archive = zipped(tmp_path / "set.zip", files)
     assert [row["id"] for row in rows(archive)] == ["set.zip/a/CONTCAR#0", "set.zip/b/CONTCAR", "set.zip/b/POSCAR#0"]
     done = mira("inspect", archive, cwd=tmp_path, code=1)
     assert "2 files passed over, by name no structures: README.md and others" in done.stderr

@@ -106,12 +106,15 @@ class Finished:
         How many configurations the model was last asked about together with its own; 0 if it was not asked.
     wall_s
         Seconds that it took: its share, by atoms, of the batches it was in.
+    evaluated_atoms
+        Atoms of all configurations that the model was asked about.
     """
 
     structure: Structure
     outcome: Outcome
     batch_size: int = 0
     wall_s: float = 0.0
+    evaluated_atoms: int = 0
 
 
 def recordable(outcome: Outcome, values: Collection[str], layouts: Mapping[str, Layout], n_atoms: int) -> Outcome:

@@ -68,7 +68,7 @@ class Ledger:
                 self.rows[name] = row + _rows(line, name, layout)
         if line["batch_size"]:
             self.evaluated += 1
-            self.evaluated_atoms += line["n_atoms"]
+            self.evaluated_atoms += line.get("evaluated_atoms", line["n_atoms"])
             self.evaluate_s += line["wall_s"]
 
 
@@ -227,6 +227,7 @@ class RecordFiles:
                     "error": outcome.error,
                     **{name: outcome.values.get(name) for name in self._values},
                     "n_atoms": n_atoms,
+                    **({} if one.evaluated_atoms in {0, n_atoms} else {"evaluated_atoms": one.evaluated_atoms}),
                     **begins,
                     "batch_size": one.batch_size,
                     "wall_s": one.wall_s,

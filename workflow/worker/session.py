@@ -20,8 +20,10 @@ from worker.evaluate import evaluate_all
 from worker.failures import release_memory
 from worker.journal import CONDEMNED, Journal
 from worker.memory import max_rss_mb, room
+from worker.progress import StoryProgress
 from worker.records import RecordFiles, records_locked
 from worker.structures import read_structures
+from worker.under_way import FOLDER, UnderWay
 from worker.weights import private_copy
 
 if TYPE_CHECKING:
@@ -161,6 +163,8 @@ def _attempt(
             compiles_by_shape=getattr(potential, "compiles_by_shape", False),
             fatal_atoms=journal.fell_atoms,
         )
+    under_way = UnderWay(folder.parent / FOLDER)  # not the job's: the rest of a plan may be another's
+    under_way.forget(records.ledger.statuses)
     evaluate_all(
         todo,
         lambda start: task.steps(start, job.settings),
@@ -172,6 +176,8 @@ def _attempt(
         stop=stop.requested,
         fitting=room(chosen, job.memory_mb).fitting,
         ahead=chosen.id != "cpu",  # there, the cores have no time left
+        under_way=under_way,
+        progress=StoryProgress(folder / "progress.json"),
     )
     return device.peak_gpu_mb(chosen)
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext
 from io import StringIO
 from typing import TYPE_CHECKING
 
+from mira_cli.structures.formats.atomic_units import converted
 from mira_cli.structures.formats.espresso import with_celldm
 from mira_cli.structures.formats.fortran import EXPONENTS, with_e
 from mira_cli.structures.formats.guessed import named_poscar, settle_elements
@@ -70,7 +71,8 @@ def _source(path: Path, form: str, elements: Sequence[str]) -> StringIO | None:
 def _understood(atoms: Atoms, form: str, path: Path, elements: Sequence[str]) -> tuple[str, ...]:
     """Notes on what a structure is taken for."""
     rest = rest_of_poscar(path)[0] if form == "vasp" else None
-    return (*settle_elements(atoms, form, path, elements), *repeated(atoms, form), *([rest] if rest else ()))
+    notes = (*settle_elements(atoms, form, path, elements), *repeated(atoms, form), *converted(atoms, form))
+    return (*notes, rest) if rest else notes
 
 
 def _otherwise(path: Path, form: str, given: StringIO | None) -> tuple[list[Atoms], tuple[str, ...]]:

@@ -162,15 +162,13 @@ def _crystal(block: CifBlock, sites: Sites, cell: Cell) -> tuple[_Crystal, list[
 
 
 def _facts(sites: Sites, word: str) -> str:
-    *others, last = ("formula", "Z", "density", *(("multiplicities",) if sites.symmetries else ()))
+    *others, last = ["formula", "Z", "density"] + (["multiplicities"] if sites.symmetries else [])
     return f"{', '.join(others)} {word} {last}"
 
 
 def _contradictions(contents: Contents, crystal: _Crystal, sites: Sites, cell: Cell) -> list[str]:
     images = np.bincount(crystal.kinds, minlength=len(sites.names)).tolist()
-    multiplicity = multiplicity_contradicted(
-        sites.symmetries, sites.names, images, len(crystal.operations.rotations)
-    )
+    multiplicity = multiplicity_contradicted(sites.symmetries, sites.names, images, len(crystal.operations.rotations))
     told = contents.contradicted_by([sites.elements[kind] for kind in crystal.kinds], cell.volume)
     return [*told, *([multiplicity] if multiplicity else [])]
 

@@ -21,8 +21,8 @@ MASSES = {"D": 2.0141018, "T": 3.0160493}
 DALTON_PER_ANG3 = 1.66053907  # in g/cm³
 DENSITY_OFF = 0.02
 COUNT_OFF = 0.01  # of formulas that are written with few digits
-# How many images a site has in the cell, and how many operations leave it where it is. Programs disagree on what the older
-# tag of the first means (SHELXL-97 wrote the second), so it may be either, but of all sites alike.
+# How many images a site has in the cell, and how many operations leave it where it is. Programs disagree on what the
+# older tag of the first means (SHELXL-97 wrote the second), so it may be either, but of all sites alike.
 MULTIPLICITY, OLD_MULTIPLICITY = "_atom_site_site_symmetry_multiplicity", "_atom_site_symmetry_multiplicity"
 ORDER = "_atom_site_site_symmetry_order"
 SYMMETRIES = (MULTIPLICITY, OLD_MULTIPLICITY, ORDER)

@@ -121,4 +121,5 @@ def _atoms(i: int, coord: Array, box: Array | None, types: Array, names: list[st
         atoms.info["virial"] = given["virial"][i].astype(float)  # (9,), of which a stress is made elsewhere
     if results:
         atoms.calc = SinglePointCalculator(atoms, **results)
+        atoms.calc.name = "DeePMD-kit"  # by which the keys are told
     return atoms

@@ -32,7 +32,8 @@ def read(path: Path) -> Iterator[Frame]:
     Raises
     ------
     UnreadableError
-        The file does not say charge and multiplicity after its title, angles are in radians, or ASE leaves out atoms: those whose coordinates are whole numbers or follow others.
+        The file does not say charge and multiplicity after its title, angles are in radians, or ASE leaves out atoms:
+        those whose coordinates are whole numbers or follow others.
     """
     from ase.io import read as read_with_ase
     from ase.units import Bohr

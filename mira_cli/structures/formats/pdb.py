@@ -2,7 +2,7 @@
 
 What is guessed otherwise: elements where columns 77–78 are empty (a calcium for every alpha carbon), a cell of 1 Å that
 stands for none, both of two alternate locations, a cell that holds for the first model only, an empty last model, the
-atoms of an asymmetric unit for those of the whole cell.
+atoms of an asymmetric unit for those of the whole cell, and of it those of one copy for all.
 """
 
 from __future__ import annotations
@@ -23,11 +23,16 @@ STANDARD = {
     "THR", "TRP", "TYR", "VAL", "HOH", "WAT", "DA", "DC", "DG", "DT", "A", "C", "G", "U",
 }  # fmt: skip
 OF_STANDARD = set("HDCNOSP")  # their elements, each of one letter
+SAME_MATRIX = 1e-4
 DUMMY_ANG = 1.01  # structures that have no cell are given one of 1 Å, or 0
 NO_SYMMETRY = {"", "P1"}
 OF_UNIT = (
     "space group `{}` of the CRYST1 record adds atoms that the file does not list: "
     "expand it to `P 1` with the program that wrote it, or give a CIF (a molecule alone has no CRYST1)"
+)
+OF_COPY = (
+    "MTRIX records say that the asymmetric unit holds copies that the file does not list (transformation {}): "
+    "write them out with the program that wrote it"
 )
 NO_COLUMN = "elements are taken from the names of atoms"
 
@@ -41,6 +46,8 @@ def read_pdb(stream: Iterable[str]) -> Iterator[Frame]:
     for line in [*stream, "END"]:
         if line.startswith("CRYST1"):
             cell = _cell(line, notes)
+        elif line.startswith("MTRIX") and (copy := _copy_left_out(line)):
+            raise UnreadableError(OF_COPY.format(copy))
         elif line.startswith("ORIGX"):
             rest.append(line)
         elif line.startswith(ATOMS):
@@ -67,6 +74,20 @@ def _cell(line: str, notes: set[str]) -> list[str]:
         return [line]
     notes.add(f"the cell of {max(lengths):g} Å stands for none")
     return []
+
+
+def _copy_left_out(line: str) -> str | None:
+    """The number of a transformation whose copy of the atoms is not in the file; None if there is none."""
+    row, given = line[5:6], line[59:60] == "1"
+    if given or row not in {"1", "2", "3"}:
+        return None
+    identity = [float(column == int(row)) for column in (1, 2, 3)]
+    try:
+        numbers = [float(line[begin : begin + 10]) for begin in (10, 20, 30, 45)]
+    except ValueError:
+        raise UnreadableError("an MTRIX record is not four numbers") from None
+    apart = max(abs(one - other) for one, other in zip(numbers, [*identity, 0.0], strict=True))
+    return line[7:10].strip() or "without number" if apart > SAME_MATRIX else None
 
 
 def _model(head: list[str], atoms: list[str], notes: set[str]) -> Frame:

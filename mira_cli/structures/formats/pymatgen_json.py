@@ -37,7 +37,6 @@ LOOKED_AT = 100_000  # bytes that say what a file is
 OURS = re.compile(rb'"(@class|lattice|sites|structure|composition)"\s*:')
 ASES = re.compile(rb'"(unique_id|numbers\.__ndarray__|__ase_objtype__|calculator_parameters)"')
 KBAR_OF_VASP = -0.1 * GPA  # eV/Å³ with ASE's sign in 1 kbar with VASP's
-ORDER_OF_ASE = [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]
 ENERGIES_OF_MPTRJ = ("uncorrected_total_energy", "corrected_total_energy")
 NO_RECORD: Record = {}  # stands for an item in a list of records that is none
 SAME_PLACE = 0.01  # Å, within which coordinates that were rounded are one place
@@ -132,6 +131,8 @@ def _frame(record: Record) -> Frame:
     try:
         structure = record if "sites" in record else record["structure"]
         atoms, notes = _atoms(structure)
+        if any(_is_moment(moment) for moment in (*_moments(structure), record.get("magmom"))):
+            atoms.set_initial_magnetic_moments(np.ones(len(atoms)))  # that there are some is told, not which
         return Frame(atoms=atoms, notes=(*notes, *_add_references(atoms, record)))
     except UnusableError as error:
         return Frame(unreadable=str(error))
@@ -162,6 +163,21 @@ def _atoms(structure: Record) -> tuple[Atoms, list[str]]:
     if charge := structure.get("charge"):  # 0 is written by default, and says nothing
         atoms.info["charge"] = charge
     return atoms, notes
+
+
+def _moments(structure: Record) -> Iterator[Any]:
+    """What sites say of magnetic moments: numbers, vectors, or pymatgen's `Magmom`; spins of their species."""
+    for site in structure["sites"]:
+        yield (site.get("properties") or {}).get("magmom")
+        for one in site["species"]:
+            yield one.get("spin", (one.get("properties") or {}).get("spin"))
+
+
+def _is_moment(said: Any) -> bool:
+    """Whether this is a magnetic moment other than 0."""
+    if isinstance(said, dict):
+        said = said.get("moment")
+    return any(map(_is_moment, said)) if isinstance(said, list) else bool(said)
 
 
 def _check_places(structure: Record, atoms: Atoms) -> None:
@@ -227,12 +243,10 @@ def _add_references(atoms: Atoms, record: Record) -> list[str]:
         there["energy"] = float(there["energy"])  # type: ignore[assignment]
     if there:
         atoms.calc = SinglePointCalculator(atoms, **there)
-        if "uncorrected_total_energy" in record:
-            atoms.calc.name = "MPtrj"  # by which the keys are told
+        atoms.calc.name = "MPtrj" if "uncorrected_total_energy" in record else "pymatgen"  # by which the keys are told
     return []
 
 
 def _stress(kbar: Any) -> Array:
-    """(6,) eV/Å³ with ASE's order and sign, of VASP's in kbar: six numbers in ASE's order, or (3, 3)."""
-    stress = np.asarray(kbar, float)
-    return KBAR_OF_VASP * (stress[ORDER_OF_ASE] if stress.shape == (3, 3) else stress)
+    """(6,) or (3, 3) eV/Å³ with ASE's sign, of VASP's in kbar: six numbers in ASE's order, or (3, 3)."""
+    return KBAR_OF_VASP * np.asarray(kbar, float)

@@ -1,4 +1,4 @@
-"""VASP's XDATCAR, a frame at a time: ASE's reader loses all of them where the last is cut, and wants the elements' names."""
+"""VASP's XDATCAR, a frame at a time: ASE's reader loses all of them where the last is cut, and wants named elements."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _head(title: str, lines: Iterator[str], elements: Sequence[str]) -> tuple[At
         raise UnreadableError(f"`{shown}` begins no header of an XDATCAR: factor, cell, elements, counts") from None
     symbols, notes = _named(words[4], elements) if named else _unnamed(title, len(counts), elements)
     if len(symbols) != len(counts) or cell.shape != (3, 3):
-        raise UnreadableError(f"there are {len(symbols)} elements and {len(counts)} counts, in a cell of {cell.size} numbers")
+        raise UnreadableError(f"there are {len(symbols)} elements and {len(counts)} counts")
     return Atoms(np.repeat(symbols, counts), cell=cell, pbc=True), notes
 
 
@@ -83,12 +83,10 @@ def _unnamed(title: str, count: int, elements: Sequence[str]) -> tuple[list[str]
 
 
 def _frame(atoms: Atoms, notes: tuple[str, ...], rows: list[str], number: int) -> Frame:
-    try:
-        scaled = np.array([[float(word) for word in with_e(row).split()[:3]] for row in rows]).reshape(-1, 3)
-        if len(scaled) != len(atoms):
-            raise ValueError
-    except ValueError:
-        return unreadable(UnreadableError(f"atoms of frame {number} (counted from 0) do not have three coordinates each"))
     moved = atoms.copy()
-    moved.set_scaled_positions(scaled)
+    try:
+        moved.set_scaled_positions(np.array([[float(word) for word in with_e(row).split()[:3]] for row in rows]))
+    except ValueError:
+        what = f"atoms of frame {number} (counted from 0) do not have three coordinates each"
+        return unreadable(UnreadableError(what))
     return Frame(atoms=moved, notes=notes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from io import StringIO
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +11,12 @@ import numpy as np
 from mira_cli.structures.formats.fortran import EXPONENTS, IN_PROSE, NUMBER, with_e
 from mira_cli.structures.formats.labels import element_of
 from mira_cli.structures.formats.lammps import of_types
+from mira_cli.structures.formats.xyz_frames import GapError, split_xyz
 from mira_cli.structures.frame import Frame, UnreadableError, unreadable
 from mira_cli.structures.given import NOT_USED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ase import Atoms
 
@@ -26,57 +26,47 @@ _IS_HEADER = re.compile(r"(?:^|\s)(?:Properties|Lattice)\s*=")
 _CELL_LIKE = re.compile(r"""(?:^|\s)["']?(lattice|(?:unit_?)?cell)["']?\s*=""", re.IGNORECASE)
 _TYPES = re.compile(r"Atoms\. Timestep")  # the comment that LAMMPS writes
 _STATE_LIKE = re.compile(r"\s*([+-]?\d)\s+([1-9])\s*")
+_STRESS = re.compile(r"""(?:^|\s)stress\s*=\s*["{]\s*([-+\d.eE]+(?:\s+[-+\d.eE]+){8})\s*["}]""")
 VECTORS = 9  # numbers of three of them
 SYMBOLS, NUMBERS = {"species", "symbols"}, {"Z", "numbers"}  # columns that ASE takes for the elements
 BATCH = 1_000  # atoms that are read at once, or a tenth as many frames
 MOST_TYPES = 5  # numbers up to here may be those of types as well as H, He, Li, Be and B
 
 
-def read_xyz(stream: Iterable[str], elements: Sequence[str] = ()) -> Iterator[Frame]:
+def read_xyz(
+    stream: Iterable[str], elements: Sequence[str] = (), lines_before: Callable[[], int] = int
+) -> Iterator[Frame]:
     """Yield every frame, whatever empty lines are between them; after one that cannot be read those that follow.
 
-    `elements` are those of numbers 1, 2, … that stand in place of symbols. The stream is decoded with `surrogateescape`.
+    `elements` are those of numbers 1, 2, … in place of symbols. The stream is decoded with `surrogateescape`; so many
+    lines of the file are before it.
 
     Raises
     ------
     UnreadableError
-        A line is no count of atoms: nobody knows where the next frame begins.
+        A line is no count of atoms, and no frame with a header follows: nobody knows where the next one begins.
     """
-    frames = _split(iter(stream))
-    end: UnreadableError | None = None
-    while end is None:
-        batch: list[tuple[int, list[str]]] = []
-        atoms = 0
-        try:
-            while atoms + 10 * len(batch) < BATCH and (frame := next(frames, None)):
-                batch.append(frame)
-                atoms += frame[0]
-        except UnreadableError as error:
-            end = error
-        if not batch and end is None:
-            return
+    batch: list[tuple[int, list[str]]] = []
+    atoms = 0
+    for frame in split_xyz(iter(stream), lines_before):
+        if not isinstance(frame, UnreadableError):
+            batch.append(frame)
+            atoms += frame[0]
+            if atoms + 10 * len(batch) < BATCH:
+                continue
         yield from _together(batch, elements)
-    raise end
-
-
-def _split(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
-    """Count of atoms and lines of each frame: comment, atoms, and cell vectors as ADF writes them."""
-    line = next(lines, None)
-    while line is not None:
-        if not line.strip():
-            line = next(lines, None)
-            continue
-        natoms = _count(line)
-        frame = list(islice(lines, natoms + 1))
-        line = next(lines, None)
-        while line is not None and line.lstrip().startswith("VEC"):
-            frame.append(line)
-            line = next(lines, None)
-        yield natoms, frame
+        batch, atoms = [], 0
+        if isinstance(frame, GapError):
+            yield unreadable(frame)
+        elif isinstance(frame, UnreadableError):
+            raise frame
+    yield from _together(batch, elements)
 
 
 def _together(batch: list[tuple[int, list[str]]], elements: Sequence[str]) -> Iterator[Frame]:
     """Frames read at once, which is faster, or each by itself if one of them wants to be looked at."""
+    if not batch:
+        return
     if not elements and all(len(frame) > natoms and _is_plain(frame[0]) for natoms, frame in batch):
         try:
             images = _by_ase(batch)
@@ -116,6 +106,9 @@ def _checked(atoms: Atoms, comment: str, notes: Iterable[str]) -> Frame:
         raise UnreadableError(
             f"`Properties` has the columns {', '.join(names)} and no `pos`: these are coordinates in Å"
         )
+    if atoms.calc is not None and "stress" in atoms.calc.results and (found := _STRESS.search(comment)):
+        nine = [float(word) for word in found[1].split()]  # of which ASE leaves three out
+        atoms.calc.results["stress"] = np.reshape(nine, (3, 3), order="F")
     if atoms.cell.any() or "pbc" in comment or not (found := _CELL_LIKE.search(comment)):
         return Frame(atoms=atoms, notes=tuple(notes))
     given = atoms.info.get(found[1])
@@ -124,16 +117,6 @@ def _checked(atoms: Atoms, comment: str, notes: Iterable[str]) -> Frame:
             f'`{found[1]}` is no key of extended xyz: a cell is `Lattice`, and of none is `pbc="F F F"`'
         )
     return Frame(atoms=atoms, notes=tuple(notes))
-
-
-def _count(line: str) -> int:
-    try:
-        if (natoms := int(line)) >= 0:
-            return natoms
-    except ValueError:
-        pass
-    found = line.strip()[:30]
-    raise UnreadableError(f"`{found}` is where a frame should begin with its count of atoms")
 
 
 def _read(natoms: int, frame: list[str], elements: Sequence[str]) -> Frame:
@@ -145,12 +128,7 @@ def _read(natoms: int, frame: list[str], elements: Sequence[str]) -> Frame:
     if _names_twice(frame[0]):
         _check_names(frame[0], frame[1 : natoms + 1])
     notes = [*_state_like(frame[0])]
-    if not frame[0].isascii() and frame[0] != (comment := _decoded(frame[0])):
-        frame[0] = comment
-        notes.append("the comment is not UTF-8, and was read as Latin-1")
-    if _has_fortran(frame[0]):
-        frame[0] = with_e(frame[0], IN_PROSE)
-        notes.append(EXPONENTS)
+    frame[0] = _spelt(frame[0], notes)
     try:
         return _checked(_one_by_ase(natoms, frame), frame[0], [*notes, *([NOT_USED] if elements else [])])
     except UnreadableError:
@@ -170,6 +148,17 @@ def _read(natoms: int, frame: list[str], elements: Sequence[str]) -> Frame:
         raise
     except Exception as error:
         raise UnreadableError(_what_is_wrong(comment, natoms, mended)) from error
+
+
+def _spelt(comment: str, notes: list[str]) -> str:
+    """The comment in characters, and with numbers, that ASE knows; adds to the notes."""
+    if not comment.isascii() and comment != (decoded := _decoded(comment)):
+        comment = decoded
+        notes.append("the comment is not UTF-8, and was read as Latin-1")
+    if _has_fortran(comment):
+        comment = with_e(comment, IN_PROSE)
+        notes.append(EXPONENTS)
+    return comment
 
 
 def _state_like(comment: str) -> tuple[str, ...]:
@@ -310,7 +299,8 @@ def _check_numbers(comment: str, numbers: set[int]) -> None:
     """Raise where numbers may be those of atom types."""
     if _TYPES.search(comment) or max(numbers) <= MOST_TYPES or numbers == set(range(1, len(numbers) + 1)):
         raise UnreadableError(
-            "atoms have numbers that may be types of a simulation, not elements: write symbols, or give `--elements O,H`"
+            "atoms have numbers that may be types of a simulation, not elements: write symbols, or give "
+            "`--elements O,H`"
         )
 
 

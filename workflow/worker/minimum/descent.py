@@ -27,7 +27,7 @@ WANDERING = 60  # steps in a row without a new best point
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A step, what it changed in the gradient, and their product; `ratio` is how much softer the guess was, at a guess."""
+    """A step, what it changed in the gradient, their product, and how much too stiff the guess is by it."""
 
     step: Floats
     change: Floats
@@ -60,12 +60,16 @@ class Descent:
     wandered: int = 0
     best: float = np.inf  # remaining slope, as the guess measures it
 
+    def unbounded(self, gradient: Floats) -> Floats:
+        """Return the step from a point with this gradient to where a minimum seems to be."""
+        return -self._inverse(gradient)
+
     def step(self, gradient: Floats) -> Floats:
         """Return the next step from a point with this gradient."""
-        step = -self._inverse(gradient)
+        step = self.unbounded(gradient)
         if not step @ gradient < 0:  # what was learned is nonsense: begin again
             self.pairs.clear()
-            step = -self.guess.solve(gradient)
+            step = self.unbounded(gradient)
         size = self.size(step)
         return step * min(1.0, self.longest / size) if size > 0 else step
 

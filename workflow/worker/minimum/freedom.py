@@ -163,7 +163,8 @@ def allowed_directions(atoms: Atoms) -> Floats | None:
     NoAnswer
         A constraint is of a kind that is not understood.
     """
-    kinds = {type(one).__name__ for one in atoms.constraints if not isinstance(one, FixAtoms | FixCartesian | FixScaled)}
+    known = FixAtoms | FixCartesian | FixScaled
+    kinds = {type(one).__name__ for one in atoms.constraints if not isinstance(one, known)}
     if unknown := atoms.info.get("constraints_unknown") or ", ".join(sorted(kinds)):
         raise NoAnswer("failed", f"the structure has constraints that cannot be kept: {unknown}")
     if not atoms.constraints:

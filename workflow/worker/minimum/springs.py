@@ -1,9 +1,10 @@
 """A first guess of how stiff a structure is, from its distances alone.
 
-Every pair of near atoms is a spring. Its energy is quadratic in how atoms and cell move *together*, so the guess has the
-coupling between them, and what is soft in the structure is soft in it. The numbers were fitted so that L-BFGS needs the
-fewest steps on second derivatives of SevenNet-0 for 76 compounds (metals, salts, oxides, semiconductors): 6.2 instead of
-8.6 with the best single number for all coordinates. Electronegativities and coordination numbers did not help further.
+Every pair of near atoms is a spring. Its energy is quadratic in how atoms and cell move *together*, so the guess has
+the coupling between them, and what is soft in the structure is soft in it. The numbers were fitted so that L-BFGS needs
+the fewest steps on second derivatives of SevenNet-0 for 76 compounds (metals, salts, oxides, semiconductors): 6.2
+instead of 8.6 with the best single number for all coordinates. Electronegativities and coordination numbers did not
+help further.
 """
 
 from __future__ import annotations
