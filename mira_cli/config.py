@@ -158,6 +158,9 @@ class RunConfig(BaseModel):
         description="units of the input's references, `energy=Hartree,forces=Hartree/Bohr,stress=-kbar`; "
         "default: eV, eV/Ang, eV/Ang3 with ASE's sign",
     )
+    reference: str | None = Field(
+        None, description="relaxed references of the structures, a file or folder, for tasks that move atoms"
+    )
     energy_alignment: Scheme = Field(
         DEFAULT, description=f"how energies with different zeros are made comparable: {', '.join(SCHEMES)}"
     )
@@ -211,8 +214,9 @@ def absolute_paths(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
             settings[key] = [str(folder / p) if isinstance(p, str) else p for p in paths]
     if isinstance(models := _split_names(settings.get("models")), list):
         settings["models"] = [absolute_spec(name, folder) if isinstance(name, str) else name for name in models]
-    if isinstance(settings.get("output"), str):
-        settings["output"] = str(folder / settings["output"])
+    for key in ("output", "reference"):
+        if isinstance(settings.get(key), str):
+            settings[key] = str(folder / settings[key])
     return settings
 
 
@@ -235,13 +239,26 @@ def build_config(settings: dict[str, Any], assignments: list[str]) -> RunConfig:
     return _with_known_resources(config) if set(config.resources) - set(SHARED) else config
 
 
+def known_task(name: str) -> tasks.Task:
+    """The task of a name.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    if name not in (known := tasks.names()):
+        hint = f"{did_you_mean(name, known)}tasks: {', '.join(known)}"
+        raise UsageError(f"there is no task `{name}`", hint=hint)
+    return tasks.find_task(name)
+
+
 def _check_task(config: RunConfig) -> None:
     """Refuse a task that there is not, and settings that it does not have."""
-    known = tasks.names()
-    if config.task not in known:
-        raise UsageError(
-            f"there is no task `{config.task}`", hint=f"{did_you_mean(config.task, known)}tasks: {', '.join(known)}"
-        )
+    task = known_task(config.task)
+    if config.reference is not None and not task.moves_atoms:
+        told = f"task `{config.task}` moves no atoms: its references are those that the structures come with"
+        raise UsageError(told, hint="leave out `--reference`; docs/structures.md says under which keys they are found")
     try:
         assert config.asked_task
     except ValidationError as error:
@@ -251,6 +268,9 @@ def _check_task(config: RunConfig) -> None:
         if first["type"] == "extra_forbidden":
             hint = f"{did_you_mean(key, fields)}{has}"
             raise UsageError(f"task `{config.task}` has no setting `{key}`", hint=hint) from error
+        if not key:  # of two settings together
+            told = first["msg"].removeprefix("Value error, ")
+            raise UsageError(f"settings of task `{config.task}`: {told}", hint=has) from error
         message, hint_of_value = mistake(first)
         raise UsageError(f"setting `task.{key}` {message}", hint=hint_of_value or has) from error
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 OK = "ok"
 INVALID = "invalid_input"
+ANSWERED = (OK, "not_converged", "blown_up")  # a record has the task's values and arrays; those of `ok` are compared
 STATUSES = (
-    OK, "failed", "oom", "unsupported_element", "unsupported_property", "nonfinite", INVALID, "not_computed",
+    *ANSWERED, "failed", "oom", "unsupported_element", "unsupported_property", "nonfinite", INVALID, "not_computed",
 )  # fmt: skip
-LASTING = {OK, "unsupported_element", "unsupported_property", INVALID}  # another try would end the same way
+LASTING = {*ANSWERED, "unsupported_element", "unsupported_property", INVALID}  # another try would end the same way

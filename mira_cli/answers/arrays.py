@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from mira_cli.structures.packs import StructureIndex
 
 
-def answers_of_run(comparison: pa.Table, index: StructureIndex, models: Sequence[ModelResults]) -> Answers:
+def answers_of_run(
+    comparison: pa.Table, index: StructureIndex, models: Sequence[ModelResults], *, with_references: bool = True
+) -> Answers:
     """Energies, stresses and references of a run, with all that the catalogue knows of its models.
 
     Raises
@@ -27,7 +29,7 @@ def answers_of_run(comparison: pa.Table, index: StructureIndex, models: Sequence
         The table is of other structures or models than the run has now.
     """
     facts = {facts.name: facts for facts in catalogue_facts(models)}
-    answers = answers_from_table(comparison, index.table, facts)
+    answers = answers_from_table(comparison, index.table if with_references else None, facts)
     ids, names = index.table["id"].combine_chunks(), [model.name for model in models]
     is_of_now = ids.equals(answers.structures) and names == [model.name for model in answers.models]
     if len(ids) and names and not is_of_now:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mira_cli.compare.forces import ForceBlock
-from mira_cli.run.best_records import spans
+from mira_cli.run.record_block import spans
+from mira_cli.tasks import Starts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,22 +18,23 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mira_cli.answers.load import ModelResults
-    from mira_cli.run.best_records import RecordBlock
+    from mira_cli.run.record_block import RecordBlock
     from mira_cli.structures.packs import StructureIndex
 
     Array = np.ndarray[Any, Any]
 
 BLOCK_STRUCTURES, BLOCK_ANSWERS, BLOCK_ATOMS = 1_000, 20_000, 2_000_000  # atoms, counted for each model
-PER_ATOM = ("numbers", "positions", "reference_forces")
-PER_STRUCTURE = ("cell", "pbc", "charge", "spin")
+PER_ATOM = ("numbers", "positions", "reference_forces", "fixed")
+PER_STRUCTURE = ("cell", "pbc", "charge", "spin", "fixed_along_cell")
 
 
 @dataclass(frozen=True, eq=False)
 class AnswerBlock:
     """Some rows of the index, from `begin` on, and what the models found for them.
 
-    `geometry` has `numbers` (a,), `positions` and `reference_forces` (a, 3), `cell` (v, 3, 3), `pbc` (v, 3), `charge`
-    and `spin` (v,) of the v structures that are valid; `forces` has theirs, for each model and for the reference.
+    `geometry` has `numbers` (a,), `positions`, `reference_forces` and `fixed` (a, 3), `cell` (v, 3, 3), `pbc` (v, 3),
+    `charge`, `spin` and `fixed_along_cell` (v,) of the v structures that are valid; `forces` has theirs, for each model
+    and for the reference.
     """
 
     begin: int
@@ -44,6 +47,14 @@ class AnswerBlock:
     def valid(self) -> Array:
         """(v,) places of the valid structures among these."""
         return np.asarray(self.forces.places - self.begin)
+
+    @cached_property
+    def starts(self) -> Starts:
+        """All structures as they were given."""
+        n, geometry = len(self.structures), self.geometry
+        sizes, cell, pbc = np.zeros(n, int), np.zeros((n, 3, 3)), np.zeros((n, 3), bool)
+        sizes[self.valid], cell[self.valid], pbc[self.valid] = self.forces.sizes, geometry["cell"], geometry["pbc"]
+        return Starts(sizes, geometry["numbers"].astype(int), geometry["positions"], cell, pbc)
 
 
 def answer_blocks(index: StructureIndex, models: Sequence[ModelResults]) -> Iterator[AnswerBlock]:
@@ -85,7 +96,10 @@ def _read_packs(index: StructureIndex, numbers: list[int], known: dict[int, dict
     for number in numbers:
         if number not in known:
             with np.load(index.pack_path(number), allow_pickle=False) as arrays:
-                known[number] = {name: arrays[name] for name in ("natoms", *PER_ATOM, *PER_STRUCTURE)}
+                there = [name for name in ("natoms", *PER_ATOM, *PER_STRUCTURE) if name in arrays]
+                known[number] = {name: arrays[name] for name in there}
+            known[number].setdefault("fixed", np.zeros((len(known[number]["numbers"]), 3), bool))
+            known[number].setdefault("fixed_along_cell", np.zeros(len(known[number]["natoms"]), bool))
             known[number]["ends"] = np.cumsum(known[number]["natoms"], dtype=np.int64)
         packs[number] = known[number]
     return packs
@@ -97,11 +111,12 @@ def _geometry(packs: dict[int, dict[str, Array]], places: Array) -> dict[str, Ar
     changes = np.flatnonzero(np.diff(places[:, 0])) + 1
     parts = [(packs[int(own[0, 0])], own[:, 1]) for own in np.split(places, changes) if len(own)]
     atoms = [spans(pack["ends"][rows] - pack["natoms"][rows], pack["natoms"][rows]) for pack, rows in parts]
-    empty = {"numbers": (0,), "cell": (0, 3, 3), "pbc": (0, 3), "charge": (0,), "spin": (0,)}
+    empty = dict.fromkeys(("numbers", "charge", "spin", "fixed_along_cell"), (0,)) | {"cell": (0, 3, 3)}
     for name in (*PER_ATOM, *PER_STRUCTURE):
         own = atoms if name in PER_ATOM else [rows for _, rows in parts]
         pieces = [pack[name][rows] for (pack, _), rows in zip(parts, own, strict=True)]
-        found[name] = np.concatenate(pieces) if pieces else np.zeros(empty.get(name, (0, 3)))
+        kind = bool if name.startswith("fixed") else float
+        found[name] = np.concatenate(pieces) if pieces else np.zeros(empty.get(name, (0, 3)), kind)
     return found
 
 
@@ -113,7 +128,7 @@ def _force_block(
     forces = np.zeros((len(found) + 1, total, 3))
     there = np.zeros((len(found) + 1, len(valid)), dtype=bool)
     for k, of_model in enumerate(found):
-        if "forces" not in of_model.arrays:  # the task has none
+        if not of_model.task.is_compared or "forces" not in of_model.arrays:  # the task has none of the structures
             continue
         row = np.where(of_model.ok(), of_model.row, -1)[valid]
         has = np.flatnonzero(row >= 0)

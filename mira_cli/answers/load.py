@@ -55,6 +55,7 @@ class LoadedRun:
     task: Task
     energy_alignment: Scheme
     group_by: str | None
+    reference: StructureIndex | None = None  # relaxed references
 
 
 def load_run(run: RunDirectory, *, remember: bool = False) -> LoadedRun:
@@ -86,7 +87,12 @@ def load_run(run: RunDirectory, *, remember: bool = False) -> LoadedRun:
         )
         for model in wanted["models"]
     ]
-    return LoadedRun(run, index, models, task, scheme_named(wanted.get("energy_alignment")), wanted.get("group_by"))
+    reference = None
+    if wanted.get("reference"):
+        with undamaged(run.reference / "index.parquet", hint=again):
+            reference = open_index(run.reference)
+    scheme = scheme_named(wanted.get("energy_alignment"))
+    return LoadedRun(run, index, models, task, scheme, wanted.get("group_by"), reference)
 
 
 def _why_missing(run: RunDirectory, slug: str, jobs: Sequence[str]) -> tuple[str, str]:

@@ -51,6 +51,9 @@ PANELS: dict[str, dict[str, Listed]] = {
             "select:select",
             "Choose the structures that the models disagree about most: those worth a reference calculation.",
         ),
+        "export": Listed(
+            "export:export", "Write one model's energies, forces and stresses as labels, under ASE's own keys."
+        ),
         "collect": Listed(
             "collect:collect", "Regenerate the tables of a run from its records; the workflow calls this."
         ),
@@ -60,6 +63,7 @@ PANELS: dict[str, dict[str, Listed]] = {
             "inspect:inspect",
             "Show what is read from files, and what is odd in it: formulas, cells, space groups, references.",
         ),
+        "tasks": Listed("tasks:tasks", "List the tasks, with their settings and what these are by default."),
         "init": Listed("init:init", "Write a commented `run.yaml` with every setting."),
         "doctor": Listed(
             "doctor:doctor", "Look at what a run needs on this machine: runtimes, GPUs, images, disks, SLURM."

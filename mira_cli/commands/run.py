@@ -32,7 +32,7 @@ def run(
     ] = None,
     runtime: Annotated[str | None, typer.Option(help="How images run: auto, apptainer or venv.")] = None,
     profile: Annotated[str | None, typer.Option(help="Where jobs run: a name from profiles/, or a folder.")] = None,
-    task: Annotated[str | None, typer.Option(help="What to compute: singlepoint.")] = None,
+    task: Annotated[str | None, typer.Option(help="What to compute, by `mira tasks` [default: singlepoint].")] = None,
     models_file: Annotated[list[str] | None, typer.Option(help="YAML file with models of your own.")] = None,
     assignments: Annotated[
         list[str] | None,
@@ -69,6 +69,10 @@ def run(
     ref_units: Annotated[
         str | None,
         typer.Option(help="Units of the references, such as `energy=Hartree,stress=-kbar`.", metavar="QUANTITY=UNIT"),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="Relaxed references of the structures, for tasks that move atoms.", metavar="PATH"),
     ] = None,
     energy_alignment: Annotated[
         Scheme | None,
@@ -113,7 +117,7 @@ def _start(given: dict[str, Any], detach: Detach | None) -> None:
 
     names = (
         "output", "runtime", "profile", "task", "models", "max_jobs", "reuse", "elements", "stride", "sample", "seed",
-        "ref_energy_key", "ref_forces_key", "ref_stress_key", "ref_units", "energy_alignment", "group_by",
+        "ref_energy_key", "ref_forces_key", "ref_stress_key", "ref_units", "reference", "energy_alignment", "group_by",
     )  # fmt: skip
     settings: dict[str, Any] = {name: given[name] for name in names if given[name] is not None}
     if given["form"] is not None:

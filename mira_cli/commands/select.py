@@ -10,6 +10,7 @@ import typer
 
 from mira_cli import console
 from mira_cli.errors import UsageError
+from mira_cli.options import new_extxyz
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,12 +29,23 @@ def select(
     ] = None,
     top: Annotated[int, typer.Option("--top", "-n", min=1, help="How many structures.")] = 10,
     by: Annotated[
-        Literal["force-spread", "energy-spread", "outlier", "reference-error", "reference-energy-error"],
+        Literal[
+            "force-spread",
+            "energy-spread",
+            "outlier",
+            "reference-error",
+            "reference-energy-error",
+            "volume-spread",
+            "rmsd-spread",
+        ]
+        | None,
         typer.Option(
             help="Rank by the spread of forces, of aligned energies, by how far one model is off, or by the error of "
-            "forces (where there are none: of energies) against the input's references."
+            "forces (where there are none: of energies) against the input's references; of relaxed structures by the "
+            "spread of volumes, or the largest RMS displacement between two models' minima "
+            "[default: force-spread, volume-spread].",
         ),
-    ] = "force-spread",
+    ] = None,
     diverse: Annotated[
         bool, typer.Option("--diverse", help="Of the top of the ranking, structures that are unlike one another.")
     ] = False,
@@ -58,20 +70,22 @@ def select(
     from mira_cli.results.read_tables import read_table
     from mira_cli.watching.choose import choose_run
 
-    _check_output(output, force=force)
+    if output is not None:
+        new_extxyz(output, force=force)
     if committee and same_theory:
         raise UsageError("`--committee` and `--same-theory` exclude one another")
     directory = choose_run(run)
-    disagreement = read_table(directory, "disagreement")
-    chosen = selection.choose_committee(disagreement, named=committee, same_theory=same_theory)
     loaded = load_run(directory)
     index, models = loaded.index, loaded.models
+    by = by or ("volume-spread" if loaded.task.moves_atoms else "force-spread")
+    disagreement = read_table(directory, selection.table_of(loaded.task, by))
+    chosen = selection.choose_committee(disagreement, named=committee, same_theory=same_theory)
     if by in selection.REFERENCE_SCORES:
         errors = read_table(directory, "reference_errors")
         score = selection.reference_score(errors, by)
         ranking = selection.reference_ranking(errors, index, models, committee=chosen, column=score)
     else:
-        score = selection.SCORES[by]
+        score = (selection.SCORES | selection.MINIMA_SCORES)[by]
         ranking = selection.ranked(disagreement, index, committee=chosen, by=by)
     picks = selection.diverse(ranking, index, top) if diverse else ranking[:top]
     if output is not None:
@@ -85,19 +99,7 @@ def select(
     if by in selection.REFERENCE_SCORES:
         what = "aligned energies" if score == selection.REFERENCE_SCORES["reference-energy-error"] else "forces, RMS"
         console.say(f"ranked by the error of {what}, against the references, mean over the models that have one")
-    _tell(picks, index, asked=top, output=output, is_spread=by in selection.SCORES)
-
-
-def _check_output(output: Path | None, *, force: bool) -> None:
-    """Refuse a file that cannot hold the choice, before any work."""
-    if output is None:
-        return
-    if output.suffix.lower() not in {".extxyz", ".xyz"}:
-        raise UsageError(
-            f"`{output}` is not named as an extxyz file", hint=f"for example `-o {output.with_suffix('.extxyz').name}`"
-        )
-    if output.exists() and not force:
-        raise UsageError(f"`{output}` is there already", hint="name another, or write over it with `--force`")
+    _tell(picks, index, asked=top, output=output, is_spread=by not in selection.REFERENCE_SCORES)
 
 
 def _write(output: Path, images: Sequence[Atoms]) -> None:
@@ -129,7 +131,7 @@ def _print(picks: Sequence[Pick], score: str) -> None:
             row["formula"] or "",
             f"{row[score]:.4g}",
             f"{row['n_members']} of {row['n_models']}",
-            escape(row["outlier_model"] or ""),
+            escape(row.get("outlier_model") or ""),
         )
     console.stdout().print(table)
     if len(picks) > MOST_ROWS:

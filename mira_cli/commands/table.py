@@ -39,6 +39,23 @@ SHOWN = {  # columns of a table on the terminal, unless others are named
         "structure_id", "model", "group", "energy_aligned_error_ev_per_atom", "force_rmse_ev_per_ang",
         "force_max_ev_per_ang", "stress_rmse_gpa",
     ],
+    "scalars": [
+        "quantity", "against", "model_a", "model_b", "n", "mae", "rmse", "mean_difference", "mean_absolute_percent",
+        "rank_correlation",
+    ],
+    "spread": [
+        "committee", "structure_id", "n_members", "spread_volume_change_percent", "spread_energy_per_atom_ev",
+        "displacement_max_ang", "symmetry_lost_by",
+    ],
+    "minima": [
+        "structure_id", "model_a", "model_b", "same_minimum", "differs_in", "volume_difference_percent",
+        "length_difference_percent", "rms_displacement_ang", "rmsd", "rmsd_status",
+    ],
+    "relax": [
+        "model", "n_ok", "n_not_converged", "n_blown_up", "n_without", "median_steps", "median_evaluations",
+        "median_volume_change_percent", "n_symmetry_kept", "n_symmetry_lost", "n_symmetry_gained",
+        "order_rank_correlation", "n_order_changed",
+    ],
     "energies_aligned": [
         "structure_id", "model", "aligned_with", "energy_aligned_ev_per_atom", "energy_alignment",
         "energy_alignment_dof", "determined",
@@ -51,7 +68,19 @@ def table(
         Path | None, typer.Argument(help="Run directory [default: the nearest, else the newest].", metavar="RUN")
     ] = None,
     of: Annotated[
-        Literal["summary", "comparison", "pairs", "disagreement", "reference", "reference_errors", "energies_aligned"]
+        Literal[
+            "summary",
+            "comparison",
+            "pairs",
+            "disagreement",
+            "reference",
+            "reference_errors",
+            "energies_aligned",
+            "scalars",
+            "spread",
+            "minima",
+            "relax",
+        ]
         | None,
         typer.Option("--table", "-t", help="Which table [default: summary; comparison, where rows are asked for]."),
     ] = None,

@@ -164,6 +164,74 @@ REFERENCE_ERRORS: dict[str, Kind] = {
     "energy_alignment": "text",
 }
 
+SCALARS: dict[str, Kind] = {
+    "quantity": "text",
+    "against": "text",
+    "model_a": "text",
+    "model_b": "text",
+    "theory": "text",
+    "n": "count",
+    "mae": "real",
+    "rmse": "real",
+    "mean_difference": "real",
+    "largest_difference": "real",
+    "mean_absolute_percent": "real",
+    "rank_correlation": "real",
+    "n_rank_structures": "count",
+    **ALIGNMENT,
+    "energy_refusal": "text",
+}
+MINIMA: dict[str, Kind] = {
+    "structure_id": "text",
+    "formula": "text",
+    "n_atoms": "count",
+    "against": "text",
+    "model_a": "text",
+    "model_b": "text",
+    "theory": "text",
+    "same_minimum": "flag",
+    "differs_in": "text",
+    "energy_difference_ev_per_atom": "real",
+    "volume_difference_percent": "real",
+    "length_difference_percent": "real",
+    "rms_displacement_ang": "real",
+    "rmsd": "real",
+    "rmsd_ang": "real",
+    "rmsd_status": "text",
+}
+RELAX: dict[str, Kind] = {
+    "model": "text",
+    "n_input": "count",
+    "n_ok": "count",
+    "n_not_converged": "count",
+    "n_blown_up": "count",
+    "n_without": "count",
+    "median_steps": "real",
+    "median_evaluations": "real",
+    "evaluations": "count",
+    "median_volume_change_percent": "real",
+    "median_energy_drop_per_atom_ev": "real",
+    "largest_displacement_ang": "real",
+    "n_symmetry_kept": "count",
+    "n_symmetry_lost": "count",
+    "n_symmetry_gained": "count",
+    "n_symmetry_changed": "count",
+    "order_rank_correlation": "real",
+    "n_order_structures": "count",
+    "n_order_compositions": "count",
+    "n_order_changed": "count",
+}
+SPREADS_OF_MINIMA: dict[str, Kind] = {"displacement_max_ang": "real", "symmetry_lost_by": "text"}
+SPREADS: dict[str, Kind] = {  # and a column for each scalar of the task
+    "committee": "text",
+    "theory": "text",
+    "structure_id": "text",
+    "formula": "text",
+    "n_atoms": "count",
+    "n_models": "count",
+    "n_members": "count",
+}
+
 
 def fact_columns(model: ModelFacts, side: str = "") -> dict[str, Any]:
     """Facts about a model by the names of their columns."""

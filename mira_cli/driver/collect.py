@@ -50,7 +50,7 @@ def compare_again(loaded: LoadedRun, sums: ForceSums | Exception | None = None) 
         "rows": len(loaded.index) * len(models),
         "energy_alignment": loaded.energy_alignment,
         "group_by": loaded.group_by,
-        "energy_refusal": None if isinstance(compared, str) else compared.refusal,
+        "energy_refusal": None if isinstance(compared, str) or not loaded.task.is_compared else compared.refusal,
         "not_compared": compared if isinstance(compared, str) else None,
         "unit_doubts": [] if isinstance(compared, str) else unit_doubts(compared.reference),
     }

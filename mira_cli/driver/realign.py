@@ -52,7 +52,7 @@ def realign(run: RunDirectory, scheme: Scheme | None = None, group_by: str | Non
         if not is_collected(run):
             write_results(load_run(run))  # tables of something else would pass for its answer
         loaded = load_run(run)
-        if scheme:
+        if scheme and loaded.task.is_compared:
             _refuse(read_answers(loaded), scheme)
         if changes.get(GROUPS):
             _refuse_groups(run, loaded.index, str(group_by))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SYMPREC_ANG = 0.01  # for space groups: coarser than rounding in files, finer than a distortion that matters
 AT_ONCE = 1_000
 GRAM_PER_CM3 = 1.66053906660  # in 1 u/Å³ (CODATA 2018)
-TOLD = ("formula", "n_atoms", "invalid", "note")
+TOLD = ("formula", "n_atoms", "n_fixed", "constraints_unknown", "invalid", "note")
 
 
 def described(index: StructureIndex, *, space_groups: bool) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mira_cli import tasks
 from mira_cli.console import count, counting, lines, say, warn
 from mira_cli.errors import InputError
 from mira_cli.structures.choice import FrameChoice
@@ -11,6 +12,7 @@ from mira_cli.structures.labels import keys_of, label_keys_in_words
 from mira_cli.structures.notes import alike
 from mira_cli.structures.packs import StructureIndex, load_structures, open_index
 from mira_cli.structures.references import ReferenceKeys, left_out_told, named_keys_told, reference_keys_in_words
+from mira_cli.structures.relaxed_references import match_references
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +36,15 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
     keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key, config.ref_units)
     choice = FrameChoice(config.stride, config.sample, config.seed)
     with counting("structure") as told:
-        index = load_structures(run.structures, found.sources, keys=keys, choice=choice, scratch=scratch, told=told)
+        index = load_structures(
+            run.structures,
+            found.sources,
+            keys=keys,
+            choice=choice,
+            moves_atoms=tasks.find_task(config.task).moves_atoms,
+            scratch=scratch,
+            told=told,
+        )
     if index.read is not None:
         say(f"{len(index):,} of {count(index.read, 'structure')} chosen")
     tell_keys(index, keys)
@@ -58,6 +68,39 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
         lines(invalid)
     _tell_notes(index)
     return index
+
+
+def read_reference(
+    config: RunConfig, found: Found | None, index: StructureIndex, run: RunDirectory, scratch: Path | None
+) -> str | None:
+    """Read relaxed references, if the run has some; returns what stands for them.
+
+    Raises
+    ------
+    InputError
+        They are of none of the structures.
+    """
+    if config.reference is None:
+        return None
+    if found is None:
+        return str(open_index(run.reference).sources)
+    keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key, config.ref_units)
+    reference = load_structures(run.reference, found.sources, keys=keys, scratch=scratch and scratch / "reference")
+    matched = match_references(index, reference)
+    there = int((matched.places >= 0).sum())
+    if not there:
+        other = "have other atoms" if matched.others else "have other ids"
+        names = (
+            f"`{reference.table['id'][0]}`, and the structures `{index.table['id'][0]}`" if len(reference) else "none"
+        )
+        raise InputError(
+            f"the references in `{config.reference}` {other} than the structures (they begin with {names})",
+            hint="a reference says whose it is under `structure_id`, or by a file of the same name",
+        )
+    say(f"relaxed references of {there:,} of {count(len(index), 'structure')}")
+    if matched.others:
+        warn(f"{count(matched.others, 'reference')} with other atoms than the structure of the same id left out")
+    return str(reference.sources)
 
 
 def _tell_notes(index: StructureIndex) -> None:

@@ -21,7 +21,8 @@ from mira_cli.files import replacing
 from mira_cli.images.prepare import choose_runtime, is_built, prepare_images
 from mira_cli.images.recipe import find_images, pinned_versions
 from mira_cli.planning.chunks import without
-from mira_cli.planning.input import read_input
+from mira_cli.planning.immovable import refuse_what_cannot_move, refuse_without_stress
+from mira_cli.planning.input import read_input, read_reference
 from mira_cli.planning.machine import Machine, this_machine
 from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan
 from mira_cli.planning.resolve import ResolvedModel, resolve_models
@@ -61,6 +62,7 @@ class Request:
     models: list[ResolvedModel]
     profile: Profile
     found: Found | None  # None: the structures that the run has read before
+    reference: Found | None  # the same of relaxed references
     weights: dict[str, Weights]  # of models whose weights the user names by path
 
 
@@ -72,6 +74,7 @@ class ReadyRun:
     profile: Profile
     runtime: Literal["apptainer", "venv"]
     index: StructureIndex
+    reference: str | None  # what stands for relaxed references
     images: dict[str, ImageUse]
     weights: dict[str, Weights]  # of models whose weights are not in the family's package
     machine: Machine
@@ -95,7 +98,8 @@ def check_request(config: RunConfig, *, as_read: bool = False) -> Request:
     trusted = [own[m.name].sha256 for m in models if m.name in own and catalogue.families[m.row.family].runs_code]
     config = config.model_copy(update={"trust_checkpoints": sorted(set(trusted)) or False})
     found = None if as_read else find_sources(config.structures, of_options(config.elements, config.format))
-    return Request(config, catalogue, models, find_profile(config.profile), found, own)
+    reference = None if as_read or config.reference is None else find_sources([config.reference])
+    return Request(config, catalogue, models, find_profile(config.profile), found, reference, own)
 
 
 def prepare_run(
@@ -129,6 +133,9 @@ def prepare_run(
     """
     config, models = request.config, request.models
     index = read_input(config, request.found, run, scratch)
+    reference = read_reference(config, request.reference, index, run, scratch)
+    refuse_what_cannot_move(config, index)
+    refuse_without_stress(config, models, index)
     runtime, why = choose_runtime(config.runtime)
     needed = sorted({model.image for model in models} - {HOST})
     if needed:
@@ -146,6 +153,7 @@ def prepare_run(
         uses = _image_uses(ready)
     uses[HOST] = ImageUse({"name": HOST, "recipe": "", "runtime": HOST}, sys.executable)
     models, weights = _settle_weights(models, ready, request.weights)
+    refuse_without_stress(config, models, index)  # now it is known of all
     machine = this_machine(device=config.device, cluster=request.profile.cluster, gpus=config.gpus)
     offered = partitions() if request.profile.executor == EXECUTOR else []
     resources, caps = _resources(models, request, machine, offered)
@@ -158,7 +166,7 @@ def prepare_run(
     )
     if request.profile.executor == EXECUTOR:
         _ask_slurm(plan, refuse=images != "skip")
-    return ReadyRun(config, request.profile, runtime, index, uses, weights, machine, plan, caps)
+    return ReadyRun(config, request.profile, runtime, index, reference, uses, weights, machine, plan, caps)
 
 
 def _resources(
@@ -257,7 +265,7 @@ def commit_plan(prepared: ReadyRun, run: RunDirectory, *, keep: Collection[str] 
         prepared.plan, prepared.index, run, prepared.images, prepared.machine,
         executor=prepared.profile.executor, caps=prepared.caps, keep=keep,
         task=prepared.config.asked_task, energy_alignment=prepared.config.energy_alignment,
-        group_by=prepared.config.group_by,
+        group_by=prepared.config.group_by, reference=prepared.reference,
     )  # fmt: skip
     settings = prepared.config.model_dump(mode="json")
     settings["resources"] = {k: v.model_dump(exclude_none=True) for k, v in prepared.config.resources.items()}

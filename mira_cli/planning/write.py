@@ -48,6 +48,7 @@ def write_plan(
     task: Mapping[str, Any],
     energy_alignment: str,
     group_by: str | None,
+    reference: str | None,
     keep: Collection[str] = (),
 ) -> None:
     """Write the job files, `plan.json`, and `wanted.json` (only if it changes: the results depend on it).
@@ -64,6 +65,8 @@ def write_plan(
         How the results align energies.
     group_by
         The key of the labels by which they group structures.
+    reference
+        What stands for its relaxed references.
     keep
         Jobs of an earlier plan that are still being computed.
     """
@@ -91,6 +94,7 @@ def write_plan(
         "structures": index.sources,
         "energy_alignment": energy_alignment,
         "group_by": group_by,
+        **({"reference": reference} if reference else {}),
     }
     if read_json(run.wanted) != wanted:
         write_json(run.wanted, wanted)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mira_cli.compare.statistics import Statistics
     from mira_cli.run.directory import RunDirectory
     from mira_cli.structures.packs import StructureIndex
+    from mira_cli.tasks import Task
 
 NUMBERS = ("fmax_ev_per_ang", "frms_ev_per_ang", "pressure_gpa", "wall_s")  # columns of comparison.parquet
 TEXTS = ("status", "error", "device", "weights_sha256", "image_recipe", "runtime")
@@ -44,6 +45,7 @@ class Gathered:
     table: pa.Table  # of comparison.parquet what is needed: structures in input order, for each the models in turn
     statistics: Statistics
     provenance: dict[str, Any]
+    task: Task
 
     @property
     def answers(self) -> Answers:
@@ -129,8 +131,10 @@ def gather(loaded: LoadedRun, computed: Statistics | None = None) -> Gathered:
     """
     run = loaded.run
     computed = computed or compare(replace(loaded, energy_alignment=_scheme(run)))
-    table = read_comparison(run, [*NUMBERS, *TEXTS], as_words=TEXTS)
-    return Gathered(run, loaded.index, loaded.models, table, computed, provenance(loaded))
+    task = loaded.task
+    words = [*TEXTS, *(column.name for column in task.columns if column.name in task.shown and column.kind == "text")]
+    table = read_comparison(run, dict.fromkeys([*NUMBERS, *words, *task.shown]), as_words=words)
+    return Gathered(run, loaded.index, loaded.models, table, computed, provenance(loaded), task)
 
 
 def _scheme(run: RunDirectory) -> Scheme:

@@ -33,19 +33,7 @@ def structures_table(gathered: Gathered) -> dict[str, Any]:
     }
     stands_out = spreads["force"] >= ROUNDING  # else the models do not differ at all
     outliers = zip(disputed.column("outlier_model", rows), stands_out.tolist(), strict=True)
-    quantities = {
-        "energy": [rounded(column, DECIMALS) for column in answers.energy[rows].T],
-        "aligned": _aligned(gathered, rows),
-        **{
-            name: [short(column) for column in gathered.column(column_name)[rows].T]
-            for name, column_name in (
-                ("fmax", "fmax_ev_per_ang"),
-                ("frms", "frms_ev_per_ang"),
-                ("pressure", "pressure_gpa"),
-            )
-        },
-        "status": [column.tolist() for column in codes[rows].T],
-    }
+    own = _as_they_are(gathered, rows) if gathered.task.is_compared else _of_task(gathered, rows)
     return {
         "total": len(answers),
         "id": answers.structures.take(rows).to_pylist(),
@@ -55,8 +43,33 @@ def structures_table(gathered: Gathered) -> dict[str, Any]:
         "energy_spread": short(spreads["energy"]),
         "outlier": [name if is_one else None for name, is_one in outliers],
         "statuses": statuses,
-        "quantities": quantities,
+        "quantities": own | {"status": [column.tolist() for column in codes[rows].T]},
+        "meanings": {column.name: column.meaning for column in gathered.task.columns if column.name in own},
     }
+
+
+def _as_they_are(gathered: Gathered, rows: Array) -> dict[str, Any]:
+    """By quantity the columns of the models: energies, and forces and pressures in short."""
+    names = {"fmax": "fmax_ev_per_ang", "frms": "frms_ev_per_ang", "pressure": "pressure_gpa"}
+    return {
+        "energy": [rounded(column, DECIMALS) for column in gathered.answers.energy[rows].T],
+        "aligned": _aligned(gathered, rows),
+        **{key: [short(column) for column in gathered.column(name)[rows].T] for key, name in names.items()},
+    }
+
+
+def _of_task(gathered: Gathered, rows: Array) -> dict[str, Any]:
+    """By name of a column that the task wants to be seen, those of the models."""
+    found: dict[str, Any] = {}
+    for column in gathered.task.columns:
+        if column.name not in gathered.task.shown or column.name not in gathered.table.column_names:
+            continue
+        if column.kind == "text":
+            texts, places = gathered.texts(column.name)
+            found[column.name] = [[texts[place] for place in own.tolist()] for own in places[rows].T]
+        else:
+            found[column.name] = [short(own, 6) for own in gathered.column(column.name)[rows].T]
+    return found
 
 
 def failures(gathered: Gathered) -> dict[str, Any]:

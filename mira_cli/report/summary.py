@@ -18,6 +18,7 @@ from mira_cli.console import count
 from mira_cli.files import read_json
 from mira_cli.report.alignment import about_energies, method
 from mira_cli.report.disputed import outliers_of
+from mira_cli.report.minima import findings_of_minima, methods_of_minima
 from mira_cli.results.devices import on_cpu_instead
 from mira_cli.statuses import INVALID
 from mira_cli.structures.notes import alike
@@ -27,7 +28,6 @@ from mira_cli.units import OPPOSITE
 if TYPE_CHECKING:
     from mira_cli.catalogue.rows import Model
     from mira_cli.report.gathered import Gathered
-    from mira_cli.tasks import Task
 
 MOST_NAMED = 6
 
@@ -84,7 +84,7 @@ def _counts(gathered: Gathered, column: str, model: int | slice = slice(None)) -
 
 def banners(gathered: Gathered) -> list[dict[str, Any]]:
     """What a reader must know before any number, the gravest first."""
-    energies = about_energies(gathered) if gathered.answers.ok.any() and _task(gathered).is_compared else []
+    energies = about_energies(gathered) if gathered.answers.ok.any() and gathered.task.is_compared else []
     said = contradictions(gathered.answers)
     twofold = [_banner("warn", "The references contradict each other.", [f"{said}."])] if said else []
     return [*_about_answers(gathered), *_about_theory(gathered), *twofold, *energies]
@@ -92,6 +92,8 @@ def banners(gathered: Gathered) -> list[dict[str, Any]]:
 
 def findings(gathered: Gathered) -> list[str]:
     """A few sentences: who agrees, who does not, where."""
+    if gathered.task.moves_atoms:
+        return findings_of_minima(gathered)
     pairs = gathered.statistics.pairs.to_pylist()
     said = who_agrees([row for row in pairs if row["force_mae_ev_per_ang"] is not None])
     disputed = gathered.disputed.table.filter(gathered.disputed.table["rank"].is_valid())
@@ -132,7 +134,9 @@ def methods(gathered: Gathered) -> list[str]:
         f"{count(len(gathered.models), 'interatomic potential')}: {'; '.join(_model_words(gathered))}."
     )
     said = [computed]
-    if not _task(gathered).is_compared:
+    if gathered.task.moves_atoms:
+        said.append(methods_of_minima())
+    if not gathered.task.is_compared:
         return said
     if len(gathered.models) > 1 and answers.ok.any():
         ddof = max(gathered.statistics.disagreement["ddof"].unique().to_pylist(), default=1)
@@ -140,10 +144,6 @@ def methods(gathered: Gathered) -> list[str]:
     if gathered.statistics.reference.num_rows:
         said.append(REFERENCES + _converted(gathered))
     return [*said, STRESSES] if "pressure_gpa" in gathered.table.column_names else said
-
-
-def _task(gathered: Gathered) -> Task:
-    return tasks.of_run(read_json(gathered.run.wanted) or {})
 
 
 def _converted(gathered: Gathered) -> str:

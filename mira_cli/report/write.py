@@ -17,6 +17,7 @@ from mira_cli.report.citations import bibtex, citations
 from mira_cli.report.disputed import distributions, structures_to_look_at
 from mira_cli.report.gathered import Gathered, gather, rounded_columns, rows_of
 from mira_cli.report.groups import groups, without_groups
+from mira_cli.report.minima import minima
 from mira_cli.report.points import points
 from mira_cli.report.shareable import shareable, system
 from mira_cli.report.structures_table import ROUNDING, failures, structures_table
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from mira_cli.compare.statistics import Statistics
 
 HERE = Path(__file__).parent
-CODE = ("dom", "plots", "structures_table", "heat_maps", "comparison", "viewer", "sections", "start")
+CODE = ("dom", "plots", "structures_table", "heat_maps", "comparison", "viewer", "minima", "sections", "start")
 VIEWER, LICENCE = HERE / "vendor" / "3Dmol-min.js", HERE / "vendor" / "3Dmol-LICENSE.txt"
 PAIRS = (  # columns of `pairs.csv` that the page shows
     *("model_a", "model_b", "theory"),
@@ -86,7 +87,8 @@ def try_to_write_report(loaded: LoadedRun, *, computed: Statistics | None = None
 def content(gathered: Gathered) -> dict[str, Any]:
     """All that the page shows, as JSON has it."""
     cited = citations({model.name: model.row.citation for model in gathered.models})
-    looked_at = structures_to_look_at(gathered)
+    task, pairs = gathered.task, gathered.statistics.pairs
+    looked_at = structures_to_look_at(gathered) if task.is_compared else {"by": "", "structures": []}
     return {
         "title": gathered.run.root.name,
         "mira": __version__,
@@ -98,12 +100,14 @@ def content(gathered: Gathered) -> dict[str, Any]:
         "findings": findings(gathered),
         "table": structures_table(gathered),
         "alignment": words(gathered.statistics.scheme),
-        "pairs": rounded_columns(gathered.statistics.pairs, PAIRS, gathered.names),
+        "pairs": rounded_columns(pairs if task.is_compared else pairs.slice(0, 0), PAIRS, gathered.names),
         "cautions": pair_cautions(gathered),
         "reference": rows_of(without_groups(gathered.statistics.reference)),
         **({"groups": by_label} if (by_label := groups(gathered)) else {}),
-        "points": points(gathered),
-        "distributions": distributions(gathered),
+        "compared": task.is_compared,
+        "points": points(gathered) if task.is_compared else None,
+        "distributions": distributions(gathered) if task.is_compared else [],
+        **({"minima": minima(gathered, task)} if task.moves_atoms else {}),
         "look_at": looked_at,
         "rounding": ROUNDING,
         "failures": shareable(failures(gathered)),

@@ -12,7 +12,9 @@ import numpy as np
 
 from mira_cli import console
 from mira_cli.files import replacing
+from mira_cli.results.minima_tables import minima_tables
 from mira_cli.results.read_tables import read_comparison
+from mira_cli.results.scalar_tables import scalar_tables
 from mira_cli.run.directory import COMPARISONS
 from mira_cli.units import VOIGT
 
@@ -27,14 +29,14 @@ if TYPE_CHECKING:
     from mira_cli.compare.schemes import Scheme
     from mira_cli.compare.statistics import Statistics
 
-PAIRS, DISAGREEMENT, REFERENCE, ERRORS, ALIGNED = COMPARISONS
-READ = ("structure_id", "model", "status", "formula", "n_atoms", "energy_ev", "structure_hash", "group")
+PAIRS, DISAGREEMENT, REFERENCE, ERRORS, ALIGNED = COMPARISONS[:5]
+READ = ("structure_id", "model", "status", "formula", "n_atoms", "structure_hash", "group")
 
 
 def write_comparisons(loaded: LoadedRun, sums: ForceSums | Exception | None = None) -> Statistics | str:
     """Write the statistics of a run; on any failure warn, and leave no file that older numbers made.
 
-    There are no files for a task without energies and forces, whose statistics are empty.
+    Which files there are depends on what the task gives; without energies and forces the statistics are empty.
 
     Parameters
     ----------
@@ -53,6 +55,10 @@ def write_comparisons(loaded: LoadedRun, sums: ForceSums | Exception | None = No
         made = compare(loaded, sums)
         if loaded.task.is_compared:
             tables = tables_of(made)
+        if loaded.task.scalars:
+            tables |= scalar_tables(loaded, made.answers)
+        if loaded.task.moves_atoms:
+            tables |= minima_tables(loaded, made.answers, tables)
         for name, table in tables.items():
             write_csv(root / name, table)
     except Exception as error:  # noqa: BLE001  (whatever it is, the results are there)
@@ -76,12 +82,13 @@ def compare(loaded: LoadedRun, sums: ForceSums | Exception | None = None) -> Sta
 
 
 def read_answers(loaded: LoadedRun) -> Answers:
-    """Energies and stresses from `comparison.parquet`."""
+    """Energies and stresses from `comparison.parquet`; none where they are not of the structures as they are."""
     from mira_cli.answers.arrays import answers_of_run
 
-    columns = [*READ, *(f"stress_{ij}_ev_per_ang3" for ij in VOIGT)]
+    is_compared = loaded.task.is_compared
+    columns = [*READ, *(("energy_ev", *(f"stress_{ij}_ev_per_ang3" for ij in VOIGT)) if is_compared else ())]
     table = read_comparison(loaded.run, columns, as_words=["model", "status", "group"])
-    answers = answers_of_run(table, loaded.index, loaded.models)
+    answers = answers_of_run(table, loaded.index, loaded.models, with_references=is_compared)
     del table
     release_unused()
     return answers

@@ -13,7 +13,7 @@ from rich.text import Text
 from mira_cli import console, tasks
 from mira_cli.files import read_json
 from mira_cli.results.read_tables import read_table
-from mira_cli.statuses import INVALID, OK
+from mira_cli.statuses import ANSWERED, INVALID, OK
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,7 +89,8 @@ def _cell(row: dict[str, Any], column: str) -> Text:
     value = row[column]
     if value is None:
         return Text(row["status"], style="red" if row["status"] != OK else "")
-    return Text(f"{value:.4f}" if isinstance(value, float) else str(value))
+    shown = f"{value:.4f}" if isinstance(value, float) else str(value)
+    return Text(shown if row["status"] == OK else f"{shown} ({row['status']})")
 
 
 def _counts(by_model: dict[str, pa.Table]) -> Table:
@@ -144,11 +145,20 @@ def _groups(known: dict[str, frozenset[str]]) -> list[tuple[frozenset[str], list
 
 
 def _tell_failures(table: pa.Table) -> None:
-    """Say what has no result, each reason once."""
+    """Say what has no result, or not the one that was wanted, each reason once."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    bad = table.filter(pc.not_equal(table["status"], "ok"))
+    answers = pc.is_in(table["status"], value_set=pa.array(ANSWERED))
+    _tell_reasons(table.filter(pc.invert(answers)), f"of {len(table):,} rows have no result")
+    ended = table.filter(pc.and_(answers, pc.not_equal(table["status"], OK)))
+    _tell_reasons(ended, f"of {len(table):,} rows did not converge: their numbers are of where they ended")
+
+
+def _tell_reasons(bad: pa.Table, what: str) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     if not len(bad):
         return
     invalid = pc.equal(bad["status"], INVALID)  # for all models alike
@@ -156,7 +166,7 @@ def _tell_failures(table: pa.Table) -> None:
     told = pc.if_else(invalid, reason, pc.binary_join_element_wise(bad["model"], reason, ": "))
     grouped = pa.TableGroupBy(pa.table({"told": told, "id": bad["structure_id"]}), "told", use_threads=False)
     reasons = grouped.aggregate([("id", "first"), ("id", "count_distinct")]).to_pylist()
-    console.warn(f"{len(bad):,} of {len(table):,} rows have no result")
+    console.warn(f"{len(bad):,} {what}")
     console.lines((f"{row['told']} ({_some(row['id_first'], row['id_count_distinct'])})" for row in reasons), limit=10)
 
 

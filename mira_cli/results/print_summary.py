@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from mira_cli import console
+from mira_cli import console, tasks
 from mira_cli.compare.group_errors import GROUP
 from mira_cli.compare.reference_units import unit_doubts_of
 from mira_cli.compare.theory import EVERYONE
@@ -31,11 +31,15 @@ FOLDED = {"model", "pair", "structure", "group"}  # columns of names, which may 
 MOST_PAIRS, MOST_STRUCTURES, MOST_GROUPS = 20, 5, 10
 WORST = ("force_mae_ev_per_ang", "energy_aligned_mae_ev_per_atom", "stress_mae_gpa")  # the first that there is
 TABLES: tuple[Name, ...] = ("pairs", "reference", "disagreement")
+OF_TASK: tuple[Name, ...] = ("relax", "scalars")  # where the task has some
+MOST_SCALARS = 40
 FACTS = ("level_of_theory", "dispersion", "energy_correction", "dtype", "conservative")
 
 
 def run_summary(run: RunDirectory) -> dict[str, Any]:
     """`models`, `pairs`, `reference` and `disagreement` as lists of rows, `groups`, and why some are `missing`.
+
+    `relax` and `scalars` are there for some tasks; `shown` are the columns that the task wants to be seen.
 
     Raises
     ------
@@ -52,6 +56,10 @@ def run_summary(run: RunDirectory) -> dict[str, Any]:
             found[name] = []
             missing[name] = f"{error.message} ({error.hint})"
     found["groups"] = _groups(run) if found["reference"] else {}
+    for name in OF_TASK:
+        if (run.root / f"{name}.csv").is_file():
+            found[name] = read_table(run, name).to_pylist()
+    found["shown"] = list(tasks.of_run(read_json(run.wanted) or {}).shown)
     return {**found, "missing": missing}
 
 
@@ -116,6 +124,10 @@ def print_summary(found: dict[str, Any]) -> None:
         console.stdout().print(_groups_table(found["groups"]))
     if found["disagreement"]:
         console.stdout().print(_disputed_table(found["disagreement"]))
+    if "relax" in found:
+        console.stdout().print(_relax_table(found["relax"]))
+    if found.get("scalars"):
+        console.stdout().print(_scalars_table(found["scalars"], found["shown"]))
     _tell(found)
 
 
@@ -211,6 +223,45 @@ def _disputed_table(rows: Rows) -> Table:
     return table
 
 
+def _relax_table(rows: Rows) -> Table:
+    table = _table(
+        "model", right=("at rest", "not", "blown up", "steps", "volume\n%", "symmetry kept\nlost, gained", "order ρ")
+    )
+    table.title = "relaxations; medians of those at rest; order: energies at one composition before and after"
+    for row in rows:
+        counts = [row[f"n_symmetry_{name}"] for name in ("kept", "lost", "gained")]
+        changed = f"{row['n_order_changed']:,} of {row['n_order_compositions']:,}"
+        table.add_row(
+            escape(row["model"]),
+            f"{row['n_ok']:,}",
+            f"{row['n_not_converged']:,}",
+            f"{row['n_blown_up']:,}",
+            _number(row["median_steps"]),
+            _number(row["median_volume_change_percent"], "+.2f"),
+            f"{counts[0]:,}\n[dim]{counts[1]:,}, {counts[2]:,}[/]",
+            f"{_number(row['order_rank_correlation'])}\n[dim]{changed}[/]",
+        )
+    return table
+
+
+def _scalars_table(rows: Rows, first: Sequence[str]) -> Table:
+    """The quantities that the task wants to be seen."""
+    shown = [row for row in rows if row["quantity"] in first] or rows
+    table = _table("quantity", "pair", right=("MAE", "RMSE", "mean", "MAE %", "rank ρ", "n"))
+    table.title = "quantities between models, and against references"
+    for row in shown[:MOST_SCALARS]:
+        table.add_row(
+            escape(row["quantity"]),
+            escape(f"{row['model_a']}\n– {row['model_b'] or 'reference'}"),
+            *(_number(row[name]) for name in ("mae", "rmse", "mean_difference", "mean_absolute_percent")),
+            _number(row["rank_correlation"], ".3f"),
+            f"{row['n']:,}",
+        )
+    if len(rows) > len(shown[:MOST_SCALARS]):
+        table.caption = f"{len(shown[:MOST_SCALARS])} of {len(rows):,} rows; all: `mira table -t scalars`"
+    return table
+
+
 def _tell(found: dict[str, Any]) -> None:
     """Print the caveats, each sentence once."""
     for row in found["models"]:
@@ -232,7 +283,7 @@ def _tell(found: dict[str, Any]) -> None:
         console.warn(doubt)
     if len(found["models"]) < 2:
         console.say("one model: nothing to compare it with")
-    elif "pairs" in found["missing"]:
+    elif "pairs" in found["missing"] and "scalars" not in found:
         console.warn(found["missing"]["pairs"])
 
 

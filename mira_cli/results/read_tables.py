@@ -11,7 +11,7 @@ from mira_cli.errors import UsageError
 from mira_cli.files import read_json, undamaged
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from mira_cli.answers.load import LoadedRun
     from mira_cli.run.directory import RunDirectory
 
-Name: TypeAlias = Literal["comparison", "pairs", "disagreement", "reference", "reference_errors", "energies_aligned"]
+Name: TypeAlias = Literal[
+    "comparison", "pairs", "disagreement", "reference", "reference_errors", "energies_aligned", "scalars", "spread",
+    "minima", "relax",
+]  # fmt: skip
 NO_REFERENCES = "the structures of `{}` come with no energies, forces or stresses to compare with"
+OF_TASKS = ("scalars", "spread", "minima", "relax")  # there for some tasks
 ABSENT = {
     "reference": NO_REFERENCES,
     "reference_errors": NO_REFERENCES,
@@ -47,7 +51,7 @@ def read_table(run: RunDirectory, name: Name, columns: Sequence[str] | None = No
 
 
 def read_comparison(
-    run: RunDirectory, columns: Sequence[str] | None = None, *, as_words: Sequence[str] = ()
+    run: RunDirectory, columns: Iterable[str] | None = None, *, as_words: Sequence[str] = ()
 ) -> pa.Table:
     """`comparison.parquet`; columns of which few values differ take less memory `as_words` (Arrow's dictionaries).
 
@@ -93,10 +97,14 @@ def read_csv(file: Path) -> pa.Table:
         "disagreement": columns.DISAGREEMENT,
         "reference": columns.REFERENCE,
         "reference_errors": columns.REFERENCE_ERRORS,
+        "scalars": columns.SCALARS,
+        "spread": columns.SPREADS | columns.SPREADS_OF_MINIMA,
+        "minima": columns.MINIMA,
+        "relax": columns.RELAX,
     }
     schema = columns.make_table([], kinds.get(file.stem, {})).schema
     names = dict.fromkeys(("structure_id", "model", "aligned_with", "energy_alignment", "energy_refusal"), pa.string())
-    return pc.read_csv(
+    table = pc.read_csv(
         file,
         parse_options=pc.ParseOptions(newlines_in_values=True),
         convert_options=pc.ConvertOptions(
@@ -105,6 +113,8 @@ def read_csv(file: Path) -> pa.Table:
             strings_can_be_null=True,
         ),
     )
+    empty = [pa.field(one.name, pa.float64() if pa.types.is_null(one.type) else one.type) for one in table.schema]
+    return table.cast(pa.schema(empty))
 
 
 def load_collected(run: RunDirectory) -> LoadedRun:
@@ -130,9 +140,13 @@ def absent(run: RunDirectory, name: Name) -> UsageError:
     if problem := collected.get("not_compared"):
         return UsageError(str(problem), hint=f"`mira collect {run.root}` tries again")
     task = tasks.of_run(read_json(run.wanted) or {})
+    if name in OF_TASKS:
+        told = f"task `{task.name}` has no table `{name}`"
+        return UsageError(told, hint="`mira table` shows what there is")
     if not task.is_compared:
         told = f"task `{task.name}` gives no energies or forces of the structures, which are what is compared"
-        return UsageError(told, hint="`mira table -t comparison` shows its numbers")
+        table = "scalars" if task.scalars else "comparison"
+        return UsageError(told, hint=f"`mira table -t {table}` shows its numbers")
     if name in ABSENT and (run.root / "pairs.csv").is_file():
         return UsageError(ABSENT[name].format(run.root), hint="docs/comparison.md says what is compared")
     return UsageError(f"`{run.root}` has no `{name}.csv`", hint=f"`mira collect {run.root}` makes it")

@@ -22,12 +22,20 @@ if TYPE_CHECKING:
 
     from mira_cli.answers.load import ModelResults
     from mira_cli.structures.packs import StructureIndex
+    from mira_cli.tasks import Task
 
-By: TypeAlias = Literal["force-spread", "energy-spread", "outlier", "reference-error", "reference-energy-error"]
+By: TypeAlias = Literal[
+    "force-spread", "energy-spread", "outlier", "reference-error", "reference-energy-error", "volume-spread",
+    "rmsd-spread",
+]  # fmt: skip
 SCORES: dict[str, str] = {
     "force-spread": "force_spread_max_ev_per_ang",
     "energy-spread": "energy_spread_ev_per_atom",
     "outlier": "outlier_distance_ev_per_ang",
+}
+MINIMA_SCORES: dict[str, str] = {  # columns of `spread.csv`
+    "volume-spread": "spread_volume_change_percent",
+    "rmsd-spread": "displacement_max_ang",
 }
 REFERENCE_SCORES: dict[str, str] = {
     "reference-error": "force_rmse_ev_per_ang",
@@ -36,13 +44,14 @@ REFERENCE_SCORES: dict[str, str] = {
 TOLD = (
     *SCORES.values(),
     *REFERENCE_SCORES.values(),
+    *MINIMA_SCORES.values(),
     "force_spread_mean_ev_per_ang",
     "worst_atom",
     "outlier_model",
     "n_members",
     "committee",
 )
-OLD = "`disagreement.csv` is older than the run's plan"
+OLD = "`disagreement.csv` or `spread.csv` is older than the run's plan"
 POOL = 10  # a diverse choice of n looks at the first 10 n of the ranking, and at no more than its upper half
 
 
@@ -84,7 +93,27 @@ def choose_committee(disagreement: pa.Table, *, named: str | None, same_theory: 
     return shared[0]
 
 
-def ranked(disagreement: pa.Table, index: StructureIndex, *, committee: str, by: str) -> list[Pick]:
+def table_of(task: Task, by: By) -> Literal["disagreement", "spread"]:
+    """The table by which structures are ranked.
+
+    Raises
+    ------
+    UsageError
+        The task does not give what is to be ranked by.
+    """
+    if by in MINIMA_SCORES:
+        if not task.moves_atoms:
+            told = f"`--by {by}` is of relaxed structures, and task `{task.name}` moves no atoms"
+            raise UsageError(told, hint="`mira run … --task relax` relaxes them")
+        return "spread"
+    if not task.is_compared:
+        told = f"`--by {by}` is of the structures as they are, and task `{task.name}` says nothing of those"
+        others = f"`--by {' or '.join(MINIMA_SCORES)}`" if task.moves_atoms else "`mira table` shows what there is"
+        raise UsageError(told, hint=others)
+    return "disagreement"
+
+
+def ranked(table: pa.Table, index: StructureIndex, *, committee: str, by: str) -> list[Pick]:
     """Structures with a score above 0, the highest first; of structures that are the same only one.
 
     Raises
@@ -96,8 +125,8 @@ def ranked(disagreement: pa.Table, index: StructureIndex, *, committee: str, by:
     """
     import pyarrow.compute as pc
 
-    column = SCORES[by]
-    rows = disagreement.filter(pc.equal(disagreement["committee"], committee)).to_pylist()
+    column = (SCORES | MINIMA_SCORES)[by]
+    rows = table.filter(pc.equal(table["committee"], committee)).to_pylist()
     scored = [row for row in rows if row[column] is not None]
     if not scored:
         raise UsageError(_why_none(rows, by), hint="`mira table` shows what the models answered")
@@ -218,6 +247,8 @@ def labelled(picks: Sequence[Pick], index: StructureIndex, models: Sequence[Mode
         committee = pick.row["committee"]
         atoms.info |= {"structure_id": pick.row["structure_id"], "select_rank": rank, "select_by": by}
         atoms.info |= {key: pick.row[key] for key in TOLD if pick.row.get(key) is not None}
+        if by in MINIMA_SCORES:
+            continue  # forces at different minima are no forces on these atoms
         records = [models[m].records.read(index.hashes[pick.place : pick.place + 1])[0] for m in members[committee]]
         spread = force_spread([record.array("forces") if record else None for record in records])
         if spread is not None:
@@ -237,5 +268,7 @@ def _why_none(rows: Sequence[Mapping[str, Any]], by: str) -> str:
             if most < 3
             else "in no structure is one model further from the others than the rest"
         )
+    if by in MINIMA_SCORES:
+        return "no structure has two such minima" if by == "rmsd-spread" else "no structure has a volume"
     reasons = {row["energy_refusal"] for row in rows} - {None}
     return f"energies of these models cannot be compared: {reasons.pop() if reasons else 'none could be aligned'}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mira_cli.answers.blocks import AnswerBlock
     from mira_cli.answers.load import ModelResults
-    from mira_cli.run.best_records import RecordBlock
+    from mira_cli.run.record_block import RecordBlock
     from mira_cli.tasks import Task
 
     Array = np.ndarray[Any, Any]
@@ -29,7 +29,7 @@ def comparison_rows(
 ) -> pa.Table:
     """Long form: structures in input order, for each the models in the order they were asked for.
 
-    The columns of the task (`task.columns`) are empty where a record is not `ok`; `group_by` is the key of the labels
+    The columns of the task (`task.columns`) are empty where a record is no answer; `group_by` is the key of the labels
     in `group`.
     """
     import pyarrow as pa
@@ -41,7 +41,7 @@ def comparison_rows(
     each = pa.array(np.repeat(np.arange(len(structures)), m), pa.int32())
     in_turn = pa.array(np.tile(np.arange(m), len(structures)), pa.int32())
     valid = np.asarray(structures["invalid"].is_null())
-    parts = [_of_model(structures, valid, model, found, task) for model, found in zip(models, block.found, strict=True)]
+    parts = [_of_model(block, valid, model, found, task) for model, found in zip(models, block.found, strict=True)]
     columns = {
         "structure_id": structures["id"].take(each),
         "formula": structures["formula"].take(each),
@@ -105,19 +105,19 @@ def _constants(models: Sequence[ModelResults]) -> dict[str, list[Any]]:
 
 
 def _of_model(
-    structures: pa.Table, valid: Array, model: ModelResults, found: RecordBlock, task: Task
+    block: AnswerBlock, valid: Array, model: ModelResults, found: RecordBlock, task: Task
 ) -> dict[str, Array]:
     """Columns of one model; texts as objects, numbers NaN where they are empty."""
     has = valid & (found.row >= 0)
     status, reason = model.without_record
-    invalid = structures["invalid"].to_numpy()
+    invalid = block.structures["invalid"].to_numpy()
     origins = _origins(found)
     return {
         "status": np.where(valid, np.where(has, found.texts("status"), status), INVALID),
         "error": np.where(valid, np.where(has, found.texts("error"), reason), invalid),
         "wall_s": np.where(has, found.numbers("wall_s"), np.nan),
         **{name: np.where(has, values, np.full(len(has), None)) for name, values in origins.items()},
-        **columns_of(task, found, found.ok() & valid),
+        **columns_of(task, found, found.answered() & valid, block.starts),
     }
 
 

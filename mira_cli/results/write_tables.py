@@ -10,7 +10,9 @@ from mira_cli.answers.blocks import answer_blocks
 from mira_cli.compare.force_sums import ForceSums
 from mira_cli.files import replacing
 from mira_cli.results.frames import frames
+from mira_cli.results.labelled_frames import labelled_frames
 from mira_cli.results.table import comparison_rows, comparison_schema, energies_rows, energies_schema
+from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from mira_cli.answers.blocks import AnswerBlock
     from mira_cli.answers.load import LoadedRun
 
+MOVED = "relaxed"  # the folder of geometries in which a task that moves atoms ends, a file a model
+AT_REST = (OK, "not_converged")  # what blew up is not read on by anything
 ROW_GROUP = 50_000  # rows that are written to a Parquet file together, and read again in one piece
 
 
@@ -37,13 +41,14 @@ def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
             return files.enter_context(replacing(root / name, "wb"))
 
         # the files get their names in the reverse order, when all are complete
-        with_energy = models if "energy_ev" in task.values else []
+        with_energy = models if task.is_compared and "energy_ev" in task.values else []
         text, wide = new("results.extxyz"), energies_schema(with_energy, references=references)
         energies = files.enter_context(pc.CSVWriter(new("energies.csv"), wide, write_options=options))
         table = files.enter_context(pc.CSVWriter(new("comparison.csv"), comparison_schema(task), write_options=options))
         columns = files.enter_context(
             pq.ParquetWriter(new("comparison.parquet"), comparison_schema(task), compression="zstd")
         )
+        moved = [new(f"{MOVED}/{model.slug}.extxyz") for model in models] if task.moves_atoms else []
         waiting: list[pa.Table] = []
         for block in answer_blocks(index, models):
             rows = comparison_rows(block, models, task, loaded.group_by)
@@ -54,8 +59,13 @@ def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
             table.write_table(rows)
             energies.write_table(energies_rows(block, with_energy, wide))
             text.writelines(frames(block, models))
+            for k, stream in enumerate(moved):
+                stream.writelines(labelled_frames(block, k, AT_REST))
             sums = _counted(sums, block)
         columns.write_table(pa.concat_tables([comparison_schema(task).empty_table(), *waiting]))
+    for old in (root / MOVED).glob("*.extxyz"):  # of models that the run has no more
+        if not task.moves_atoms or old.stem not in {model.slug for model in models}:
+            old.unlink(missing_ok=True)
     return sums
 
 

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.run.lines import equal, parse, parse_lines
+from mira_cli.run.lines import array_rows, parse, parse_lines
+from mira_cli.run.record_block import RecordBlock
 from mira_cli.run.records import LOCATION, NUMBER_BYTES, count_rows, locate_records
-from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     import pyarrow as pa
 
+    from mira_cli.run.record_block import Record
     from mira_cli.tasks import Task
 
     Array = np.ndarray[Any, Any]
@@ -27,131 +28,9 @@ PLACE = np.dtype([(name, LOCATION[name]) for name in ("file", "offset", "bytes",
 GAP = 16_384  # bytes between two records that are read all the same
 
 
-@dataclass(slots=True)
-class Record:
-    """One model's answer for one structure.
-
-    `fields` is its line, `arrays` has those of the task's arrays that it has, (rows, width); `attempt` is the line that
-    says what computed it.
-    """
-
-    fields: dict[str, Any]
-    folder: Path
-    attempt: dict[str, Any]
-    arrays: dict[str, Array] = field(repr=False)
-
-    @property
-    def status(self) -> str:
-        """One of `statuses.STATUSES`."""
-        return str(self.fields["status"])
-
-    @property
-    def n_atoms(self) -> int:
-        """Atoms of the structure."""
-        return int(self.fields["n_atoms"])
-
-    def array(self, name: str) -> Array | None:
-        """An array of a record that is `ok`, (rows, width) as its `Layout` says; None where there is none."""
-        return self.arrays.get(name) if self.status == OK else None
-
-
-@dataclass(frozen=True, eq=False)
-class RecordBlock:
-    """Records of one model for n structures; a sequence of `Record`, or None where there is none.
-
-    `table` has the fields of the r records that there are (`lines.types_of`), in any order; `row` (n,) says which is a
-    structure's, -1 for none. `attempt` (r,) is a place in `attempts`, and `folder` (r,) one in `folders`.
-    `arrays` (N, width) has for each array of the task those of all records, and `first` (r,) says where a record's
-    begins, -1 for none.
-    """
-
-    task: Task
-    table: pa.Table
-    row: Array
-    attempt: Array
-    attempts: Sequence[dict[str, Any]]
-    folder: Array
-    folders: Sequence[Path]
-    arrays: Mapping[str, Array]
-    first: Mapping[str, Array]
-
-    def __len__(self) -> int:
-        """Count of structures."""
-        return len(self.row)
-
-    def __getitem__(self, i: int) -> Record | None:
-        """The record of one structure."""
-        row = int(self.row[i])
-        if row < 0:
-            return None
-        fields = self.table.slice(row, 1).to_pylist()[0]
-        arrays = {}
-        for name, layout in self.task.arrays.items():
-            if (first := int(self.first[name][row])) >= 0:
-                arrays[name] = self.arrays[name][first : first + layout.count(fields["n_atoms"])]
-        return Record(fields, self.folders[self.folder[row]], self.attempts[self.attempt[row]], arrays)
-
-    def __iter__(self) -> Iterator[Record | None]:
-        """The records of all structures."""
-        return (self[i] for i in range(len(self)))
-
-    def numbers(self, name: str) -> Array:
-        """(n,) a field as float64, NaN where there is none; so it is where the task has no such value."""
-        if name not in self.table.column_names:
-            return np.full(len(self), np.nan)
-        return self.of_structures(self.table[name].to_numpy().astype(float), np.nan)
-
-    def texts(self, name: str) -> Array:
-        """(n,) a field as objects, None where there is none."""
-        return self.of_structures(self.table[name].to_numpy(), None)
-
-    def lists(self, name: str, length: int) -> Array:
-        """(n, length) a field that is a list, NaN where there is none of that length."""
-        import pyarrow.compute as pc
-
-        if name not in self.table.column_names:
-            return np.full((len(self), length), np.nan)
-        column = self.table[name].combine_chunks()
-        found = np.full((len(column), length), np.nan)
-        has = np.asarray(pc.fill_null(pc.equal(pc.list_value_length(column), length), fill_value=False))
-        found[has] = column.filter(has).flatten().to_numpy(zero_copy_only=False).reshape(-1, length)
-        return self.of_structures(found, np.nan)
-
-    def rows(self, name: str, chosen: Array) -> tuple[Array, Array]:
-        """(c,) rows of each of the chosen (n,) structures, which have the array, and (Σ rows, width) their numbers."""
-        layout = self.task.arrays[name]
-        sizes = self.numbers("n_atoms")[chosen].astype(int)
-        sizes = sizes if layout.rows is None else np.full(len(sizes), layout.rows)
-        return sizes, self.arrays[name][spans(self.of_structures(self.first[name], -1)[chosen], sizes)]
-
-    def each(self, name: str) -> Iterator[Array | None]:
-        """An array of each structure, (rows, width), None where its record is not `ok` or has no such array."""
-        if name not in self.task.arrays:
-            yield from [None] * len(self)
-            return
-        layout, first = self.task.arrays[name], self.of_structures(self.first[name], -1)
-        sizes = np.where(first >= 0, self.numbers("n_atoms"), 0).astype(int)
-        for begin, n_atoms, ok in zip(first.tolist(), sizes.tolist(), self.ok().tolist(), strict=True):
-            yield self.arrays[name][begin : begin + layout.count(n_atoms)] if ok else None
-
-    def ok(self) -> Array:
-        """(n,) whether the answer is `ok` and has its arrays."""
-        good = equal(self.table["status"], OK)
-        for first in self.first.values():
-            good &= first >= 0
-        return self.of_structures(good, otherwise=False)
-
-    def of_structures(self, values: Array, otherwise: Any) -> Array:
-        """(n, …) of structures from (r, …) of records."""
-        spread = np.full((len(self.row), *values.shape[1:]), otherwise, dtype=values.dtype)
-        there = self.row >= 0
-        spread[there] = values[self.row[there]]
-        return spread
-
-
 @dataclass(frozen=True)
 class BestRecords:
-    """Places of the best record of each structure of one model: the last `ok` one, else the last.
+    """Places of the best record of each structure of one model: the last `ok` one, else the last answer, else the last.
 
     `hashes` (n,) S32 are sorted; `best` (n,) `PLACE` belongs to them, with file -1 where there is no record.
     """
@@ -166,9 +45,12 @@ class BestRecords:
         """The record of one structure, by its hash."""
         return self.read(np.array([structure], dtype="S32"))[0]
 
-    def read(self, hashes: Array) -> RecordBlock:
-        """Records of some structures (n,) S32 together with their forces."""
+    def read(self, hashes: Array, arrays: Collection[str] | None = None) -> RecordBlock:
+        """Records of some structures (n,) S32 together with arrays of the task; if None, all but those of frames."""
         import pyarrow as pa
+
+        names = [name for name, layout in self.task.arrays.items() if layout.frames is None]
+        names = names if arrays is None else list(arrays)
 
         at, is_known = _find(self.hashes, hashes)
         known = np.flatnonzero(is_known)
@@ -176,18 +58,18 @@ class BestRecords:
         places = self.best[at[known]]
         row = np.full(len(hashes), -1)
         tables, wanted = [parse_lines(b"", dict.fromkeys(self.task.arrays, 0), self.task)[0]], [np.zeros(0, int)]
-        arrays = {name: [np.zeros((0, layout.width))] for name, layout in self.task.arrays.items()}
-        first = {name: [np.zeros(0, int)] for name in arrays}
-        rows = dict.fromkeys(arrays, 0)
+        found = {name: [np.zeros((0, self.task.arrays[name].width))] for name in names}
+        first = {name: [np.zeros(0, int)] for name in names}
+        rows = dict.fromkeys(names, 0)
         numbers = np.unique(places["file"]).tolist()
         for number in numbers:
             here = np.flatnonzero(places["file"] == number)
-            table, is_there, own = self._read_file(number, places[here])
+            table, is_there, own = self._read_file(number, places[here], names)
             tables.append(table)
             wanted.append(here[is_there])
             for name, (values, begins) in own.items():
                 first[name].append(np.where(begins >= 0, begins + rows[name], -1))
-                arrays[name].append(values)
+                found[name].append(values)
                 rows[name] += len(values)
         order = np.concatenate(wanted)
         row[known[order]] = np.arange(len(order))
@@ -201,7 +83,7 @@ class BestRecords:
             attempts=[self._attempt(*start) for start in different.tolist()],
             folder=places["file"][order],
             folders=[file.parent for file in self.files],
-            arrays={name: np.concatenate(pieces) for name, pieces in arrays.items()},
+            arrays={name: np.concatenate(pieces) for name, pieces in found.items()},
             first={name: np.concatenate(pieces) for name, pieces in first.items()},
         )
 
@@ -213,7 +95,9 @@ class BestRecords:
         is_new = np.append(True, (starts[1:] != starts[:-1]).any(axis=1))[: len(starts)]
         return [attempt for start in starts[is_new].tolist() if (attempt := self._attempt(*start))]
 
-    def _read_file(self, number: int, places: Array) -> tuple[pa.Table, Array, dict[str, tuple[Array, Array]]]:
+    def _read_file(
+        self, number: int, places: Array, names: Sequence[str]
+    ) -> tuple[pa.Table, Array, dict[str, tuple[Array, Array]]]:
         """Fields of the records at some places; which places have one; their arrays, and where each one's begin."""
         import pyarrow.compute as pc
 
@@ -227,10 +111,10 @@ class BestRecords:
             table, believed = table.slice(0, 0), np.zeros(len(places), bool)
         else:
             table = table.filter(believed)
-        n_atoms, own = table["n_atoms"].to_numpy(), {}
-        for name, layout in self.task.arrays.items():
-            row = pc.fill_null(table[f"{name}_row"], -1).to_numpy()
-            n = n_atoms if layout.rows is None else np.full(len(n_atoms), layout.rows)
+        own = {}
+        for name in names:
+            layout = self.task.arrays[name]
+            row, n = pc.fill_null(table[f"{name}_row"], -1).to_numpy(), array_rows(table, name, layout)
             has = np.flatnonzero((row >= 0) & (n > 0))
             values, starts = _read_rows(file.with_name(f"{name}.f64"), row[has], n[has], layout.width)
             first = np.full(len(row), -1)
@@ -262,7 +146,8 @@ def find_best_records(folder: Path, task: Task, hashes: Array | None = None, *, 
     hashes = np.unique(places["structure"]) if hashes is None else hashes
     at, known = _find(hashes, places["structure"])
     last = np.full(len(hashes), -1)
-    for chosen in (known & ~places["ok"], known & places["ok"]):  # of several, the last one stays
+    for rank in range(3):  # of several, the last one stays
+        chosen = known & (places["rank"] == rank)
         last[at[chosen]] = np.flatnonzero(chosen)
     best = np.zeros(len(hashes), PLACE)
     best["file"] = -1
@@ -317,10 +202,3 @@ def _read_rows(file: Path, first: Array, n: Array, width: int) -> tuple[Array, A
     starts = at // row_bytes
     numbers = np.frombuffer(read, "<f8", count=width * whole).reshape(-1, width)
     return numbers, np.where(starts + n <= whole, starts, -1)
-
-
-def spans(starts: Array, lengths: Array) -> Array:
-    """(Σ lengths,) `arange(start, start + length)` of each span, one after the other."""
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.asarray(np.arange(total) + np.repeat(starts - (ends - lengths), lengths))

@@ -32,6 +32,7 @@ FORMAT = 1
 RESULTS = ("comparison.csv", "comparison.parquet", "energies.csv", "results.extxyz", "provenance.json")
 COMPARISONS = (  # where there is one
     *("pairs.csv", "disagreement.csv", "reference.csv", "reference_errors.csv", "energies_aligned.csv"),
+    *("scalars.csv", "spread.csv", "minima.csv", "relax.csv"),
 )
 
 
@@ -50,6 +51,11 @@ class RunDirectory:
     def structures(self) -> Path:
         """Packs and index of the input."""
         return self.work / "structures"
+
+    @property
+    def reference(self) -> Path:
+        """The same of relaxed references, where the run has some."""
+        return self.work / "reference"
 
     @property
     def jobs(self) -> Path:

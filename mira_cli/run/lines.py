@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic_core import from_json
 
-from mira_cli.statuses import OK
+from mira_cli.statuses import ANSWERED, OK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pyarrow as pa
 
-    from mira_cli.tasks import Task
+    from mira_cli.tasks import Layout, Task
 
     Array = np.ndarray[Any, Any]
 
@@ -34,10 +34,35 @@ def types_of(task: Task) -> dict[str, type | tuple[type, ...]]:
         "error": TEXT,
         **{name: OF_KIND[value.kind] for name, value in task.values.items()},
         "n_atoms": int,
-        **{f"{name}_row": WHOLE for name in task.arrays},
+        **{name: WHOLE for array, layout in task.arrays.items() for name in _places(array, layout)},
         "wall_s": NUMBER,
         "batch_size": WHOLE,
     }
+
+
+def _places(name: str, layout: Layout) -> list[str]:
+    """Fields that say where an array of a record is."""
+    return [f"{name}_row"] if layout.frames is None else [f"{name}_row", f"{name}_frames"]
+
+
+def array_rows(table: pa.Table, name: str, layout: Layout) -> Array:
+    """(r,) rows of an array in each record, if it has it."""
+    n = table["n_atoms"].to_numpy() if layout.rows is None else np.full(len(table), layout.rows)
+    n = n if layout.frames is None else n * table[f"{name}_frames"].to_numpy()
+    return np.asarray(np.nan_to_num(n), int)
+
+
+def ranks(table: pa.Table) -> Array:
+    """(n,) how good records are: 2 of those that are `ok`, 1 of other answers, 0 of the rest."""
+    ok, answered = equal(table["status"], OK), _is_answer(table)
+    return np.asarray(answered.astype(np.uint8) + ok)
+
+
+def _is_answer(table: pa.Table) -> Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return np.asarray(pc.is_in(table["status"], value_set=pa.array(ANSWERED, pa.string())))
 
 
 def parse_lines(lines: bytes, rows: Mapping[str, int], task: Task) -> tuple[pa.Table, Array]:
@@ -118,7 +143,7 @@ def _typed(data: dict[str, Any], task: Task) -> dict[str, Any]:
 
 
 def _believed(table: pa.Table, rows: Mapping[str, int], task: Task) -> Array:
-    """(n,) records of the right form; those that are `ok` have the values they need, and arrays that are there."""
+    """(n,) records of the right form; those that are answers have the values they need, and arrays that are there."""
     import pyarrow.compute as pc
 
     def there(name: str) -> Array:
@@ -129,10 +154,11 @@ def _believed(table: pa.Table, rows: Mapping[str, int], task: Task) -> Array:
         if value.needed:
             good &= there(name)
     for name, layout in task.arrays.items():
-        end = pc.add(table[f"{name}_row"], table["n_atoms"] if layout.rows is None else layout.rows)
-        good &= np.asarray(pc.fill_null(pc.less_equal(end, rows[name]), fill_value=False))
+        end = pc.add(table[f"{name}_row"], array_rows(table, name, layout))
+        fits = np.asarray(pc.fill_null(pc.less_equal(end, rows[name]), fill_value=False))
+        good &= fits if layout.frames is None else ~there(f"{name}_row") | (fits & there(f"{name}_frames"))
     is_record = there("structure") & there("status") & there("n_atoms") & equal(table["kind"], "record")
-    return np.asarray(is_record & (good | ~equal(table["status"], OK)))
+    return np.asarray(is_record & (good | ~_is_answer(table)))
 
 
 def equal(column: pa.ChunkedArray, value: str) -> Array:

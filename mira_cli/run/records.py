@@ -19,9 +19,8 @@ import numpy as np
 
 from mira_cli.files import replacing
 from mira_cli.run import lines
-from mira_cli.run.lines import equal, parse_lines
+from mira_cli.run.lines import equal, parse_lines, ranks
 from mira_cli.stamps import stamp_of
-from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 NUMBER_BYTES = 8
-LOCATION = np.dtype(  # where a record is: byte offsets of its line and of the attempt before it (-1: none)
-    [("structure", "S32"), ("ok", "?"), ("file", "<i4"), ("offset", "<i8"), ("bytes", "<i4"), ("attempt", "<i8")]
+LOCATION = np.dtype(  # how good a record is, and byte offsets of its line and of the attempt before it (-1: none)
+    [("structure", "S32"), ("rank", "u1"), ("file", "<i4"), ("offset", "<i8"), ("bytes", "<i4"), ("attempt", "<i8")]
 )
 AT_ONCE = 16_000_000  # bytes of a file
 LOCATED = "located.npz"
@@ -68,9 +67,9 @@ def locate_records(folder: Path, task: Task, *, remember: bool = False) -> tuple
 
 
 def finished_hashes(folder: Path, task: Task, *, retry: bool = False) -> Array:
-    """(n,) S32: structures that have a record; with `retry`, those whose record is `ok`. One may be there twice."""
+    """(n,) S32: structures that have a record; with `retry`, those that have an answer. One may be there twice."""
     places, _ = locate_records(folder, task)
-    return np.asarray(places["structure"][places["ok"]] if retry else places["structure"])
+    return np.asarray(places["structure"][places["rank"] > 0] if retry else places["structure"])
 
 
 def _remembered(folder: Path) -> tuple[list[Any], Array]:
@@ -111,7 +110,7 @@ def _scan(file: Path, number: int, task: Task) -> Array:
         attempts = np.maximum.accumulate(np.concatenate([[attempt], starts]))[1:]
         places = np.zeros(int(believed.sum()), LOCATION)
         places["structure"] = table["structure"].filter(believed).to_numpy().astype("S32")
-        places["ok"] = equal(table["status"], OK)[believed]
+        places["rank"] = ranks(table)[believed]
         places["file"] = number
         places["offset"] = offset + begins[believed]
         places["bytes"] = (ends - begins)[believed]

@@ -21,18 +21,18 @@ from mira_cli.run.best_records import find_best_records
 from mira_cli.run.directory import RunDirectory, is_run
 from mira_cli.run.lines import types_of
 from mira_cli.run.records import locate_records
-from mira_cli.statuses import OK
+from mira_cli.statuses import ANSWERED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mira_cli.run.best_records import Record
+    from mira_cli.run.record_block import Record
     from mira_cli.tasks import Task
 
     Array = np.ndarray[Any, Any]
 
-AT_ONCE = 1000  # structures in memory with their forces
+AT_ONCE, AT_ONCE_WITH_FRAMES = 1000, 10  # structures in memory with their arrays
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ class Neighbour:
 
 
 def neighbours_with(run: RunDirectory, slug: str, key: str, task: Task, missing: Array) -> list[Neighbour]:
-    """Runs beside this one that have `ok` records of a model, each with the structures to take from it.
+    """Runs beside this one that have answers of a model, each with the structures to take from it.
+
+    Answers that are not converged are among them: the same work would end the same way.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ def neighbours_with(run: RunDirectory, slug: str, key: str, task: Task, missing:
         if not len(left) or not folder.is_dir():
             continue
         places, _ = locate_records(folder, task)
-        there = np.intersect1d(left, places["structure"][places["ok"]])
+        there = np.intersect1d(left, places["structure"][places["rank"] > 0])
         if len(there):
             found.append(Neighbour(root, there))
             left = np.setdiff1d(left, there)
@@ -88,16 +90,18 @@ def take_over(run: RunDirectory, slug: str, key: str, task: Task, neighbour: Nei
     copied = 0
     attempt: dict[str, Any] | None = None
     rows = dict.fromkeys(task.arrays, 0)
+    needed = {name for name, layout in task.arrays.items() if layout.frames is None}
     with ExitStack() as files:
         log = files.enter_context((partial / "records.jsonl").open("x", encoding="utf-8"))
         beside = {name: files.enter_context((partial / f"{name}.f64").open("xb")) for name in task.arrays}
         for record in _records(neighbour, slug, key, task):
-            if record.status != OK or record.arrays.keys() != task.arrays.keys():
+            if record.status not in ANSWERED or needed - record.arrays.keys():
                 continue
             if record.attempt != attempt:
                 attempt = record.attempt
                 log.write(json.dumps({**attempt, "kind": "attempt", "reused_from": str(neighbour.root)}) + "\n")
             fields = {name: record.fields[name] for name in types_of(task)}
+            fields |= {f"{name}_row": None for name in task.arrays}
             for name, values in record.arrays.items():
                 beside[name].write(np.ascontiguousarray(values, dtype="<f8").tobytes())
                 fields[f"{name}_row"] = rows[name]
@@ -113,5 +117,7 @@ def take_over(run: RunDirectory, slug: str, key: str, task: Task, neighbour: Nei
 
 def _records(neighbour: Neighbour, slug: str, key: str, task: Task) -> Iterator[Record]:
     answers = find_best_records(RunDirectory(neighbour.root).records(slug, key), task, neighbour.hashes)
-    for begin in range(0, len(neighbour.hashes), AT_ONCE):
-        yield from (r for r in answers.read(neighbour.hashes[begin : begin + AT_ONCE]) if r)
+    with_frames = any(layout.frames is not None for layout in task.arrays.values())
+    at_once = AT_ONCE_WITH_FRAMES if with_frames else AT_ONCE
+    for begin in range(0, len(neighbour.hashes), at_once):
+        yield from (r for r in answers.read(neighbour.hashes[begin : begin + at_once], arrays=task.arrays) if r)

@@ -10,7 +10,7 @@ from pydantic_core import from_json
 
 from mira_cli.run.lines import types_of
 from mira_cli.run.records import count_rows
-from mira_cli.statuses import OK
+from mira_cli.statuses import ANSWERED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,7 +88,7 @@ class Tail:
 
     def _take(self, record: dict[str, Any]) -> None:
         self.done += 1
-        self.failed += record["status"] != OK
+        self.failed += record["status"] not in ANSWERED
         if record["batch_size"] and record["wall_s"]:
             self.computed += 1
             self.compute_s += record["wall_s"]
@@ -99,14 +99,16 @@ def _counts(line: dict[str, Any], rows: Mapping[str, int], task: Task) -> bool:
     for name, types in types_of(task).items():  # no generator: a run may have millions of lines
         if not isinstance(line.get(name), types):
             return False
-    if line["status"] != OK:
+    if line["status"] not in ANSWERED:
         return True
     for name, value in task.values.items():
         if value.needed and line[name] is None:
             return False
     for name, layout in task.arrays.items():
-        row = line[f"{name}_row"]
-        if row is None or row + layout.count(line["n_atoms"]) > rows[name]:
+        row, frames = line[f"{name}_row"], 1 if layout.frames is None else line[f"{name}_frames"]
+        if row is None and layout.frames is not None:
+            continue
+        if row is None or frames is None or row + layout.count(line["n_atoms"], frames) > rows[name]:
             return False
     return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from mira_cli.structures.charges import ContradictionError, has_moments, settle_charges
 from mira_cli.structures.check import judge_structures
+from mira_cli.structures.constraints import not_held
 from mira_cli.structures.frame import Frame, in_print
-from mira_cli.structures.geometry import Geometry, geometry_from_ase, identities
+from mira_cli.structures.geometry import Geometry, geometry_from_ase, identities, identities_with_constraints
 from mira_cli.structures.labels import labels_of
 from mira_cli.structures.read import read_frames, where
 from mira_cli.structures.references import QUANTITIES, ReferenceKeys, left_out, references, settled
@@ -61,6 +62,8 @@ def index_schema() -> pa.Schema:
             ("reference_stress_ev_per_ang3", pa.list_(pa.float64())),
             ("magnetic_moments", pa.bool_()),  # whether the input gives some
             ("references_left_out", pa.string()),  # keys that look like references and were not taken
+            ("n_fixed", pa.int32()),  # atoms that a task which moves atoms holds, in one direction or more
+            ("constraints_unknown", pa.string()),  # names of constraints that cannot be held
             ("labels", pa.string()),  # what the input calls it, as JSON: `labels.labels_of`
             *((f"reference_{quantity}_key", pa.string()) for quantity in QUANTITIES),  # where it was found
         ]
@@ -135,6 +138,8 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
         "reference_forces": column(("forces" in one for one in known), otherwise=False),
         "reference_stress_ev_per_ang3": column(stresses),
         "magnetic_moments": column((has_moments(atoms) for atoms in images), otherwise=False),
+        "n_fixed": column(np.bincount(geometry.owner[geometry.fixed.any(axis=1)], minlength=len(images)).tolist(), 0),
+        "constraints_unknown": column(name or None for name in geometry.constraints_unknown.tolist()),
         "references_left_out": column(", ".join(names) or None for names in not_taken),
         "labels": [None if frame.atoms is None else labels_of(frame.atoms.info) for _, frame in frames],
         **{f"reference_{q}_key": column(one[q][0] if q in one else None for one in found) for q in QUANTITIES},
@@ -147,6 +152,21 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
         reference_forces=np.concatenate(forces or [np.zeros((0, 3))]),
         unreadable=frames[-1][1].last,
     )
+
+
+def of_moving_atoms(block: Block) -> Block:
+    """A block for a task that moves atoms: constraints are part of identities, and those that are not held are told."""
+    import pyarrow as pa
+
+    rows, geometry = block.rows, block.geometry
+    hashes = np.array(rows["hash"].to_pylist(), dtype=object)
+    valid = hashes != ""
+    hashes[valid] = identities_with_constraints(geometry, hashes[valid].tolist())
+    told = [not_held(names) if names else None for names in rows["constraints_unknown"].to_pylist()]
+    notes = ["; ".join(filter(None, both)) or None for both in zip(rows["note"].to_pylist(), told, strict=True)]
+    for name, values in (("hash", hashes.tolist()), ("note", notes)):
+        rows = rows.set_column(rows.schema.get_field_index(name), name, pa.array(values, pa.string()))
+    return replace(block, rows=rows)
 
 
 @lru_cache(maxsize=10_000)

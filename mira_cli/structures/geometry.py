@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.structures.constraints import held_constraints
+
 if TYPE_CHECKING:
     from ase import Atoms
 
@@ -26,6 +28,9 @@ class Geometry:
     pbc: Array  # (n, 3)
     charge: Array  # (n,)
     spin: Array  # (n,)
+    fixed: Array  # (N, 3) components that tasks which move atoms hold; see `constraints.Held`
+    fixed_along_cell: Array  # (n,)
+    constraints_unknown: Array  # (n,) names of constraints that cannot be held
 
     def __len__(self) -> int:
         """Count of structures."""
@@ -49,6 +54,7 @@ class Geometry:
 def geometry_from_ase(atoms: list[Atoms]) -> Geometry:
     """The geometry of ASE's structures."""
     states = np.array([charge_and_spin(a) for a in atoms]).reshape(-1, 2)
+    held = held_constraints(atoms)
     return Geometry(
         natoms=np.array([len(a) for a in atoms], dtype=np.int64),
         numbers=np.concatenate([a.numbers for a in atoms] or [[]]).astype("<i8"),
@@ -57,6 +63,9 @@ def geometry_from_ase(atoms: list[Atoms]) -> Geometry:
         pbc=np.array([a.pbc for a in atoms], dtype=bool).reshape(-1, 3),
         charge=states[:, 0],
         spin=states[:, 1],
+        fixed=held.fixed,
+        fixed_along_cell=held.along_cell,
+        constraints_unknown=held.unknown,
     )
 
 
@@ -75,7 +84,8 @@ def charge_and_spin(atoms: Atoms) -> tuple[float, float]:
 def identities(geometry: Geometry) -> list[str]:
     """Identity of each structure: 32 hex digits of SHA-256 over species, positions, cell, periodicity, charge and spin.
 
-    Charge and spin count only where the input gives them, since some models' energies depend on them.
+    Charge and spin count only where the input gives them, since some models' energies depend on them. Constraints do
+    not, since no answer depends on them; where atoms move they do (`identities_with_constraints`).
     """
     positions, cell = geometry.positions + 0.0, geometry.cell + 0.0  # -0.0 and 0.0 are one
     states = np.column_stack([geometry.charge, geometry.spin])
@@ -86,6 +96,18 @@ def identities(geometry: Geometry) -> list[str]:
         for array in (positions[begin:end], cell[i], geometry.pbc[i], *([states[i]] if stated[i] else [])):
             digest.update(array.data)
         found.append(digest.hexdigest()[:32])
+    return found
+
+
+def identities_with_constraints(geometry: Geometry, identities: list[str]) -> list[str]:
+    """The identities of structures for tasks that move atoms: others for those that have constraints."""
+    found = list(identities)
+    held: Array = np.asarray(geometry.fixed.any(axis=1))
+    constrained = geometry.any_atom(held) | (geometry.constraints_unknown != "")
+    for i in np.flatnonzero(constrained).tolist():
+        fixed = geometry.fixed[geometry.starts[i] : geometry.starts[i + 1]]
+        said = f"{identities[i]} {geometry.fixed_along_cell[i]} {geometry.constraints_unknown[i]} "
+        found[i] = hashlib.sha256(said.encode() + fixed.tobytes()).hexdigest()[:32]
     return found
 
 

@@ -22,9 +22,9 @@ import numpy as np
 from mira_cli.files import content_sha256, read_json, replacing, write_json
 from mira_cli.stamps import FIELDS as STAMP
 from mira_cli.stamps import stamp_below, stamp_of
-from mira_cli.structures.blocks import index_schema
+from mira_cli.structures.blocks import of_moving_atoms
 from mira_cli.structures.choice import ALL, FrameChoice
-from mira_cli.structures.geometry import Geometry
+from mira_cli.structures.pack_files import grouped, pack_path, whole_index_schema, write_pack
 from mira_cli.structures.parts import Part, cut
 from mira_cli.structures.readers import make_tasks, read_blocks
 from mira_cli.structures.references import ReferenceKeys
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
     Written = dict[str, tuple[Stamp, str | None]]  # name -> its stamp and sha256
 
-PACK_ATOMS, PACK_STRUCTURES = 100_000, 10_000  # bound a worker's memory for geometry to a few MB
-SMALLER = {"natoms": np.int32, "numbers": np.int16}  # types on disk
 ANY_KEYS = ReferenceKeys()
 CHOICE = "choice.json"
 FORMAT = 16  # raise when packs or index change shape: a run directory then reads its input again
@@ -124,39 +122,41 @@ class _Piece:
     known_as: str | None = None  # the name that is in the ids of the rows
 
 
-def pack_path(folder: Path, pack: int) -> Path:
-    """File of one pack."""
-    return folder / f"{pack:05d}.npz"
-
-
 def load_structures(
     folder: Path,
     sources: list[Source],
     *,
     keys: ReferenceKeys = ANY_KEYS,
     choice: FrameChoice = ALL,
+    moves_atoms: bool = False,
     scratch: Path | None = None,
     told: Callable[[int], None] = lambda _: None,
 ) -> StructureIndex:
     """The index of what is chosen of these sources; only what is new or has changed since the last time is read.
 
-    With other `keys` of references than the last time, everything is read. With `scratch`, what must be written is put
-    there, and the folder stays as it is. `told` is called with how many have been read so far.
+    With other `keys` of references than the last time, everything is read, and so it is for a task that moves atoms
+    (`moves_atoms`) after one that does not: then constraints are part of what a structure is. With `scratch`, what must
+    be written is put there, and the folder stays as it is. `told` is called with how many have been read so far.
     """
-    index = _load_all(folder, sources, keys, scratch, told)
+    index = _load_all(folder, sources, keys, moves_atoms, scratch, told)
     if scratch is None:
         write_json(folder / CHOICE, asdict(choice))
     return _chosen(index, choice)
 
 
 def _load_all(
-    folder: Path, sources: list[Source], keys: ReferenceKeys, scratch: Path | None, told: Callable[[int], None]
+    folder: Path,
+    sources: list[Source],
+    keys: ReferenceKeys,
+    moves_atoms: bool,
+    scratch: Path | None,
+    told: Callable[[int], None],
 ) -> StructureIndex:
     stamps = [stamp_below(source.path) if source.path.is_dir() else stamp_of(source.path) for source in sources]
     seen = _digest(
         [(source.name, str(source.path), source.given, *stamp) for source, stamp in zip(sources, stamps, strict=True)]
     )
-    said = {"format": FORMAT, "keys": list(astuple(keys))}
+    said = {"format": FORMAT, "keys": list(astuple(keys)), "moves_atoms": moves_atoms}
     known = read_json(folder / "sources.json") or {}
     # the files of an earlier call are trusted only if they are what it wrote, as in a copy of the run
     written: Written | None = None
@@ -204,18 +204,17 @@ def _read_what_is_new(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tables = [_index_schema().empty_table() if trusted is None else _open_all(known).table]
+    tables = [whole_index_schema().empty_table() if trusted is None else _open_all(known).table]
     pieces = _pieces(sources, stamps, {} if trusted is None else _known_pieces(known))
-    said["sources"] = _digest(
-        [*said["keys"], *((p.part.name, str(p.part.path), p.part.given, p.sha256 or p.stamp) for p in pieces)]
-    )
+    of_pieces = ((p.part.name, str(p.part.path), p.part.given, p.sha256 or p.stamp) for p in pieces)
+    said["sources"] = _digest([*said["keys"], *(["moves_atoms"] if said["moves_atoms"] else []), *of_pieces])
     first_row = tables[0].num_rows
     found: Counter[Part] = Counter()
     broken: dict[Path, int] = {}  # file -> the offset of its part with the frame that cannot be read
     first_pack = 1 + max((int(pack.stem) for where in {known, folder} for pack in where.glob("*.npz")), default=-1)
     new = _read_new([piece.part for piece in pieces if piece.begin is None], keys, found, broken)
-    read = _counted(new, told)
-    tables += [_write_pack(folder, pack, blocks) for pack, blocks in enumerate(_grouped(read), first_pack)]
+    read = _counted(map(of_moving_atoms, new) if said["moves_atoms"] else new, told)
+    tables += [write_pack(folder, pack, blocks) for pack, blocks in enumerate(grouped(read), first_pack)]
     for piece in pieces:
         if piece.begin is None:
             piece.begin, piece.rows = first_row, found[piece.part]
@@ -282,46 +281,6 @@ def _counted(blocks: Iterable[Block], told: Callable[[int], None]) -> Iterator[B
     for block in blocks:
         told(number := number + len(block.part))
         yield block
-
-
-def _grouped(blocks: Iterable[Block]) -> Iterator[list[Block]]:
-    """Blocks that fill a pack."""
-    waiting: list[Block] = []
-    for block in blocks:
-        waiting.append(block)
-        atoms, structures = sum(len(b.reference_forces) for b in waiting), sum(len(b.part) for b in waiting)
-        if atoms >= PACK_ATOMS or structures >= PACK_STRUCTURES:
-            yield waiting
-            waiting = []
-    if waiting:
-        yield waiting
-
-
-def _write_pack(folder: Path, pack: int, blocks: list[Block]) -> pa.Table:
-    """Write a pack; returns its rows of the index."""
-    import pyarrow as pa
-
-    rows = pa.concat_tables([block.rows for block in blocks])
-    valid = rows["invalid"].is_null().to_numpy()
-    geometries = [block.geometry for block in blocks]
-    arrays: dict[str, Any] = {
-        f.name: np.concatenate([getattr(g, f.name) for g in geometries]) for f in fields(Geometry)
-    }
-    arrays |= {name: arrays[name].astype(dtype) for name, dtype in SMALLER.items()}
-    arrays["hash"] = rows["hash"].filter(pa.array(valid)).to_numpy().astype("S32")
-    arrays["reference_forces"] = np.concatenate([block.reference_forces for block in blocks])
-    with replacing(pack_path(folder, pack), "wb") as stream:
-        np.savez(stream, **arrays)
-    row = np.where(valid, np.cumsum(valid) - 1, -1)
-    columns = [*rows.columns, pa.array(np.full(len(row), pack), pa.int32()), pa.array(row, pa.int32())]
-    return pa.table(columns, schema=_index_schema())
-
-
-def _index_schema() -> pa.Schema:
-    import pyarrow as pa
-
-    # `row` is that within the pack; -1 for invalid structures
-    return index_schema().append(pa.field("pack", pa.int32())).append(pa.field("row", pa.int32()))
 
 
 def _renamed(table: pa.Table, pieces: list[_Piece]) -> pa.Table:

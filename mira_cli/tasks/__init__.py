@@ -26,7 +26,7 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True)
 class Value:
-    """A value in the line of a record; `needed` if a record that is `ok` must have it. `reals` are a list of them."""
+    """A value in the line of a record; `needed` if an answer must have it. `reals` are a list of them."""
 
     kind: Kind | Literal["reals"]
     needed: bool = True
@@ -34,27 +34,60 @@ class Value:
 
 @dataclass(frozen=True)
 class Layout:
-    """How an array lies in its file `NAME.f64`: rows of `width` float64, one an atom, or `rows` for each structure."""
+    """How an array lies in its file `NAME.f64`: rows of `width` float64, one an atom, or `rows` for each structure.
+
+    With `frames` there are as many rows for each of at most so many frames: a record's line says how many as
+    `NAME_frames`, and an answer may lack the array.
+    """
 
     width: int = 3
     rows: int | None = None
+    frames: int | None = None
 
-    def count(self, n_atoms: int) -> int:
-        """Rows of a structure of so many atoms."""
-        return n_atoms if self.rows is None else self.rows
+    def count(self, n_atoms: int, frames: int = 1) -> int:
+        """Rows of a structure of so many atoms, in so many frames."""
+        return frames * (n_atoms if self.rows is None else self.rows)
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of `comparison.csv` that the task fills: its unit is the end of its name."""
+    """A column of `comparison.csv` that the task fills: its unit is the end of its name.
+
+    Attributes
+    ----------
+    compared
+        Whether models are compared by it, if it is `real`: with one another, and with the label that the input gives
+        under its name or one of `given_as`. `energy`: its zero is the model's own, and is aligned before.
+    """
 
     name: str
     kind: Kind
     meaning: str
+    compared: Literal["no", "yes", "energy"] = "no"
+    given_as: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """Geometry of n structures with N atoms, in Å; of those that cannot be computed there are no atoms.
+
+    They are structures as they were given, from which a task that moves atoms starts, or others in their place.
+    """
+
+    sizes: Array  # (n,)
+    numbers: Array  # (N,)
+    positions: Array  # (N, 3)
+    cell: Array  # (n, 3, 3)
+    pbc: Array  # (n, 3)
+
+    def take(self, which: Array) -> Starts:
+        """Those structures for which (n,) is true."""
+        atoms = which.repeat(self.sizes)
+        return Starts(self.sizes[which], self.numbers[atoms], self.positions[atoms], self.cell[which], self.pbc[which])
 
 
 class Records(Protocol):
-    """One model's records of n structures (`run.best_records.RecordBlock`)."""
+    """One model's records of n structures (`run.record_block.RecordBlock`)."""
 
     def numbers(self, name: str) -> Array:
         """(n,) a value as float64, NaN where there is none."""
@@ -96,7 +129,15 @@ class Task:
     methods
         What the methods section of a paper says was computed of `{structures}`; names of settings in braces too.
     fill
-        Makes the others, by name, of the records of n structures, and of (n,) which of these are to be used.
+        Makes the others, by name, of the records of n structures, of (n,) which of these are to be used (answers,
+        converged or not), and of the structures themselves.
+    is_compared
+        Whether energies, forces and stresses are of the structures as they are, in the sense of `singlepoint`. Only
+        those are compared as such, between models and with the input's references.
+    moves_cell
+        Called with the settings; whether cells of periodic structures change, for which a model must have a stress.
+    of_geometry
+        Makes those columns, by name, that a geometry has by itself; a relaxed reference is compared by them.
     """
 
     name: str
@@ -108,12 +149,28 @@ class Task:
     columns: tuple[Column, ...]
     shown: tuple[str, ...]
     methods: str
-    fill: Callable[[Records, Array], dict[str, Array]] = lambda _, __: {}
+    fill: Callable[[Records, Array, Starts], dict[str, Array]] = lambda _, __, ___: {}
+    is_compared: bool = False
+    moves_cell: Callable[[Any], bool] = lambda _: False
+    of_geometry: Callable[[Starts], dict[str, Array]] = lambda _: {}
 
     @property
-    def is_compared(self) -> bool:
-        """Whether it has energies or forces of the structures themselves, which all statistics so far are about."""
-        return "energy_ev" in self.values or "forces" in self.arrays
+    def moves_atoms(self) -> bool:
+        """Whether records hold where atoms have gone; then constraints of the input are part of what is asked."""
+        return "positions" in self.arrays
+
+    @property
+    def scalars(self) -> tuple[Column, ...]:
+        """Columns by which models are compared."""
+        return tuple(column for column in self.columns if column.compared != "no")
+
+
+def ends(found: Records, ok: Array, starts: Starts) -> Starts:
+    """Where the structures of a task that moves atoms ended; no atoms where `ok` (n,) is false."""
+    cell = starts.cell * 0.0
+    cell[ok] = found.rows("cell", ok)[1].reshape(-1, 3, 3)
+    numbers = starts.numbers[ok.repeat(starts.sizes)]
+    return Starts(starts.sizes * ok, numbers, found.rows("positions", ok)[1], cell, starts.pbc)
 
 
 def names() -> list[str]:
@@ -133,6 +190,11 @@ def find_task(name: str) -> Task:
         raise KeyError(name)
     task: Task = importlib.import_module(f"{__name__}.{name}").TASK
     return task
+
+
+def summary_of(name: str) -> str:
+    """One sentence on a task."""
+    return str(importlib.import_module(f"{__name__}.{name}").__doc__).partition("\n")[0]
 
 
 def asked(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,11 +227,11 @@ def what_was_computed(wanted: Mapping[str, Any], structures: str) -> str:
     return of_run(wanted).methods.format(**settings, structures=structures)
 
 
-def columns_of(task: Task, found: Records, ok: Array) -> dict[str, Array]:
-    """All columns of a task, for n structures; empty (NaN, None) where `ok` (n,) is false."""
+def columns_of(task: Task, found: Records, ok: Array, starts: Starts) -> dict[str, Array]:
+    """All columns of a task, for n structures; empty (NaN, None) where there is no answer, as `ok` (n,) says."""
     import numpy as np
 
     own = [column for column in task.columns if column.name in task.values]
     real = {c.name: np.where(ok, found.numbers(c.name), np.nan) for c in own if c.kind in {"real", "whole"}}
     other = {c.name: np.where(ok, found.texts(c.name), np.full(len(ok), None)) for c in own if c.name not in real}
-    return {**real, **other, **task.fill(found, ok)}
+    return {**real, **other, **task.fill(found, ok, starts)}

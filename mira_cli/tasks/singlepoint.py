@@ -10,10 +10,10 @@ from mira_cli.tasks import Column, Layout, Settings, Task, Value
 from mira_cli.units import EV_PER_ANG3_IN_GPA, VOIGT
 
 if TYPE_CHECKING:
-    from mira_cli.tasks import Array, Records
+    from mira_cli.tasks import Array, Records, Starts
 
 
-def fill(found: Records, ok: Array) -> dict[str, Array]:
+def fill(found: Records, ok: Array, _: Starts) -> dict[str, Array]:
     """Columns of numbers for n structures, NaN where `ok` (n,) is false."""
     energy = np.where(ok, found.numbers("energy_ev"), np.nan)
     stress = np.where(ok[:, None], found.lists("stress_ev_per_ang3", 6), np.nan)
@@ -54,6 +54,7 @@ TASK = Task(
         Column("pressure_gpa", "real", "−trace/3 of the stress"),
     ),
     fill=fill,
+    is_compared=True,
     shown=("energy_per_atom_ev", "fmax_ev_per_ang", "pressure_gpa"),
     methods=(
         "Energies, forces and, for structures periodic in three directions, stresses of {structures} were computed as "

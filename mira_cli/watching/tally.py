@@ -10,7 +10,7 @@ import numpy as np
 
 from mira_cli.run.records import begun
 from mira_cli.run.tail import Tail
-from mira_cli.statuses import OK
+from mira_cli.statuses import ANSWERED, OK
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 UNSUPPORTED = "unsupported_element"
 UNKNOWN = re.compile("(the model does not know )(.+)$")  # as `workflow/worker/contract.py` words it
-NONE, GOOD = 0, 1  # codes of `Tally.best`; others stand for the statuses of `Tally.statuses`
+NONE = 0  # code in `Tally.best`; others stand for the statuses of `Tally.statuses`
 
 
 class Tally:
@@ -91,17 +91,17 @@ class Tally:
         return sum(rates.get(job) or usual for job in jobs) if jobs else usual
 
     def _take(self, records: list[dict[str, Any]]) -> None:
-        """An `ok` record wins, else the last."""
+        """An `ok` record wins, then another answer; of equals the last."""
         if not records or not len(self.wanted):
             return
         hashes = np.array([record["structure"].encode() for record in records], dtype="S32")
         codes = np.array([self._code(record) for record in records], dtype=np.uint8)
         rows = np.minimum(np.searchsorted(self.wanted, hashes), len(self.wanted) - 1)
         known = self.wanted[rows] == hashes
-        bad = known & (codes != GOOD)
-        bad &= self.best[rows] != GOOD
-        self.best[rows[bad]] = codes[bad]
-        self.best[rows[known & (codes == GOOD)]] = GOOD
+        of_code = np.array([0, *(_rank(status) for status in self.statuses)])
+        for rank in range(3):
+            wins = known & (of_code[codes] == rank) & (of_code[self.best[rows]] <= rank)
+            self.best[rows[wins]] = codes[wins]
 
     def _reason(self, status: str, said: str) -> str:
         """What a record says; of elements that the model does not know, all that any record named."""
@@ -120,3 +120,8 @@ class Tally:
         if status != OK:
             self.reasons[status] = self._reason(status, record["error"] or status)
         return self.statuses.index(status) + 1
+
+
+def _rank(status: str) -> int:
+    """As `run.lines.ranks`."""
+    return (status in ANSWERED) + (status == OK)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MODELS = ("emt", "lj", "faulty")
 SLOW_S = 0.7  # that a structure takes where a run is to be disturbed
 OTHER = ("structure_id", "model", "status")
+ATOMIC = {"sigma": 2.3, "rc": 7.0}  # `lj` with atoms as large as metals have: with its own, their crystals collapse
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Kit:
         """Arguments of `mira` that make a run of the task."""
         asked = {"task": self.name, **{f"task.{name}": value for name, value in self.settings.items()}}
         pairs = [word for name, value in asked.items() for word in ("--set", f"{name}={json.dumps(value)}")]
+        if "lj" in models.split(","):
+            pairs += [word for name, value in ATOMIC.items() for word in ("--set", f"options.lj.{name}={value}")]
         return ("run", self.structures, "-m", models, "-o", run, *pairs, *more)
 
 
@@ -83,8 +86,9 @@ def check_twins(kit: Kit) -> None:
     host, worker = kit.task, twins.find_task(kit.name)
     assert (host.name, host.version) == (kit.name, worker.VERSION)
     assert tuple(host.values) == tuple(worker.VALUES)
-    assert {name: (one.width, one.rows) for name, one in host.arrays.items()} == {
-        name: (one.width, one.rows) for name, one in worker.ARRAYS.items()
+    assert {name for name, value in host.values.items() if not value.needed} == {*worker.OPTIONAL}
+    assert {name: (one.width, one.rows, one.frames) for name, one in host.arrays.items()} == {
+        name: (one.width, one.rows, one.frames) for name, one in worker.ARRAYS.items()
     }
     settings = host.settings.model_validate(kit.settings)
     twins.check(kit.name, settings.model_dump(mode="json"), host.version)

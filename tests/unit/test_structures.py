@@ -298,7 +298,7 @@ def test_a_copy_of_input_and_run_is_known_by_its_content(tmp_path, monkeypatch) 
 
 
 def test_many_structures_go_into_several_packs(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("mira_cli.structures.packs.PACK_ATOMS", 10)
+    monkeypatch.setattr("mira_cli.structures.pack_files.PACK_ATOMS", 10)
     monkeypatch.setattr("mira_cli.structures.blocks.BLOCK_ATOMS", 10)
     frames = [bulk("Cu", a=3.5 + 0.01 * i, cubic=True) for i in range(8)]
     write(tmp_path / "x.traj", frames)

@@ -17,7 +17,7 @@ from mira_cli.results.read_tables import load_collected, read_table
 from mira_cli.results.table import comparison_schema
 from mira_cli.run.best_records import find_best_records
 from mira_cli.run.directory import COMPARISONS, RESULTS
-from mira_cli.tasks import Column, Settings, Task, Value
+from mira_cli.tasks import Column, Settings, Starts, Task, Value
 from tests.report.runs import collected, usual
 from worker import tasks as twins
 from worker.errors import WorkerError
@@ -34,8 +34,10 @@ TASK = Task(
     columns=(*(Column(name, kind, name) for name, kind in KINDS.items()), Column("twice", "real", "twice the size")),
     shown=("size",),
     methods="",
-    fill=lambda found, ok: {"twice": np.where(ok, 2 * found.numbers("size"), np.nan)},
+    fill=lambda found, ok, _: {"twice": np.where(ok, 2 * found.numbers("size"), np.nan)},
 )
+
+NOWHERE = Starts(np.full(4, 2), np.ones(8, int), np.zeros((8, 3)), np.zeros((4, 3, 3)), np.zeros((4, 3), bool))
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def found(tmp_path):
 def test_columns_of_every_kind_fill_themselves(found) -> None:
     import pyarrow as pa
 
-    columns = tasks.columns_of(TASK, found, np.array([True, True, True, False]))
+    columns = tasks.columns_of(TASK, found, np.array([True, True, True, False]), NOWHERE)
     schema = pa.schema([comparison_schema(TASK).field(column.name) for column in TASK.columns])
     table = pa.table({n: pa.array(values, from_pandas=True) for n, values in columns.items()}, schema=schema)
     assert table.to_pydict() == {
@@ -69,7 +71,7 @@ def test_columns_of_every_kind_fill_themselves(found) -> None:
 
 
 def test_what_is_not_ok_has_no_columns(found) -> None:
-    columns = tasks.columns_of(TASK, found, np.zeros(4, bool))
+    columns = tasks.columns_of(TASK, found, np.zeros(4, bool), NOWHERE)
     assert all(np.isnan(columns[name]).all() for name in ("size", "steps", "twice"))
     assert [*columns["is_done"], *columns["why"]] == [None] * 8
 
@@ -83,7 +85,8 @@ def test_values_that_a_task_does_not_have_are_nowhere(found) -> None:
 def test_a_task_without_energies_and_forces_has_all_other_results(tmp_path, monkeypatch) -> None:
     double = Column("double_atoms", "whole", "twice the atoms")
     toy = replace(TASK, values={}, columns=(double,), shown=(double.name,), methods="Nothing of {structures} was asked",
-                  fill=lambda found, ok: {double.name: np.where(ok, 2 * found.numbers("n_atoms"), np.nan)})  # fmt: skip
+                  fill=lambda found, ok, _: {double.name: np.where(ok, 2 * found.numbers("n_atoms"), np.nan)},
+                  )  # fmt: skip
     monkeypatch.setattr(tasks, "find_task", lambda name: toy)
     run = collected(usual(tmp_path, 6))
     assert {file.name for file in run.root.iterdir() if file.is_file()} >= {*RESULTS}
@@ -126,3 +129,13 @@ def test_a_task_that_evaluates_more_gets_shorter_jobs() -> None:
         assert grown_chunk_atoms(total, gpu=False, slots=4, evaluations=40) == pytest.approx(once / 40, abs=1)
     assert shortest_chunk_atoms(gpu=True, evaluations=40) == shortest_chunk_atoms(gpu=True) // 40
     assert grown_chunk_atoms(10**6, gpu=False, slots=4, evaluations=1e9) >= 1
+
+
+def test_tasks_are_listed_with_their_settings(mira) -> None:
+    told = json.loads(mira("tasks", "--json").stdout)
+    assert [*told] == tasks.names()
+    assert told["singlepoint"] == {"summary": "Energy, forces and stress of structures as they are.", "settings": {}}
+    assert told["relax"]["settings"]["pressure_gpa"] == {"default": 0.0, "meaning": "external pressure in GPa"}
+    shown = mira("tasks").stdout
+    assert "--set task.pressure_gpa=0.0  external pressure in GPa" in shown
+    assert max(map(len, shown.splitlines())) <= 80

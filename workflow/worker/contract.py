@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from worker.families.base import Result
     from worker.structures import Structure
 
-STATUSES = ("ok", "failed", "oom", "unsupported_element", "unsupported_property", "nonfinite")
+ANSWERED = ("ok", "not_converged", "blown_up")  # a record has the task's values and arrays
+STATUSES = (*ANSWERED, "failed", "oom", "unsupported_element", "unsupported_property", "nonfinite")
 NEUTRAL_E = 1e-6  # total charges below this are rounding
 
 
@@ -33,11 +34,15 @@ class Answer:
         (n_atoms, 3) in eV/Å.
     stress_ev_per_ang3
         (6,) in eV/Å³, ASE's sign and Voigt order (xx yy zz yz xz xy); None where it is not defined.
+    virial_ev
+        (6,) in eV: how the energy changes with a strain of atoms and cell together, which is stress × volume. Defined
+        where any direction is periodic, and means nothing across the others; None without one, or without stresses.
     """
 
     energy_ev: float
     forces_ev_per_ang: NDArray[np.float64]
     stress_ev_per_ang3: NDArray[np.float64] | None
+    virial_ev: NDArray[np.float64] | None = None
 
 
 class NoAnswer(Exception):  # noqa: N818  (no error of the program: a model may have none)
@@ -51,14 +56,19 @@ class NoAnswer(Exception):  # noqa: N818  (no error of the program: a model may 
 
 @dataclass(frozen=True)
 class Layout:
-    """How an array lies in its file `NAME.f64`: rows of `width` float64, one an atom, or `rows` for each structure."""
+    """How an array lies in its file `NAME.f64`: rows of `width` float64, one an atom, or `rows` for each structure.
+
+    With `frames` there are as many rows for each of at most so many frames: a record's line says how many as
+    `NAME_frames`, and an answer may lack the array.
+    """
 
     width: int = 3
     rows: int | None = None
+    frames: int | None = None
 
-    def count(self, n_atoms: int) -> int:
-        """Rows of a structure of so many atoms."""
-        return n_atoms if self.rows is None else self.rows
+    def count(self, n_atoms: int, frames: int = 1) -> int:
+        """Rows of a structure of so many atoms, in so many frames."""
+        return frames * (n_atoms if self.rows is None else self.rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +80,12 @@ class Outcome:
     status
         One of `STATUSES`.
     error
-        One sentence, None if the status is `ok`.
+        One sentence, None if the status is `ok`. Answers that are `not_converged` or `blown_up` are of the story's end.
     values
         What stands in the record's line: the task's `VALUES`, by name, as JSON has them. Those left out are null.
     arrays
-        What stands in files beside it: the task's `ARRAYS`, by name; any shape with as many numbers as their layout.
+        What stands in files beside it: the task's `ARRAYS`, by name; any shape with as many numbers as their layout, or
+        a whole number of times as many where that has `frames`.
     """
 
     status: str
@@ -95,15 +106,24 @@ class Finished:
         How many configurations the model was last asked about together with its own; 0 if it was not asked.
     wall_s
         Seconds that it took: its share, by atoms, of the batches it was in.
+    evaluated_atoms
+        Atoms of all configurations that the model was asked about.
     """
 
     structure: Structure
     outcome: Outcome
     batch_size: int = 0
     wall_s: float = 0.0
+    evaluated_atoms: int = 0
 
 
-def recordable(outcome: Outcome, values: Collection[str], layouts: Mapping[str, Layout], n_atoms: int) -> Outcome:
+def recordable(
+    outcome: Outcome,
+    values: Collection[str],
+    layouts: Mapping[str, Layout],
+    n_atoms: int,
+    needed: Collection[str] = (),
+) -> Outcome:
     """Return a task's outcome, or what is recorded instead where the task does not keep to what it declares.
 
     Parameters
@@ -114,8 +134,10 @@ def recordable(outcome: Outcome, values: Collection[str], layouts: Mapping[str, 
         What the task declares.
     n_atoms
         Atoms of the structure.
+    needed
+        Values that an answer must have.
     """
-    if why := _undeclared(outcome, values, layouts):
+    if why := _undeclared(outcome, values, layouts) or _lacking(outcome, layouts, needed):
         return Outcome("failed", f"the task returned {why}")
     arrays = {name: np.asarray(array, dtype=np.float64) for name, array in outcome.arrays.items()}
     if why := _misshapen(arrays, layouts, n_atoms) or _unwritable(outcome):
@@ -134,14 +156,27 @@ def _undeclared(outcome: Outcome, values: Collection[str], layouts: Mapping[str,
     strange += [name for name in outcome.arrays if name not in layouts]
     if strange:
         return f"{', '.join(strange)}, which it does not declare"
-    missing = [name for name in layouts if name not in outcome.arrays] if outcome.status == "ok" else []
+    return None
+
+
+def _lacking(outcome: Outcome, layouts: Mapping[str, Layout], needed: Collection[str]) -> str | None:
+    if outcome.status not in ANSWERED:
+        return None
+    missing = [name for name, layout in layouts.items() if layout.frames is None and name not in outcome.arrays]
+    missing += [name for name in needed if outcome.values.get(name) is None]
     return f"no {', '.join(missing)}" if missing else None
 
 
 def _misshapen(arrays: Mapping[str, NDArray[np.float64]], layouts: Mapping[str, Layout], n_atoms: int) -> str | None:
     for name, array in arrays.items():
-        if array.size != (wanted := layouts[name].width * layouts[name].count(n_atoms)):
+        layout = layouts[name]
+        wanted = layout.width * layout.count(n_atoms)
+        if layout.frames is None and array.size != wanted:
             return f"{name} of {array.size} numbers instead of {wanted}"
+        if layout.frames is not None and array.size % wanted:
+            return f"{name} of {array.size} numbers, which are no frames of {wanted}"
+        if layout.frames is not None and array.size > layout.frames * wanted:
+            return f"{name} of {array.size // wanted} frames, of which it declares {layout.frames} at most"
     return None
 
 

@@ -6,8 +6,11 @@ import math
 import sys
 import time
 from collections import deque
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from worker.ahead import Ahead
 from worker.batching import Queue
@@ -17,7 +20,9 @@ from worker.failures import Failure, kind_of, release_memory
 from worker.families import base
 from worker.memory import max_rss_mb
 from worker.prepare import Prepared, RefusedError, prepare_structure
+from worker.progress import StoryProgress
 from worker.story import Story
+from worker.under_way import UnderWay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -50,6 +55,8 @@ def evaluate_all(
     stop: Event,
     fitting: Callable[[int], float] = lambda _: math.inf,
     ahead: bool = False,
+    under_way: UnderWay | None = None,
+    progress: StoryProgress | None = None,
 ) -> None:
     """Evaluate all structures, and record them.
 
@@ -72,6 +79,10 @@ def evaluate_all(
     ahead
         Whether a thread makes the input of the next batch while one is evaluated: worth it where another device
         evaluates.
+    under_way
+        Where answers of long stories are kept; nowhere if None.
+    progress
+        Who tells how far long stories are; nobody if None.
 
     Raises
     ------
@@ -80,7 +91,8 @@ def evaluate_all(
     OSError
         The disk is full.
     """
-    Loop(structures, tell, budget, model, potential, records, journal, fitting).run(stop, ahead=ahead)
+    kept, told = under_way or UnderWay(None), progress or StoryProgress(None)
+    Loop(structures, tell, budget, model, potential, records, journal, fitting, kept, told).run(stop, ahead=ahead)
 
 
 class Loop:
@@ -96,7 +108,10 @@ class Loop:
         records: RecordFiles,
         journal: Journal,
         fitting: Callable[[int], float],
+        under_way: UnderWay,
+        progress: StoryProgress,
     ) -> None:
+        self.under_way, self.progress = under_way, progress
         self.tell, self.budget, self.potential = tell, budget, potential
         self.records, self.journal, self.fitting = records, journal, fitting
         self.elements = _intersection(model.elements, potential.elements)
@@ -127,10 +142,13 @@ class Loop:
         finally:
             if beforehand:
                 beforehand.close()
+            self.under_way.close()
+            self.progress.close()
 
     def _begin(self, structure: Structure) -> list[Step]:
         story = Story(structure, self.tell)
-        return self._admitted(story, story.begin())
+        self.progress.begun()
+        return self._admitted(story, self.under_way.replay(story, story.begin()))
 
     def _admitted(self, story: Story, steps: list[Step]) -> list[Step]:
         """Those of a story's next steps that the model may be asked about; a story that is over is noted."""
@@ -141,15 +159,18 @@ class Loop:
             if why is None:
                 admitted.append(step)
             else:
-                asked.extend(story.take(step.place, why))
+                asked.extend(story.take(step.place, why, note=self.under_way.note))
         if (finished := story.finished()) is not None:
             self.finished.append(finished)
+            self.progress.ended()
         return admitted
 
     def _record(self) -> None:
         if self.finished:
             self.records.append(self.finished, max_rss_mb=max_rss_mb())
-            self.journal.land(one.structure.hash for one in self.finished)
+            hashes = [one.structure.hash for one in self.finished]
+            self.journal.land(hashes)
+            self.under_way.forget(hashes)
             self.finished.clear()
 
     def _prepared(self, steps: list[Step]) -> list[tuple[Step, Prepared | NoAnswer]]:
@@ -192,8 +213,12 @@ class Loop:
         s_per_atom = wall_s / max(1, sum(step.n_atoms for step, _ in answered))
         for step, answer in answered:
             cost_s = s_per_atom * step.n_atoms
-            steps = step.story.take(step.place, answer, batch_size=batch_size, wall_s=cost_s)
+            steps = step.story.take(
+                step.place, answer, batch_size=batch_size, wall_s=cost_s, note=self.under_way.note
+            )
             self.queue.put(self._admitted(step.story, steps))
+        if batch_size:
+            self.progress.evaluated(step.story for step, _ in answered)
 
 
 def _prepared(atoms: Atoms, cutoff_ang: float) -> Prepared | NoAnswer:
@@ -219,9 +244,19 @@ def _attempt(
         print(f"worker: {failure.value}: {text} (batch of {len(ready)}: {names})", file=sys.stderr, flush=True)
         return [_failed(failure, text)], failure
     return [
-        judged(result, step.n_atoms, wants_stress=wants_stress and prepared.periodic_3d)
+        _with_virial(judged(result, step.n_atoms, wants_stress=wants_stress and prepared.periodic), prepared)
         for (step, prepared), result in zip(ready, results, strict=True)
     ], None
+
+
+def _with_virial(answer: Answer | NoAnswer, prepared: Prepared) -> Answer | NoAnswer:
+    """Add the virial, which slabs and wires have too; a stress only what is periodic in three directions."""
+    if isinstance(answer, NoAnswer) or answer.stress_ev_per_ang3 is None:
+        return answer
+    virial = answer.stress_ev_per_ang3 * abs(np.linalg.det(prepared.atoms.cell.array))
+    return replace(
+        answer, stress_ev_per_ang3=answer.stress_ev_per_ang3 if prepared.periodic_3d else None, virial_ev=virial
+    )
 
 
 def _one_each(results: list[Result], n: int) -> list[Result]:

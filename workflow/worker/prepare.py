@@ -39,10 +39,13 @@ class Prepared:
         vectors, so that energies, forces (Cartesian) and stresses need no way back.
     periodic_3d
         Whether the input was periodic in three dimensions. Only then is a stress defined.
+    periodic
+        Whether it was in any.
     """
 
     atoms: Atoms
     periodic_3d: bool
+    periodic: bool
 
 
 def prepare_structure(atoms: Atoms, cutoff_ang: float) -> Prepared:
@@ -78,7 +81,7 @@ def prepare_structure(atoms: Atoms, cutoff_ang: float) -> Prepared:
     positions -= cells @ cell
     info = {key: atoms.info[key] for key in ("charge", "spin") if key in atoms.info}
     bare = Atoms(numbers=atoms.numbers, positions=positions, cell=cell, pbc=True, info=info)
-    return Prepared(bare, periodic_3d=bool(pbc.all()))
+    return Prepared(bare, periodic_3d=bool(pbc.all()), periodic=bool(pbc.any()))
 
 
 def _refuse_flat(vectors: NDArray[np.float64]) -> None:

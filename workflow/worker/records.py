@@ -2,7 +2,8 @@
 
 `records.jsonl` holds one JSON object a line: an `attempt` for every time a worker got to work, and one
 `record` a structure, with the values of its task. An array of the task, `forces` say, has a file of its own:
-`forces.f64` holds rows of little-endian float64, and `forces_row` in the record says which is its first.
+`forces.f64` holds rows of little-endian float64, and `forces_row` in the record says which is its first; where there
+may be several frames, `forces_frames` says how many there are.
 Arrays reach their files before the record that points at them, so whatever a crash leaves behind is cut
 back to the last line that is whole and whose arrays are there. Nothing good before that line is lost.
 """
@@ -25,7 +26,7 @@ from worker.contract import STATUSES, recordable
 from worker.errors import EXIT_LOCKED, WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from worker.contract import Finished, Layout
@@ -64,10 +65,10 @@ class Ledger:
         self.statuses[line["structure"]] = line["status"]
         for name, layout in self.layouts.items():
             if (row := line[f"{name}_row"]) is not None:
-                self.rows[name] = row + layout.count(line["n_atoms"])
+                self.rows[name] = row + _rows(line, name, layout)
         if line["batch_size"]:
             self.evaluated += 1
-            self.evaluated_atoms += line["n_atoms"]
+            self.evaluated_atoms += line.get("evaluated_atoms", line["n_atoms"])
             self.evaluate_s += line["wall_s"]
 
 
@@ -112,10 +113,19 @@ def _fits(line: dict[str, Any], ledger: Ledger, rows: Mapping[str, int]) -> bool
     if not (whole and timed) or line["structure"] in ledger.statuses:
         return False
     for name, layout in ledger.layouts.items():
-        row, end = line.get(f"{name}_row", ...), rows[name] - layout.count(line["n_atoms"])
-        if row is not None and not (isinstance(row, int) and ledger.rows[name] <= row <= end):
+        if (row := line.get(f"{name}_row", ...)) is None:
+            continue
+        if layout.frames is not None and not isinstance(line.get(f"{name}_frames"), int):
+            return False
+        end = rows[name] - _rows(line, name, layout)
+        if not (isinstance(row, int) and ledger.rows[name] <= row <= end):
             return False
     return True
+
+
+def _rows(line: dict[str, Any], name: str, layout: Layout) -> int:
+    """Rows of an array that a record has."""
+    return layout.count(line["n_atoms"], 1 if layout.frames is None else line[f"{name}_frames"])
 
 
 @contextlib.contextmanager
@@ -149,7 +159,9 @@ def records_locked(folder: Path) -> Iterator[None]:
 class RecordFiles:
     """The record files of one job, open for appending. Hold the folder's lock while using it."""
 
-    def __init__(self, folder: Path, values: Sequence[str], layouts: Mapping[str, Layout]) -> None:
+    def __init__(
+        self, folder: Path, values: Sequence[str], layouts: Mapping[str, Layout], needed: Collection[str] = ()
+    ) -> None:
         """Open the files and cut off what a crash left behind.
 
         Parameters
@@ -158,10 +170,12 @@ class RecordFiles:
             Where they are.
         values, layouts
             The task's values, and how its arrays lie in their files.
+        needed
+            Values that an answer must have.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         log = folder / "records.jsonl"
-        self._values = tuple(values)
+        self._values, self._needed = tuple(values), frozenset(needed)
         self._log = os.open(log, flags, 0o666)
         self._arrays = {name: os.open(folder / f"{name}.f64", flags, 0o666) for name in layouts}
         rows = {name: os.fstat(fd).st_size // (NUMBER_BYTES * layouts[name].width) for name, fd in self._arrays.items()}
@@ -197,14 +211,18 @@ class RecordFiles:
         pieces: dict[str, list[bytes]] = {name: [] for name in rows}
         for one in finished:
             n_atoms = one.structure.n_atoms
-            outcome = recordable(one.outcome, self._values, self.ledger.layouts, n_atoms)
+            outcome = recordable(one.outcome, self._values, self.ledger.layouts, n_atoms, self._needed)
             begins: dict[str, int | None] = {}
             for name, layout in self.ledger.layouts.items():
                 array = outcome.arrays.get(name)
+                array = None if layout.frames is not None and array is not None and not array.size else array
                 begins[f"{name}_row"] = None if array is None else rows[name]
+                n_rows = 0 if array is None else array.size // layout.width
+                if layout.frames is not None:
+                    begins[f"{name}_frames"] = None if array is None else n_rows // layout.count(n_atoms)
                 if array is not None:
                     pieces[name].append(np.ascontiguousarray(array, dtype="<f8").tobytes())
-                    rows[name] += layout.count(n_atoms)
+                    rows[name] += n_rows
             lines.append(
                 {
                     "kind": "record",
@@ -213,6 +231,7 @@ class RecordFiles:
                     "error": outcome.error,
                     **{name: outcome.values.get(name) for name in self._values},
                     "n_atoms": n_atoms,
+                    **({} if one.evaluated_atoms in {0, n_atoms} else {"evaluated_atoms": one.evaluated_atoms}),
                     **begins,
                     "batch_size": one.batch_size,
                     "wall_s": one.wall_s,

@@ -20,8 +20,10 @@ from worker.evaluate import evaluate_all
 from worker.failures import release_memory
 from worker.journal import CONDEMNED, Journal
 from worker.memory import max_rss_mb, room
+from worker.progress import StoryProgress
 from worker.records import RecordFiles, records_locked
 from worker.structures import read_structures
+from worker.under_way import FOLDER, UnderWay
 from worker.weights import private_copy
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ def run_session(job: Job, folder: Path, done: Path, *, threads: int, network: st
     with records_locked(folder):
         # what libraries drop where they are (CHGNet a .cif of a structure that it cannot handle) stays here
         os.chdir(folder)
-        records = RecordFiles(folder, task.VALUES, task.ARRAYS)
+        records = RecordFiles(folder, task.VALUES, task.ARRAYS, needed={*task.VALUES} - {*task.OPTIONAL})
         journal = Journal(folder, records.ledger.statuses)
         stop.before_leaving = journal.close_for_good
         peak_gpu_mb = None
@@ -161,6 +163,8 @@ def _attempt(
             compiles_by_shape=getattr(potential, "compiles_by_shape", False),
             fatal_atoms=journal.fell_atoms,
         )
+    under_way = UnderWay(folder.parent / FOLDER)  # not the job's: the rest of a plan may be another's
+    under_way.forget(records.ledger.statuses)
     evaluate_all(
         todo,
         lambda start: task.steps(start, job.settings),
@@ -172,6 +176,8 @@ def _attempt(
         stop=stop.requested,
         fitting=room(chosen, job.memory_mb).fitting,
         ahead=chosen.id != "cpu",  # there, the cores have no time left
+        under_way=under_way,
+        progress=StoryProgress(folder / "progress.json"),
     )
     return device.peak_gpu_mb(chosen)
 

@@ -12,6 +12,7 @@ from ase import Atoms
 
 from worker.contract import Answer, Finished, NoAnswer, Outcome
 from worker.errors import is_disk_full, sentence
+from worker.kept_answers import Had, configuration_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from worker.tasks import Steps
 
 Asked: TypeAlias = Atoms | list[Atoms]
+Note: TypeAlias = "Callable[[Story, list[Had] | None], None]"  # takes what a story has had; None: not all were answers
 
 
 @dataclass(eq=False)
@@ -62,7 +64,10 @@ class Story:
         self.structure = structure
         self.outcome: Outcome | None = None
         self._tell, self._alone = tell, True
+        self.evaluations, self._evaluated_atoms = 0, 0
+        self._asked_for: list[Atoms] = []
         self._answers: list[Answer | NoAnswer | None] = []
+        self._costs: list[tuple[int, float]] = []
         self._batch_size, self._wall_s = 0, 0.0
 
     def begin(self) -> list[Step]:
@@ -74,23 +79,50 @@ class Story:
 
         return self._go_on(begin)
 
-    def take(self, place: int, answer: Answer | NoAnswer, *, batch_size: int = 0, wall_s: float = 0.0) -> list[Step]:
-        """Take one answer, and what it cost; when all are there, go to the next configurations, if any."""
-        self._answers[place] = answer
+    def take(
+        self,
+        place: int,
+        answer: Answer | NoAnswer,
+        *,
+        batch_size: int = 0,
+        wall_s: float = 0.0,
+        note: Note = lambda *_: None,
+    ) -> list[Step]:
+        """Take one answer, and what it cost; when all are there, go to the next configurations, if any.
+
+        What a story that goes on has had is noted.
+        """
+        self._answers[place], self._costs[place] = answer, (batch_size, wall_s)
         self._batch_size, self._wall_s = batch_size or self._batch_size, self._wall_s + wall_s
+        if batch_size:
+            self.evaluations += 1
+            self._evaluated_atoms += len(self._asked_for[place])
         if any(one is None for one in self._answers):
             return []
+        had = self._had()  # before the story moves its atoms
         missing = next((one for one in self._answers if isinstance(one, NoAnswer)), None)
         if missing is not None:
-            return self._go_on(lambda: self._steps.throw(missing))
-        answers = [one for one in self._answers if isinstance(one, Answer)]
-        return self._go_on(lambda: self._steps.send(answers[0] if self._alone else answers))
+            steps = self._go_on(lambda: self._steps.throw(missing))
+        else:
+            answers = [one for one in self._answers if isinstance(one, Answer)]
+            steps = self._go_on(lambda: self._steps.send(answers[0] if self._alone else answers))
+        if self.outcome is None:
+            note(self, had)
+        return steps
 
     def finished(self) -> Finished | None:
         """What is to be recorded, once the story is over."""
         if self.outcome is None:
             return None
-        return Finished(self.structure, self.outcome, self._batch_size, self._wall_s)
+        return Finished(self.structure, self.outcome, self._batch_size, self._wall_s, self._evaluated_atoms)
+
+    def _had(self) -> list[Had] | None:
+        """What the answers that were asked for together are; None if the model had none to one of them."""
+        answers = [one for one in self._answers if isinstance(one, Answer)]
+        if len(answers) < len(self._answers):
+            return None
+        each = zip(self._asked_for, answers, self._costs, strict=True)
+        return [Had(configuration_hash(atoms), answer, len(answers), *cost) for atoms, answer, cost in each]
 
     def _go_on(self, resume: Callable[[], Asked]) -> list[Step]:
         """Resume the story until it asks for something or is over; what it raises costs this structure, and no other.
@@ -113,7 +145,8 @@ class Story:
             traceback.print_exc(file=sys.stderr)
             self.outcome = Outcome("failed", sentence(error))
         else:
-            self._answers = [None] * len(configurations)
+            self._asked_for = configurations
+            self._answers, self._costs = [None] * len(configurations), [(0, 0.0)] * len(configurations)
             return [Step(self, place, atoms) for place, atoms in enumerate(configurations)]
         return []
 

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from ase.constraints import FixConstraint
+
     from worker.job import PackRows
 
-ATOM_KEYS = ("numbers", "positions")
+ATOM_KEYS = ("numbers", "positions", "fixed")
 KEYS = ("hash", "natoms", "numbers", "positions", "cell", "pbc", "charge", "spin")
+CONSTRAINTS = ("fixed", "fixed_along_cell", "constraints_unknown")  # in packs of structures that have any
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +30,8 @@ class Pack:
 
     Shapes for n structures with N atoms in all: hash, natoms, charge (e), spin (2S+1): (n,);
     numbers: (N,); positions: (N, 3) Å; cell: (n, 3, 3) Å; pbc: (n, 3); starts: (n + 1,).
+    Where any structure has constraints also fixed: (N, 3), components that stay, along the vectors of the cell where
+    fixed_along_cell: (n,), else Cartesian; constraints_unknown: (n,), names of those that are not in it.
     """
 
     arrays: dict[str, np.ndarray]
@@ -58,16 +63,41 @@ class Structure:
         return _given(self.pack.arrays["spin"][self.row])
 
     def atoms(self) -> Atoms:
-        """Make a copy of its own; charge and spin are in `info` where the input names them."""
+        """Make a copy of its own, with constraints; charge and spin are in `info` where the input names them.
+
+        So is `constraints_unknown`, the names of constraints of the input that it cannot have.
+        """
         arrays, start, end = self.pack.arrays, self.pack.starts[self.row], self.pack.starts[self.row + 1]
-        info = {"charge": self.charge, "spin": self.spin}
+        info: dict[str, float | str | None] = {"charge": self.charge, "spin": self.spin}
+        if "fixed" in arrays:
+            info["constraints_unknown"] = str(arrays["constraints_unknown"][self.row]) or None
         return Atoms(
             numbers=arrays["numbers"][start:end],
             positions=arrays["positions"][start:end],
             cell=arrays["cell"][self.row],
             pbc=arrays["pbc"][self.row],
             info={key: value for key, value in info.items() if value is not None},
+            constraint=self._constraints(),
         )
+
+    def _constraints(self) -> list[FixConstraint]:
+        arrays = self.pack.arrays
+        if "fixed" not in arrays:
+            return []
+        fixed = arrays["fixed"][self.pack.starts[self.row] : self.pack.starts[self.row + 1]]
+        return constraints_of(fixed, along_cell=bool(arrays["fixed_along_cell"][self.row]))
+
+
+def constraints_of(fixed: np.ndarray, *, along_cell: bool) -> list[FixConstraint]:
+    """ASE's constraints for the components (n_atoms, 3) that stay: one of whole atoms, and one for each other mask."""
+    if not fixed.any():
+        return []
+    from ase.constraints import FixAtoms, FixCartesian, FixScaled  # few structures have any
+
+    of_parts = FixScaled if along_cell else FixCartesian
+    masks = np.unique(fixed[fixed.any(axis=1)], axis=0)
+    places = [(mask, np.flatnonzero((fixed == mask).all(axis=1))) for mask in masks]
+    return [FixAtoms(index) if mask.all() else of_parts(index, mask) for mask, index in places]
 
 
 def read_structures(sources: Iterable[PackRows]) -> list[Structure]:
@@ -112,7 +142,7 @@ def read_pack(file: Path) -> Pack:
     """
     try:
         with np.load(file, allow_pickle=False) as npz:
-            arrays = {key: npz[key] for key in KEYS}
+            arrays = {key: npz[key] for key in (*KEYS, *(CONSTRAINTS if "fixed" in npz else ()))}
     except FileNotFoundError as error:
         raise WorkerError(f"there is no structure pack {file}") from error
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
@@ -125,6 +155,8 @@ def read_pack(file: Path) -> Pack:
         "cell": (n_structures, 3, 3),
         "pbc": (n_structures, 3),
     }
+    if "fixed" in arrays:
+        shapes |= {"fixed": (n_atoms, 3)} | dict.fromkeys(CONSTRAINTS[1:], (n_structures,))
     for key, shape in shapes.items():
         if arrays[key].shape != shape:
             raise WorkerError(f"structure pack {file}: {key} has shape {arrays[key].shape}, not {shape}")

@@ -47,6 +47,14 @@ function num(value, digits = 3) {
   return value.toLocaleString("en", { minimumFractionDigits: Math.min(decimals, 6), maximumFractionDigits: Math.min(decimals, 6) }).replace("-", "−");
 }
 
+// what a column is called, and its unit, which is the end of its name
+const UNITS = [["_ev_per_ang", "eV/Å"], ["_ang3", "Å³"], ["_ang", "Å"], ["_gpa", "GPa"], ["_percent", "%"], ["_deg", "°"], ["_ev", "eV"]];
+function columnWords(name) {
+  const [end, unit] = UNITS.find(([suffix]) => name.endsWith(suffix)) || ["", ""];
+  const words = name.slice(0, name.length - end.length).replace(/^n_/, "").replaceAll("_", " ");
+  return [words[0].toUpperCase() + words.slice(1), unit];
+}
+
 const fixed = (value, decimals) => (isNumber(value) ? value.toFixed(decimals).replace("-", "−") : NONE);
 const plural = (n, noun) => `${whole(n)} ${noun}${n === 1 ? "" : "s"}`;
 

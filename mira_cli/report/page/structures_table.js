@@ -8,6 +8,13 @@ const QUANTITIES = {
   pressure: ["Pressure", "GPa", (v) => num(v)],
   status: ["Status", "", null],
 };
+// columns of the task, by their names, where it says nothing of the structures as they are
+if (!DATA.compared) {
+  const status = QUANTITIES.status;
+  for (const key of Object.keys(QUANTITIES)) delete QUANTITIES[key];
+  for (const [key, text] of Object.entries(DATA.table.meanings)) QUANTITIES[key] = [...columnWords(key), (v) => (typeof v === "string" ? v : num(v, 5)), text.replace(/^./, (letter) => letter.toUpperCase()) + "."];
+  QUANTITIES.status = status;
+}
 const PAGE = 25;
 const QUANTITY_NOTES = {
   energy: "Energies as each model gives them. Their zeros differ between models, so do not compare columns.",
@@ -16,7 +23,7 @@ const QUANTITY_NOTES = {
 
 function structuresTable() {
   const table = DATA.table, n = table.id.length;
-  const state = { quantity: "energy", sort: "order", down: false, words: "", status: "any", page: 0 };
+  const state = { quantity: Object.keys(QUANTITIES).find((key) => key !== "status") || "status", sort: "order", down: false, words: "", status: "any", page: 0 };
   const collator = new Intl.Collator("en", { numeric: true });
   const text = table.id.map((id, i) => `${id} ${table.formula[i] || ""} ${table.outlier[i] || ""}`.toLowerCase());
   const hasSpread = table.force_spread.some(isNumber), hasEnergySpread = table.energy_spread.some(isNumber);
@@ -47,7 +54,8 @@ function structuresTable() {
   function modelCell(m, i) {
     const status = statusOf(m, i);
     if (state.quantity === "status" || status !== "ok") return h("span", { class: status === "ok" ? "good" : "bad" }, status.replaceAll("_", " "));
-    return QUANTITIES[state.quantity][2](table.quantities[state.quantity][m][i]);
+    const value = table.quantities[state.quantity][m][i];
+    return value === null ? NONE : QUANTITIES[state.quantity][2](value);
   }
 
   function rows() {
@@ -99,7 +107,7 @@ function structuresTable() {
     back.disabled = state.page === 0;
     on.disabled = state.page >= pages - 1;
     caption.textContent = `${QUANTITIES[state.quantity][0]} of each structure and model`;
-    note.textContent = QUANTITY_NOTES[state.quantity] || "";
+    note.textContent = QUANTITY_NOTES[state.quantity] || QUANTITIES[state.quantity][3] || "";
     note.hidden = !note.textContent;
   }
 

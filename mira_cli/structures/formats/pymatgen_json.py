@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.structures.constraints import ALONG_CELL
 from mira_cli.structures.frame import Frame, UnreadableError
 from mira_cli.units import GPA
 
@@ -156,6 +157,9 @@ def _atoms(structure: Record) -> tuple[Atoms, list[str]]:
         scaled = np.reshape([site["abc"] for site in structure["sites"]], (-1, 3)).astype(float)
         atoms = Atoms(symbols, scaled_positions=scaled, cell=np.array(lattice["matrix"], float), pbc=pbc)
         _check_places(structure, atoms)
+        free = [(site.get("properties") or {}).get("selective_dynamics") for site in structure["sites"]]
+        if any(flags is not None for flags in free):
+            atoms.new_array(ALONG_CELL, ~np.array([flags or (True, True, True) for flags in free], bool), shape=(3,))
     if charge := structure.get("charge"):  # 0 is written by default, and says nothing
         atoms.info["charge"] = charge
     return atoms, notes

@@ -1,0 +1,71 @@
+"""What became of a model's relaxations as a whole, and of the order of energies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mira_cli.compare.rank_correlation import Order
+from mira_cli.statuses import ANSWERED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mira_cli.compare.answers import Answers
+    from mira_cli.compare.forces import Array
+
+SYMMETRIES = ("kept", "lost", "gained", "changed")
+TIE_EV = 1e-6  # per atom: energies that are nearer have no order
+
+
+def relaxation_row(answers: Answers, m: int, columns: Mapping[str, Array]) -> dict[str, Any]:
+    """The row of `relax.csv` about one model, from (s,) columns of `comparison.parquet`; medians of `ok` ones."""
+    status, ok = columns["status"], answers.ok[:, m]
+    counts = {name: int((status == name).sum()) for name in ANSWERED}
+
+    def own(name: str) -> Array:
+        values = np.asarray(columns[name], dtype=float)
+        return np.asarray(values[ok & np.isfinite(values)])
+
+    def median(name: str) -> float | None:
+        return float(np.median(own(name))) if len(own(name)) else None
+
+    n_atoms = np.where(answers.n_atoms > 0, answers.n_atoms, np.nan)
+    before, after = (
+        np.where(ok, np.asarray(columns[name], dtype=float) / n_atoms, np.nan)
+        for name in ("start_energy_ev", "energy_ev")
+    )
+    rho, structures, _ = Order(answers.made_of.groups).correlation(np.column_stack([before, after]), 0, 1)
+    symmetry = columns["symmetry"][ok]
+    return {
+        "model": answers.models[m].name,
+        "n_input": len(answers),
+        **{f"n_{name}": n for name, n in counts.items()},
+        "n_without": len(answers) - sum(counts.values()),
+        "median_steps": median("n_steps"),
+        "median_evaluations": median("n_evaluations"),
+        "evaluations": int(np.nansum(np.asarray(columns["n_evaluations"], dtype=float))),
+        "median_volume_change_percent": median("volume_change_percent"),
+        "median_energy_drop_per_atom_ev": median("energy_drop_per_atom_ev"),
+        "largest_displacement_ang": float(own("max_displacement_ang").max(initial=0.0)) if ok.any() else None,
+        **{f"n_symmetry_{name}": int((symmetry == name).sum()) for name in SYMMETRIES},
+        "order_rank_correlation": rho,
+        "n_order_structures": structures,
+        **_changed(before, after, answers.made_of.groups),
+    }
+
+
+def _changed(before: Array, after: Array, groups: Array) -> dict[str, int]:
+    """Compositions of several structures, and those of which another one is lowest after the relaxation."""
+    has = np.flatnonzero(np.isfinite(before) & np.isfinite(after))
+    if not len(has):
+        return {"n_order_compositions": 0, "n_order_changed": 0}
+    order = has[np.lexsort((before[has], groups[has]))]  # in each composition the lowest at the start is the first
+    begins = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    lowest = np.minimum.reduceat(after[order], begins)
+    several = np.diff(np.append(begins, len(order))) > 1
+    return {
+        "n_order_compositions": int(several.sum()),
+        "n_order_changed": int((several & (after[order][begins] - lowest > TIE_EV)).sum()),
+    }

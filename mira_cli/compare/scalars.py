@@ -1,0 +1,170 @@
+"""Any number that a task gives of each structure: how far models are apart in it, and how far from a reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mira_cli.compare import columns
+from mira_cli.compare.alignment import Refusal
+from mira_cli.compare.energy_pairs import EnergySpread, aligned_pairs, alignment_columns, mean, root_mean_square
+from mira_cli.compare.rank_correlation import Order
+from mira_cli.compare.reference import residuals
+from mira_cli.compare.spread import DDOF
+from mira_cli.compare.theory import committees, relation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
+
+    from mira_cli.compare.alignment import Aligned
+    from mira_cli.compare.answers import Answers
+    from mira_cli.compare.forces import Array
+    from mira_cli.compare.schemes import Scheme
+    from mira_cli.compare.theory import Committee
+
+REFERENCE, MODEL = "reference", "model"
+SIZES = ("_ang", "_ang3")  # of which differences in per cent mean something
+ROUNDING = 9  # significant digits: numbers that agree in so many have one rank
+
+
+@dataclass(frozen=True, eq=False)
+class Scalar:
+    """One number of s structures by m models, NaN where there is none, and what the input gives of it.
+
+    Energies are per atom, and are aligned before they are compared, since each model has a zero of its own.
+    """
+
+    name: str
+    values: Array  # (s, m)
+    reference: Array  # (s,)
+    is_energy: bool = False
+
+
+def scalars_table(answers: Answers, scalars: Sequence[Scalar], scheme: Scheme) -> pa.Table:
+    """For each scalar each two models, then each model against the reference, where there is one."""
+    rows = [row for scalar in scalars for row in _rows(answers, scalar, scheme)]
+    return columns.make_table(rows, columns.SCALARS)
+
+
+def _rows(answers: Answers, scalar: Scalar, scheme: Scheme) -> Iterator[dict[str, Any]]:
+    models, with_reference = answers.models, np.column_stack([scalar.values, scalar.reference])
+    order = Order(answers.made_of.groups if scalar.is_energy else np.zeros(len(answers), int))
+    ranked = with_reference if scalar.is_energy else _significant(with_reference)
+    for a, b, difference, said in _differences(answers, scalar, scheme):
+        other = None if b == len(models) else models[b]
+        rho, n_rank, _ = order.correlation(ranked, a, b)
+        yield {
+            "quantity": scalar.name,
+            "against": MODEL if other else REFERENCE,
+            "model_a": models[a].name,
+            "model_b": other.name if other else None,
+            "theory": relation([models[a], other]) if other else None,
+            **_statistics(difference, with_reference[:, b] if scalar.name.endswith(SIZES) else None),
+            "rank_correlation": rho,
+            "n_rank_structures": n_rank,
+            **said,
+        }
+
+
+def _differences(answers: Answers, scalar: Scalar, scheme: Scheme) -> Iterator[tuple[int, int, Array, dict[str, Any]]]:
+    """Models a < b (the reference is the last), (s,) a − b, NaN where one says nothing, and how it was aligned."""
+    models = len(answers.models)
+    against = range(models) if np.isfinite(scalar.reference).any() else ()
+    if scalar.is_energy:
+        own = _with_energies(answers, scalar)
+        for a, b, aligned in aligned_pairs(own, scheme):
+            yield a, b, _of_aligned(aligned, len(answers)), alignment_columns(aligned)
+        for a in against:
+            aligned = residuals(own, a, scheme)
+            yield a, models, _of_aligned(aligned, len(answers)), alignment_columns(aligned)
+    else:
+        values = np.column_stack([scalar.values, scalar.reference])
+        for a, b in [*combinations(range(models), 2), *((a, models) for a in against)]:
+            yield a, b, values[:, a] - values[:, b], {}
+
+
+def _with_energies(answers: Answers, scalar: Scalar) -> Answers:
+    """The same models and structures with other energies, eV/atom."""
+    return replace(answers, energy=scalar.values, reference_energy=scalar.reference)
+
+
+def _of_aligned(aligned: Aligned | Refusal, n: int) -> Array:
+    if isinstance(aligned, Refusal):
+        return np.full(n, np.nan)
+    return np.where(aligned.determined, aligned.values, np.nan)
+
+
+def _statistics(difference: Array, against: Array | None) -> dict[str, Any]:
+    """Of (s,) differences: MAE, RMSE, bias, largest; and in per cent of the (s,) sizes to compare with."""
+    has = np.isfinite(difference)
+    own = difference[has]
+    base = None if against is None else against[has]
+    return {
+        "n": len(own),
+        "mae": mean(np.abs(own)),
+        "rmse": root_mean_square(own),
+        "mean_difference": mean(own),
+        "largest_difference": float(np.abs(own).max()) if len(own) else None,
+        "mean_absolute_percent": None if base is None else mean(100 * np.abs(own / base)),
+    }
+
+
+def _significant(values: Array) -> Array:
+    """(s, m) values over the largest of their column: those that agree but for rounding are equal, in any unit."""
+    sizes = np.abs(np.nan_to_num(values)).max(axis=0, initial=0.0)
+    return np.asarray(np.round(values / np.where(sizes > 0, sizes, 1.0), ROUNDING))
+
+
+def spreads_table(answers: Answers, scalars: Sequence[Scalar], scheme: Scheme) -> pa.Table:
+    """Committees in order, in each all structures: how many members answered, and their spread in each scalar.
+
+    The spread is the standard deviation with ddof 1; of energies, of aligned ones.
+    """
+    import pyarrow as pa
+
+    schema = columns.make_table([], columns.SPREADS).schema
+    for scalar in scalars:
+        schema = schema.append(pa.field(spread_name(scalar.name), pa.float64()))
+    parts, n = [schema.empty_table()], len(answers)
+    for committee in committees(answers.models) if len(answers.models) > 1 else []:
+        members = list(committee.members)
+        same = {"committee": committee.name, "theory": committee.theory}
+        own: dict[str, Any] = {name: pa.array([text] * n, pa.string()) for name, text in same.items()}
+        own |= {"structure_id": answers.structures, "formula": answers.formulas, "n_atoms": pa.array(answers.n_atoms)}
+        own["n_models"] = pa.array(np.full(n, len(members)))
+        own["n_members"] = pa.array(answers.ok[:, members].sum(axis=1))
+        for scalar in scalars:
+            spread = _energy_spread if scalar.is_energy else _spread
+            own[spread_name(scalar.name)] = pa.array(spread(answers, scalar, committee, scheme), from_pandas=True)
+        parts.append(pa.table({name: own[name].cast(schema.field(name).type) for name in schema.names}))
+    return pa.concat_tables(parts).combine_chunks()
+
+
+def spread_name(scalar: str) -> str:
+    """The column of `spread.csv` that holds the spread of a scalar."""
+    return f"spread_{scalar}"
+
+
+def _energy_spread(answers: Answers, scalar: Scalar, committee: Committee, scheme: Scheme) -> Array:
+    """(s,) eV/atom, as `disagreement.csv` has it."""
+    own = _with_energies(answers, scalar)
+    spread = EnergySpread(committee, own)
+    for a, b, aligned in aligned_pairs(own, scheme):
+        spread.add(a, b, aligned)
+    return spread.spread
+
+
+def _spread(_: Answers, scalar: Scalar, committee: Committee, __: Scheme) -> Array:
+    """(s,) standard deviation over the members with a number, NaN for fewer than two."""
+    values = scalar.values[:, list(committee.members)]
+    has = np.isfinite(values)
+    count = has.sum(axis=1)
+    filled = np.where(has, values, 0.0)
+    deviations = np.where(has, values - (filled.sum(axis=1) / np.maximum(count, 1))[:, None], 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(count > 1, np.sqrt(np.square(deviations).sum(axis=1) / (count - DDOF)), np.nan)

@@ -1,0 +1,216 @@
+"""What is made of relaxations: columns, geometries that anything reads on from, and how minima are compared."""
+
+import json
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, fcc111, molecule
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
+from ase.io import read
+from typer.testing import CliRunner
+
+from mira_cli.app import app
+from mira_cli.driver.collect import collect
+from mira_cli.driver.realign import realign
+from mira_cli.errors import UsageError
+from mira_cli.report.gathered import gather
+from mira_cli.report.write import content
+from mira_cli.results.read_tables import load_collected, read_table
+from mira_cli.run.directory import RunDirectory
+from tests.unit.relaxed_runs import End, relaxed_run
+
+
+def scaled(atoms: Atoms, factor: float) -> Atoms:
+    found = atoms.copy()
+    found.set_cell(atoms.cell * factor, scale_atoms=True)
+    return found
+
+
+def starts() -> list[Atoms]:
+    """A strained crystal, a slab whose lowest layer is held, a molecule, and a crystal of another structure."""
+    strained = bulk("Cu", cubic=True)
+    strained.set_cell(strained.cell.array @ np.diag([1.02, 1.0, 1.0]), scale_atoms=True)
+    slab = fcc111("Cu", (1, 1, 3), vacuum=5.0)
+    slab.set_constraint(FixAtoms([0]))
+    return [strained, slab, molecule("CO"), scaled(bulk("Cu", "bcc", a=2.87), 1.0)]
+
+
+@pytest.fixture
+def run(tmp_path) -> RunDirectory:
+    """Model `a` ends in cubic copper, `b` 3 % larger and with another molecule; `c` blows up and stops short."""
+    cubic = bulk("Cu", cubic=True)
+    _, slab, carbon, bcc = starts()
+    far = carbon.copy()
+    far.positions[0, 2] += 0.5
+    up = {"status": "blown_up", "error": "the volume became 2.1 of that of the start after 9 steps"}
+    ends = {
+        "a": [End(cubic, -4.0), End(slab, -3.0), End(carbon, -2.0), End(bcc, -0.9)],
+        "b": [End(scaled(cubic, 1.01), -8.0), End(slab, -6.0), End(far, -2.5), End(bcc, -2.1)],
+        "c": [End(scaled(cubic, 1.3), -1.0, **up), End(slab, -3.1, "not_converged", "no rest in 7 steps"), None, None],
+    }
+    reference = scaled(cubic, 1.02)
+    reference.info["structure_id"] = "in.extxyz#0"
+    reference.calc = SinglePointCalculator(reference, energy=-15.0)
+    run = relaxed_run(tmp_path, starts(), ends, theory={"a": "PBE", "b": "PBE"}, reference=[reference])
+    collect(run)
+    return run
+
+
+def rows_of(run: RunDirectory, name: str) -> list[dict]:
+    return read_table(run, name).to_pylist()
+
+
+def test_columns_say_what_became_of_each_structure(run) -> None:
+    rows = {(row["structure_id"], row["model"]): row for row in rows_of(run, "comparison")}
+    crystal, slab = rows["in.extxyz#0", "a"], rows["in.extxyz#1", "a"]
+    assert crystal["volume_ang3"] == pytest.approx(3.61**3)
+    assert crystal["volume_change_percent"] == pytest.approx(100 * (1 / 1.02 - 1))
+    assert crystal["a_change_percent"] == pytest.approx(100 * (1 / 1.02 - 1))
+    assert crystal["b_change_percent"] == pytest.approx(0, abs=1e-9)
+    assert (crystal["start_a_ang"], crystal["start_gamma_deg"]) == (pytest.approx(1.02 * 3.61), pytest.approx(90))
+    assert (crystal["start_space_group"], crystal["space_group"]) == ("I4/mmm (139)", "Fm-3m (225)")
+    assert crystal["symmetry"] == "gained"
+    assert crystal["energy_drop_per_atom_ev"] == pytest.approx(0.1 / 4)
+    assert (slab["volume_ang3"], slab["c_ang"], slab["space_group"]) == (None, None, None)
+    assert slab["a_ang"] == pytest.approx(3.61 / np.sqrt(2))
+    blown, stopped = rows["in.extxyz#0", "c"], rows["in.extxyz#1", "c"]
+    assert (blown["status"], stopped["status"]) == ("blown_up", "not_converged")
+    assert blown["volume_ang3"] == pytest.approx((1.3 * 3.61) ** 3)
+    assert rows["in.extxyz#2", "c"]["energy_ev"] is None
+
+
+def test_nothing_is_compared_as_if_it_were_of_the_structures_as_they_are(run) -> None:
+    for name in ("pairs", "disagreement", "reference", "reference_errors", "energies_aligned"):
+        assert not (run.root / f"{name}.csv").exists()
+        with pytest.raises(UsageError, match="task `relax` gives no energies or forces of the structures"):
+            read_table(run, name)
+    text = (run.root / "results.extxyz").read_text()
+    assert not any(word in text for word in ("forces_", "energy_", "spread"))
+    assert "energy_ev_" not in (run.root / "energies.csv").read_text()
+
+
+def test_relaxed_geometries_are_read_on_with_labels_and_constraints(run) -> None:
+    found = read(run.root / "relaxed" / "a.extxyz", ":")
+    assert [atoms.info["structure_id"] for atoms in found] == [f"in.extxyz#{i}" for i in range(4)]
+    np.testing.assert_allclose(found[0].cell, 3.61 * np.eye(3), atol=1e-12)
+    assert found[0].get_potential_energy() == -4.0
+    np.testing.assert_array_equal(found[0].get_stress(), [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    np.testing.assert_allclose(found[0].get_forces(), 0.001 * bulk("Cu", cubic=True).positions, atol=1e-8)
+    assert [one.index.tolist() for one in found[1].constraints] == [[0]]
+    stopped = read(run.root / "relaxed" / "c.extxyz", ":")  # neither what blew up nor what there is not
+    assert [(atoms.info["structure_id"], atoms.info["status"]) for atoms in stopped] == [
+        ("in.extxyz#1", "not_converged")
+    ]
+
+
+def test_export_is_of_the_relaxed_geometries_at_rest_unless_all_are_asked_for(run, tmp_path) -> None:
+    def exported(model: str, *more: str) -> list[str]:
+        file = tmp_path / "labels.extxyz"
+        done = CliRunner().invoke(app, ["export", str(run.root), "-m", model, "-o", str(file), "--force", *more])
+        assert done.exit_code == 0, done.exception
+        return [(atoms.info["structure_id"], atoms.info["status"]) for atoms in read(file, ":")]
+
+    assert exported("b") == [(f"in.extxyz#{i}", "ok") for i in range(4)]
+    assert exported("c", "--all") == [("in.extxyz#0", "blown_up"), ("in.extxyz#1", "not_converged")]
+
+
+def test_models_that_a_run_has_no_more_have_no_file_of_geometries(run) -> None:
+    (run.root / "relaxed" / "older.extxyz").write_text("")
+    collect(run)
+    assert sorted(file.name for file in (run.root / "relaxed").iterdir()) == ["a.extxyz", "b.extxyz", "c.extxyz"]
+
+
+def test_minima_are_compared_in_pairs_and_with_references(run) -> None:
+    rows = {(row["structure_id"], row["model_a"], row["model_b"]): row for row in rows_of(run, "minima")}
+    assert set(rows) == {*((f"in.extxyz#{i}", "a", "b") for i in range(4)),
+                         ("in.extxyz#0", "a", None), ("in.extxyz#0", "b", None)}  # fmt: skip
+    crystal, carbon = rows["in.extxyz#0", "a", "b"], rows["in.extxyz#2", "a", "b"]
+    assert crystal["volume_difference_percent"] == pytest.approx(100 * (1.01**-3 - 1))
+    assert crystal["length_difference_percent"] == pytest.approx(100 * (1 / 1.01 - 1))
+    assert (crystal["same_minimum"], crystal["differs_in"], crystal["rmsd_status"]) == (True, None, "measured")
+    assert crystal["rms_displacement_ang"] == pytest.approx(0, abs=1e-9)
+    assert crystal["energy_difference_ev_per_atom"] == pytest.approx(1.0)
+    assert (carbon["same_minimum"], carbon["differs_in"]) == (False, "atoms")
+    assert carbon["rms_displacement_ang"] == pytest.approx(0.25)
+    assert (carbon["volume_difference_percent"], carbon["rmsd"]) == (None, None)
+    against = rows["in.extxyz#0", "b", None]
+    assert against["against"] == "reference"
+    assert against["volume_difference_percent"] == pytest.approx(100 * ((1.01 / 1.02) ** 3 - 1))
+    assert against["energy_difference_ev_per_atom"] == pytest.approx(-2.0 + 3.75)
+
+
+def test_quantities_are_compared_between_models_and_with_references(run) -> None:
+    rows = {(row["quantity"], row["model_a"], row["model_b"]): row for row in rows_of(run, "scalars")}
+    volume = rows["volume_ang3", "a", "b"]
+    assert (volume["n"], volume["against"]) == (2, "model")
+    assert volume["largest_difference"] == pytest.approx(3.61**3 * (1.01**3 - 1))
+    assert volume["mean_difference"] == pytest.approx(-(3.61**3) * (1.01**3 - 1) / 2)
+    reference = rows["volume_ang3", "a", None]
+    assert (reference["n"], reference["against"]) == (1, "reference")
+    assert reference["mean_absolute_percent"] == pytest.approx(100 * (1 - 1.02**-3))
+    assert rows["energy_per_atom_ev", "a", "b"]["energy_alignment"] == "per-element"
+    assert rows["volume_ang3", "a", "c"]["n"] == 0  # what blew up or did not come to rest is not compared
+    spread = {row["structure_id"]: row for row in rows_of(run, "spread") if row["committee"] == "all"}
+    assert spread["in.extxyz#0"]["spread_volume_ang3"] == pytest.approx(3.61**3 * (1.01**3 - 1) / np.sqrt(2))
+    assert spread["in.extxyz#2"]["displacement_max_ang"] == pytest.approx(0.25)
+    assert spread["in.extxyz#2"]["n_members"] == 2
+
+
+def test_each_models_relaxations_are_told_with_the_order_of_energies(run) -> None:
+    rows = {row["model"]: row for row in rows_of(run, "relax")}
+    assert [rows["c"][f"n_{name}"] for name in ("ok", "not_converged", "blown_up", "without")] == [0, 1, 1, 2]
+    assert (rows["a"]["n_ok"], rows["a"]["median_steps"], rows["a"]["n_symmetry_gained"]) == (4, 7, 1)
+    assert (rows["a"]["n_order_compositions"], rows["a"]["n_order_changed"]) == (1, 0)
+    assert rows["c"]["evaluations"] == 16
+
+
+def test_energies_of_minima_are_aligned_in_another_way_when_asked(run) -> None:
+    realign(run, "none")
+    rows = [row for row in rows_of(run, "scalars") if row["quantity"] == "energy_per_atom_ev"]
+    assert {row["energy_alignment"] for row in rows} == {"none"}
+    pair = next(row for row in rows if (row["model_a"], row["model_b"]) == ("a", "b"))
+    assert pair["mean_difference"] == pytest.approx(np.mean([1.0, 1.0, 0.25, 1.2]))
+
+
+def test_structures_are_chosen_by_how_far_minima_are_apart(run, tmp_path) -> None:
+    def chosen(by: str, *more: str):
+        return CliRunner().invoke(app, ["select", str(run.root), "--by", by, "--json", *more])
+
+    assert [one["structure_id"] for one in json.loads(chosen("rmsd-spread").stdout)][0] == "in.extxyz#2"
+    file = tmp_path / "chosen.extxyz"
+    assert [one["structure_id"] for one in json.loads(chosen("volume-spread", "-o", str(file)).stdout)] == [
+        "in.extxyz#0"
+    ]
+    (atoms,) = read(file, ":")
+    assert not [name for name in atoms.arrays if "spread" in name]  # forces at two minima have none
+    assert atoms.info["spread_volume_change_percent"] > 0
+    refused = chosen("force-spread").exception
+    assert "says nothing of those" in str(refused)
+
+
+def test_the_report_has_a_section_of_minima_and_none_of_forces(run) -> None:
+    shown = content(gather(load_collected(run)))
+    minima = shown["minima"]
+    assert [row["model"] for row in minima["relax"]] == ["a", "b", "c"]
+    assert [(row["model_a"], row["model_b"], row["same"], row["n"]) for row in minima["pairs"]] == [
+        ("a", "b", 3, 4), ("a", None, 1, 1), ("b", None, 1, 1)
+    ]  # fmt: skip
+    first = minima["drawn"][0]
+    assert (first["id"], first["minima"][2]) == ("in.extxyz#2", None)
+    np.testing.assert_allclose(np.mean(np.reshape(first["minima"][1]["positions"], (-1, 3)), axis=0),
+                               starts()[2].positions.mean(axis=0), atol=1e-3)  # fmt: skip
+    assert (shown["points"], shown["distributions"], shown["look_at"]["structures"]) == (None, [], [])
+    assert not shown["pairs"]["columns"]["model_a"]
+    assert "energy_per_atom_ev" in shown["table"]["quantities"]
+    assert "fmax" not in shown["table"]["quantities"]
+    assert any("StructureMatcher" in text for text in shown["methods"])
+    assert shown["findings"][0] == "a and b came to one minimum in 3 of 4 structures."
+
+
+def test_tables_are_shown(run) -> None:
+    for name in ("summary", "relax", "minima", "scalars", "spread", "comparison"):
+        done = CliRunner().invoke(app, ["table", str(run.root), "-t", name])
+        assert done.exit_code == 0, done.exception
+    assert "at rest" in CliRunner().invoke(app, ["table", str(run.root)]).stdout

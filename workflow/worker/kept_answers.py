@@ -1,0 +1,73 @@
+"""Answers that stories have had, as bytes: each a head with a checksum, and numbers as little-endian float64."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import struct
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from worker.contract import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ase import Atoms
+
+_HEAD = struct.Struct("<IIIIId16s")  # checksum, atoms, answers together, numbers of stress, batch size, s, hash
+
+
+class Had(NamedTuple):
+    """An answer that a story has had, how many it got together, and what it cost."""
+
+    configuration: bytes  # its hash
+    answer: Answer
+    together: int
+    batch_size: int
+    wall_s: float
+
+
+def configuration_hash(atoms: Atoms) -> bytes:
+    """Return what stands for a configuration, 16 bytes: the same only for the same numbers, to the last digit."""
+    found = hashlib.blake2b(atoms.numbers.tobytes(), digest_size=16)
+    found.update(atoms.positions.tobytes())
+    found.update(atoms.cell.array.tobytes())
+    found.update(f"{atoms.pbc.tolist()} {atoms.info.get('charge')} {atoms.info.get('spin')}".encode())
+    return found.digest()
+
+
+def packed(had: Had) -> bytes:
+    """Return an answer as its file has it."""
+    answer = had.answer
+    stress = () if answer.stress_ev_per_ang3 is None else answer.stress_ev_per_ang3
+    numbers = np.concatenate([[answer.energy_ev], stress, answer.forces_ev_per_ang.ravel()]).astype("<f8").tobytes()
+    of_answer = len(answer.forces_ev_per_ang), had.together, len(stress), had.batch_size, had.wall_s, had.configuration
+    content = _HEAD.pack(0, *of_answer)[4:] + numbers
+    return struct.pack("<I", zlib.crc32(content)) + content
+
+
+def rounds(kept: bytes) -> Iterator[tuple[list[Had], int]]:
+    """Yield answers that were given together, and where they end, as far as the file is whole."""
+    answers = _answers(kept)
+    for first, end in answers:
+        rest = list(itertools.islice(answers, first.together - 1))
+        if len(rest) < first.together - 1:
+            return
+        yield [first, *(one for one, _ in rest)], rest[-1][1] if rest else end
+
+
+def _answers(kept: bytes) -> Iterator[tuple[Had, int]]:
+    begin = 0
+    while begin + _HEAD.size <= len(kept):
+        checksum, n_atoms, together, n_stress, batch_size, wall_s, of = _HEAD.unpack_from(kept, begin)
+        end = begin + _HEAD.size + 8 * (1 + n_stress + 3 * n_atoms)
+        if end > len(kept) or zlib.crc32(memoryview(kept)[begin + 4 : end]) != checksum:
+            return
+        numbers = np.frombuffer(kept, "<f8", offset=begin + _HEAD.size, count=(end - begin - _HEAD.size) // 8).copy()
+        stress = numbers[1 : 1 + n_stress] if n_stress else None
+        answer = Answer(float(numbers[0]), numbers[1 + n_stress :].reshape(-1, 3), stress)
+        yield Had(of, answer, together, batch_size, wall_s), end
+        begin = end

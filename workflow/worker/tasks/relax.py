@@ -1,0 +1,38 @@
+"""The nearest minimum of each structure: atoms, and the cell where it may change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from worker.contract import Answer, Layout, NoAnswer
+from worker.minimum.relaxation import Relaxation
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from worker.tasks import Steps
+
+VERSION = 1  # raise it, and that in `mira_cli/tasks/relax.py`, when the numbers change
+SETTINGS = (
+    "cell", "pressure_gpa", "symmetry", "fmax_ev_per_ang", "smax_gpa", "max_steps", "optimizer", "keep",
+)  # fmt: skip
+VALUES = (
+    "start_energy_ev", "energy_ev", "enthalpy_ev", "stress_ev_per_ang3", "fmax_ev_per_ang", "smax_gpa", "n_steps",
+    "n_evaluations", "stopped_by", "cell_relaxed", "max_displacement_ang", "n_fixed",
+)  # fmt: skip
+OPTIONAL = ("stress_ev_per_ang3", "smax_gpa")
+ARRAYS = {"positions": Layout(), "cell": Layout(rows=3), "forces": Layout()}
+
+
+def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
+    """Go down until forces and stress are below what was asked."""
+    relaxation = Relaxation(start, settings)
+    while relaxation.stopped_by is None:
+        try:
+            answer = cast("Answer", (yield relaxation.next()))
+        except NoAnswer as why:
+            if relaxation.n_steps:
+                raise NoAnswer(why.status, f"{why} after {relaxation.n_steps} steps") from why
+            raise
+        relaxation.take(answer)
+    return relaxation.outcome()
