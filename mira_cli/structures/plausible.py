@@ -77,7 +77,8 @@ def _in_bohr(geometry: Geometry, whole: Array, volume: Array) -> Iterator[int]:
     """Crystals that would be solids with bonds, each atom of them, if their lengths were in Bohr, and are not in Å."""
     radii = _radii(geometry.numbers)
     filled = np.bincount(geometry.owner, 4 / 3 * np.pi * radii**3, minlength=len(geometry)) / np.maximum(volume, 1e-9)
-    wide = whole & (geometry.natoms >= FEWEST_ATOMS) & (filled > FILLED[0] * BOHR_ANG**3) & (filled < FILLED[1] * BOHR_ANG**3)
+    wide = whole & (geometry.natoms >= FEWEST_ATOMS)
+    wide &= (filled > FILLED[0] * BOHR_ANG**3) & (filled < FILLED[1] * BOHR_ANG**3)
     wide &= ~geometry.any_atom(np.isin(geometry.numbers, NOBLE))
     if not (rows := np.flatnonzero(wide)).size:
         return
