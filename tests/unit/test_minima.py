@@ -99,7 +99,7 @@ def test_references_belong_to_structures_by_their_id(tmp_path) -> None:
     found = matched(
         tmp_path,
         {"a.cif": [cu], "b.extxyz": [al, SALT], "c.cif": [al]},
-        {"a.vasp": [cu], "x.extxyz": [salt], "c.cif": [cu]},
+        {"a.extxyz": [cu], "x.extxyz": [salt], "c.cif": [cu]},
     )
     assert found.places.tolist() == [0, -1, 2, -1]
     assert found.others == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,94 +11,126 @@ from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
 from worker.contract import Answer, NoAnswer, Outcome
-from worker.minimum.descent import NOISE_EV, Descent
-from worker.minimum.freedom import Freedom, filled_volume, freedom_of, gaps
-from worker.minimum.springs import spring_hessian
-from worker.minimum.tensors import IDENTITY, WEIGHTS, exponential, tensor
+from worker.minimum.descent import Descent
+from worker.minimum.freedom import GAP_ANG, Freedom, freedom_of
+from worker.minimum.springs import springs_of
+from worker.minimum.symmetry import symmetrized
+from worker.minimum.tensors import EV_PER_ANG3_IN_GPA, IDENTITY, WEIGHTS, exponential, tensor
+from worker.minimum.vacuum import filled_volume, gaps
 
 if TYPE_CHECKING:
-
     from ase import Atoms
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-EV_PER_ANG3_IN_GPA = 160.21766208
 FARTHEST_ANG, MOST_STRAIN = 0.2, 0.06  # of one step
+# In soft crystals 0.1 GPa are more than 1 % of the volume. Where forces and stresses are as small as was asked, but the
+# next step would change more than this, a few more are made.
+SETTLED_GROWTH, SETTLED_EV = 5e-4, 5e-5  # of the volume, and an atom
+MOST_SETTLING = 5  # steps
+NOISE_EV = 2e-6  # of an energy in single precision, an atom
+LEAST_GROWTH, MOST_GROWTH = 0.5, 2.0  # of the volume
 FUSED_ANG, FUSED = 0.5, 0.4  # distance of two atoms, and in sums of their covalent radii
-LEAST_GAP_ANG = 4.0
-UNSEEN_ANG = 0.25  # movement after which distances are looked at again
+LEAST_GAP_ANG = GAP_ANG / 2
+UNSEEN_ANG, UNSEEN_STRAIN = 0.2, 0.1  # movement after which distances are looked at again
+UNCONVERGED = ("max_steps", "no_progress")
 SENTENCES = {
-    "max_steps": "not converged after {n_steps} steps (largest force {fmax:.3g} eV/Å{smax})",
-    "no_progress": "no step leads down any more after {n_steps} steps (largest force {fmax:.3g} eV/Å{smax})",
-    "atoms_fused": "two atoms came closer than {closest:.2g} Å to one another after {n_steps} steps",
-    "volume": "the volume became {growth:.2g} of that of the start after {n_steps} steps",
-    "vacuum_lost": "the vacuum was lost after {n_steps} steps",
+    "max_steps": "not converged within {steps}: {left}",
+    "no_progress": "no step leads down any more after {steps}: {left}",
+    "atoms_fused": "two atoms came too close to one another within {steps}",
+    "volume": "the volume became {growth:.2g} times that of the start within {steps}",
+    "vacuum_lost": "the vacuum was lost within {steps}",
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """Where a relaxation is: displacements (n, 3) Å in the start's frame, deformation (3, 3), and the answer there."""
+    """Where a relaxation is.
+
+    Attributes
+    ----------
+    moves, deformation
+        (n, 3) displacements in Å in the frame of the start, and (3, 3) by which rows of that frame are multiplied.
+    answer
+        The model's.
+    enthalpy_ev, gradient
+        What is minimised, and its derivatives by what may move.
+    """
 
     moves: Floats
     deformation: Floats
     answer: Answer
-    value: float
+    enthalpy_ev: float
     gradient: Floats
 
 
 class Relaxation:
-    """The state of one structure's relaxation."""
+    """The state of one structure's relaxation: `next` says what to evaluate, `take` takes the answer."""
 
-    def __init__(self, start: Atoms, answer: Answer, settings: dict[str, Any]) -> None:
-        self.start, self.settings, self.first = start, settings, answer
-        self.n_steps = 0
-        self.pressure = settings["pressure_gpa"] / EV_PER_ANG3_IN_GPA
-        wants_cell = settings["cell"] != "fixed"
-        self.freedom: Freedom = freedom_of(start, settings["cell"])
-        if wants_cell and len(self.freedom.strains) and answer.virial_ev is None:
-            raise NoAnswer("unsupported_property", "the model gives no stress, which a cell that may change needs")
-        if self.pressure and not self.freedom.periodic.all():
-            raise NoAnswer("failed", "a pressure needs a structure that is periodic in three directions")
-        n = len(start)
-        if not len(self.freedom.reduced(np.zeros((n, 3)), np.zeros(6))):
-            raise NoAnswer("failed", "constraints and a fixed cell leave nothing that may move")
-        self.volume = filled_volume(start, self.freedom.periodic)
-        self.closest = _closest(start)
-        self.seen = start.positions.copy()
-        self.point = self._point(np.zeros((n, 3)), np.eye(3), answer)
-        self.descent = self._descent()
-        self.stopped_by: str | None = self._why_to_stop()
+    def __init__(self, start: Atoms, settings: dict[str, Any]) -> None:
+        """Find out what may move.
+
+        Raises
+        ------
+        NoAnswer
+            Nothing may, or not as it is asked for.
+        """
+        self.start, self.settings = start, settings
+        symmetry = None
+        if settings["symmetry"] == "kept":
+            self.start, symmetry = symmetrized(start)
+        self.freedom: Freedom = freedom_of(self.start, settings["cell"], symmetry)
+        self.pressure_ev_per_ang3 = settings["pressure_gpa"] / EV_PER_ANG3_IN_GPA
+        if self.pressure_ev_per_ang3 and not self.freedom.periodic.all():
+            raise NoAnswer("failed", "a pressure means nothing where a structure has vacuum or is not periodic")
+        self.volume = filled_volume(self.start, self.freedom.periodic)
+        self.bare = self.start.copy()
+        self.bare.set_constraint()
+        self.closest = _closest(self.bare)
+        self.seen = (self.bare.positions, 0.0)
+        self.n_steps = self.n_settling = 0
+        self.stopped_by: str | None = None
+        self.first: Answer | None = None
+        self.trial: tuple[Floats, Floats] = (np.zeros((len(start), 3)), np.eye(3))
 
     def next(self) -> Atoms:
         """The next configuration to evaluate."""
-        self.step = self.descent.step(self.point.gradient)
-        moves, strain = self.freedom.full(self.step, len(self.start))
-        self.trial = (self.point.moves + moves, self.point.deformation @ exponential(tensor(strain)))
+        if self.first is not None:
+            self.step = self.descent.step(self.point.gradient)
+            moves, strain = self.freedom.full(self.step, len(self.bare))
+            self.trial = (self.point.moves + moves, self.point.deformation @ exponential(tensor(strain)))
         return self._atoms(*self.trial)
 
     def take(self, answer: Answer) -> None:
-        """Take in the model's answer for that configuration."""
-        self.n_steps += 1
+        """Take in the model's answer for it."""
         trial = self._point(*self.trial, answer)
-        rise = trial.value - self.point.value
-        if self.descent.learn(self.step, self.point.gradient, trial.gradient, rise):
-            self.point = trial
-        self.stopped_by = self._why_to_stop()
+        if self.first is None:
+            self.first, self.point = answer, trial
+            springs = springs_of(self.bare, np.nan_to_num(self.volume, nan=1.0), self.freedom)
+            size = partial(_size, freedom=self.freedom, n_atoms=len(self.bare))
+            self.descent = Descent(springs, size, NOISE_EV * len(self.bare))
+        else:
+            self.n_steps += 1
+            rise = trial.enthalpy_ev - self.point.enthalpy_ev
+            if self.descent.learn(self.step, self.point.gradient, trial.gradient, rise):
+                self.point = trial
+        self.stopped_by = self._why_to_stop(self.point)
 
     def outcome(self) -> Outcome:
-        """What is recorded."""
+        """What is recorded of a relaxation that has stopped."""
+        assert self.first is not None
         assert self.stopped_by is not None
         point, answer = self.point, self.point.answer
         atoms = self._atoms(point.moves, point.deformation)
-        fmax, smax = self._residuals(point)
-        drift = point.moves @ point.deformation
-        drift = drift - (drift.mean(0) if self.freedom.bound is None else 0.0)
+        fmax, smax = self._left(point)
+        moved = point.moves @ point.deformation
+        if self.freedom.bound is None:
+            moved = moved - moved.mean(0)  # an atom that is held holds all the others
         values = {
             "start_energy_ev": self.first.energy_ev,
             "energy_ev": answer.energy_ev,
-            "enthalpy_ev": point.value,
+            "enthalpy_ev": point.enthalpy_ev,
             "stress_ev_per_ang3": None if answer.stress_ev_per_ang3 is None else answer.stress_ev_per_ang3.tolist(),
             "fmax_ev_per_ang": fmax,
             "smax_gpa": smax,
@@ -105,94 +138,96 @@ class Relaxation:
             "n_evaluations": self.n_steps + 1,
             "stopped_by": self.stopped_by,
             "cell_relaxed": self.freedom.cell_relaxed,
-            "max_displacement_ang": float(np.linalg.norm(drift, axis=1).max()),
+            "max_displacement_ang": float(np.linalg.norm(moved, axis=1).max()),
             "n_fixed": self.freedom.n_fixed,
         }
         arrays = {"positions": atoms.positions, "cell": np.array(atoms.cell), "forces": answer.forces_ev_per_ang}
         if self.stopped_by == "converged":
             return Outcome("ok", None, values, arrays)
-        status = "not_converged" if self.stopped_by in {"max_steps", "no_progress"} else "blown_up"
-        return Outcome(status, self._sentence(fmax, smax), values, arrays)
-
-    def _sentence(self, fmax: float, smax: float | None) -> str:
-        return SENTENCES[self.stopped_by or ""].format(
-            n_steps=self.n_steps,
-            fmax=fmax,
-            smax="" if smax is None else f", stress {smax:.3g} GPa",
-            closest=self.closest,
-            growth=np.linalg.det(self.point.deformation),
+        sentence = SENTENCES[self.stopped_by].format(
+            steps="1 step" if self.n_steps == 1 else f"{self.n_steps:,} steps",
+            left=f"forces are {fmax:.2g} eV/Å" + ("" if smax is None else f", stresses {smax:.2g} GPa"),
+            growth=np.linalg.det(point.deformation),
         )
+        return Outcome("not_converged" if self.stopped_by in UNCONVERGED else "blown_up", sentence, values, arrays)
 
     def _atoms(self, moves: Floats, deformation: Floats) -> Atoms:
-        atoms = self.start.copy()
-        atoms.set_constraint()
-        atoms.positions[:] = (self.start.positions + moves) @ deformation
-        atoms.cell[:] = np.array(self.start.cell) @ deformation
+        atoms = self.bare.copy()
+        atoms.positions[:] = (self.bare.positions + moves) @ deformation
+        atoms.cell[:] = np.array(self.bare.cell) @ deformation
         return atoms
 
     def _point(self, moves: Floats, deformation: Floats, answer: Answer) -> Point:
-        work = answer.energy_ev
+        if len(self.freedom.strains) and answer.virial_ev is None:
+            raise NoAnswer("unsupported_property", "the model gives no stress, which a cell that may change needs")
         virial = np.zeros(6) if answer.virial_ev is None else answer.virial_ev * WEIGHTS
-        if self.pressure:
-            volume = self.volume * np.linalg.det(deformation)
-            work += self.pressure * volume
-            virial = virial + self.pressure * volume * IDENTITY
+        enthalpy = answer.energy_ev
+        if self.pressure_ev_per_ang3:
+            work = self.pressure_ev_per_ang3 * self.volume * np.linalg.det(deformation)
+            enthalpy, virial = enthalpy + work, virial + work * IDENTITY
         gradient = self.freedom.reduced(-answer.forces_ev_per_ang @ deformation.T, virial)
-        return Point(moves, deformation, answer, work, gradient)
+        return Point(moves, deformation, answer, float(enthalpy), gradient)
 
-    def _residuals(self, point: Point) -> tuple[float, float | None]:
-        """Largest force in eV/Å on what may move, and largest stress in GPa, None where the cell is fixed."""
+    def _left(self, point: Point) -> tuple[float, float | None]:
+        """Largest force in eV/Å on what may move, and largest stress in GPa; None where the cell is fixed."""
         forces = self.freedom.allowed_forces(point.answer.forces_ev_per_ang)
         fmax = float(np.linalg.norm(forces, axis=1).max())
-        if not len(self.freedom.strains):
+        if not len(self.freedom.strains) or point.answer.virial_ev is None:
             return fmax, None
-        volume = self.volume * np.linalg.det(point.deformation)
-        assert point.answer.virial_ev is not None
-        stress = point.answer.virial_ev * WEIGHTS / volume + self.pressure * IDENTITY
-        left = self.freedom.allowed_stress(stress) / WEIGHTS
+        stress = point.answer.virial_ev * WEIGHTS / (self.volume * np.linalg.det(point.deformation))
+        left = self.freedom.allowed_stress(stress + self.pressure_ev_per_ang3 * IDENTITY) / WEIGHTS
         return fmax, float(np.abs(left).max() * EV_PER_ANG3_IN_GPA)
 
-    def _why_to_stop(self) -> str | None:
-        point = self.point
-        if blown := self._blown_up(point):
-            return blown
-        fmax, smax = self._residuals(point)
-        if fmax <= self.settings["fmax_ev_per_ang"] and (smax or 0.0) <= self.settings["smax_gpa"]:
+    def _why_to_stop(self, point: Point) -> str | None:
+        fmax, smax = self._left(point)
+        is_converged = fmax <= self.settings["fmax_ev_per_ang"] and (smax or 0.0) <= self.settings["smax_gpa"]
+        if is_converged and not self._is_settled(point):
+            self.n_settling += 1
+            is_converged = False
+        if blown_up := self._blown_up(point, is_last=is_converged):
+            return blown_up
+        if is_converged:
             return "converged"
-        if self.descent.is_stuck:
-            return "no_progress"
-        return "max_steps" if self.n_steps >= self.settings["max_steps"] else None
+        if self.n_steps >= self.settings["max_steps"]:
+            return "max_steps"
+        return "no_progress" if self.descent.is_stuck else None
 
-    def _blown_up(self, point: Point) -> str | None:
-        if not 0.5 <= np.linalg.det(point.deformation) <= 2.0:
+    def _is_settled(self, point: Point) -> bool:
+        """Whether the next step would change so little that it is not worth an evaluation."""
+        if self.n_settling >= MOST_SETTLING or self.n_steps >= self.settings["max_steps"] or self.descent.failures:
+            return True
+        step = self.descent.unbounded(point.gradient)
+        strain = self.freedom.full(step, len(self.bare))[1]
+        gain = -0.5 * float(step @ point.gradient) / len(self.bare)
+        return abs(strain[:3].sum()) <= SETTLED_GROWTH and gain <= SETTLED_EV
+
+    def _blown_up(self, point: Point, *, is_last: bool) -> str | None:
+        if not LEAST_GROWTH <= np.linalg.det(point.deformation) <= MOST_GROWTH:
             return "volume"
-        positions = (self.start.positions + point.moves) @ point.deformation
-        stretch = np.abs(np.linalg.eigvalsh((point.deformation + point.deformation.T) / 2) - 1).max()
-        if np.abs(positions - self.seen).max() < UNSEEN_ANG and stretch < 0.1:
+        positions = (self.bare.positions + point.moves) @ point.deformation
+        stretch = float(np.abs(point.deformation - np.eye(3)).max())
+        before, stretched = self.seen
+        is_near = np.abs(positions - before).max() < UNSEEN_ANG and abs(stretch - stretched) < UNSEEN_STRAIN
+        if is_near and not is_last:
             return None
-        self.seen = positions
+        self.seen = (positions, stretch)
         atoms = self._atoms(point.moves, point.deformation)
-        if (now := _closest(atoms)) < min(FUSED_ANG, self.closest):
-            self.closest = now
+        if _closest(atoms) < (FUSED_ANG if is_last else min(FUSED_ANG, 0.9 * self.closest)):
             return "atoms_fused"
-        vacuum = np.array(self.start.pbc) & ~self.freedom.periodic
-        return "vacuum_lost" if (gaps(atoms)[vacuum] < LEAST_GAP_ANG).any() and self.start.pbc.all() else None
+        vacuum = ~self.freedom.periodic & self.start.pbc.all()
+        return "vacuum_lost" if (gaps(atoms)[vacuum] < LEAST_GAP_ANG).any() else None
 
-    def _descent(self) -> Descent:
-        n = len(self.start)
-        hessian = self.freedom.restricted(spring_hessian(self.start, np.nan_to_num(self.volume, nan=1.0)))
-        inverse = np.linalg.inv(hessian)
 
-        def size(step: Floats) -> float:
-            moves, strain = self.freedom.full(step, n)
-            return float(max(np.linalg.norm(moves, axis=1).max() / FARTHEST_ANG, np.linalg.norm(strain) / MOST_STRAIN))
-
-        return Descent(lambda gradient: inverse @ gradient, size, NOISE_EV * n)
+def _size(step: Floats, freedom: Freedom, n_atoms: int) -> float:
+    """Size of a step, in the largest ones that are sensible."""
+    moves, strain = freedom.full(step, n_atoms)
+    farthest = np.sqrt(np.einsum("na,na->n", moves, moves).max())
+    return float(max(farthest / FARTHEST_ANG, np.linalg.norm(strain) / MOST_STRAIN))
 
 
 def _closest(atoms: Atoms) -> float:
-    """Shortest distance of two atoms in Å, as far as 1 Å; scaled up where their covalent radii ask for more."""
-    first, second, lengths = neighbor_list("ijd", atoms, 1.0)
+    """Shortest distance of two atoms in Å, at most 1; enlarged for atoms that are fused at more than `FUSED_ANG`."""
     radii = covalent_radii[atoms.numbers]
+    first, second, lengths = neighbor_list("ijd", atoms, np.maximum(FUSED * radii, 0.5))
     scale = np.minimum(1.0, FUSED_ANG / (FUSED * (radii[first] + radii[second])))
-    return float((lengths * scale).min()) if len(lengths) else 1.0
+    return float((lengths * scale).min(initial=1.0))

@@ -9,6 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+EV_PER_ANG3_IN_GPA = 160.21766208  # CODATA 2014, as in ase.units
 ROWS, COLUMNS = np.array([0, 1, 2, 1, 0, 0]), np.array([0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy
 WEIGHTS = np.sqrt([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
 IDENTITY = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])  # the unit tensor, as six numbers

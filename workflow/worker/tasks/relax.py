@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from worker.contract import Answer, Layout
+from worker.contract import Answer, Layout, NoAnswer
 from worker.minimum.relaxation import Relaxation
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from worker.tasks import Steps
 
-VERSION = 1
+VERSION = 1  # raise it, and that in `mira_cli/tasks/relax.py`, when the numbers change
 SETTINGS = (
     "cell", "pressure_gpa", "symmetry", "fmax_ev_per_ang", "smax_gpa", "max_steps", "optimizer", "keep",
 )  # fmt: skip
@@ -26,8 +26,13 @@ ARRAYS = {"positions": Layout(), "cell": Layout(rows=3), "forces": Layout()}
 
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     """Go down until forces and stress are below what was asked."""
-    answer = cast("Answer", (yield start))
-    relaxation = Relaxation(start, answer, settings)
+    relaxation = Relaxation(start, settings)
     while relaxation.stopped_by is None:
-        relaxation.take(cast("Answer", (yield relaxation.next())))
+        try:
+            answer = cast("Answer", (yield relaxation.next()))
+        except NoAnswer as why:
+            if relaxation.n_steps:
+                raise NoAnswer(why.status, f"{why} after {relaxation.n_steps} steps") from why
+            raise
+        relaxation.take(answer)
     return relaxation.outcome()
