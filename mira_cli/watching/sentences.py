@@ -50,6 +50,11 @@ def waiting(state: RunState) -> list[str]:
     return found
 
 
+def under_way(state: RunState) -> list[str]:
+    """How far structures are that take many evaluations."""
+    return [f"{model.name}: {model.long_stories}" for model in state.models if model.long_stories]
+
+
 def gist(state: RunState) -> str:
     """What of a state is worth telling at once; more structures are not."""
     return repr([state.state, [p.text for p in state.problems], [(model.name, model.jobs) for model in state.models]])
@@ -64,6 +69,7 @@ def line(state: RunState) -> str:
 def _share(model: ModelState) -> str:
     jobs = {"running": model.jobs.running, "queued": model.jobs.queued, "failed": model.jobs.failed}
     busy = ", ".join(f"{number} {what}" for what, number in jobs.items() if number)
+    busy += f"; {model.long_stories}" if busy and model.long_stories else ""
     not_ok = f", {model.not_ok} not ok" if model.not_ok else ""
     return f"{model.name} {model.ok + model.not_ok}/{model.structures}{not_ok}" + (f" (jobs: {busy})" if busy else "")
 

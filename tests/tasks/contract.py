@@ -86,6 +86,7 @@ def check_twins(kit: Kit) -> None:
     host, worker = kit.task, twins.find_task(kit.name)
     assert (host.name, host.version) == (kit.name, worker.VERSION)
     assert tuple(host.values) == tuple(worker.VALUES)
+    assert {name for name, value in host.values.items() if not value.needed} == {*worker.OPTIONAL}
     assert {name: (one.width, one.rows, one.frames) for name, one in host.arrays.items()} == {
         name: (one.width, one.rows, one.frames) for name, one in worker.ARRAYS.items()
     }
