@@ -166,6 +166,21 @@ def test_each_models_relaxations_are_told_with_the_order_of_energies(run) -> Non
     assert rows["c"]["evaluations"] == 16
 
 
+def test_another_structure_of_a_composition_may_be_lowest_after_the_relaxation(tmp_path) -> None:
+    """Of three of copper, one of which the input holds twice, the second is lowest first, and the first in the end."""
+    images = [bulk("Cu"), bulk("Cu", a=3.7), bulk("Cu", "bcc", a=2.87), bulk("Cu"), bulk("Al")]
+    told = [(-1.0, -4.0), (-3.0, -3.5), (-2.0, -3.9), (-1.0, -4.0), (-1.0, -1.5)]
+    ends = [
+        End(image, after, values={"start_energy_ev": before})
+        for image, (before, after) in zip(images, told, strict=True)
+    ]
+    run = relaxed_run(tmp_path, images, {"a": ends})
+    collect(run)
+    (row,) = rows_of(run, "relax")
+    assert (row["n_order_compositions"], row["n_order_changed"]) == (1, 1)
+    assert row["order_rank_correlation"] < 0
+
+
 def test_energies_of_minima_are_aligned_in_another_way_when_asked(run) -> None:
     realign(run, "none")
     rows = [row for row in rows_of(run, "scalars") if row["quantity"] == "energy_per_atom_ev"]
