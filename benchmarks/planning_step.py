@@ -25,6 +25,8 @@ def main() -> None:
 
 def blocks(n: int):
     """Blocks as if so many crystals had been read."""
+    from dataclasses import fields
+
     import pyarrow as pa
     from ase.data import chemical_symbols
 
@@ -36,15 +38,19 @@ def blocks(n: int):
         natoms = rng.integers(2, 17, 1000)
         total = int(natoms.sum())
         pairs = zip(natoms.tolist(), *rng.integers(1, 90, (2, 1000)).tolist(), strict=True)
-        geometry = Geometry(
-            natoms=natoms,
-            numbers=rng.integers(1, 90, total),
-            positions=rng.random((total, 3)),
-            cell=rng.random((1000, 3, 3)),
-            pbc=np.ones((1000, 3), dtype=bool),
-            charge=np.full(1000, np.nan),
-            spin=np.full(1000, np.nan),
-        )
+        arrays = {
+            "natoms": natoms,
+            "numbers": rng.integers(1, 90, total),
+            "positions": rng.random((total, 3)),
+            "cell": rng.random((1000, 3, 3)),
+            "pbc": np.ones((1000, 3), dtype=bool),
+            "charge": np.full(1000, np.nan),
+            "spin": np.full(1000, np.nan),
+            "fixed": np.zeros((total, 3), dtype=bool),
+            "fixed_along_cell": np.zeros(1000, dtype=bool),
+            "constraints_unknown": np.full(1000, ""),
+        }
+        geometry = Geometry(**{f.name: arrays[f.name] for f in fields(Geometry)})  # another checkout's may have less
         rows = {
             "id": [f"made-up#{i}" for i in range(begin, begin + 1000)],
             "hash": [rng.bytes(16).hex() for _ in range(1000)],

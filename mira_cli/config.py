@@ -181,7 +181,7 @@ class RunConfig(BaseModel):
 
     @property
     def job_resources(self) -> list[dict[str, Resources]]:
-        """What this run says about its jobs, the weaker word first."""
+        """Return what this run says about its jobs, the weaker word first."""
         given = {key: value for key in GENERAL if (value := getattr(self, key)) is not None}
         return [{"all": Resources(**given)}, self.resources]
 
@@ -239,14 +239,24 @@ def build_config(settings: dict[str, Any], assignments: list[str]) -> RunConfig:
     return _with_known_resources(config) if set(config.resources) - set(SHARED) else config
 
 
+def known_task(name: str) -> tasks.Task:
+    """The task of a name.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    if name not in (known := tasks.names()):
+        hint = f"{did_you_mean(name, known)}tasks: {', '.join(known)}"
+        raise UsageError(f"there is no task `{name}`", hint=hint)
+    return tasks.find_task(name)
+
+
 def _check_task(config: RunConfig) -> None:
     """Refuse a task that there is not, and settings that it does not have."""
-    known = tasks.names()
-    if config.task not in known:
-        raise UsageError(
-            f"there is no task `{config.task}`", hint=f"{did_you_mean(config.task, known)}tasks: {', '.join(known)}"
-        )
-    if config.reference is not None and not tasks.find_task(config.task).moves_atoms:
+    task = known_task(config.task)
+    if config.reference is not None and not task.moves_atoms:
         told = f"task `{config.task}` moves no atoms: its references are those that the structures come with"
         raise UsageError(told, hint="leave out `--reference`; docs/structures.md says under which keys they are found")
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.compare.forces import ForceBlock
-from mira_cli.run.best_records import spans
+from mira_cli.run.record_block import spans
 from mira_cli.tasks import Starts
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mira_cli.answers.load import ModelResults
-    from mira_cli.run.best_records import RecordBlock
+    from mira_cli.run.record_block import RecordBlock
     from mira_cli.structures.packs import StructureIndex
 
     Array = np.ndarray[Any, Any]

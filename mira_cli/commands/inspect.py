@@ -39,6 +39,7 @@ def inspect(
         str | None, typer.Option("--models", "-m", help="Say what these models cannot answer; joined by commas.")
     ] = None,
     models_file: Annotated[list[str] | None, typer.Option(help="YAML file with models of your own.")] = None,
+    task: Annotated[str, typer.Option(help="What would be computed, by `mira tasks`.")] = "singlepoint",
     form: Annotated[
         str | None,
         typer.Option("--format", help="Format of all files, by ASE's name, where it cannot be told.", metavar="NAME"),
@@ -65,7 +66,7 @@ def inspect(
     Structures are read and checked as by `mira run`; nothing is computed and nothing is written.
     The exit code is 1 where some cannot be used, 3 where none can.
     """
-    from mira_cli.config import reference_units
+    from mira_cli.config import known_task, reference_units
     from mira_cli.inspecting.summary import input_summary
     from mira_cli.planning.input import tell_keys, tell_passed_over
     from mira_cli.structures.choice import FrameChoice
@@ -74,16 +75,23 @@ def inspect(
     from mira_cli.structures.packs import load_structures
     from mira_cli.structures.references import ReferenceKeys, units_of, units_read
 
-    rows = _rows(models, models_file or [])
+    rows, asked = _rows(models, models_file or []), known_task(task)
     found = find_sources([str(Path(path).expanduser()) for path in structures], of_options(elements, form))
     tell_passed_over(found)
     keys = ReferenceKeys(ref_energy_key, ref_forces_key, ref_stress_key, reference_units(ref_units))
     with TemporaryDirectory(prefix="mira-inspect-") as scratch:
         choice = FrameChoice(stride, sample, seed)
         with console.counting("structure") as counted:
-            index = load_structures(Path(scratch), found.sources, keys=keys, choice=choice, told=counted)
+            index = load_structures(
+                Path(scratch),
+                found.sources,
+                keys=keys,
+                choice=choice,
+                moves_atoms=asked.moves_atoms,
+                told=counted,
+            )
         tell_keys(index, keys)
-        told = input_summary(index, rows, units_read(index.table, units_of(keys.units)))
+        told = input_summary(index, rows, asked, units_read(index.table, units_of(keys.units)))
         if as_json:
             _print_json(index, told)
         else:
@@ -176,7 +184,8 @@ def _lines(told: dict[str, Any], *, grouped: bool) -> Iterable[str]:
     for model, lacking in told["models"].items():
         yield f"{model}: {_lacking_words(lacking)}"
     if told["models"]:
-        yield f"to compute: {told['evaluations']:,} evaluations, {told['atoms_to_evaluate']:,} atoms"
+        about = "" if told["task"] == "singlepoint" else f" (task {told['task']}, about)"
+        yield f"to compute{about}: {told['evaluations']:,} evaluations, {told['atoms_to_evaluate']:,} atoms"
         yield from _cost_lines(told["cost"])
 
 

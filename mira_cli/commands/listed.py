@@ -63,6 +63,7 @@ PANELS: dict[str, dict[str, Listed]] = {
             "inspect:inspect",
             "Show what is read from files, and what is odd in it: formulas, cells, space groups, references.",
         ),
+        "tasks": Listed("tasks:tasks", "List the tasks, with their settings and what these are by default."),
         "init": Listed("init:init", "Write a commented `run.yaml` with every setting."),
         "doctor": Listed(
             "doctor:doctor", "Look at what a run needs on this machine: runtimes, GPUs, images, disks, SLURM."

@@ -32,7 +32,7 @@ def run(
     ] = None,
     runtime: Annotated[str | None, typer.Option(help="How images run: auto, apptainer or venv.")] = None,
     profile: Annotated[str | None, typer.Option(help="Where jobs run: a name from profiles/, or a folder.")] = None,
-    task: Annotated[str | None, typer.Option(help="What to compute: singlepoint or relax.")] = None,
+    task: Annotated[str | None, typer.Option(help="What to compute, by `mira tasks` [default: singlepoint].")] = None,
     models_file: Annotated[list[str] | None, typer.Option(help="YAML file with models of your own.")] = None,
     assignments: Annotated[
         list[str] | None,

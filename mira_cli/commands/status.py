@@ -56,7 +56,7 @@ def status(
     console.stdout().print(words.header(state), markup=False)
     if state.models:
         console.stdout().print(_table(state))
-    for line in words.waiting(state):
+    for line in (*words.under_way(state), *words.waiting(state)):
         console.stdout().print(line, markup=False)
     for problem in state.problems:
         console.warn(problem.text, hint=problem.hint)
@@ -110,7 +110,8 @@ def _page(state: RunState) -> Group:
 
     problems = [Text(f"{p.text}" + (f"\n  hint: {p.hint}" if p.hint else ""), "yellow") for p in state.problems]
     table = [_table(state)] if state.models else []
-    return Group(Text(words.header(state), "bold"), *table, *map(Text, words.waiting(state)), *problems)
+    lines = map(Text, (*words.under_way(state), *words.waiting(state)))
+    return Group(Text(words.header(state), "bold"), *table, *lines, *problems)
 
 
 def _table(state: RunState) -> Table:

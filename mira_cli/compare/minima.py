@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # within which minima of two models are one: levels of theory differ by 6 % in volumes of one crystal (PBE, r2SCAN)
 SAME_ANG, SAME_VOLUME_PERCENT, SAME_LENGTH_PERCENT = 0.1, 10.0, 5.0
-MOST_PAIRS, MOST_ATOMS = 2_000, 100  # of a run, of a structure, whose RMSD is measured: about 0.05 s each
+MOST_PAIRS, MOST_ATOMS = 1_000, 100  # of a run, of a structure, whose RMSD is measured: 0.02 to 0.1 s each
 MATCHER = {"stol": 1.0, "scale": False}  # as Matbench Discovery measures RMSD; the others are pymatgen's own
 MEASURED, NO_MATCH, NOT_MEASURED = "measured", "no match", "not measured"
 

@@ -52,13 +52,15 @@ def relaxation_row(answers: Answers, m: int, columns: Mapping[str, Array]) -> di
         **{f"n_symmetry_{name}": int((symmetry == name).sum()) for name in SYMMETRIES},
         "order_rank_correlation": rho,
         "n_order_structures": structures,
-        **_changed(before, after, answers.made_of.groups),
+        **_changed(before, after, answers),
     }
 
 
-def _changed(before: Array, after: Array, groups: Array) -> dict[str, int]:
+def _changed(before: Array, after: Array, answers: Answers) -> dict[str, int]:
     """Compositions of several structures, and those of which another one is lowest after the relaxation."""
+    groups, identity = answers.made_of.groups, answers.made_of.identity
     has = np.flatnonzero(np.isfinite(before) & np.isfinite(after))
+    has = has[np.unique(identity[has], return_index=True)[1]]  # what the input holds twice counts once
     if not len(has):
         return {"n_order_compositions": 0, "n_order_changed": 0}
     order = has[np.lexsort((before[has], groups[has]))]  # in each composition the lowest at the start is the first

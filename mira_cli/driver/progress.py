@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from mira_cli import console
+from mira_cli.run.long_stories import LongStories, long_stories
 from mira_cli.run.tail import Tail
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mira_cli.run.directory import RunDirectory
 
 PLAIN_EVERY_S = 30.0
+LONG_EVERY_S = 10.0  # as often as workers tell of stories that take many evaluations
 
 
 @dataclass
@@ -32,6 +34,8 @@ class ModelProgress:
     loaded_at: float | None = None
     finished_at: float | None = None
     told: int = 0
+    long: LongStories | None = None
+    looked_at: float = 0.0
 
     @property
     def done(self) -> int:
@@ -51,6 +55,8 @@ class ModelProgress:
             self.loaded_at = now
         if self.done >= self.total and self.finished_at is None:
             self.finished_at = now
+        if self.loaded_at is not None and now - self.looked_at >= LONG_EVERY_S:
+            self.looked_at, self.long = now, long_stories(tail.file.parent for tail in self.tails if tail.loaded)
 
     def rate(self, now: float) -> float | None:
         """Structures a second since the model was loaded."""
@@ -108,7 +114,8 @@ class Progress:
     def _plain(self, now: float) -> None:
         due = now - self.last_plain >= PLAIN_EVERY_S
         for model in self.models:
-            if model.done > model.told and (due or model.done >= model.total):
+            is_new = model.done > model.told or (model.long is not None and due)
+            if is_new and (due or model.done >= model.total):
                 model.told = model.done
                 console.say(f"{model.name}: {self._words(model, now)}")
         if due:
@@ -132,8 +139,10 @@ class Progress:
             parts += (
                 [self.queue.silent] if self.queue.silent else [words] if (words := self.queue.words(model.slug)) else []
             )
-        elif not model.done:
+        elif not model.done and not model.long:
             parts.append("starting")
+        if model.long and model.done < model.total:
+            parts.append(str(model.long))
         if model.failed:
             parts.append(f"{model.failed} without a result")
         return ", ".join(parts)

@@ -19,22 +19,26 @@ if TYPE_CHECKING:
 
     from mira_cli.catalogue.rows import Model
     from mira_cli.structures.packs import StructureIndex
+    from mira_cli.tasks import Task
 
 
 def input_summary(
-    index: StructureIndex, models: Mapping[str, Model], units: Mapping[str, str] | None = None
+    index: StructureIndex, models: Mapping[str, Model], task: Task, units: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Counts, sizes, elements, references, notes, and what each model cannot answer.
 
-    `evaluations` and `atoms_to_evaluate` are of distinct structures, times the models. `units` are those that
-    references were read in, by quantity, where these are not eV and Å.
+    `evaluations` and `atoms_to_evaluate` are of distinct structures, times the models and about so many evaluations as
+    the task takes with its settings by default. `units` are those that references were read in, by quantity, where
+    these are not eV and Å.
     """
     valid = index.table.filter(index.table["invalid"].is_null())
     sizes = valid["n_atoms"].to_numpy()
     formulas = _counts(valid, "formula")
     holding = _formulas_of(formulas)
     distinct = index.n_atoms[index.distinct]
+    times = task.evaluations(task.settings())
     return {
+        "task": task.name,
         "structures": len(index),
         "unusable": len(index) - len(valid),
         "duplicates": len(valid) - len(distinct),
@@ -53,9 +57,9 @@ def input_summary(
         "notes": {one.note: one.structures for one in alike(index.notes())},
         "reasons": {one.note: one.structures for one in alike(index.invalid())},
         "models": {name: _lacking(model, formulas, holding) for name, model in models.items()},
-        "evaluations": len(distinct) * len(models),
-        "atoms_to_evaluate": int(distinct.sum()) * len(models),
-        "cost": _cost(index, models, holding),
+        "evaluations": round(len(distinct) * len(models) * times),
+        "atoms_to_evaluate": round(int(distinct.sum()) * len(models) * times),
+        "cost": _cost(index, models, holding, times),
     }
 
 
@@ -96,7 +100,7 @@ def _lacking(model: Model, formulas: Mapping[str, int], holding: Mapping[str, se
 
 
 def _cost(
-    index: StructureIndex, models: Mapping[str, Model], holding: Mapping[str, set[str]]
+    index: StructureIndex, models: Mapping[str, Model], holding: Mapping[str, set[str]], times: float
 ) -> dict[str, dict[str, Any]]:
     """By model the `evaluations` and `atoms` that it can answer, what was `measured` of it, and `seconds` by that."""
     import pyarrow as pa
@@ -113,9 +117,9 @@ def _cost(
         lacking = [symbol for symbol in holding if known is not None and atomic_numbers[symbol] not in known]
         without = pa.array(sorted(set().union(*(holding[symbol] for symbol in lacking))), pa.string())
         can = ~pc.is_in(formulas, value_set=without).to_numpy()
-        atoms = int(sizes[can].sum())
+        atoms = round(int(sizes[can].sum()) * times)
         took = None if said is None else estimated_seconds(said, atoms)
-        told[name] = {"evaluations": int(can.sum()), "atoms": atoms, "measured": said, "seconds": took}
+        told[name] = {"evaluations": round(int(can.sum()) * times), "atoms": atoms, "measured": said, "seconds": took}
     return told
 
 

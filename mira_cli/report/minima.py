@@ -136,7 +136,7 @@ def _measured(minima: pa.Table | None) -> str:
         return ""
     left = pc.sum(pc.equal(minima["rmsd_status"], NOT_MEASURED)).as_py() or 0
     if not has_matcher():
-        return "RMSD were not measured: pymatgen is not installed here (pip install 'mira-mlip[minima]')."
+        return "RMSD were not measured: that takes MIRA's extra `minima` (pip install '.[minima]' in its folder)."
     if not left:
         return ""
     return (

@@ -18,7 +18,7 @@ from mira_cli.results.extxyz_text import (
 )
 from mira_cli.results.move_masks import COLUMNS, mask_flags, mask_kinds
 from mira_cli.results.shortest_text import join_numbers, shortest_text
-from mira_cli.run.best_records import spans
+from mira_cli.run.record_block import spans
 from mira_cli.statuses import OK
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mira_cli.answers.blocks import AnswerBlock
     from mira_cli.answers.load import ModelResults
-    from mira_cli.run.best_records import RecordBlock
+    from mira_cli.run.record_block import RecordBlock
     from mira_cli.tasks import Task
 
     Array = np.ndarray[Any, Any]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mira_cli.run.best_records import Record
+    from mira_cli.run.record_block import Record
     from mira_cli.tasks import Task
 
     Array = np.ndarray[Any, Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +45,9 @@ def match_references(index: StructureIndex, reference: StructureIndex) -> Matche
 
 
 def _stems(ids: list[str]) -> list[str | None]:
-    """Ids without the extension of their file; None where several share what is left."""
-    stems = ["#".join([file.rpartition(".")[0] or file, *frame]) for file, *frame in (name.split("#") for name in ids)]
-    seen: dict[str, int] = {}
-    for stem in stems:
-        seen[stem] = seen.get(stem, 0) + 1
+    """Ids without the extension of their file, and the number of an only frame; None where several share the rest."""
+    parts = [name.partition("#") for name in ids]
+    frames = Counter(file for file, _, _ in parts)
+    stems = [(file.rpartition(".")[0] or file) + (f"#{frame}" if frames[file] > 1 else "") for file, _, frame in parts]
+    seen = Counter(stems)
     return [stem if seen[stem] == 1 else None for stem in stems]

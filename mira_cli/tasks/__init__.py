@@ -87,7 +87,7 @@ class Starts:
 
 
 class Records(Protocol):
-    """One model's records of n structures (`run.best_records.RecordBlock`)."""
+    """One model's records of n structures (`run.record_block.RecordBlock`)."""
 
     def numbers(self, name: str) -> Array:
         """(n,) a value as float64, NaN where there is none."""
@@ -190,6 +190,11 @@ def find_task(name: str) -> Task:
         raise KeyError(name)
     task: Task = importlib.import_module(f"{__name__}.{name}").TASK
     return task
+
+
+def summary_of(name: str) -> str:
+    """One sentence on a task."""
+    return str(importlib.import_module(f"{__name__}.{name}").__doc__).partition("\n")[0]
 
 
 def asked(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:

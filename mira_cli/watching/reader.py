@@ -10,6 +10,7 @@ import numpy as np
 
 from mira_cli import tasks
 from mira_cli.run.collected import is_collected
+from mira_cli.run.long_stories import long_stories
 from mira_cli.slurm import EXECUTOR
 from mira_cli.slurm.queue import job_prefix
 from mira_cli.stamps import stamp_of
@@ -135,6 +136,7 @@ class RunReader:
             structures_per_s=None if rate is None else round(rate, 4),
             eta_s=round(tally.left / rate, 1) if rate and running and tally.left else None,
             devices=tally.devices,
+            long_stories=long_stories(self.run.records(slug, model["key"]) / job for job in running),
         )
 
     def _failed(self, slug: str, jobs: Collection[str], *, alive: bool) -> list[str]:

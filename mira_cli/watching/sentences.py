@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def header(state: RunState) -> str:
-    """Which run, in what state, since when, how and by whom."""
+    """Say which run, in what state, since when, how and by whom."""
     driver = state.driver
     not_ok = f", {state.not_ok:,} not ok" if state.not_ok and state.state == "finished" else ""
     parts = [f"{state.root}: {state.state}{not_ok}"]
@@ -39,7 +39,7 @@ def _who(state: RunState) -> str:
 
 
 def waiting(state: RunState) -> list[str]:
-    """Why jobs are still in the queue, each reason of a model once; those that are stuck are problems."""
+    """Say why jobs are still in the queue, each reason of a model once; those that are stuck are problems."""
     driver = state.driver
     found = [f"the driver waits: {driver.reason or 'no reason given'}"] if driver and driver.queued else []
     for model in state.models:
@@ -50,8 +50,13 @@ def waiting(state: RunState) -> list[str]:
     return found
 
 
+def under_way(state: RunState) -> list[str]:
+    """Say how far structures are that take many evaluations."""
+    return [f"{model.name}: {model.long_stories}" for model in state.models if model.long_stories]
+
+
 def gist(state: RunState) -> str:
-    """What of a state is worth telling at once; more structures are not."""
+    """Return what of a state is worth telling at once; more structures are not."""
     return repr([state.state, [p.text for p in state.problems], [(model.name, model.jobs) for model in state.models]])
 
 
@@ -64,6 +69,7 @@ def line(state: RunState) -> str:
 def _share(model: ModelState) -> str:
     jobs = {"running": model.jobs.running, "queued": model.jobs.queued, "failed": model.jobs.failed}
     busy = ", ".join(f"{number} {what}" for what, number in jobs.items() if number)
+    busy += f"; {model.long_stories}" if busy and model.long_stories else ""
     not_ok = f", {model.not_ok} not ok" if model.not_ok else ""
     return f"{model.name} {model.ok + model.not_ok}/{model.structures}{not_ok}" + (f" (jobs: {busy})" if busy else "")
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from mira_cli.run.long_stories import LongStories
     from mira_cli.watching.liveness import Driver
 
 State = Literal["running", "queued", "finished", "failed", "stopped", "planned"]
@@ -55,6 +56,7 @@ class ModelState:
     structures_per_s: float | None
     eta_s: float | None
     devices: list[str]
+    long_stories: LongStories | None = None  # of running jobs, where a structure takes many evaluations
 
     @property
     def left(self) -> int:
@@ -102,7 +104,7 @@ class RunState:
 
     @property
     def active(self) -> bool:
-        """Whether it goes on by itself."""
+        """True if it goes on by itself."""
         return self.state in {"running", "queued"}
 
 

@@ -11,6 +11,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from mira_cli.driver.collect import collect
 from mira_cli.run.directory import RunDirectory
 from tests.unit.comparison_runs import Answer, made_run
+from tests.unit.relaxed_runs import End, relaxed_run
 
 METALS = ("Cu", "Ni", "Al")
 EVIL = "</script><img src=x onerror=alert(1)> <!-- @@DATA@@ é 漢字 \u202e.extxyz".replace("/", "\u2215")
@@ -77,9 +78,29 @@ def many_models(folder: Path) -> RunDirectory:
     return collected(made_run(folder, frames(6), said))
 
 
+def relaxed(folder: Path) -> RunDirectory:
+    """Two models whose minima differ, one of which blew up once, and a relaxed reference."""
+    starts = frames(6)
+    ends: dict[str, list[End | None]] = {"a": [], "b": []}
+    for i, atoms in enumerate(starts):
+        for seed, model in enumerate("ab"):
+            end = atoms.copy()
+            end.set_cell(atoms.cell * (1 + 0.01 * (seed + i)), scale_atoms=True)
+            end.rattle(0.02 * i, seed=seed)
+            ends[model].append(End(end, -4.0 - seed + 0.1 * i))
+    ends["a"][1] = End(starts[1], status="blown_up", error="atoms are 0.1 Å apart after 3 steps")
+    ends["b"][2] = None
+    reference = starts[0].copy()
+    reference.info["structure_id"] = "in.extxyz#0"
+    return collected(relaxed_run(folder, starts, ends, theory={"a": "PBE", "b": "PBE"}, reference=[reference]))
+
+
 def collected(run: RunDirectory) -> RunDirectory:
     collect(run)
     return run
 
 
-EVERY = {one.__name__: one for one in (usual, one_structure, one_model, all_failed, no_overlap, hostile, many_models)}
+EVERY = {
+    one.__name__: one
+    for one in (usual, one_structure, one_model, all_failed, no_overlap, hostile, many_models, relaxed)
+}

@@ -52,7 +52,7 @@ def test_everything_has_a_name_and_a_place(opened, name) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("name", ["usual", "all_failed"])
+@pytest.mark.parametrize("name", ["usual", "all_failed", "relaxed"])
 def test_text_can_be_read(opened, name, dark) -> None:
     page = opened(name, dark=dark)
     page.locator("#methods").scroll_into_view_if_needed()

@@ -197,3 +197,21 @@ def test_on_paper_everything_is_open_and_light(opened, tmp_path) -> None:
     page.wait_for_function("document.querySelector('#look .paper')?.naturalWidth > 0")  # the structure is drawn
     page.pdf(path=tmp_path / "report.pdf")
     assert Path(tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_start_and_minima_are_drawn_over_one_another(opened) -> None:
+    page = opened("relaxed")
+    drawn = data_of(page)["minima"]["drawn"]
+    figures = page.locator("#minima svg.overlay")
+    assert figures.count() == len(drawn) == 6
+    both = next(k for k, one in enumerate(drawn) if all(one["minima"]))
+    assert figures.nth(both).locator("circle").count() == 3 * len(drawn[both]["elements"])
+    boxes = figures.nth(both).evaluate(
+        "(svg) => [...svg.querySelectorAll('circle, path')].map((one) => { const b = one.getBBox(); return [b.x, b.y, "
+        "b.x + b.width, b.y + b.height]; })"
+    )
+    assert all(left >= 0 and top >= 0 and right <= 300 and bottom <= 270 for left, top, right, bottom in boxes)
+    assert "blown up" in column(page, "a")[1]
+    page.get_by_role("radio", name="Volume per atom").check(force=True)
+    assert [text for text in column(page, "b") if text][0] != "–"
+    assert page.locator("#pairs, #two, #look, #spread").count() == 0

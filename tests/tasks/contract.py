@@ -86,6 +86,7 @@ def check_twins(kit: Kit) -> None:
     host, worker = kit.task, twins.find_task(kit.name)
     assert (host.name, host.version) == (kit.name, worker.VERSION)
     assert tuple(host.values) == tuple(worker.VALUES)
+    assert {name for name, value in host.values.items() if not value.needed} == {*worker.OPTIONAL}
     assert {name: (one.width, one.rows, one.frames) for name, one in host.arrays.items()} == {
         name: (one.width, one.rows, one.frames) for name, one in worker.ARRAYS.items()
     }
@@ -158,6 +159,10 @@ def check_results(kit: Kit) -> None:
     kit.mira("table", kit.run, "--status", "ok")
     kit.mira("table", kit.run)
     assert (kit.run / "pairs.csv").exists() == kit.task.is_compared
+    assert (kit.run / "scalars.csv").exists() == bool(kit.task.scalars)
+    assert (kit.run / "relaxed" / "lj.extxyz").exists() == kit.task.moves_atoms
+    if "energy_ev" in kit.task.values:
+        kit.mira("export", kit.run, "-m", "lj", "--all", "-o", kit.top / "labels.extxyz")
     for name in ("results.extxyz", "provenance.json", "comparison.parquet"):
         assert (kit.run / name).stat().st_size > 0
     for file in kit.run.glob("*.csv"):

@@ -13,6 +13,7 @@ from ase.io import write
 from mira_cli.inspecting.structures import shortest_distance_ang, space_group
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
+from mira_cli.tasks import find_task
 
 
 @pytest.fixture
@@ -177,6 +178,13 @@ def test_cost_is_what_a_run_on_this_machine_took(tmp_path, mira, monkeypatch) ->
     assert said["emt"]["measured"]["atoms_per_s"] == pytest.approx(8.0)
     assert said["emt"]["measured"]["run"] == str(run)
     assert said["emt"]["seconds"] == pytest.approx(4.0)
+    of_task = mira("inspect", tmp_path / "x.extxyz", "-m", "emt", "--task", "relax", "--json").stdout
+    relaxed = json.loads(of_task)["summary"]
+    times = find_task("relax").evaluations(find_task("relax").settings())
+    assert times > 1
+    assert (relaxed["task"], relaxed["evaluations"]) == ("relax", 8 * times)
+    assert relaxed["cost"]["emt"]["seconds"] == pytest.approx(4.0 * times)
+    assert "there is no task `rleax`" in mira("inspect", tmp_path / "x.extxyz", "--task", "rleax", code=2).stderr
     shown = mira("inspect", tmp_path / "x.extxyz", "-m", "emt").stdout
     assert "emt: about 4 s of one job for 32 atoms" in shown
     assert "8 atoms/s" in shown

@@ -57,7 +57,7 @@ def test_atoms_that_have_changed_places_are_the_same_crystal() -> None:
 
 
 def test_a_distortion_that_the_matcher_averages_away_is_another_minimum() -> None:
-    """Of 0.11 Å to and fro StructureMatcher sees nothing: it first makes the cell primitive, within 0.25 Å."""
+    """Of 0.11 Å this way and that StructureMatcher sees nothing: it first makes the cell primitive, within 0.25 Å."""
     moved = SALT.copy()
     moved.positions[:, 0] += 0.11 * np.array([1, 1, -1, -1, 1, 1, -1, -1])
     found = judged(SALT, moved)
@@ -99,7 +99,7 @@ def test_references_belong_to_structures_by_their_id(tmp_path) -> None:
     found = matched(
         tmp_path,
         {"a.cif": [cu], "b.extxyz": [al, SALT], "c.cif": [al]},
-        {"a.vasp": [cu], "x.extxyz": [salt], "c.cif": [cu]},
+        {"a.extxyz": [cu], "x.extxyz": [salt], "c.cif": [cu]},
     )
     assert found.places.tolist() == [0, -1, 2, -1]
     assert found.others == 1

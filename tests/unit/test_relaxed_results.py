@@ -12,6 +12,7 @@ from ase.io import read
 from typer.testing import CliRunner
 
 from mira_cli.app import app
+from mira_cli.catalogue.rows import file_name
 from mira_cli.driver.collect import collect
 from mira_cli.driver.realign import realign
 from mira_cli.errors import UsageError
@@ -122,6 +123,12 @@ def test_models_that_a_run_has_no_more_have_no_file_of_geometries(run) -> None:
     assert sorted(file.name for file in (run.root / "relaxed").iterdir()) == ["a.extxyz", "b.extxyz", "c.extxyz"]
 
 
+def test_files_of_geometries_are_named_as_models_are() -> None:
+    assert file_name("sevennet-0") == "sevennet-0"
+    assert file_name("mace-mp-0.3+d3") == "mace-mp-0.3+d3"
+    assert file_name("mace:/my weights/a") == "mace__my_weights_a"
+
+
 def test_minima_are_compared_in_pairs_and_with_references(run) -> None:
     rows = {(row["structure_id"], row["model_a"], row["model_b"]): row for row in rows_of(run, "minima")}
     assert set(rows) == {*((f"in.extxyz#{i}", "a", "b") for i in range(4)),
@@ -164,6 +171,21 @@ def test_each_models_relaxations_are_told_with_the_order_of_energies(run) -> Non
     assert (rows["a"]["n_ok"], rows["a"]["median_steps"], rows["a"]["n_symmetry_gained"]) == (4, 7, 1)
     assert (rows["a"]["n_order_compositions"], rows["a"]["n_order_changed"]) == (1, 0)
     assert rows["c"]["evaluations"] == 16
+
+
+def test_another_structure_of_a_composition_may_be_lowest_after_the_relaxation(tmp_path) -> None:
+    """Of three of copper, one of which the input holds twice, the second is lowest first, and the first in the end."""
+    images = [bulk("Cu"), bulk("Cu", a=3.7), bulk("Cu", "bcc", a=2.87), bulk("Cu"), bulk("Al")]
+    told = [(-1.0, -4.0), (-3.0, -3.5), (-2.0, -3.9), (-1.0, -4.0), (-1.0, -1.5)]
+    ends = [
+        End(image, after, values={"start_energy_ev": before})
+        for image, (before, after) in zip(images, told, strict=True)
+    ]
+    run = relaxed_run(tmp_path, images, {"a": ends})
+    collect(run)
+    (row,) = rows_of(run, "relax")
+    assert (row["n_order_compositions"], row["n_order_changed"]) == (1, 1)
+    assert row["order_rank_correlation"] < 0
 
 
 def test_energies_of_minima_are_aligned_in_another_way_when_asked(run) -> None:

@@ -129,3 +129,13 @@ def test_a_task_that_evaluates_more_gets_shorter_jobs() -> None:
         assert grown_chunk_atoms(total, gpu=False, slots=4, evaluations=40) == pytest.approx(once / 40, abs=1)
     assert shortest_chunk_atoms(gpu=True, evaluations=40) == shortest_chunk_atoms(gpu=True) // 40
     assert grown_chunk_atoms(10**6, gpu=False, slots=4, evaluations=1e9) >= 1
+
+
+def test_tasks_are_listed_with_their_settings(mira) -> None:
+    told = json.loads(mira("tasks", "--json").stdout)
+    assert [*told] == tasks.names()
+    assert told["singlepoint"] == {"summary": "Energy, forces and stress of structures as they are.", "settings": {}}
+    assert told["relax"]["settings"]["pressure_gpa"] == {"default": 0.0, "meaning": "external pressure in GPa"}
+    shown = mira("tasks").stdout
+    assert "--set task.pressure_gpa=0.0  external pressure in GPa" in shown
+    assert max(map(len, shown.splitlines())) <= 80

@@ -2,17 +2,20 @@
 
 import json
 import os
+import socket
 
 import pytest
 
 from mira_cli.errors import UsageError
+from mira_cli.run import lock
 from mira_cli.run.directory import open_run
+from mira_cli.run.long_stories import LongStories
 from mira_cli.watching.queue_view import QueueView
 from mira_cli.watching.reader import RunReader, read_state
-from mira_cli.watching.sentences import gist, header, line
+from mira_cli.watching.sentences import gist, header, line, under_way
 from mira_cli.watching.state import state_as_json
 
-from .watching_site import Site
+from .watching_site import KEY, Site
 
 
 def only(state):
@@ -55,7 +58,8 @@ def test_duplicates_and_invalid_structures_of_the_input(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("status", "state"),
-    [("unsupported_element", "finished"), ("unsupported_property", "finished"), ("invalid_input", "finished")]
+    [(status, "finished") for status in ("unsupported_element", "invalid_input", "not_converged", "blown_up")]
+    + [("unsupported_property", "finished")]
     + [(status, "failed") for status in ("failed", "oom", "timeout", "nonfinite", "something new")],
 )
 def test_structures_that_a_model_cannot_do_are_no_failure(site, status, state) -> None:
@@ -317,3 +321,22 @@ def test_all_elements_that_a_model_lacks_are_told_together(site) -> None:
     assert only(read_state(site.run.root)).reasons == {"unsupported_element": "the model does not know Pa, Pu, Th, U"}
     site.record("j1", "d", "unsupported_element", error="something else")
     assert only(read_state(site.run.root)).reasons == {"unsupported_element": "something else"}
+
+
+def test_a_job_whose_structures_take_long_says_how_far_it_is(site) -> None:
+    """Before its first record; what a killed worker has left, and what is no such file, says nothing."""
+    site.plan(lj=["j1", "j2", "j3"])
+    site.driver(host=socket.gethostname(), pid=os.getpid(), pid_started=lock.started(os.getpid()))
+    for number, (job, said) in enumerate({"j1": (120, 7, 40), "j2": (30, 2, 55), "j3": None}.items()):
+        site.attempt(job)
+        file = site.run.records("lj", KEY) / job / "progress.json"
+        names = ("evaluations", "under_way", "longest")
+        file.write_text("[1" if said is None else json.dumps(dict(zip(names, said, strict=True))))
+        site.started(number, job)
+    state = read_state(site.run.root)
+    assert only(state).long_stories == LongStories(150, 9, 55)
+    assert under_way(state) == ["lj: 150 evaluations, 9 structures under way, the longest after 55"]
+    assert "lj 0/4 (jobs: 3 running; 150 evaluations, 9 structures under way, the longest after 55)" in line(state)
+    assert state_as_json(state)["models"][0]["long_stories"]["longest"] == 55
+    site.done("j1")
+    assert only(read_state(site.run.root)).long_stories == LongStories(30, 2, 55)

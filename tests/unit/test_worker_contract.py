@@ -112,3 +112,13 @@ def test_what_a_story_ended_with_is_kept_whether_or_not_it_converged(status):
     found = recordable(Outcome(status, "not there", {"x": 1.0}, {"f": np.ones((2, 3))}), ("x",), {"f": Layout()}, 2)
     assert (found.status, found.values, found.arrays["f"].shape) == (status, {"x": 1.0}, (2, 3))
     assert "returned no f" in str(recordable(Outcome(status, None, {"x": 1.0}), ("x",), {"f": Layout()}, 2).error)
+
+
+@pytest.mark.parametrize("values", [{}, {"x": None}])
+@pytest.mark.parametrize("status", ["ok", "not_converged"])
+def test_an_answer_without_a_value_that_it_needs_is_a_failure(status, values):
+    """It would be no record to the host, and be computed again for ever."""
+    found = recordable(Outcome(status, None, values), ("x", "y"), {}, 2, needed={"x"})
+    assert (found.status, found.error) == ("failed", "the task returned no x")
+    assert recordable(Outcome(status, None, {"x": 0.0}), ("x", "y"), {}, 2, needed={"x"}).status == status
+    assert recordable(Outcome("oom", "none"), ("x", "y"), {}, 2, needed={"x"}).status == "oom"

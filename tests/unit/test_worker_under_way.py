@@ -19,6 +19,7 @@ from tests.unit.worker_jobs import WORKFLOW, faulty, hash_of, read_lines, read_r
 from worker import under_way
 from worker.contract import NoAnswer
 from worker.kept_answers import rounds
+from worker.progress import StoryProgress
 from worker.under_way import UnderWay
 
 OFTEN = """
@@ -224,3 +225,20 @@ def test_kill_9_in_a_relaxation_costs_its_last_seconds(tmp_path):
     assert said["atoms_per_s"] == pytest.approx(4 * record["n_evaluations"] / said["evaluate_s"], rel=0.01)
     assert record["wall_s"] > 0.14 * record["n_evaluations"]  # what the dead worker took counts
     assert not file.exists()
+
+
+def test_who_watches_is_told_of_stories_that_take_long(tmp_path):
+    """While they are under way, and no more; of single points nothing."""
+    file = tmp_path / "progress.json"
+    seen = []
+    potential = Potential(misbehave=lambda _: seen.append(json.loads(file.read_text()) if file.exists() else None))
+    told(tmp_path, [(2, 0.05), (2, 0.1)], lambda atoms: walk(atoms, length(atoms)), potential,
+         progress=StoryProgress(file, every_s=0.0))  # fmt: skip
+    assert seen[0] is None
+    assert seen[3] == {"evaluations": 6, "under_way": 2, "longest": 3}
+    assert seen[-1] == {"evaluations": 14, "under_way": 1, "longest": 9}
+    assert not file.exists()
+    seen.clear()
+    folder = tmp_path_of(tmp_path)
+    told(folder, [(2, 0.1)] * 40, lambda atoms: walk(atoms, 1), potential, progress=StoryProgress(file, every_s=0.0))
+    assert {*seen} == {None}

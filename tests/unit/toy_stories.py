@@ -95,7 +95,18 @@ def strains(atoms, lists):
 
 
 def told(
-    folder, structures, story, potential, *, atoms=10, stop=None, ahead=False, budget=None, values=VALUES, kept=None
+    folder,
+    structures,
+    story,
+    potential,
+    *,
+    atoms=10,
+    stop=None,
+    ahead=False,
+    budget=None,
+    values=VALUES,
+    kept=None,
+    progress=None,
 ):
     write_pack(folder / "p.npz", [structure(*one) if isinstance(one, tuple) else one for one in structures])
     found = read_structures([PackRows(folder / "p.npz", tuple(range(len(structures))))])
@@ -106,7 +117,7 @@ def told(
     todo = [one for one in found if one.hash not in records.ledger.statuses]
     try:
         evaluate_all(todo, story, budget or Budget(atoms, atoms), model, potential, records=records, journal=journal,
-                     stop=stop or Event(), ahead=ahead, under_way=kept)  # fmt: skip
+                     stop=stop or Event(), ahead=ahead, under_way=kept, progress=progress)  # fmt: skip
         journal.close()
     finally:
         records.close()

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from mira_cli.run.collected import wanted_sha256
 from mira_cli.run.directory import RESULTS, RunDirectory, open_run
+from mira_cli.statuses import ANSWERED
 
 KEY = "0123456789abcdef"
 
@@ -56,14 +57,14 @@ class Site:
         folder = self.run.records(model, key) / job
         folder.mkdir(parents=True, exist_ok=True)
         for structure in structures:
-            ok = status == "ok"
+            ok = status in ANSWERED
             row = (folder / "forces.f64").stat().st_size // 24 if (folder / "forces.f64").is_file() else 0
             if ok:
                 with (folder / "forces.f64").open("ab") as stream:
                     stream.write(bytes(48))
             line = {
                 "kind": "record", "structure": hash_of(structure), "status": status,
-                "error": None if ok else f"{status} it is", "energy_ev": -1.0 if ok else None,
+                "error": None if status == "ok" else f"{status} it is", "energy_ev": -1.0 if ok else None,
                 "stress_ev_per_ang3": None, "n_atoms": 2, "forces_row": row if ok else None,
                 "batch_size": 1, "wall_s": 0.5, **more,
             }  # fmt: skip

@@ -117,7 +117,13 @@ class Finished:
     evaluated_atoms: int = 0
 
 
-def recordable(outcome: Outcome, values: Collection[str], layouts: Mapping[str, Layout], n_atoms: int) -> Outcome:
+def recordable(
+    outcome: Outcome,
+    values: Collection[str],
+    layouts: Mapping[str, Layout],
+    n_atoms: int,
+    needed: Collection[str] = (),
+) -> Outcome:
     """Return a task's outcome, or what is recorded instead where the task does not keep to what it declares.
 
     Parameters
@@ -128,8 +134,10 @@ def recordable(outcome: Outcome, values: Collection[str], layouts: Mapping[str, 
         What the task declares.
     n_atoms
         Atoms of the structure.
+    needed
+        Values that an answer must have.
     """
-    if why := _undeclared(outcome, values, layouts):
+    if why := _undeclared(outcome, values, layouts) or _lacking(outcome, layouts, needed):
         return Outcome("failed", f"the task returned {why}")
     arrays = {name: np.asarray(array, dtype=np.float64) for name, array in outcome.arrays.items()}
     if why := _misshapen(arrays, layouts, n_atoms) or _unwritable(outcome):
@@ -148,8 +156,14 @@ def _undeclared(outcome: Outcome, values: Collection[str], layouts: Mapping[str,
     strange += [name for name in outcome.arrays if name not in layouts]
     if strange:
         return f"{', '.join(strange)}, which it does not declare"
-    needed = [name for name, layout in layouts.items() if layout.frames is None]
-    missing = [name for name in needed if name not in outcome.arrays] if outcome.status in ANSWERED else []
+    return None
+
+
+def _lacking(outcome: Outcome, layouts: Mapping[str, Layout], needed: Collection[str]) -> str | None:
+    if outcome.status not in ANSWERED:
+        return None
+    missing = [name for name, layout in layouts.items() if layout.frames is None and name not in outcome.arrays]
+    missing += [name for name in needed if outcome.values.get(name) is None]
     return f"no {', '.join(missing)}" if missing else None
 
 

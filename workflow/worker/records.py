@@ -26,7 +26,7 @@ from worker.contract import STATUSES, recordable
 from worker.errors import EXIT_LOCKED, WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from worker.contract import Finished, Layout
@@ -159,7 +159,9 @@ def records_locked(folder: Path) -> Iterator[None]:
 class RecordFiles:
     """The record files of one job, open for appending. Hold the folder's lock while using it."""
 
-    def __init__(self, folder: Path, values: Sequence[str], layouts: Mapping[str, Layout]) -> None:
+    def __init__(
+        self, folder: Path, values: Sequence[str], layouts: Mapping[str, Layout], needed: Collection[str] = ()
+    ) -> None:
         """Open the files and cut off what a crash left behind.
 
         Parameters
@@ -168,10 +170,12 @@ class RecordFiles:
             Where they are.
         values, layouts
             The task's values, and how its arrays lie in their files.
+        needed
+            Values that an answer must have.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         log = folder / "records.jsonl"
-        self._values = tuple(values)
+        self._values, self._needed = tuple(values), frozenset(needed)
         self._log = os.open(log, flags, 0o666)
         self._arrays = {name: os.open(folder / f"{name}.f64", flags, 0o666) for name in layouts}
         rows = {name: os.fstat(fd).st_size // (NUMBER_BYTES * layouts[name].width) for name, fd in self._arrays.items()}
@@ -207,7 +211,7 @@ class RecordFiles:
         pieces: dict[str, list[bytes]] = {name: [] for name in rows}
         for one in finished:
             n_atoms = one.structure.n_atoms
-            outcome = recordable(one.outcome, self._values, self.ledger.layouts, n_atoms)
+            outcome = recordable(one.outcome, self._values, self.ledger.layouts, n_atoms, self._needed)
             begins: dict[str, int | None] = {}
             for name, layout in self.ledger.layouts.items():
                 array = outcome.arrays.get(name)

@@ -72,7 +72,7 @@ def run_session(job: Job, folder: Path, done: Path, *, threads: int, network: st
     with records_locked(folder):
         # what libraries drop where they are (CHGNet a .cif of a structure that it cannot handle) stays here
         os.chdir(folder)
-        records = RecordFiles(folder, task.VALUES, task.ARRAYS)
+        records = RecordFiles(folder, task.VALUES, task.ARRAYS, needed={*task.VALUES} - {*task.OPTIONAL})
         journal = Journal(folder, records.ledger.statuses)
         stop.before_leaving = journal.close_for_good
         peak_gpu_mb = None

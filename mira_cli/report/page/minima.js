@@ -43,7 +43,7 @@ function minima() {
         { text: "Rank correlation", number: true, show: (row) => fixed(row.rank_correlation, 3) },
         { text: "Structures", number: true, show: (row) => whole(row.n) },
       ], found.scalars)),
-    found.drawn.length > 0 && [h("h3", {}, "Start and minima over one another"),
+    found.drawn.length > 0 && [h("p", { class: "under-title" }, h("strong", {}, "Start and minima over one another")),
       h("p", { class: "note" }, "Structures whose minima are furthest apart. Grey discs and dashes: the start. Rings and lines: where each model came to rest, moved as a whole onto the start."),
       legend(), h("div", { class: "minima" }, found.drawn.map(overlaid))]);
 }

@@ -50,8 +50,8 @@ def read_dump(stream: Iterable[str], elements: Sequence[str] = ()) -> Iterator[F
 def refuse_binary(_content: bytes) -> Iterator[Frame]:
     """Raise: a binary dump holds no elements."""
     raise UnreadableError(
-        "a binary dump has types of atoms, which are no elements: write a text one with an `element` column "
-        "(`dump_modify ID element Cu Au`)"
+        "a binary dump has types of atoms, which are no elements: make text of it with LAMMPS's `binary2txt`, and give "
+        "`--elements Cu,Au`"
     )
 
 

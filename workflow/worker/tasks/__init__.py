@@ -36,7 +36,9 @@ class Task(Protocol):
     SETTINGS
         Names of what `steps` is to be told.
     VALUES
-        Names of the values in the line of a record that is `ok`.
+        Names of the values in the line of a record.
+    OPTIONAL
+        Those of them that an answer may lack.
     ARRAYS
         Arrays beside it, and how they lie in their files.
     """
@@ -44,6 +46,7 @@ class Task(Protocol):
     VERSION: int
     SETTINGS: tuple[str, ...]
     VALUES: tuple[str, ...]
+    OPTIONAL: tuple[str, ...]
     ARRAYS: Mapping[str, Layout]
 
     def steps(self, start: Atoms, settings: dict[str, Any]) -> Steps:

@@ -20,6 +20,7 @@ VALUES = (
     "start_energy_ev", "energy_ev", "enthalpy_ev", "stress_ev_per_ang3", "fmax_ev_per_ang", "smax_gpa", "n_steps",
     "n_evaluations", "stopped_by", "cell_relaxed", "max_displacement_ang", "n_fixed",
 )  # fmt: skip
+OPTIONAL = ("stress_ev_per_ang3", "smax_gpa")
 ARRAYS = {"positions": Layout(), "cell": Layout(rows=3), "forces": Layout()}
 
 

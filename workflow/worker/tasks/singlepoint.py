@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 VERSION = 1  # raise it, and that in `mira_cli/tasks/singlepoint.py`, when the numbers change
 SETTINGS = ()
 VALUES = ("energy_ev", "stress_ev_per_ang3")
+OPTIONAL = ("stress_ev_per_ang3",)
 ARRAYS = {"forces": Layout()}
 
 

@@ -1,0 +1,44 @@
+"""How far stories of many evaluations are, from the files that workers rewrite now and then (`worker/progress.py`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mira_cli.console import count
+from mira_cli.files import read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class LongStories:
+    """Evaluations of running jobs so far, structures that these have begun, and evaluations of the longest of them."""
+
+    evaluations: int
+    under_way: int
+    longest: int
+
+    def __str__(self) -> str:
+        """In words."""
+        others = f", {count(self.under_way, 'structure')} under way"
+        return f"{count(self.evaluations, 'evaluation')}{others}, the longest after {self.longest:,}"
+
+
+def long_stories(jobs: Iterable[Path]) -> LongStories | None:
+    """Sum up the folders of records of running jobs; None where no story is long."""
+    names = ("evaluations", "under_way", "longest")
+    told = []
+    for folder in jobs:
+        try:
+            said = read_json(folder / "progress.json")
+        except OSError:  # out of sight for now
+            continue
+        if isinstance(said, dict) and all(isinstance(said.get(name), int) for name in names):
+            told.append([said[name] for name in names])
+    if not told:
+        return None
+    evaluations, under_way, longest = zip(*told, strict=True)
+    return LongStories(sum(evaluations), sum(under_way), max(longest))
