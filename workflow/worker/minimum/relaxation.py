@@ -35,6 +35,7 @@ FUSED_ANG, FUSED = 0.5, 0.4  # distance of two atoms, and in sums of their coval
 LEAST_GAP_ANG = GAP_ANG / 2
 UNSEEN_ANG, UNSEEN_STRAIN = 0.12, 0.1  # movement after which distances are looked at again
 CLOSE_ANG = FUSED_ANG + 2 * 3**0.5 * UNSEEN_ANG  # or always, where atoms were so close
+MOST_FRAMES = 100  # of a path: of longer ones every second is kept, or every fourth …
 UNCONVERGED = ("max_steps", "no_progress")
 SENTENCES = {
     "max_steps": "not converged within {steps}: {left}",
@@ -92,6 +93,8 @@ class Relaxation:
         self.n_steps = self.n_settling = 0
         self.stopped_by: str | None = None
         self.first: Answer | None = None
+        self.path: list[Point] = []
+        self.n_points, self.every = 0, 1  # of the path; and which of them are kept
         self.trial: tuple[Floats, Floats] = (np.zeros((len(start), 3)), np.eye(3))
 
     def next(self) -> Atoms:
@@ -115,6 +118,8 @@ class Relaxation:
             rise = trial.enthalpy_ev - self.point.enthalpy_ev
             if self.descent.learn(self.step, self.point.gradient, trial.gradient, rise):
                 self.point = trial
+        if self.settings["keep"] == "trajectory" and self.point is trial:
+            self._keep(trial)
         self.stopped_by = self._why_to_stop(self.point)
 
     def outcome(self) -> Outcome:
@@ -142,6 +147,7 @@ class Relaxation:
             "n_fixed": self.freedom.n_fixed,
         }
         arrays = {"positions": atoms.positions, "cell": np.array(atoms.cell), "forces": answer.forces_ev_per_ang}
+        arrays |= self._path()
         if self.stopped_by == "converged":
             return Outcome("ok", None, values, arrays)
         sentence = SENTENCES[self.stopped_by].format(
@@ -150,6 +156,26 @@ class Relaxation:
             growth=np.linalg.det(point.deformation),
         )
         return Outcome("not_converged" if self.stopped_by in UNCONVERGED else "blown_up", sentence, values, arrays)
+
+    def _keep(self, point: Point) -> None:
+        """Add a point to the path, and thin it out where it gets too long."""
+        if self.n_points % self.every == 0:
+            self.path.append(point)
+        self.n_points += 1
+        if len(self.path) == MOST_FRAMES:
+            self.path, self.every = self.path[::2], 2 * self.every
+
+    def _path(self) -> dict[str, Floats]:
+        """Arrays of the path, which ends where the relaxation does; none if it is not kept."""
+        if not self.path:
+            return {}
+        points = self.path if self.path[-1] is self.point else [*self.path, self.point]
+        frames = [self._atoms(point.moves, point.deformation) for point in points]
+        return {
+            "path_positions": np.array([atoms.positions for atoms in frames]),
+            "path_cell": np.array([atoms.cell.array for atoms in frames]),
+            "path_energy_ev": np.array([point.answer.energy_ev for point in points]),
+        }
 
     def _atoms(self, moves: Floats, deformation: Floats) -> Atoms:
         atoms: Atoms = self.bare.copy()
