@@ -112,7 +112,7 @@ def main() -> None:
     ours = by_worker(model, list(given.values()))
     theirs = by_package(model, list(given.values()))
     found = {name: {"ours": a, "theirs": b} for name, a, b in zip(given, ours, theirs, strict=True)}
-    result.write_text(json.dumps(found))
+    result.write_text(json.dumps(found, default=float))
 
 
 if __name__ == "__main__":
