@@ -21,13 +21,13 @@ ELEMENTS = (
 )  # fmt: skip
 CUBIC = {
     "rocksalt": (
-        "LiF 4.03 LiCl 5.13 LiBr 5.50 NaF 4.62 NaCl 5.64 NaBr 5.97 KF 5.34 KCl 6.29 KBr 6.60 RbCl 6.58 MgO 4.21 MgS 5.20"
-        " CaO 4.81 CaS 5.69 SrO 5.16 BaO 5.54 TiC 4.33 TiN 4.24 VN 4.13 NbC 4.47 ZrN 4.58 NiO 4.18 MnO 4.44 PbS 5.94 "
-        "AgCl 5.55 ScN 4.50"
+        "LiF 4.03 LiCl 5.13 LiBr 5.50 NaF 4.62 NaCl 5.64 NaBr 5.97 KF 5.34 KCl 6.29 KBr 6.60 RbCl 6.58 MgO 4.21"
+        " MgS 5.20 CaO 4.81 CaS 5.69 SrO 5.16 BaO 5.54 TiC 4.33 TiN 4.24 VN 4.13 NbC 4.47 ZrN 4.58 NiO 4.18 MnO 4.44"
+        " PbS 5.94 AgCl 5.55 ScN 4.50"
     ),
     "zincblende": (
-        "BN 3.615 BP 4.54 SiC 4.36 AlP 5.46 AlAs 5.66 GaP 5.45 GaAs 5.65 InP 5.87 InSb 6.48 ZnS 5.41 ZnSe 5.67 ZnTe 6.10"
-        " CdTe 6.48 CuCl 5.42 CuBr 5.69"
+        "BN 3.615 BP 4.54 SiC 4.36 AlP 5.46 AlAs 5.66 GaP 5.45 GaAs 5.65 InP 5.87 InSb 6.48 ZnS 5.41 ZnSe 5.67"
+        " ZnTe 6.10 CdTe 6.48 CuCl 5.42 CuBr 5.69"
     ),
     "fluorite": "CaF2 5.46 SrF2 5.80 BaF2 6.20 CeO2 5.41 ZrO2 5.09 HfO2 5.08 ThO2 5.60 OLi2 4.62 ONa2 5.55 SiMg2 6.35",
     "cesiumchloride": "CsCl 4.12 CsBr 4.29 CsI 4.57 NiAl 2.89 CuZn 2.95 FeAl 2.91",

@@ -181,7 +181,7 @@ class RunConfig(BaseModel):
 
     @property
     def job_resources(self) -> list[dict[str, Resources]]:
-        """What this run says about its jobs, the weaker word first."""
+        """Return what this run says about its jobs, the weaker word first."""
         given = {key: value for key in GENERAL if (value := getattr(self, key)) is not None}
         return [{"all": Resources(**given)}, self.resources]
 

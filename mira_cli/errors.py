@@ -44,7 +44,7 @@ class MiraError(Exception):
 
 
 def in_words(error: OSError) -> str:
-    """What the system says, without Python's number and name for it."""
+    """Return what the system says, without Python's number and name for it."""
     return (error.strerror or str(error)).lower()
 
 

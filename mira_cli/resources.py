@@ -75,7 +75,7 @@ DEFAULTS = Resources(mem_mb=8_000, runtime_min=240)  # `planning/chunks.py` cuts
 
 
 def layered(layers: Iterable[Mapping[str, Resources]], model: str, *, gpu: bool, there: bool = True) -> Resources:
-    """What a model's jobs ask for.
+    """Return what a model's jobs ask for.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def _laid(layers: Iterable[Resources]) -> Resources:
 
 
 def mistake(error: ErrorDetails) -> tuple[str, str]:
-    """What is wrong with a setting, as the end of a sentence that begins with its name, and how it is written."""
+    """Say what is wrong with a setting, as the end of a sentence that begins with its name, and how it is written."""
     where = [str(part) for part in error["loc"]]
     allowed, given = error.get("ctx", {}), error["input"]
     form = FORMS.get(where[-1], "") if where else ""

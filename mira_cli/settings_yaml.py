@@ -63,7 +63,7 @@ def load(text: str) -> Any:
 
 
 def reason(error: Exception) -> str:
-    """What is wrong with a text or its file, in one line."""
+    """Say what is wrong with a text or its file, in one line."""
     if isinstance(error, OSError):
         return in_words(error)
     if isinstance(error, UnicodeDecodeError):

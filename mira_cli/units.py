@@ -25,7 +25,7 @@ OPPOSITE = "-"  # before a unit: the other sign, as VASP's stresses have it
 
 
 def factor(quantity: str, unit: str) -> tuple[float, bool]:
-    """What a number in a unit is multiplied with, and whether it is one for each atom.
+    """Return what a number in a unit is multiplied with, and whether it is one for each atom.
 
     Raises
     ------

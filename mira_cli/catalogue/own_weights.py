@@ -24,7 +24,7 @@ _SPEC = re.compile(r"(?P<family>[A-Za-z][A-Za-z0-9_]*):(?P<path>[^?]+)(?:\?(?P<q
 
 
 def is_spec(name: str) -> bool:
-    """Whether a model's name is a path to weights."""
+    """True if a model's name is a path to weights."""
     return _SPEC.fullmatch(name) is not None
 
 
@@ -59,7 +59,7 @@ def read_spec(name: str, catalogue: Catalogue) -> tuple[str, Model]:
 
 
 def explain_path(names: Sequence[str], place: int) -> UsageError | None:
-    """What is wrong with an unknown name that looks like a path, or like the rest of one that held a comma.
+    """Say what is wrong with an unknown name that looks like a path, or like the rest of one that held a comma.
 
     Parameters
     ----------

@@ -101,3 +101,8 @@ class Catalogue(Row):
 def slug(name: str) -> str:
     """Name as it appears in column, key, rule and folder names: everything but letters and digits becomes `_`."""
     return re.sub(r"[^A-Za-z0-9]", "_", name)
+
+
+def file_name(name: str) -> str:
+    """Name as it appears in the name of a file for the user: as it is, but for what a file system may not bear."""
+    return re.sub(r"[^A-Za-z0-9.+_-]", "_", name)

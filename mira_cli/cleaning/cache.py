@@ -30,7 +30,7 @@ _DAY_S = 86400
 
 
 def find_cache_waste() -> list[Waste]:
-    """What can be removed from the cache; what somebody builds, or runs in as far as can be known, is left out."""
+    """Find what can be removed from the cache, without what somebody builds, or runs in as far as can be known."""
     cache = paths.cache_dir()
     found = [*_environments(), *_images(), *_unfinished(), *_small()]
     wastes = [

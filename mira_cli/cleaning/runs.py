@@ -84,7 +84,7 @@ def refuse_queued(run: RunDirectory) -> None:
 
 
 def is_in_use(run: RunDirectory) -> bool:
-    """Whether somebody works on a run; where SLURM cannot be asked, its unfinished runs count as such."""
+    """True if somebody works on a run; where SLURM cannot be asked, its unfinished runs count as such."""
     try:
         refuse_locked(run)
         if not is_finished(run):
@@ -95,13 +95,13 @@ def is_in_use(run: RunDirectory) -> bool:
 
 
 def is_finished(run: RunDirectory) -> bool:
-    """Whether every job of the last plan is over."""
+    """True if every job of the last plan is over."""
     plan = read_json(run.plan)
     return bool(plan) and all(run.done(m["slug"], job).exists() for m in plan["models"] for job in m["jobs"])
 
 
 def find_run_waste(run: RunDirectory, *, old_records: bool = False) -> list[Waste]:
-    """What can be removed from a run; with `old_records`, also records that its present settings do not use."""
+    """Find what can be removed from a run; with `old_records`, also records that its present settings do not use."""
     found: dict[str, list[Path]] = {
         "Snakemake's own files": [run.root / ".snakemake"],
         "logs of finished jobs": list(_logs(run)),

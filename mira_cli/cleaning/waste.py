@@ -26,7 +26,7 @@ class Waste:
 
 
 def is_partial(path: Path) -> bool:
-    """Whether a name is that of a file that was being written."""
+    """True if a name is that of a file that was being written."""
     return _PARTIAL.fullmatch(path.name) is not None
 
 

@@ -170,7 +170,7 @@ def built_as(name: str) -> str:
 
 
 def weights_state(model: Model) -> str:
-    """Where a model's weights are: `bundled`, `here`, `missing`, `gated` (missing, and asked for first), or `none`."""
+    """Say where weights are: `bundled`, `here`, `missing`, `gated` (missing, and asked for first), or `none`."""
     from mira_cli.weights.store import find_stored
 
     if model.checkpoint.path is not None:

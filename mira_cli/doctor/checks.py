@@ -15,7 +15,7 @@ _QUEUE = "SLURM's controller does not answer: `scontrol ping`; `--profile local`
 
 
 def checks_here() -> list[Check]:
-    """What matters where `mira` is called."""
+    """The checks that matter where `mira` is called."""
     return [
         Check(
             "runtime",
@@ -42,7 +42,7 @@ def checks_here() -> list[Check]:
 
 
 def checks_on_node() -> list[Check]:
-    """What matters to a job on a compute node."""
+    """The checks that matter to a job on a compute node."""
     return [
         Check("runtime", "runtime", runtime.runtime_on_node, _STARTS, needed=True),
         Check("GPU", "GPU", gpu.gpus, _CARD),

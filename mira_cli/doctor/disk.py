@@ -125,7 +125,7 @@ def temporary() -> Iterator[Finding]:
 
 
 def write_refusal(folder: Path) -> str | None:
-    """Why no file can be written there, found by writing one; None if one can."""
+    """Try to write a file; return why none can be written there, None if one can."""
     try:
         with tempfile.TemporaryFile(dir=folder) as stream:
             stream.write(b"x" * 4096)

@@ -32,7 +32,7 @@ class _Running:
 
 
 def examine(checks: Sequence[Check], limit_s: float = LIMIT_S) -> list[list[Finding]]:
-    """What each check found, in the order of the checks; nothing takes longer than the limit.
+    """Return what each check found, in the order of the checks; nothing takes longer than the limit.
 
     A check that raises, dies or hangs keeps what it had found, and gets a line that says so.
     """

@@ -120,7 +120,7 @@ def mount_of(folder: Path, table: str | None = None) -> Mount:
 
 
 def lock_problem(folder: Path) -> str | None:
-    """Why `flock` does not work there, found by locking a file twice; None if it does."""
+    """Lock a file twice; return why `flock` does not work there, None if it does."""
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".mira-lock-") as first:
         second = os.open(first.name, os.O_RDWR)
         try:

@@ -71,7 +71,7 @@ def gpus() -> Iterator[Finding]:
 
 
 def has_card(sysfs: Path) -> bool:
-    """Whether the machine has an NVIDIA display controller, driver or not."""
+    """True if the machine has an NVIDIA display controller, driver or not."""
     for device in sysfs.glob("bus/pci/devices/*"):
         try:
             vendor, kind = ((device / file).read_text(encoding="ascii").strip() for file in ("vendor", "class"))
@@ -83,7 +83,7 @@ def has_card(sysfs: Path) -> bool:
 
 
 def query() -> Gpus | str:
-    """What there is, or why `nvidia-smi` says nothing."""
+    """Return what GPUs there are, or why `nvidia-smi` says nothing."""
     for fields in (_FIELDS, _FIELDS[:3]):
         done = _run(f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits")
         rows = [[word.strip() for word in line.split(",")] for line in done.stdout.splitlines() if line.count(",")]
@@ -125,7 +125,7 @@ def cuda_of(image: Image) -> tuple[int, int] | None:
 
 
 def misfit(cuda: tuple[int, int] | None, *, torch: bool, found: Gpus) -> str | None:
-    """Why an image with this CUDA cannot use these GPUs; None if it can."""
+    """Return why an image with this CUDA cannot use these GPUs; None if it can."""
     if cuda is None:
         return "without CUDA, so that jobs run on CPUs"
     if cuda[0] > found.cuda[0]:

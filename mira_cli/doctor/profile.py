@@ -37,7 +37,7 @@ MAPPINGS = {  # options of a profile whose value may be a mapping; Snakemake dro
 
 
 def snakemake_options(profile: Profile) -> Iterator[Finding]:
-    """Whether Snakemake takes the options, and has the executor; the resources were checked when they were read."""
+    """Find whether Snakemake takes the options, and has the executor; resources were checked when they were read."""
     made_of = ", over ".join(str(folder) for folder in reversed(profile.sources))
     yield ok("files", made_of)
     yield from _unknown_models(profile)
@@ -82,7 +82,7 @@ def _unknown_models(profile: Profile) -> Iterator[Finding]:
 
 
 def requests(profile: Profile, models: Mapping[str, bool], offered: Sequence[Partition]) -> Requests:
-    """What one job asks SLURM for: of each model (name -> whether its jobs want a GPU), or else of each kind."""
+    """Return what one job asks SLURM for: of each model (name -> whether its jobs want a GPU), or else of each kind."""
     asked, _ = asks.jobs(models or {"gpu": True, "cpu": False}, [profile.resources], offered)
     if not models and not asked["gpu"].gpu:
         del asked["gpu"]
@@ -91,7 +91,7 @@ def requests(profile: Profile, models: Mapping[str, bool], offered: Sequence[Par
 
 
 def on_slurm(profile: Profile, asked: Requests) -> Iterator[Finding]:
-    """Whether SLURM would ever start such jobs."""
+    """Find whether SLURM would ever start such jobs."""
     file = f"`{profile.folder / 'resources.yaml'}`"
     if profile.folder.is_relative_to(shipped_profiles()):
         file = f"the `resources.yaml` of a profile of your own, with `extends: {profile.name}`"
@@ -123,7 +123,7 @@ def on_slurm(profile: Profile, asked: Requests) -> Iterator[Finding]:
 
 
 def on_nodes(asked: Requests) -> Iterator[Finding]:
-    """What short jobs, really submitted, see on their nodes."""
+    """Submit short jobs, and find what they see on their nodes."""
     kinds = {name: each for name, each in asked.items() if name != "driver"}
     cache = paths.cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
@@ -139,7 +139,7 @@ def on_nodes(asked: Requests) -> Iterator[Finding]:
 
 
 def judge_trial(name: str, trial: Trial, *, wants_gpu: bool) -> Iterator[Finding]:
-    """What a short job tells of its node."""
+    """Judge what a short job tells of its node."""
     where = f"{name} job" + (f" on {trial.node}" if trial.node else "")
     if trial.devices is None and trial.findings is None:
         if trial.stuck:

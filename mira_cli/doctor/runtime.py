@@ -36,7 +36,7 @@ def runtime_here() -> Iterator[Finding]:
 
 
 def runtime_on_node() -> Iterator[Finding]:
-    """What a job needs: the runtime that the login node has built images for."""
+    """Find whether a job has the runtime that the login node has built images for."""
     yield from _apptainer()
     chosen, _ = prepare.choose_runtime("auto")
     images = recipe.all_images()

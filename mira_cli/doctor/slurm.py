@@ -29,7 +29,7 @@ _ASK_ADMINISTRATORS = "`scontrol ping`; if it stays so, ask the administrators. 
 
 
 def any_command_here() -> bool:
-    """Whether there is any of SLURM's commands."""
+    """True if there is any of SLURM's commands."""
     return any(shutil.which(command) for command in NEEDED)
 
 
@@ -49,7 +49,7 @@ def commands() -> Iterator[Finding]:
 
 
 def controller() -> Iterator[Finding]:
-    """Whether the controller answers, how fast, and how it is set up."""
+    """Find whether the controller answers, how fast, and how it is set up."""
     if not shutil.which("scontrol"):
         return
     began = time.monotonic()

@@ -48,7 +48,7 @@ def _package(title: str, name: str) -> Iterator[Finding]:
 
 
 def within(version: str, requirement: str) -> bool:
-    """Whether a version is what a requirement says after `==`, at least that after `>=`, below that after `<`."""
+    """True if a version is what a requirement says after `==`, at least that after `>=`, below that after `<`."""
     exact, low, high = (re.search(rf"{sign}(\d[\d.]*)", requirement) for sign in ("==", ">=", "<"))
     number = _number(version)
     return (

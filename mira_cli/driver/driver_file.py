@@ -22,7 +22,7 @@ VARIABLE = "MIRA_DRIVER"  # says to a detached driver what it is
 
 
 def kind() -> Kind:
-    """What this process is: the user's own call, or a driver that was detached from it."""
+    """Say what this process is: the user's own call, or a driver that was detached from it."""
     kinds: dict[str | None, Kind] = {"background": "background", "slurm": "slurm"}
     return kinds.get(os.environ.get(VARIABLE), "foreground")
 
@@ -89,5 +89,5 @@ def obey(run: RunDirectory) -> None:
 
 
 def leaves_jobs(stop: Interrupted) -> bool:
-    """Whether jobs stay in the queue: the driver is itself a job, and SLURM, not the user, ends it."""
+    """True if jobs stay in the queue: the driver is itself a job, and SLURM, not the user, ends it."""
     return kind() == "slurm" and stop.args[:1] == ("SIGTERM",)

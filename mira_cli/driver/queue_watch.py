@@ -44,7 +44,7 @@ class QueueWatch:
         return ", ".join(parts)
 
     def news(self) -> list[str]:
-        """What the user should know and has not been told: jobs that will not start by waiting."""
+        """Return what the user should know and has not been told: jobs that will not start by waiting."""
         found = []
         for job in self.jobs:
             if job.stuck and (about := f"{job.slug} {job.reason}") not in self._told:

@@ -63,7 +63,7 @@ def build_argv(
 def limits(
     config: RunConfig, resources: Mapping[str, tuple[str, Resources]], profile: Profile, gpus: int
 ) -> dict[str, int | str]:
-    """How much of each resource the jobs of a run may hold at once; empty where the profile's word is enough.
+    """Return how much of each resource a run's jobs may hold at once; empty where the profile's word is enough.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ PATIENCE_S = 120  # the SLURM plugin waits for a controller that does not answer
 
 
 def profile_refusal(profile: Profile) -> tuple[str, str | None] | None:
-    """Why Snakemake refuses a profile's options, and the option that may have been meant; None if it takes them.
+    """Return why Snakemake refuses a profile's options, and the option that may have been meant; None if it does not.
 
     Raises
     ------

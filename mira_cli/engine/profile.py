@@ -44,12 +44,12 @@ class Profile:
 
     @property
     def cluster(self) -> bool:
-        """Whether jobs leave this machine."""
+        """True if jobs leave this machine."""
         return self.executor not in LOCAL
 
     @property
     def sets_gpu(self) -> bool:
-        """Whether the profile itself says how many GPUs local jobs share."""
+        """True if the profile itself says how many GPUs local jobs share."""
         resources = self.settings.get("resources") or {}
         return "gpu" in resources or (isinstance(resources, list) and any(str(r).startswith("gpu=") for r in resources))
 
@@ -90,7 +90,7 @@ def profile_folders() -> dict[str, Path]:
 
 
 def origins(profile: Profile) -> dict[str, Path]:
-    """Which folder each option, and each `<key>.<word>` of the resources, has its value from."""
+    """Return the folder that each option, and each `<key>.<word>` of the resources, has its value from."""
     found: dict[str, Path] = {}
     for folder in profile.sources:
         found |= dict.fromkeys(_read(folder / "config.yaml"), folder)

@@ -45,7 +45,7 @@ def build_arguments(wanted: Bootstrap, path: str) -> dict[str, str]:
 
 
 def registry_answers(url: str = _REGISTRY, timeout: float = 3) -> bool:
-    """Whether a container registry answers as registries do, within some seconds."""
+    """True if a container registry answers as registries do, within some seconds."""
     try:
         with urllib.request.urlopen(url, timeout=timeout):  # noqa: S310
             return True

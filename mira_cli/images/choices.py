@@ -9,7 +9,7 @@ from mira_cli import files, paths
 
 
 def read(kind: str) -> dict[str, Any]:
-    """What is remembered of a kind, by image; nothing where the file is missing or damaged."""
+    """Return what is remembered of a kind, by image; nothing where the file is missing or damaged."""
     try:
         found = files.read_json(paths.cache_dir() / f"{kind}.json")
     except NotADirectoryError:  # a cache that cannot be: who wants to write to it will say so

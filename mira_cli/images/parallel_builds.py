@@ -81,7 +81,7 @@ def raise_for(failed: dict[str, MiraError], runtime: Runtime) -> None:
 
 
 def at_once(images: Sequence[Image], runtime: Runtime) -> int:
-    """How many builds this machine can bear at once, by its cores, memory and space."""
+    """Return how many builds this machine can bear at once, by its cores, memory and space."""
     costs = sorted((image.cost[runtime] for image in images), key=lambda cost: -cost.free_gigabytes)
     stay = [cost.gigabytes if runtime == "apptainer" else cost.free_gigabytes for cost in costs]
     n = min(len(costs), len(os.sched_getaffinity(0)) // _CORES, int(free_memory() / 1e9 / _MEMORY_GB))

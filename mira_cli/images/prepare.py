@@ -57,17 +57,17 @@ def choose_runtime(wanted: Literal["auto", "apptainer", "venv"]) -> tuple[Runtim
 
 
 def place(image: Image, runtime: Runtime) -> Path:
-    """Where an image is, once it is built."""
+    """The path of an image, once it is built."""
     return apptainer.sif_path(image) if runtime == "apptainer" else venv.venv_folder(image)
 
 
 def record_of(image: Image, runtime: Runtime) -> BuildRecord | None:
-    """What is known about a built image; None if it is not built."""
+    """Return what is known about a built image; None if it is not built."""
     return apptainer.built_sif(image) if runtime == "apptainer" else venv.built_venv(image)
 
 
 def is_built(image: Image, runtime: Runtime) -> bool:
-    """Whether an image is there and of our recipe; cheap."""
+    """True if an image is there and of our recipe; cheap."""
     return record_of(image, runtime) is not None
 
 

@@ -62,7 +62,7 @@ class BuildSite:
 
 
 def for_venv(host: Mapping[str, str]) -> BuildSite:
-    """What uv is told when it builds a virtual environment on this machine."""
+    """Return what uv is told when it builds a virtual environment on this machine."""
     env = {name: host[name] for name in _PASSED if host.get(name)}
     env |= {name: value for name, value in host.items() if name.startswith("UV_INDEX_") and value}  # credentials
     for pip, uv in _TWINS.items():
@@ -86,7 +86,7 @@ def _backend(name: str | None) -> dict[str, str]:
 
 
 def for_apptainer(host: Mapping[str, str], torch_backend: str | None = None) -> BuildSite:
-    """What uv is told when it builds inside an image, where paths of this machine mean nothing."""
+    """Return what uv is told when it builds inside an image, where paths of this machine mean nothing."""
     env = for_venv(host).env | _backend(torch_backend)
     env.pop("SSL_CERT_DIR", None)
     binds: dict[str, str] = {}

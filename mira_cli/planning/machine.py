@@ -29,7 +29,7 @@ class Machine:
 
     @property
     def has_gpus(self) -> bool:
-        """Whether jobs may ask for one; a cluster is taken to have some until it says no."""
+        """True if jobs may ask for one; a cluster is taken to have some until it says no."""
         return bool(self.gpus) or self.cluster
 
     @property

@@ -158,5 +158,5 @@ def _hint(model: ResolvedModel, why: str) -> str:
 
 
 def wanted_units(models: Iterable[ResolvedModel], catalogue: Catalogue) -> list[Unit]:
-    """What must be fetched for these models, each download once."""
+    """Return what must be fetched for these models, each download once."""
     return units({model.name: model.row for model in models}, catalogue)

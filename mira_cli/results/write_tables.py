@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mira_cli.answers.arrays import catalogue_facts
 from mira_cli.answers.blocks import answer_blocks
+from mira_cli.catalogue.rows import file_name
 from mira_cli.compare.force_sums import ForceSums
 from mira_cli.files import replacing
 from mira_cli.results.frames import frames
@@ -48,7 +49,7 @@ def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
         columns = files.enter_context(
             pq.ParquetWriter(new("comparison.parquet"), comparison_schema(task), compression="zstd")
         )
-        moved = [new(f"{MOVED}/{model.slug}.extxyz") for model in models] if task.moves_atoms else []
+        moved = [new(f"{MOVED}/{file_name(model.name)}.extxyz") for model in models] if task.moves_atoms else []
         waiting: list[pa.Table] = []
         for block in answer_blocks(index, models):
             rows = comparison_rows(block, models, task, loaded.group_by)
@@ -64,7 +65,7 @@ def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
             sums = _counted(sums, block)
         columns.write_table(pa.concat_tables([comparison_schema(task).empty_table(), *waiting]))
     for old in (root / MOVED).glob("*.extxyz"):  # of models that the run has no more
-        if not task.moves_atoms or old.stem not in {model.slug for model in models}:
+        if not task.moves_atoms or old.stem not in {file_name(model.name) for model in models}:
             old.unlink(missing_ok=True)
     return sums
 

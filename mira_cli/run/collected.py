@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def wanted_sha256(run: RunDirectory) -> str | None:
-    """What stands for all that the tables must hold; None where nothing is known of it."""
+    """Hash of all that the tables must hold; None where nothing is known of it."""
     try:
         return content_sha256(run.wanted)
     except OSError:
@@ -20,7 +20,7 @@ def wanted_sha256(run: RunDirectory) -> str | None:
 
 
 def is_collected(run: RunDirectory, *, records: int | None = None) -> bool:
-    """Whether the results are there and were written for what the run wants now; of so many `records`, if given."""
+    """True if the results are there and were written for what the run wants now; of so many `records`, if given."""
     try:
         said = read_json(run.collected)
         there = all((run.root / name).is_file() for name in RESULTS)

@@ -44,7 +44,7 @@ class RunDirectory:
 
     @property
     def work(self) -> Path:
-        """What the machinery keeps."""
+        """The folder of what the machinery keeps."""
         return self.root / "work"
 
     @property
@@ -64,12 +64,12 @@ class RunDirectory:
 
     @property
     def plan(self) -> Path:
-        """What the Snakefile reads."""
+        """The file that the Snakefile reads."""
         return self.work / "plan.json"
 
     @property
     def wanted(self) -> Path:
-        """What the results must hold: changes only when that changes."""
+        """The file that says what the results must hold: changes only when that changes."""
         return self.work / "wanted.json"
 
     @property
@@ -99,7 +99,7 @@ class RunDirectory:
 
     @property
     def driver(self) -> Path:
-        """Who carries the run out, or did last."""
+        """The file that says who carries the run out, or did last."""
         return self.work / "driver.json"
 
     @property
@@ -117,7 +117,7 @@ class RunDirectory:
 
 
 def is_run(root: Path) -> bool:
-    """Whether a directory is a run of ours."""
+    """True if a directory is a run of ours."""
     return (root / "work" / "run.json").is_file()
 
 

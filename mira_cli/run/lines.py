@@ -27,7 +27,7 @@ OF_KIND = {"real": NUMBER, "whole": WHOLE, "flag": FLAG, "text": TEXT, "reals": 
 
 @cache
 def types_of(task: Task) -> dict[str, type | tuple[type, ...]]:
-    """What a record line of a task must hold, in the order in which workers write it; anything else is damage."""
+    """The fields of a record line of a task and their types, in the workers' order; anything else is damage."""
     return {
         "structure": str,
         "status": str,

@@ -64,7 +64,7 @@ def run_locked(run: RunDirectory) -> Iterator[IO[str]]:
 
 
 def holder(run: RunDirectory) -> dict[str, Any]:
-    """Who holds the lock, as far as it is written down: `host`, `pid`, `pid_started`, `session`."""
+    """Return who holds the lock, as far as it is written down: `host`, `pid`, `pid_started`, `session`."""
     try:
         with (run.work / "lock").open() as stream:
             return _read(stream)
@@ -73,7 +73,7 @@ def holder(run: RunDirectory) -> dict[str, Any]:
 
 
 def is_locked(run: RunDirectory) -> bool:
-    """Whether a `mira`, or a Snakemake that it left behind, works on a run right now; disturbs nobody."""
+    """True if a `mira`, or a Snakemake that it left behind, works on a run right now; disturbs nobody."""
     try:
         with (run.work / "lock").open("a+") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -28,7 +28,7 @@ class LongStories:
 
 
 def long_stories(jobs: Iterable[Path]) -> LongStories | None:
-    """What the folders of records of running jobs say together; None where no story is long."""
+    """Sum up the folders of records of running jobs; None where no story is long."""
     names = ("evaluations", "under_way", "longest")
     told = []
     for folder in jobs:

@@ -89,7 +89,7 @@ def _stamp(file: Path, task: Task) -> list[Any]:
 
 
 def begun(file: Path) -> str:
-    """When the first worker that wrote a file began, as text that sorts by time; empty where it does not say."""
+    """Return when the first worker that wrote a file began, as text that sorts by time; empty if it does not say."""
     try:
         with file.open("rb") as stream:
             return str((lines.parse(stream.readline()) or {}).get("started") or "")

@@ -53,7 +53,7 @@ def runs_below(folder: Path) -> list[Path]:
 
 
 def is_there(root: Path) -> bool:
-    """Whether a directory is a run that can be looked at."""
+    """True if a directory is a run that can be looked at."""
     try:
         return is_run(root)
     except OSError:

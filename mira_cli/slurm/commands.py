@@ -19,12 +19,12 @@ class SlurmError(EnvironmentNotReadyError):
 
 
 def has_slurm() -> bool:
-    """Whether this machine can submit jobs."""
+    """True if this machine can submit jobs."""
     return shutil.which("sbatch") is not None
 
 
 def run_slurm(*command: str, timeout_s: float = PATIENCE_S, stdin: str | None = None) -> str:
-    """What a command printed.
+    """Run a command; return what it printed.
 
     Raises
     ------

@@ -49,7 +49,7 @@ def not_yours(resources: Resources, memberships: Mapping[str, set[str]] | None) 
 
 
 def partition_rules() -> dict[str, dict[str, str]]:
-    """What `scontrol show partition` says of each partition; empty where it says nothing."""
+    """Return what `scontrol show partition` says of each partition; empty where it says nothing."""
     try:
         return parse_partitions(run_slurm("scontrol", "--oneliner", "show", "partition"))
     except SlurmError:
@@ -63,7 +63,7 @@ def parse_partitions(text: str) -> dict[str, dict[str, str]]:
 
 
 def not_allowed(resources: Resources, rules: Sequence[Mapping[str, str]]) -> list[tuple[str, str]]:
-    """Why none of the partitions that a job may go to takes it; one that takes it is enough."""
+    """Return why none of the partitions that a job may go to takes it; one that takes it is enough."""
     found = [_refused(resources, partition) for partition in rules]
     return [reason for reason in found[:1] if reason] if all(found) else []
 

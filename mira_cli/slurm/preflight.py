@@ -50,7 +50,7 @@ ELSEWHERE = "`sbatch --test-only` repeats it; ask the administrators, or see `mi
 
 
 def on_command_line(kind: str, word: str, value: object) -> str:
-    """How one says a word for `gpu`, `cpu` or `all` jobs in a call of `mira run`."""
+    """Say how one gives a word for `gpu`, `cpu` or `all` jobs in a call of `mira run`."""
     return f"`--set resources.{kind}.{word}={value}`"
 
 
@@ -161,7 +161,7 @@ def problems(
 def misfits(
     resources: Resources, threads: int, known: Sequence[Partition], say: Wording = on_command_line
 ) -> Iterator[tuple[str, str]]:
-    """What the partition of a job can never give, as pairs of a reason and a hint; many sites' sbatch accepts it."""
+    """Yield what a job's partition can never give, as pairs of reason and hint; many sites' sbatch accepts it."""
     yield from _bad_extra(resources.slurm_extra)
     names = [partition.name for partition in known]
     listed = f"partitions: {', '.join(names)}"
@@ -247,7 +247,7 @@ def _bad_extra(extra: str | None) -> Iterator[tuple[str, str]]:
 
 
 def refusal_of(resources: Resources, threads: int) -> tuple[str, str] | None:
-    """Why `sbatch --test-only` refuses a job, as a reason and a hint; None if it does not.
+    """Return why `sbatch --test-only` refuses a job, as a reason and a hint; None if it does not.
 
     Raises
     ------

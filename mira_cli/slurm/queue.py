@@ -64,12 +64,12 @@ class QueuedJob:
 
     @property
     def waits(self) -> bool:
-        """Whether it has not started."""
+        """True if it has not started."""
         return self.state in WAITING
 
     @property
     def stuck(self) -> str | None:
-        """Why waiting will not help, None where it may."""
+        """The reason why waiting will not help, None where it may."""
         reason = self.reason.strip("()")
         if not self.waits:
             return None
@@ -80,7 +80,7 @@ class QueuedJob:
 
 
 def job_prefix(run: RunDirectory) -> str:
-    """What the names of all SLURM jobs of a run begin with; at most 50 letters, digits and dashes.
+    """Beginning of the names of all SLURM jobs of a run; at most 50 letters, digits and dashes.
 
     It is kept in `work/run.json`, so that a run has one name however it is reached or wherever it is moved. A copy of
     a run has another inode, and so a name of its own.
@@ -117,7 +117,7 @@ def live_jobs(prefix: str, timeout_s: float = PATIENCE_S) -> list[QueuedJob]:
 
 
 def is_over(job: QueuedJob, run: RunDirectory) -> bool:
-    """Whether a job that SLURM is still cleaning up after has done all it was to do: an epilog may hang for long."""
+    """True if a job that SLURM is still cleaning up after has done all it was to do: an epilog may hang for long."""
     if job.state != "COMPLETING":
         return False
     if job.rule == "driver":

@@ -23,7 +23,7 @@ def jobs(
     there: bool = True,
     surroundings_mb: int = SURROUNDINGS_MB,
 ) -> tuple[dict[str, Resources], dict[str, tuple[int | None, int | None]]]:
-    """What the jobs of each model ask for, and the most minutes and MB that their partition gives.
+    """Return what the jobs of each model ask for, and the most minutes and MB that their partition gives.
 
     Parameters
     ----------
@@ -46,13 +46,13 @@ def jobs(
 
 
 def submitted(asks: Resources) -> tuple[Resources, int]:
-    """What SLURM hears of a job on a cluster: with the memory around the worker; and its CPUs."""
+    """Return what SLURM hears of a job on a cluster: with the memory around the worker; and its CPUs."""
     memory = (asks.mem_mb or 0) + SURROUNDINGS_MB
     return asks.model_copy(update={"mem_mb": memory}), asks.threads or CLUSTER_THREADS
 
 
 def driver(layers: Iterable[Mapping[str, Resources]], offered: Sequence[Partition]) -> tuple[Resources, int]:
-    """What the job of `mira submit` asks for, and its CPUs; it goes where all jobs go, unless somebody says so."""
+    """Return what `mira submit` asks for its job, and its CPUs; it goes where all jobs go, unless somebody says so."""
     asks = DRIVER
     for layer in layers:
         place = layer.get("all", Resources()).model_dump(include={"partition", "account", "qos"}, exclude_none=True)

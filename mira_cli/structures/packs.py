@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 ANY_KEYS = ReferenceKeys()
 CHOICE = "choice.json"
-FORMAT = 16  # raise when packs or index change shape: a run directory then reads its input again
+FORMAT = 17  # raise when packs or index change shape: a run directory then reads its input again
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ BOHR_ANG = 0.529177
 BONDS_IN_BOHR = 1.42, 2.3  # of the sum of covalent radii: bonds, 0.75 to 1.2 of it, whose lengths are in Bohr
 # how spheres of covalent radii fill a solid: graphite 0.2, tungsten 1.1; what is in a vacuum is below
 FILLED = 0.1, 1.5
+FEWEST_ATOMS = 3  # two in a wide cell may be meant, as in curves of their distance
 FEWEST_NEIGHBOURS = 3  # of an atom of a crystal, fewer in molecules and chains
 NOBLE = (2, 10, 18, 36, 54, 86)  # their solids are as wide
 UNKNOWN_RADIUS = 1.5  # Å, of elements beyond curium
@@ -76,7 +77,8 @@ def _in_bohr(geometry: Geometry, whole: Array, volume: Array) -> Iterator[int]:
     """Crystals that would be solids with bonds, each atom of them, if their lengths were in Bohr, and are not in Å."""
     radii = _radii(geometry.numbers)
     filled = np.bincount(geometry.owner, 4 / 3 * np.pi * radii**3, minlength=len(geometry)) / np.maximum(volume, 1e-9)
-    wide = whole & (geometry.natoms > 1) & (filled > FILLED[0] * BOHR_ANG**3) & (filled < FILLED[1] * BOHR_ANG**3)
+    wide = whole & (geometry.natoms >= FEWEST_ATOMS)
+    wide &= (filled > FILLED[0] * BOHR_ANG**3) & (filled < FILLED[1] * BOHR_ANG**3)
     wide &= ~geometry.any_atom(np.isin(geometry.numbers, NOBLE))
     if not (rows := np.flatnonzero(wide)).size:
         return

@@ -68,12 +68,12 @@ def job_logs(state: RunState, run: RunDirectory, job: str, *, model: str | None 
 
 
 def snakemake_log(run: RunDirectory) -> Log:
-    """What Snakemake said."""
+    """The log of what Snakemake said."""
     return Log("Snakemake", run.logs / "snakemake.log")
 
 
 def driver_log(run: RunDirectory) -> Log:
-    """What a detached driver said."""
+    """The log of what a detached driver said."""
     return Log("driver", run.logs / "driver.log")
 
 

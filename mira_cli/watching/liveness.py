@@ -62,7 +62,7 @@ def find_driver(run: RunDirectory, queue: Sequence[QueuedJob] | None) -> Driver 
 
 
 def probe_lock(run: RunDirectory) -> tuple[bool | None, dict[str, Any]]:
-    """Whether the run's lock is held (None: no telling), and who says to hold it.
+    """Find whether the run's lock is held (None: no telling), and who says to hold it.
 
     A shared lock that is asked for without waiting and given back at once: a holder does not notice, and whoever wants
     the lock in that instant tries again (see `run/lock.py`).

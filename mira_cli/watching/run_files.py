@@ -49,7 +49,7 @@ def read_object(file: Path, *, strict: bool = False) -> dict[str, Any]:
 
 
 def last_change(run: RunDirectory) -> float | None:
-    """When a run last wrote something, in seconds since the epoch, as far as its main files and folders tell."""
+    """Return when a run last wrote something, in seconds since the epoch, as far as its main files and folders tell."""
     names = ("run.json", "plan.json", "events.jsonl", "driver.json", "collected.json", "wanted.json")
     places = [*(run.work / name for name in names), run.logs]
     places += run.work.glob("done/*")

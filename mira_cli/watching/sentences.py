@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def header(state: RunState) -> str:
-    """Which run, in what state, since when, how and by whom."""
+    """Say which run, in what state, since when, how and by whom."""
     driver = state.driver
     not_ok = f", {state.not_ok:,} not ok" if state.not_ok and state.state == "finished" else ""
     parts = [f"{state.root}: {state.state}{not_ok}"]
@@ -39,7 +39,7 @@ def _who(state: RunState) -> str:
 
 
 def waiting(state: RunState) -> list[str]:
-    """Why jobs are still in the queue, each reason of a model once; those that are stuck are problems."""
+    """Say why jobs are still in the queue, each reason of a model once; those that are stuck are problems."""
     driver = state.driver
     found = [f"the driver waits: {driver.reason or 'no reason given'}"] if driver and driver.queued else []
     for model in state.models:
@@ -51,12 +51,12 @@ def waiting(state: RunState) -> list[str]:
 
 
 def under_way(state: RunState) -> list[str]:
-    """How far structures are that take many evaluations."""
+    """Say how far structures are that take many evaluations."""
     return [f"{model.name}: {model.long_stories}" for model in state.models if model.long_stories]
 
 
 def gist(state: RunState) -> str:
-    """What of a state is worth telling at once; more structures are not."""
+    """Return what of a state is worth telling at once; more structures are not."""
     return repr([state.state, [p.text for p in state.problems], [(model.name, model.jobs) for model in state.models]])
 
 

@@ -104,7 +104,7 @@ class RunState:
 
     @property
     def active(self) -> bool:
-        """Whether it goes on by itself."""
+        """True if it goes on by itself."""
         return self.state in {"running", "queued"}
 
 

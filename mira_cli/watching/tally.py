@@ -71,7 +71,7 @@ class Tally:
 
     @property
     def changed(self) -> float:
-        """When a record was last written, in seconds since the epoch; 0 if never."""
+        """The time at which a record was last written, in seconds since the epoch; 0 if never."""
         return max((tail.lines.changed for tail in self.tails.values()), default=0.0)
 
     @property

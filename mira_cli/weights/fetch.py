@@ -221,7 +221,7 @@ def _again(unit: Unit) -> str:
 
 
 def how_to_bring(unit: Unit) -> str:
-    """How to get weights to a machine that cannot fetch them."""
+    """Say how to get weights to a machine that cannot fetch them."""
     return (
         f"fetch on a machine with network and copy {store.weights_folder(unit.family, unit.name)} from there, "
         f"or `mira weights import PATH --model {unit.title}`"

@@ -29,7 +29,7 @@ class Stored:
 
     @property
     def path(self) -> Path:
-        """What a model is loaded from: a file or a folder."""
+        """The file or folder that a model is loaded from."""
         return self.folder / FILES / self.manifest.main
 
     @property

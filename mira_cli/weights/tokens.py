@@ -40,7 +40,7 @@ def find_token() -> Token | None:
 
 
 def token_file() -> Path:
-    """Where Hugging Face's own tools keep the token."""
+    """The file in which Hugging Face's own tools keep the token."""
     if chosen := os.environ.get("HF_TOKEN_PATH"):
         return Path(chosen).expanduser()
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"

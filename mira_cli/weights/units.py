@@ -24,7 +24,7 @@ class Unit:
 
     @property
     def title(self) -> str:
-        """What people call it: its first model."""
+        """The name that people call it by: its first model's."""
         return self.models[0]
 
 

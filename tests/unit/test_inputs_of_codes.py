@@ -161,8 +161,9 @@ def test_atoms_and_cells_of_gaussian_that_ase_leaves_out_are_missed(tmp_path, li
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ("O 0.0 0.0 0.0\nH 0 0.0 0.0 0.96\n", ("freeze codes of atoms are not used",)),
-        ("O -1 0.0 0.0 0.0\nH(Iso=2) -1 0.0 0.0 9.6d-01\n", ("freeze codes of atoms are not used", EXPONENTS)),
+        ("O 0.0 0.0 0.0\nH 0 0.0 0.0 0.96\n", ([], ())),
+        ("O 0 0.0 0.0 0.0\nH -1 0.0 0.0 0.96\n", ([1], ())),
+        ("O -1 0.0 0.0 0.0\nH(Iso=2) -1 0.0 0.0 9.6d-01\n", ([0, 1], (EXPONENTS,))),
         ("O 0 0 0\nH 0 0 1\n", "of 2 lines of atoms and cell vectors ASE takes none: write coordinates as `0.0`"),
     ],
 )
@@ -171,7 +172,8 @@ def test_freeze_codes_and_whole_numbers_of_gaussian(tmp_path, lines, said) -> No
     if isinstance(said, str):
         assert said in frame.unreadable
     else:
-        assert (frame.notes, str(frame.atoms.symbols)) == (said, "OH")
+        held = [i for constraint in frame.atoms.constraints for i in constraint.index]
+        assert (held, frame.notes, str(frame.atoms.symbols)) == (*said, "OH")
         assert frame.atoms.get_distance(0, 1) == pytest.approx(0.96)
 
 

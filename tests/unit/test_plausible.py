@@ -147,9 +147,11 @@ def test_structures_do_not_disturb_one_another() -> None:
 
 
 CRYSTALS = [
-    *(bulk(symbol).repeat((2, 1, 1)) for symbol in ("Cu", "Fe", "Mg", "W", "Na", "Si", "Al", "Ti")),
-    *(bulk(name, kind, a=a) for name, kind, a in [("NaCl", "rocksalt", 5.64), ("CsCl", "cesiumchloride", 4.12),
-                                                  ("GaAs", "zincblende", 5.65), ("C", "diamond", 3.57)]),
+    *(bulk(symbol).repeat((2, 2, 1)) for symbol in ("Cu", "Fe", "Mg", "W", "Na", "Si", "Al", "Ti")),
+    *(bulk(name, kind, a=a).repeat((2, 1, 1)) for name, kind, a in [
+        ("NaCl", "rocksalt", 5.64), ("CsCl", "cesiumchloride", 4.12),
+        ("GaAs", "zincblende", 5.65), ("C", "diamond", 3.57),
+    ]),
 ]  # fmt: skip
 IN_A_BOX = [
     *(molecule(name, vacuum=vacuum) for name in ("H2O", "C6H6", "CH4", "O2", "Na2") for vacuum in (1.5, 3, 8)),

@@ -12,6 +12,7 @@ from ase.io import read
 from typer.testing import CliRunner
 
 from mira_cli.app import app
+from mira_cli.catalogue.rows import file_name
 from mira_cli.driver.collect import collect
 from mira_cli.driver.realign import realign
 from mira_cli.errors import UsageError
@@ -120,6 +121,12 @@ def test_models_that_a_run_has_no_more_have_no_file_of_geometries(run) -> None:
     (run.root / "relaxed" / "older.extxyz").write_text("")
     collect(run)
     assert sorted(file.name for file in (run.root / "relaxed").iterdir()) == ["a.extxyz", "b.extxyz", "c.extxyz"]
+
+
+def test_files_of_geometries_are_named_as_models_are() -> None:
+    assert file_name("sevennet-0") == "sevennet-0"
+    assert file_name("mace-mp-0.3+d3") == "mace-mp-0.3+d3"
+    assert file_name("mace:/my weights/a") == "mace__my_weights_a"
 
 
 def test_minima_are_compared_in_pairs_and_with_references(run) -> None:

@@ -95,8 +95,18 @@ def strains(atoms, lists):
 
 
 def told(
-    folder, structures, story, potential, *, atoms=10, stop=None, ahead=False, budget=None, values=VALUES, kept=None,
-    progress=None
+    folder,
+    structures,
+    story,
+    potential,
+    *,
+    atoms=10,
+    stop=None,
+    ahead=False,
+    budget=None,
+    values=VALUES,
+    kept=None,
+    progress=None,
 ):
     write_pack(folder / "p.npz", [structure(*one) if isinstance(one, tuple) else one for one in structures])
     found = read_structures([PackRows(folder / "p.npz", tuple(range(len(structures))))])

@@ -213,9 +213,7 @@ class Loop:
         s_per_atom = wall_s / max(1, sum(step.n_atoms for step, _ in answered))
         for step, answer in answered:
             cost_s = s_per_atom * step.n_atoms
-            steps = step.story.take(
-                step.place, answer, batch_size=batch_size, wall_s=cost_s, note=self.under_way.note
-            )
+            steps = step.story.take(step.place, answer, batch_size=batch_size, wall_s=cost_s, note=self.under_way.note)
             self.queue.put(self._admitted(step.story, steps))
         if batch_size:
             self.progress.evaluated(step.story for step, _ in answered)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-_HEAD = struct.Struct("<IIIIId16s")  # checksum, atoms, answers together, numbers of stress, batch size, s, hash
+# checksum, atoms, answers together, numbers of stress, of virial, batch size, s, hash
+_HEAD = struct.Struct("<IIIHHId16s")
 
 
 class Had(NamedTuple):
@@ -42,10 +43,11 @@ def configuration_hash(atoms: Atoms) -> bytes:
 def packed(had: Had) -> bytes:
     """Return an answer as its file has it."""
     answer = had.answer
-    stress = () if answer.stress_ev_per_ang3 is None else answer.stress_ev_per_ang3
-    numbers = np.concatenate([[answer.energy_ev], stress, answer.forces_ev_per_ang.ravel()]).astype("<f8").tobytes()
-    of_answer = len(answer.forces_ev_per_ang), had.together, len(stress), had.batch_size, had.wall_s, had.configuration
-    content = _HEAD.pack(0, *of_answer)[4:] + numbers
+    stress, virial = (() if one is None else one for one in (answer.stress_ev_per_ang3, answer.virial_ev))
+    forces = answer.forces_ev_per_ang
+    numbers = np.concatenate([[answer.energy_ev], stress, virial, forces.ravel()]).astype("<f8").tobytes()
+    sizes = len(forces), had.together, len(stress), len(virial)
+    content = _HEAD.pack(0, *sizes, had.batch_size, had.wall_s, had.configuration)[4:] + numbers
     return struct.pack("<I", zlib.crc32(content)) + content
 
 
@@ -62,12 +64,13 @@ def rounds(kept: bytes) -> Iterator[tuple[list[Had], int]]:
 def _answers(kept: bytes) -> Iterator[tuple[Had, int]]:
     begin = 0
     while begin + _HEAD.size <= len(kept):
-        checksum, n_atoms, together, n_stress, batch_size, wall_s, of = _HEAD.unpack_from(kept, begin)
-        end = begin + _HEAD.size + 8 * (1 + n_stress + 3 * n_atoms)
+        checksum, n_atoms, together, n_stress, n_virial, *cost, of = _HEAD.unpack_from(kept, begin)
+        end = begin + _HEAD.size + 8 * (1 + n_stress + n_virial + 3 * n_atoms)
         if end > len(kept) or zlib.crc32(memoryview(kept)[begin + 4 : end]) != checksum:
             return
         numbers = np.frombuffer(kept, "<f8", offset=begin + _HEAD.size, count=(end - begin - _HEAD.size) // 8).copy()
-        stress = numbers[1 : 1 + n_stress] if n_stress else None
-        answer = Answer(float(numbers[0]), numbers[1 + n_stress :].reshape(-1, 3), stress)
-        yield Had(of, answer, together, batch_size, wall_s), end
+        energy, stress, virial, forces = np.split(numbers, np.cumsum([1, n_stress, n_virial]))
+        tensors = (stress if n_stress else None, virial if n_virial else None)
+        answer = Answer(float(energy[0]), forces.reshape(-1, 3), *tensors)
+        yield Had(of, answer, together, *cost), end
         begin = end

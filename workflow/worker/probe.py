@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def checkpoint_facts(potential: Potential) -> dict[str, Any]:
-    """What a loaded checkpoint says about itself, JSON-ready."""
+    """Return what a loaded checkpoint says about itself, JSON-ready."""
     return {
         "elements": None if potential.elements is None else sorted(potential.elements),
         "cutoff_ang": potential.cutoff_ang,

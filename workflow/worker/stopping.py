@@ -29,7 +29,7 @@ class Stop:
 
     @property
     def exit_code(self) -> int:
-        """What a shell reports for a process ended by that signal."""
+        """The code that a shell reports for a process ended by that signal."""
         return 128 + self.signum
 
 

@@ -111,7 +111,7 @@ class Story:
         return steps
 
     def finished(self) -> Finished | None:
-        """What is to be recorded, once the story is over."""
+        """Return what is to be recorded, once the story is over; None before."""
         if self.outcome is None:
             return None
         return Finished(self.structure, self.outcome, self._batch_size, self._wall_s, self._evaluated_atoms)

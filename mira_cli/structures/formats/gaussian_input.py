@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STATE = re.compile(r"^[ \t]*([+-]?\d+)[ \t,]+(\d+)(?:[ \t,]+[+-]?\d+[ \t,]+[+-]?\d+)*[ \t]*$", re.MULTILINE)
 
 ATOM = r"^([ \t]*[A-Za-z]\S*)[ \t]+"
-FROZEN = re.compile(ATOM + r"(?:-1|0)[ \t]+((?:[+-]?\d*\.\d*(?:e[+-]?\d+)?[ \t]*){3})$", re.MULTILINE | re.IGNORECASE)
+FROZEN = re.compile(ATOM + r"(-1|0)[ \t]+((?:[+-]?\d*\.\d*(?:e[+-]?\d+)?[ \t]*){3})$", re.MULTILINE | re.IGNORECASE)
 WHOLE = re.compile(ATOM + r"(?:\S+[ \t]+)*[+-]?\d+(?=\s)", re.MULTILINE)
 ADVICE = "write coordinates as `0.0`, without other numbers"
 
@@ -35,6 +35,7 @@ def read(path: Path) -> Iterator[Frame]:
         The file does not say charge and multiplicity after its title, angles are in radians, or ASE leaves out atoms:
         those whose coordinates are whole numbers or follow others.
     """
+    from ase.constraints import FixAtoms
     from ase.io import read as read_with_ase
     from ase.units import Bohr
 
@@ -44,7 +45,7 @@ def read(path: Path) -> Iterator[Frame]:
     state = STATE.match(parts[2]) if len(parts) > 2 else None
     if state is None:
         raise UnreadableError("no line with charge and multiplicity follows the title, between empty lines")
-    molecule, frozen = FROZEN.subn(r"\1 \2", with_e(parts[2]))
+    molecule = FROZEN.sub(r"\1 \3", with_e(parts[2]))
     there = _count(molecule)
     try:
         atoms = read_with_ase(StringIO(text.replace(parts[2], molecule, 1)), format="gaussian-in")
@@ -60,8 +61,16 @@ def read(path: Path) -> Iterator[Frame]:
         atoms.set_cell(atoms.cell * Bohr, scale_atoms=False)
         atoms.positions *= Bohr
     atoms.info |= {"charge": int(state[1]), "spin": int(state[2])}
-    notes = [(frozen, "freeze codes of atoms are not used"), (molecule != FROZEN.sub(r"\1 \2", parts[2]), EXPONENTS)]
-    yield Frame(atoms=atoms, notes=tuple(note for is_so, note in notes if is_so))
+    if held := _held(with_e(parts[2])):
+        atoms.set_constraint(FixAtoms(held))
+    has_exponents = with_e(parts[2]) != parts[2]
+    yield Frame(atoms=atoms, notes=(EXPONENTS,) if has_exponents else ())
+
+
+def _held(molecule: str) -> list[int]:
+    """Atoms whose freeze code is -1."""
+    atoms = [line for line in molecule.splitlines()[1:] if re.match(ATOM, line)]
+    return [i for i, line in enumerate(atoms) if (found := FROZEN.match(line)) and found[2] == "-1"]
 
 
 def _in_bohr(route: str) -> bool:

@@ -20,6 +20,8 @@ BLOCK = re.compile(r"^\s*%\s*coords\b", FLAGS)
 SETTING = r"^\s*{}\s*=?\s*(\S+)"  # of the block: `CTyp xyz`, `Charge 0`, `Mult 1`, `Units Bohrs`
 IN_BOHR = re.compile(r"^\s*!.*\bbohrs\b", FLAGS)
 ATOM = re.compile(r"([A-Za-z]{1,2})(?:\(\d+\))?((?:\s+[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?){3})")
+HELD = re.compile(r"^\s*constraints\b", FLAGS)
+CONSTRAINTS = "constraints of `%geom` are not used"  # the note
 ONE = "only an input with one structure, as `* xyz` or `%coords` with Cartesian atoms, is read"
 
 
@@ -49,7 +51,7 @@ def read(path: Path) -> Iterator[Frame]:
         raise UnreadableError(f"the atoms are given as `{kind}`: {ONE}")
     atoms = [_atom(line) for line in lines if line.strip()]
     scale = Bohr if IN_BOHR.search(text) or units.lower().startswith(("bohr", "au")) else 1.0
-    notes = {note for _, note, _ in atoms if note}
+    notes = {note for _, note, _ in atoms if note} | ({CONSTRAINTS} if HELD.search(text) else set())
     found = Atoms([symbol for symbol, _, _ in atoms], positions=[[scale * x for x in place] for _, _, place in atoms])
     found.info |= {"charge": charge, "spin": spin}
     yield Frame(atoms=found, notes=tuple(sorted(notes)))

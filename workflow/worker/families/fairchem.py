@@ -57,22 +57,22 @@ class FAIRChem:
 
     @property
     def elements(self) -> frozenset[int]:
-        """What the network has inputs for; which of them were trained, only the catalogue knows."""
+        """Elements that the network has inputs for; which of them were trained, only the catalogue knows."""
         return frozenset(range(1, self._network.backbone.max_num_elements))
 
     @property
     def takes_charge(self) -> bool:
-        """Whether the task reads charge and multiplicity."""
+        """True if the task reads charge and multiplicity."""
         return self.single.task_name == CHARGED_TASK
 
     @property
     def gives_stress(self) -> bool:
-        """Whether the task has a stress; the package derives it from the energy where it was not trained."""
+        """True if the task has a stress; the package derives it from the energy where it was not trained."""
         return "stress" in self.single.implemented_properties
 
     @property
     def conservative(self) -> bool:
-        """Whether forces are gradients."""
+        """True if forces are gradients."""
         return not self._network.backbone.regress_config.direct_forces
 
     def batch_atoms(self, device: str) -> int:

@@ -74,7 +74,7 @@ class Mace:
 
     @property
     def takes_charge(self) -> bool:
-        """Whether the network has an input for the total charge."""
+        """True if the network has an input for the total charge."""
         return "total_charge" in self._embedded
 
     @property

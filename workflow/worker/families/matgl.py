@@ -80,7 +80,7 @@ class MatGL:
 
     @property
     def gives_stress(self) -> bool:
-        """Whether the weights were fitted to stresses."""
+        """True if the weights were fitted to stresses."""
         return bool(self.single.potential.calc_stresses)
 
     def batch_atoms(self, device: str) -> int:

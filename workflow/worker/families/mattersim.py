@@ -53,7 +53,7 @@ class MatterSim:
 
     @property
     def elements(self) -> frozenset[int]:
-        """What the network has inputs for; which of them were trained, only the catalogue knows."""
+        """Elements that the network has inputs for; which of them were trained, only the catalogue knows."""
         return frozenset(range(1, self.potential.model.max_z + 1))
 
     def batch_atoms(self, device: str) -> int:

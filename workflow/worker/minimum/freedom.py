@@ -52,7 +52,13 @@ class Freedom:
     @property
     def n_fixed(self) -> int:
         """Atoms with a direction in which they may not move."""
-        return 0 if self.bound is None else int((np.trace(self.bound, axis1=1, axis2=2) < 3 - ALMOST).sum())
+        return 0 if self.bound is None else int((~self._is_free).sum())
+
+    @property
+    def _is_free(self) -> NDArray[np.bool_]:
+        assert self.bound is not None
+        found: NDArray[np.bool_] = np.trace(self.bound, axis1=1, axis2=2) > 3 - ALMOST
+        return found
 
     @property
     def cell_relaxed(self) -> str:
@@ -84,11 +90,15 @@ class Freedom:
             moves = self.symmetry.of_vectors(moves)
         return moves, reduced[m:] @ self.strains
 
-    def allowed_forces(self, forces: Floats) -> Floats:
-        """(n, 3) part of forces along which atoms may move."""
+    def allowed_forces(self, forces: Floats, deformation: Floats) -> Floats:
+        """(n, 3) part of forces along which atoms may move, in a cell that is deformed by (3, 3)."""
         if self.symmetry is not None:
             forces = self.symmetry.of_vectors(forces)
-        return forces if self.bound is None else np.einsum("nab,nb->na", self.bound, forces)
+        if self.bound is None:
+            return forces
+        # directions that are held are those of the start, and move with the cell
+        held = np.einsum("nab,nb->na", self.bound, forces @ deformation.T)
+        return np.where(self._is_free[:, None], forces, held)
 
     def allowed_stress(self, stress: Floats) -> Floats:
         """(6,) part of a stress, Mandel, that the cell may follow."""

@@ -12,7 +12,7 @@ from ase.neighborlist import neighbor_list
 
 from worker.contract import Answer, NoAnswer, Outcome
 from worker.minimum.descent import Descent
-from worker.minimum.freedom import GAP_ANG, Freedom, freedom_of
+from worker.minimum.freedom import GAP_ANG, Freedom, allowed_directions, freedom_of
 from worker.minimum.springs import springs_of
 from worker.minimum.symmetry import symmetrized
 from worker.minimum.tensors import EV_PER_ANG3_IN_GPA, IDENTITY, WEIGHTS, exponential, tensor
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 FARTHEST_ANG, MOST_STRAIN = 0.2, 0.06  # of one step
 # In soft crystals 0.1 GPa are more than 1 % of the volume. Where forces and stresses are as small as was asked, but the
 # next step would change more than this, a few more are made.
-SETTLED_GROWTH, SETTLED_EV = 5e-4, 5e-5  # of the volume, and an atom
-MOST_SETTLING = 5  # steps
+SETTLED_GROWTH, SETTLED_EV = 2e-4, 5e-5  # of the volume, and an atom
+MOST_SETTLING = 8  # steps
 NOISE_EV = 2e-6  # of an energy in single precision, an atom
 LEAST_GROWTH, MOST_GROWTH = 0.5, 2.0  # of the volume
 FUSED_ANG, FUSED = 0.5, 0.4  # distance of two atoms, and in sums of their covalent radii
@@ -79,7 +79,7 @@ class Relaxation:
         self.start, self.settings = start, settings
         symmetry = None
         if settings["symmetry"] == "kept":
-            self.start, symmetry = symmetrized(start)
+            self.start, symmetry = symmetrized(start, allowed_directions(start))
         self.freedom: Freedom = freedom_of(self.start, settings["cell"], symmetry)
         self.pressure_ev_per_ang3 = settings["pressure_gpa"] / EV_PER_ANG3_IN_GPA
         if self.pressure_ev_per_ang3 and not self.freedom.periodic.all():
@@ -170,7 +170,7 @@ class Relaxation:
 
     def _left(self, point: Point) -> tuple[float, float | None]:
         """Largest force in eV/Å on what may move, and largest stress in GPa; None where the cell is fixed."""
-        forces = self.freedom.allowed_forces(point.answer.forces_ev_per_ang)
+        forces = self.freedom.allowed_forces(point.answer.forces_ev_per_ang, point.deformation)
         fmax = float(np.linalg.norm(forces, axis=1).max())
         if not len(self.freedom.strains) or point.answer.virial_ev is None:
             return fmax, None

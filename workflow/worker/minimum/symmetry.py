@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from worker.contract import NoAnswer
 from worker.minimum.tensors import mandel, tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ase import Atoms
     from numpy.typing import NDArray
 
@@ -21,25 +25,30 @@ ALMOST = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Symmetry:
-    """Operations of a space group, on Cartesian vectors and on a structure's atoms.
+    """Operations of a space group, on Cartesian vectors and on a structure's sites.
 
     Attributes
     ----------
+    sites
+        (n,) which of the s atoms of the primitive cell each atom is.
     rotations
         (g, 3, 3), orthogonal: a column vector v becomes R v.
     images
-        (g, n) the atom onto which each operation brings each atom.
+        (g, s) the site onto which each operation brings each site.
     """
 
+    sites: NDArray[np.int_]
     rotations: Floats
     images: NDArray[np.int_]
 
     def of_vectors(self, vectors: Floats) -> Floats:
         """(n, 3) part of vectors at the atoms that keeps the symmetry: their mean over all operations."""
-        turned = np.einsum("gab,nb->gna", self.rotations, vectors)
-        found = np.zeros_like(vectors)
+        at_sites = _site_means(self.sites, vectors)
+        turned = np.einsum("gab,sb->gsa", self.rotations, at_sites)
+        found = np.zeros_like(at_sites)
         np.add.at(found, self.images.ravel(), turned.reshape(-1, 3))
-        return found / len(self.rotations)
+        mean: Floats = found[self.sites] / len(self.rotations)
+        return mean
 
     def of_strain(self, strain: Floats) -> Floats:
         """(6,) part of a strain, or of a stress, that keeps the symmetry; Mandel."""
@@ -48,46 +57,91 @@ class Symmetry:
 
     def keeping(self, bound: Floats) -> Symmetry:
         """The operations that bring (n, 3, 3) projectors onto what each atom may do onto one another."""
-        turned = np.einsum("gab,nbc,gdc->gnad", self.rotations, bound, self.rotations)
-        kept = np.abs(turned - bound[self.images]).max(axis=(1, 2, 3)) < ALMOST
-        return Symmetry(self.rotations[kept], self.images[kept])
+        at_sites = np.empty((self.images.shape[1], 3, 3))
+        at_sites[self.sites] = bound
+        turned = np.einsum("gab,sbc,gdc->gsad", self.rotations, at_sites, self.rotations)
+        kept = np.abs(turned - at_sites[self.images]).max(axis=(1, 2, 3)) < ALMOST
+        return Symmetry(self.sites, self.rotations[kept], self.images[kept])
 
 
-def symmetrized(atoms: Atoms) -> tuple[Atoms, Symmetry]:
-    """Find a structure's symmetry, and return the structure with exactly this symmetry.
+def symmetrized(atoms: Atoms, bound: Floats | None = None) -> tuple[Atoms, Symmetry]:
+    """Find a structure's symmetry; return the structure with exactly this symmetry, and the symmetry.
 
     Parameters
     ----------
     atoms
-        The structure; along axes that are not periodic, its symmetry is that of its cell, or of a box where it has none.
+        The structure; its symmetry along axes that are not periodic is that of its cell, or of a box.
+    bound
+        (n, 3, 3) projectors onto what each atom may do; atoms that may not do the same are not the same.
+
+    Raises
+    ------
+    NoAnswer
+        The symmetry cannot be found: atoms are too close to one another, as a rule.
     """
     import spglib
 
     cell, labels = atoms.cell.complete().array, atoms.numbers
+    if bound is not None:
+        labels = np.unique(np.c_[labels, bound.reshape(-1, 9).round(6)], axis=0, return_inverse=True)[1].ravel()
     fractional = np.linalg.solve(cell.T, atoms.positions.T).T
-    found = spglib.get_symmetry((cell, fractional % 1.0, labels), symprec=SYMPREC_ANG)
+    found = _quietly(spglib.get_symmetry_dataset, (cell, fractional % 1.0, labels))
     if found is None:
-        return atoms, Symmetry(np.eye(3)[None], np.arange(len(atoms))[None])
-    turns, shifts = found["rotations"], found["translations"]
-    metric = cell @ cell.T
-    mean = np.mean([turn.T @ metric @ turn for turn in turns], axis=0)
-    stretch = np.linalg.solve(cell, np.linalg.solve(cell, mean).T).T
-    values, vectors = np.linalg.eigh((stretch + stretch.T) / 2)
-    exact = cell @ (vectors * np.sqrt(values)) @ vectors.T
-    images, where = [], np.zeros_like(fractional)
+        raise NoAnswer("failed", "the symmetry that is to be kept was not found")
+    repeats = np.rint(cell @ np.linalg.inv(found.primitive_lattice))
+    primitive = np.linalg.solve(repeats, cell)
+    sites = np.unique(found.mapping_to_primitive, return_inverse=True)[1].ravel()
+    places = np.linalg.solve(primitive.T, atoms.positions.T).T
+    first = np.unique(sites, return_index=True)[1]
+    off = places - places[first][sites]
+    off -= np.rint(off)
+    places += _site_means(sites, off)[sites] - off  # now exactly the same in each primitive cell
+    ideal = places[first]
+    operations = _quietly(spglib.get_symmetry, (primitive, ideal % 1.0, labels[first]))
+    if operations is None:
+        raise NoAnswer("failed", "the symmetry that is to be kept was not found")
+    turns, shifts = operations["rotations"], operations["translations"]
+    images, where = [], np.zeros_like(ideal)
     for turn, shift in zip(turns, shifts, strict=True):
-        moved = fractional @ turn.T + shift
-        apart = moved[:, None] - fractional
-        apart -= np.round(apart)
-        away = np.linalg.norm(apart @ cell, axis=2) + 1e6 * (labels[:, None] != labels)
-        onto = away.argmin(1)
+        apart = (ideal @ turn.T + shift)[:, None] - ideal
+        apart -= np.rint(apart)
+        onto = (np.linalg.norm(apart @ primitive, axis=2) + 1e6 * (labels[first][:, None] != labels[first])).argmin(1)
         images.append(onto)
         where[onto] += apart[np.arange(len(onto)), onto]
+    exact = _with_metric(primitive, np.mean([turn.T @ primitive @ primitive.T @ turn for turn in turns], axis=0))
     symmetric = atoms.copy()
     symmetric.set_constraint()
-    symmetric.positions[:] = (fractional + where / len(turns)) @ exact
+    symmetric.positions[:] = (places + (where / len(turns))[sites]) @ exact
     given = np.array(atoms.cell).any(1)
-    symmetric.cell[given] = exact[given]
+    symmetric.cell[given] = (repeats @ exact)[given]
     symmetric.set_constraint(atoms.constraints)
     rotations = np.array([exact.T @ turn @ np.linalg.inv(exact.T) for turn in turns])
-    return symmetric, Symmetry(rotations, np.array(images))
+    return symmetric, Symmetry(sites, rotations, np.array(images))
+
+
+def _site_means(sites: NDArray[np.int_], values: Floats) -> Floats:
+    """(s, …) means over the atoms of each site."""
+    found = np.zeros((sites.max() + 1, *values.shape[1:]))
+    np.add.at(found, sites, values)
+    mean: Floats = found / np.bincount(sites)[:, None]
+    return mean
+
+
+def _with_metric(cell: Floats, metric: Floats) -> Floats:
+    """(3, 3) cell that is stretched, and not turned, so that the products of its vectors are a given metric."""
+    stretch = np.linalg.solve(cell, np.linalg.solve(cell, metric).T).T
+    values, vectors = np.linalg.eigh((stretch + stretch.T) / 2)
+    found: Floats = cell @ (vectors * np.sqrt(values)) @ vectors.T
+    return found
+
+
+def _quietly(find: Callable[..., Any], cell: tuple[Floats, Floats, NDArray[np.int_]]) -> Any:
+    """What spglib finds; None where it finds nothing, which some of its versions raise and others return."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return find(cell, symprec=SYMPREC_ANG)
+        except Exception as error:  # its own class is new
+            if type(error).__module__.partition(".")[0] != "spglib":
+                raise
+            return None
