@@ -34,6 +34,7 @@ COMPARISONS = (  # where there is one
     *("pairs.csv", "disagreement.csv", "reference.csv", "reference_errors.csv", "energies_aligned.csv"),
 )
 OF_SCALARS = ("scalars.csv", "spread.csv", "minima.csv", "relax.csv")  # the same for other numbers that a task gives
+MOVED = "relaxed"  # the folder of geometries in which a task that moves atoms ends, a file a model
 
 
 @dataclass(frozen=True)
