@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+# before numpy is imported: threads that wait for one another make small matrices twenty times slower on a busy machine
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 
 from tests.runs import METALS, REPOSITORY, Started

@@ -15,6 +15,7 @@ from mira_cli.tasks import Column, Layout, Settings, Starts, Task, Value, ends
 if TYPE_CHECKING:
     from mira_cli.tasks import Array, Records
 
+MOST_FRAMES = 100  # of a path: of longer ones every second is kept, or every fourth …
 CELLS = ("fixed", "volume", "shape", "full")
 
 
@@ -145,7 +146,14 @@ TASK = Task(
         "max_displacement_ang": Value("real"),
         "n_fixed": Value("whole"),
     },
-    arrays={"positions": Layout(), "cell": Layout(rows=3), "forces": Layout()},
+    arrays={
+        "positions": Layout(),
+        "cell": Layout(rows=3),
+        "forces": Layout(),
+        "path_positions": Layout(frames=MOST_FRAMES),  # with `keep: trajectory`
+        "path_cell": Layout(rows=3, frames=MOST_FRAMES),
+        "path_energy_ev": Layout(width=1, rows=1, frames=MOST_FRAMES),
+    },
     columns=(
         Column("energy_ev", "real", "energy of the last geometry"),
         Column(

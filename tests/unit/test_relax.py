@@ -13,7 +13,7 @@ from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
 
 from tests.unit.relaxations import SETTINGS, TIGHT, answer_of, geometry, relaxed
-from worker.contract import NoAnswer
+from worker.contract import NoAnswer, recordable
 from worker.minimum.symmetry import symmetrized
 from worker.tasks import relax
 
@@ -353,6 +353,21 @@ def test_many_atoms_need_no_matrix_of_all(monkeypatch) -> None:
     start.set_constraint(FixAtoms([0]))
     found = relaxed(start, EMT(), **TIGHT)
     assert found.status == "ok"
+
+
+@pytest.mark.parametrize("most", [5, 100])
+def test_paths_are_kept_where_they_are_asked_for_and_bounded(monkeypatch, most) -> None:
+    monkeypatch.setattr("worker.minimum.relaxation.MOST_FRAMES", most)
+    start = distorted(bulk("Cu", cubic=True).repeat((2, 1, 1)))
+    found = relaxed(start, EMT(), keep="trajectory", **TIGHT)
+    path = found.arrays["path_positions"]
+    assert 3 <= len(path) <= most
+    assert {len(found.arrays[name]) for name in ("path_cell", "path_energy_ev")} == {len(path)}
+    assert np.array_equal(path[0], start.positions)
+    assert np.array_equal(path[-1], found.arrays["positions"])
+    assert (np.diff(found.arrays["path_energy_ev"]) <= 1e-5).all()
+    assert recordable(found, relax.VALUES, relax.ARRAYS, len(start)).status == "ok"
+    assert "path_cell" not in relaxed(start, EMT()).arrays
 
 
 def test_few_steps_suffice() -> None:

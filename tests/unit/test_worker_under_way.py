@@ -18,8 +18,8 @@ from mira_cli import tasks
 from tests.unit.toy_stories import InTwoSteps, Potential, length, outcome, own, strains, told, walk
 from tests.unit.worker_jobs import WORKFLOW, faulty, hash_of, read_lines, read_records, run_worker, write_job
 from worker import under_way
-from worker.contract import NoAnswer
-from worker.kept_answers import rounds
+from worker.contract import Answer, NoAnswer
+from worker.kept_answers import Had, packed, rounds
 from worker.progress import StoryProgress
 from worker.under_way import UnderWay
 
@@ -266,3 +266,19 @@ def test_a_worker_that_is_told_to_stop_keeps_what_took_a_second(tmp_path):
         assert file.exists() == bool(kept_answers)
         if kept_answers:
             assert len([*rounds(file.read_bytes())]) == 5
+
+
+@pytest.mark.parametrize("stress", [None, np.arange(6.0)])
+@pytest.mark.parametrize("virial", [None, -np.arange(6.0)])
+def test_answers_are_kept_whole(stress, virial) -> None:
+    """A slab has a virial and no stress; without it, its cell could not be relaxed further."""
+    had = Had(b"h" * 16, Answer(-1.5, np.arange(6.0).reshape(2, 3), stress, virial), 1, 7, 0.25)
+    (((found,), end),) = rounds(packed(had))
+    assert end == len(packed(had))
+    assert (found.configuration, found.together, found.batch_size, found.wall_s) == (had.configuration, 1, 7, 0.25)
+    assert found.answer.energy_ev == -1.5
+    assert np.array_equal(found.answer.forces_ev_per_ang, had.answer.forces_ev_per_ang)
+    for name in ("stress_ev_per_ang3", "virial_ev"):
+        kept, given = getattr(found.answer, name), getattr(had.answer, name)
+        assert (kept is None) is (given is None)
+        assert given is None or np.array_equal(kept, given)

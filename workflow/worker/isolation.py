@@ -36,12 +36,13 @@ TENSORFLOW = {
 THREADS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",
     "NUMBA_NUM_THREADS",
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
 )
+# numpy has the matrices of one structure only: more threads are no help, and take cores from the model while they wait
+OF_NUMPY = {"OPENBLAS_NUM_THREADS": "1"}
 # variable: folder below the cache. What is kept here is compiled code, worth keeping between jobs.
 CACHES = {
     "XDG_CACHE_HOME": "xdg",
@@ -99,7 +100,7 @@ def set_job_environment(threads: int, *, in_container: bool) -> None:
     for name in (*NUMBER_CHANGING, *TOKENS):
         os.environ.pop(name, None)
     os.environ.update(OFFLINE | TENSORFLOW)
-    os.environ.update(dict.fromkeys(THREADS, str(threads)))
+    os.environ.update(dict.fromkeys(THREADS, str(threads)) | OF_NUMPY)
     cache = cache_folder()
     for name, folder in CACHES.items():
         if not _writable(os.environ.get(name)):

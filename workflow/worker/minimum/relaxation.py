@@ -33,7 +33,9 @@ NOISE_EV = 2e-6  # of an energy in single precision, an atom
 LEAST_GROWTH, MOST_GROWTH = 0.5, 2.0  # of the volume
 FUSED_ANG, FUSED = 0.5, 0.4  # distance of two atoms, and in sums of their covalent radii
 LEAST_GAP_ANG = GAP_ANG / 2
-UNSEEN_ANG, UNSEEN_STRAIN = 0.2, 0.1  # movement after which distances are looked at again
+UNSEEN_ANG, UNSEEN_STRAIN = 0.12, 0.1  # movement after which distances are looked at again
+CLOSE_ANG = FUSED_ANG + 2 * 3**0.5 * UNSEEN_ANG  # or always, where atoms were so close
+MOST_FRAMES = 100  # of a path: of longer ones every second is kept, or every fourth …
 UNCONVERGED = ("max_steps", "no_progress")
 SENTENCES = {
     "max_steps": "not converged within {steps}: {left}",
@@ -87,11 +89,12 @@ class Relaxation:
         self.volume = filled_volume(self.start, self.freedom.periodic)
         self.bare = self.start.copy()
         self.bare.set_constraint()
-        self.closest = _closest(self.bare)
-        self.seen = (self.bare.positions, 0.0)
+        self.closest, self.seen = _closest(self.bare), (self.bare.positions, 0.0)
         self.n_steps = self.n_settling = 0
         self.stopped_by: str | None = None
         self.first: Answer | None = None
+        self.path: list[Point] = []
+        self.n_points, self.every = 0, 1  # of the path; and which of them are kept
         self.trial: tuple[Floats, Floats] = (np.zeros((len(start), 3)), np.eye(3))
 
     def next(self) -> Atoms:
@@ -115,6 +118,8 @@ class Relaxation:
             rise = trial.enthalpy_ev - self.point.enthalpy_ev
             if self.descent.learn(self.step, self.point.gradient, trial.gradient, rise):
                 self.point = trial
+        if self.settings["keep"] == "trajectory" and self.point is trial:
+            self._keep(trial)
         self.stopped_by = self._why_to_stop(self.point)
 
     def outcome(self) -> Outcome:
@@ -142,6 +147,7 @@ class Relaxation:
             "n_fixed": self.freedom.n_fixed,
         }
         arrays = {"positions": atoms.positions, "cell": np.array(atoms.cell), "forces": answer.forces_ev_per_ang}
+        arrays |= self._path()
         if self.stopped_by == "converged":
             return Outcome("ok", None, values, arrays)
         sentence = SENTENCES[self.stopped_by].format(
@@ -151,8 +157,28 @@ class Relaxation:
         )
         return Outcome("not_converged" if self.stopped_by in UNCONVERGED else "blown_up", sentence, values, arrays)
 
+    def _keep(self, point: Point) -> None:
+        """Add a point to the path, and thin it out where it gets too long."""
+        if self.n_points % self.every == 0:
+            self.path.append(point)
+        self.n_points += 1
+        if len(self.path) == MOST_FRAMES:
+            self.path, self.every = self.path[::2], 2 * self.every
+
+    def _path(self) -> dict[str, Floats]:
+        """Arrays of the path, which ends where the relaxation does; none if it is not kept."""
+        if not self.path:
+            return {}
+        points = self.path if self.path[-1] is self.point else [*self.path, self.point]
+        frames = [self._atoms(point.moves, point.deformation) for point in points]
+        return {
+            "path_positions": np.array([atoms.positions for atoms in frames]),
+            "path_cell": np.array([atoms.cell.array for atoms in frames]),
+            "path_energy_ev": np.array([point.answer.energy_ev for point in points]),
+        }
+
     def _atoms(self, moves: Floats, deformation: Floats) -> Atoms:
-        atoms = self.bare.copy()
+        atoms: Atoms = self.bare.copy()
         atoms.positions[:] = (self.bare.positions + moves) @ deformation
         atoms.cell[:] = np.array(self.bare.cell) @ deformation
         return atoms
@@ -184,7 +210,7 @@ class Relaxation:
         if is_converged and not self._is_settled(point):
             self.n_settling += 1
             is_converged = False
-        if blown_up := self._blown_up(point, is_last=is_converged):
+        if blown_up := self._blown_up(point):
             return blown_up
         if is_converged:
             return "converged"
@@ -201,18 +227,18 @@ class Relaxation:
         gain = -0.5 * float(step @ point.gradient) / len(self.bare)
         return abs(strain[:3].sum()) <= SETTLED_GROWTH and gain <= SETTLED_EV
 
-    def _blown_up(self, point: Point, *, is_last: bool) -> str | None:
+    def _blown_up(self, point: Point) -> str | None:
         if not LEAST_GROWTH <= np.linalg.det(point.deformation) <= MOST_GROWTH:
             return "volume"
         positions = (self.bare.positions + point.moves) @ point.deformation
         stretch = float(np.abs(point.deformation - np.eye(3)).max())
         before, stretched = self.seen
         is_near = np.abs(positions - before).max() < UNSEEN_ANG and abs(stretch - stretched) < UNSEEN_STRAIN
-        if is_near and not is_last:
+        if is_near and self.closest > CLOSE_ANG:
             return None
-        self.seen = (positions, stretch)
         atoms = self._atoms(point.moves, point.deformation)
-        if _closest(atoms) < (FUSED_ANG if is_last else min(FUSED_ANG, 0.9 * self.closest)):
+        was_closest, self.closest, self.seen = self.closest, _closest(atoms), (positions, stretch)
+        if self.closest < min(FUSED_ANG, was_closest):  # a start may have atoms that come apart
             return "atoms_fused"
         vacuum = ~self.freedom.periodic & self.start.pbc.all()
         return "vacuum_lost" if (gaps(atoms)[vacuum] < LEAST_GAP_ANG).any() else None

@@ -65,7 +65,7 @@ def springs_of(atoms: Atoms, volume_ang3: float, freedom: Freedom) -> Springs:
         matrix = _diagonal(len(atoms), volume_ang3, bonds, freedom)
         return Springs(matrix, 1 / matrix)
     matrix = restricted(second_derivatives(len(atoms), volume_ang3, bonds), freedom)
-    return Springs(matrix, np.linalg.inv(matrix))
+    return Springs(matrix, np.asarray(np.linalg.inv(matrix), dtype=np.float64))
 
 
 def _bonds(atoms: Atoms) -> tuple[NDArray[np.int_], NDArray[np.int_], Floats, Floats]:
@@ -89,9 +89,9 @@ def second_derivatives(
     strained = np.einsum("mab,pb->pam", UNITS, vectors)  # how the end of a bond moves with each strain
     pulls = springs @ strained
     found = np.zeros((3 * n + 6, 3 * n + 6))
-    blocks = np.zeros((n * n, 3, 3))
-    np.add.at(blocks, first * n + second, -springs)
-    blocks = blocks.reshape(n, n, 3, 3)
+    pairs = np.zeros((n * n, 3, 3))
+    np.add.at(pairs, first * n + second, -springs)
+    blocks = pairs.reshape(n, n, 3, 3)
     coupling, own = np.zeros((n, 3, 6)), np.zeros((n, 3, 3))
     np.add.at(own, first, springs)
     np.add.at(coupling, first, -pulls)

@@ -33,7 +33,8 @@ def tensor(mandel: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def mandel(tensor: NDArray[np.float64]) -> NDArray[np.float64]:
     """(6,) Mandel components of the symmetric part of a (3, 3) tensor."""
-    return ((tensor + tensor.T) / 2)[ROWS, COLUMNS] * WEIGHTS
+    found: NDArray[np.float64] = ((tensor + tensor.T) / 2)[ROWS, COLUMNS] * WEIGHTS
+    return found
 
 
 def exponential(symmetric: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -55,4 +55,5 @@ def _unbroken(atoms: Atoms, periodic: NDArray[np.bool_]) -> NDArray[np.float64]:
         order = np.sort(levels % 1.0)
         after = (int(np.diff(order, append=order[0] + 1.0).argmax()) + 1) % len(order)
         positions += ((levels - order[after] + 1e-9) % 1.0 - levels)[:, None] * cell[axis]
-    return positions
+    unbroken: NDArray[np.float64] = positions
+    return unbroken

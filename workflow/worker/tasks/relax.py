@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from worker.contract import Answer, Layout, NoAnswer
-from worker.minimum.relaxation import Relaxation
+from worker.minimum.relaxation import MOST_FRAMES, Relaxation
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -21,7 +21,14 @@ VALUES = (
     "n_evaluations", "stopped_by", "cell_relaxed", "max_displacement_ang", "n_fixed",
 )  # fmt: skip
 OPTIONAL = ("stress_ev_per_ang3", "smax_gpa")
-ARRAYS = {"positions": Layout(), "cell": Layout(rows=3), "forces": Layout()}
+ARRAYS = {
+    "positions": Layout(),
+    "cell": Layout(rows=3),
+    "forces": Layout(),
+    "path_positions": Layout(frames=MOST_FRAMES),  # with `keep: trajectory`
+    "path_cell": Layout(rows=3, frames=MOST_FRAMES),
+    "path_energy_ev": Layout(width=1, rows=1, frames=MOST_FRAMES),
+}
 
 
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
