@@ -186,10 +186,10 @@ def _lines(told: dict[str, Any], *, grouped: bool) -> Iterable[str]:
     if told["models"]:
         about = "" if told["task"] == "singlepoint" else f" (task {told['task']}, about)"
         yield f"to compute{about}: {told['evaluations']:,} evaluations, {told['atoms_to_evaluate']:,} atoms"
-        yield from _cost_lines(told["cost"])
+        yield from _cost_lines(told["cost"], told["task"])
 
 
-def _cost_lines(cost: dict[str, dict[str, Any]]) -> Iterable[str]:
+def _cost_lines(cost: dict[str, dict[str, Any]], task: str) -> Iterable[str]:
     """What each model would take by what it took on this machine; of others that nothing is known."""
     from mira_cli.wording import duration
 
@@ -201,8 +201,10 @@ def _cost_lines(cost: dict[str, dict[str, Any]]) -> Iterable[str]:
             f"{model}: about {duration(one['seconds'])} of one job for {one['atoms']:,} atoms, "
             f"without starts of {said['start_s']:.1f} s each"
         )
-        jobs = f"{console.count(said['jobs'], 'job')} with {said['atoms']:,} atoms on this machine ({said['device']})"
-        yield f"  by {jobs}, {said['atoms_per_s']:,.0f} atoms/s{memory}: {said['run']}"
+        other = f" of task {said['task']}" if said["task"] != task else ""
+        jobs = f"{console.count(said['jobs'], 'job')}{other} with {said['atoms']:,} atoms on this machine ({said['device']})"
+        speed = said["atoms_per_s"]
+        yield f"  by {jobs}, {f'{speed:,.0f}' if speed >= 10 else f'{speed:.2g}'} atoms/s{memory}: {said['run']}"
     if unknown := [model for model, one in cost.items() if one["measured"] is None]:
         yield f"no run on this machine says how fast {', '.join(unknown)}: time goes with the atoms"
     yield "`mira run … --dry-run` says into how many jobs this is cut"

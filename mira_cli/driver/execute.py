@@ -221,8 +221,8 @@ def _what_next(run: RunDirectory) -> str:
     if run.plan.exists():
         return f"`mira status {place}` shows what is done, `mira resume {place}` goes on"
     if run.root.exists():
-        return "what has been read is kept; `--sample 100` takes a part of a large input first"
-    return "nothing was left behind; `mira inspect PATH` looks at an input, `--sample 100` takes a part of it"
+        return "what has been read is kept: the same command goes on; `--sample 100` takes a part of a large input"
+    return "nothing was left behind: the same command begins again; `--sample 100` takes a part of a large input"
 
 
 def _tell_plan(plan: Plan, run: RunDirectory) -> None:

@@ -32,6 +32,7 @@ class ModelProgress:
     total: int
     tails: list[Tail] = field(default_factory=list)
     loaded_at: float | None = None
+    answered: int = 0  # structures that it was asked about since then
     finished_at: float | None = None
     told: int = 0
     long: LongStories | None = None
@@ -49,8 +50,9 @@ class ModelProgress:
 
     def read(self, now: float) -> None:
         """Look at the files of the jobs."""
-        for tail in self.tails:
-            tail.read()
+        records = [record for tail in self.tails for record in tail.read()]
+        if self.loaded_at is not None:
+            self.answered += sum(bool(record["batch_size"]) for record in records)  # others take no time
         if self.loaded_at is None and any(tail.loaded for tail in self.tails):
             self.loaded_at = now
         if self.done >= self.total and self.finished_at is None:
@@ -59,11 +61,11 @@ class ModelProgress:
             self.looked_at, self.long = now, long_stories(tail.file.parent for tail in self.tails if tail.loaded)
 
     def rate(self, now: float) -> float | None:
-        """Structures a second since the model was loaded."""
-        if self.loaded_at is None:
+        """Structures that the model has answered a second since it was loaded; None before the first."""
+        if self.loaded_at is None or not self.answered:
             return None
         seconds = (self.finished_at or now) - self.loaded_at
-        return self.done / seconds if seconds > 0.5 else None
+        return self.answered / seconds if seconds > 0.5 else None
 
     def eta_s(self, now: float) -> float | None:
         """Seconds left, or None where nothing can be said."""
@@ -131,7 +133,7 @@ class Progress:
     def _words(self, model: ModelProgress, now: float) -> str:
         parts = [f"{model.done}/{model.total} structures"]
         if rate := model.rate(now):
-            parts.append(f"{rate:.1f}/s")
+            parts.append(f"{rate:.1f}/s" if rate >= 0.1 else f"{60 * rate:.2g}/min")
         eta = model.eta_s(now)
         if eta is not None and model.done < model.total:
             parts.append(f"{_duration(eta)} left")

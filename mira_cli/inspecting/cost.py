@@ -18,24 +18,33 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mira_cli.catalogue.rows import Model
+    from mira_cli.tasks import Task
 
 MOST_RUNS, MOST_JOBS = 50, 100  # the newest runs, and jobs of a model in each, that are looked at
 LEAST_S = 0.05  # of evaluation in all: less is the time of starting
 
 
-def measured(models: Mapping[str, Model]) -> dict[str, dict[str, Any] | None]:
+def measured(models: Mapping[str, Model], task: Task) -> dict[str, dict[str, Any] | None]:
     """By model, what jobs of the newest run on this machine that has some say; None where no run has.
 
-    `device`, `atoms_per_s` of one job, `atoms`, `jobs`, `start_s` of a job, `peak_memory_mb`, and the `run`.
+    Runs of the same task go before those of others, whose evaluations come in other batches and take another time.
+    `task` of these, `device`, `atoms_per_s` of one job, `atoms`, `jobs`, `start_s` of a job, `peak_memory_mb`, `run`.
     """
     found: dict[str, dict[str, Any] | None] = dict.fromkeys(models)
-    for root in sorted(known_runs(), key=_changed, reverse=True)[:MOST_RUNS]:
-        run = RunDirectory(root)
-        wanted = {model.get("name"): model for model in (read_json(run.wanted) or {}).get("models", [])}
+    runs = [RunDirectory(root) for root in sorted(known_runs(), key=_changed, reverse=True)[:MOST_RUNS]]
+    planned = [(run, read_json(run.wanted) or {}) for run in runs]
+    for run, plan in sorted(planned, key=lambda one: _task_of(one[1]) != task.name):
+        wanted = {model.get("name"): model for model in plan.get("models", [])}
         for name, model in models.items():
             if found[name] is None and _is_same(model, wanted.get(name)):
-                found[name] = _of_run(run, slug(name), wanted[name]["key"])
+                said = _of_run(run, slug(name), wanted[name]["key"])
+                found[name] = said and {"task": _task_of(plan), **said}
     return found
+
+
+def _task_of(plan: Mapping[str, Any]) -> str:
+    """Name of a run's task; an older MIRA, which had single points alone, did not say it."""
+    return str((plan.get("task") or {}).get("name", "singlepoint"))
 
 
 def estimated_seconds(said: Mapping[str, Any], atoms: int) -> float:

@@ -27,8 +27,8 @@ def input_summary(
 ) -> dict[str, Any]:
     """Counts, sizes, elements, references, notes, and what each model cannot answer.
 
-    `evaluations` and `atoms_to_evaluate` are of distinct structures, times the models and about so many evaluations as
-    the task takes with its settings by default. `units` are those that references were read in, by quantity, where
+    `evaluations` and `atoms_to_evaluate` are of distinct structures that the models can answer, times about so many
+    evaluations as the task takes with its settings by default. `units` are those that references were read in, by quantity, where
     these are not eV and Å.
     """
     valid = index.table.filter(index.table["invalid"].is_null())
@@ -36,7 +36,7 @@ def input_summary(
     formulas = _counts(valid, "formula")
     holding = _formulas_of(formulas)
     distinct = index.n_atoms[index.distinct]
-    times = task.evaluations(task.settings())
+    cost = _cost(index, models, holding, task)
     return {
         "task": task.name,
         "structures": len(index),
@@ -57,9 +57,9 @@ def input_summary(
         "notes": {one.note: one.structures for one in alike(index.notes())},
         "reasons": {one.note: one.structures for one in alike(index.invalid())},
         "models": {name: _lacking(model, formulas, holding) for name, model in models.items()},
-        "evaluations": round(len(distinct) * len(models) * times),
-        "atoms_to_evaluate": round(int(distinct.sum()) * len(models) * times),
-        "cost": _cost(index, models, holding, times),
+        "evaluations": sum(one["evaluations"] for one in cost.values()),
+        "atoms_to_evaluate": sum(one["atoms"] for one in cost.values()),
+        "cost": cost,
     }
 
 
@@ -100,7 +100,7 @@ def _lacking(model: Model, formulas: Mapping[str, int], holding: Mapping[str, se
 
 
 def _cost(
-    index: StructureIndex, models: Mapping[str, Model], holding: Mapping[str, set[str]], times: float
+    index: StructureIndex, models: Mapping[str, Model], holding: Mapping[str, set[str]], task: Task
 ) -> dict[str, dict[str, Any]]:
     """By model the `evaluations` and `atoms` that it can answer, what was `measured` of it, and `seconds` by that."""
     import pyarrow as pa
@@ -109,10 +109,11 @@ def _cost(
 
     if not models:
         return {}
+    times = task.evaluations(task.settings())
     formulas = index.table["formula"].take(index.distinct)
     sizes = index.n_atoms[index.distinct]
     told = {}
-    for name, said in measured(models).items():
+    for name, said in measured(models, task).items():
         known = models[name].elements
         lacking = [symbol for symbol in holding if known is not None and atomic_numbers[symbol] not in known]
         without = pa.array(sorted(set().union(*(holding[symbol] for symbol in lacking))), pa.string())

@@ -23,8 +23,8 @@ class LongStories:
 
     def __str__(self) -> str:
         """In words."""
-        others = f", {count(self.under_way, 'structure')} under way"
-        return f"{count(self.evaluations, 'evaluation')}{others}, the longest after {self.longest:,}"
+        others = f"{count(self.under_way, 'structure')} under way, the longest after {count(self.longest, 'evaluation')}"
+        return f"{count(self.evaluations, 'evaluation')}, {others}"
 
 
 def long_stories(jobs: Iterable[Path]) -> LongStories | None:

@@ -155,7 +155,7 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
 
 
 def of_moving_atoms(block: Block) -> Block:
-    """A block for a task that moves atoms: constraints are part of identities, and those that are not held are told."""
+    """A block for a task that moves atoms: constraints are part of identities, and what cannot be held is unusable."""
     import pyarrow as pa
 
     rows, geometry = block.rows, block.geometry

@@ -227,7 +227,8 @@ def test_what_is_right_and_not_read_is_named(tmp_path) -> None:
     system = "&control\n/\n&system\n ibrav=2, celldm(1)=10.26, nat=1, ntyp=1, ecutwfc=20\n/\n&electrons\n/\n"
     rest = "ATOMIC_SPECIES\nSi 28 Si.upf\nK_POINTS gamma\nATOMIC_POSITIONS alat\nSi 0 0 0\n"
     (frame,) = frames_of(tmp_path, "x.pwi", system + rest)
-    assert "`ibrav=2` is not read, only `ibrav=0` with the cell in `CELL_PARAMETERS`" in frame.unreadable
+    only = "only `ibrav=0` with the cell in `CELL_PARAMETERS`: give the output of the run instead"
+    assert f"`ibrav=2` is not read, {only}" in frame.unreadable
     gro = "t= 0\n    1\n    1SOL     OW    1   0.100   0.000   0.000\n   2.00000   2.10000   2.20000\n"
     (frame,) = frames_of(tmp_path, "x.gro", gro * 2)
     assert "more follows the first frame" in frame.unreadable

@@ -162,6 +162,14 @@ def test_references_are_told_as_they_are_read_in_the_units_that_are_named(tmp_pa
     assert "no unit `parsec` of energy" in wrong.stderr
 
 
+def test_evaluations_are_those_that_models_can_answer(tmp_path, mira) -> None:
+    write(tmp_path / "x.extxyz", [bulk("Cu"), bulk("Nb"), bulk("Nb", a=3.4)])
+    told = json.loads(mira("inspect", tmp_path / "x.extxyz", "-m", "emt,lj", "--json").stdout)["summary"]
+    counted = {name: one["evaluations"] for name, one in told["cost"].items()}
+    assert counted["emt"] == 1
+    assert told["evaluations"] == sum(counted.values())
+
+
 def test_cost_is_what_a_run_on_this_machine_took(tmp_path, mira, monkeypatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     write(tmp_path / "x.extxyz", [bulk("Cu", a=3.5 + 0.01 * i, cubic=True) for i in range(8)])
@@ -184,6 +192,8 @@ def test_cost_is_what_a_run_on_this_machine_took(tmp_path, mira, monkeypatch) ->
     assert times > 1
     assert (relaxed["task"], relaxed["evaluations"]) == ("relax", 8 * times)
     assert relaxed["cost"]["emt"]["seconds"] == pytest.approx(4.0 * times)
+    shown = mira("inspect", tmp_path / "x.extxyz", "-m", "emt", "--task", "relax").stdout
+    assert "of task singlepoint with 32 atoms on this machine" in " ".join(shown.split())
     assert "there is no task `rleax`" in mira("inspect", tmp_path / "x.extxyz", "--task", "rleax", code=2).stderr
     shown = mira("inspect", tmp_path / "x.extxyz", "-m", "emt").stdout
     assert "emt: about 4 s of one job for 32 atoms" in shown

@@ -17,7 +17,11 @@ from mira_cli.run.lock import run_locked
 
 @pytest.mark.parametrize(
     ("there", "hint"),
-    [((), "nothing was left behind"), (("index",), "has been read is kept"), (("index", "plan"), "`mira resume ")],
+    [
+        ((), "nothing was left behind: the same command begins again"),
+        (("index",), "has been read is kept: the same command goes on"),
+        (("index", "plan"), "`mira resume "),
+    ],
 )
 def test_who_stops_a_first_call_is_told_what_to_do_next(tmp_path, there, hint) -> None:
     run = open_run(tmp_path / "run")

@@ -32,7 +32,7 @@ def not_read_espresso(path: Path) -> str | None:
     """The reason why ASE refuses an input, where it is known."""
     text = text_at(path)
     if (found := IBRAV.search(text)) and float(found[2]) != 0:
-        only = "only `ibrav=0` with the cell in `CELL_PARAMETERS`; the output of the run is"
+        only = "only `ibrav=0` with the cell in `CELL_PARAMETERS`: give the output of the run instead"
         return f"`ibrav={found[2]}` is not read, {only}"
     if (card := IN_ALAT.search(text)) and not IN_BOHR.search(text) and not IN_ANG.search(text):
         return f"`{card[1]}` is in units of alat, and neither `celldm(1)` nor `A` says how long that is"

@@ -1,0 +1,27 @@
+"""What is said of jobs under way: speeds of what models have answered, and nothing where they have answered nothing."""
+
+import json
+
+from mira_cli.driver.progress import ModelProgress
+from mira_cli.run.tail import Tail
+from mira_cli.tasks import find_task
+
+
+def test_structures_that_no_model_was_asked_about_say_nothing_of_its_speed(tmp_path) -> None:
+    file = tmp_path / "records.jsonl"
+    refused = {"kind": "record", "status": "failed", "error": "why", "n_atoms": 1, "batch_size": 0, "wall_s": 0.0}
+    task = find_task("singlepoint")
+    nothing = dict.fromkeys([*task.values, *(f"{name}_row" for name in task.arrays)])
+    lines = [{"kind": "attempt"}, *({**nothing, **refused, "structure": f"{i:032x}"} for i in range(2))]
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines[:1]))
+    model = ModelProgress("a", "a", 9, [Tail(file, task)])
+    model.read(0.0)
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    model.read(30.0)
+    assert (model.done, model.rate(60.0), model.eta_s(60.0)) == (2, None, None)
+    asked = {**lines[1], "structure": "f" * 32, "batch_size": 1, "wall_s": 50.0}
+    with file.open("a") as stream:
+        stream.write(f"{json.dumps(asked)}\n")
+    model.read(60.0)
+    assert model.rate(60.0) == 1 / 60
+    assert model.eta_s(60.0) == 6 * 60
