@@ -9,7 +9,7 @@ import numpy as np
 from mira_cli import tasks
 from mira_cli.console import count, warn
 from mira_cli.errors import InputError, UsageError
-from mira_cli.structures.held import wholly_held
+from mira_cli.structures.held import wholly_held, with_vacuum
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def refuse_what_cannot_move(config: RunConfig, index: StructureIndex) -> None:
-    """Refuse a change of cells where no structure has one, and structures of which nothing can move.
+    """Refuse a change of cells or a pressure where no structure has a use of it, and structures that cannot move.
 
     Raises
     ------
     UsageError
-        The user asks for a change of cells, or a pressure, and no structure is periodic.
+        The user asks for a change of cells, or a pressure, and no structure is periodic, or has no vacuum.
     InputError
         In no structure can anything move.
     """
@@ -40,10 +40,12 @@ def refuse_what_cannot_move(config: RunConfig, index: StructureIndex) -> None:
                 f"`task.{name}` means nothing here: no structure is periodic, so there is no cell to change",
                 hint=f"leave out `task.{name}`",
             )
+    if config.task_settings.get("pressure_gpa", 0):
+        _refuse_pressure(index)
     rows = np.flatnonzero(wholly_held(index) & ~cell_moves)
     if not len(rows):
         return
-    usable, first = int((index.hashes != b"").sum()), index.table["id"][int(rows[0])].as_py()
+    usable, first = _usable(index), _name(index, rows[0])
     if len(rows) == usable:
         others = " and the others" if usable > 1 else ""
         raise InputError(
@@ -51,6 +53,28 @@ def refuse_what_cannot_move(config: RunConfig, index: StructureIndex) -> None:
             hint="take constraints out of the input, or let the cell change",
         )
     warn(f"nothing can move in {count(len(rows), 'structure')}, all of whose atoms are fixed: `{first}` is the first")
+
+
+def _refuse_pressure(index: StructureIndex) -> None:
+    """Refuse a pressure on structures none of which fills its cell, and name those that have no answer under it."""
+    directions = np.nan_to_num(index.table["periodic_directions"].to_numpy().astype(float))
+    rows = np.flatnonzero((index.hashes != b"") & ((directions < 3) | with_vacuum(index)))
+    if not len(rows):
+        return
+    why = "a pressure means nothing where a structure has vacuum or is not periodic"
+    if len(rows) == _usable(index):
+        raise UsageError(
+            f"{why}, and so are all: `{_name(index, rows[0])}` is the first", hint="leave out `task.pressure_gpa`"
+        )
+    warn(f"{why}: {count(len(rows), 'structure')} will have no answer, `{_name(index, rows[0])}` is the first")
+
+
+def _usable(index: StructureIndex) -> int:
+    return int((index.hashes != b"").sum())
+
+
+def _name(index: StructureIndex, row: int) -> str:
+    return str(index.table["id"][int(row)].as_py())
 
 
 def refuse_without_stress(config: RunConfig, models: Sequence[ResolvedModel], index: StructureIndex) -> None:

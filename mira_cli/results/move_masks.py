@@ -13,19 +13,26 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-COLUMNS = ("", "move_mask:L:1", "move_mask:L:3", f"{ALONG_CELL}:L:3")  # by kind; the first two ways are ASE's
+WHOLE, PARTS, OWN = "move_mask:L:1", "move_mask:L:3", f"{ALONG_CELL}:L:3"
+COLUMNS = ("", WHOLE, PARTS, OWN, f"{WHOLE}:{OWN}")  # by kind; ASE reads `move_mask`
 
 
 def mask_kinds(geometry: Mapping[str, Array], sizes: Array) -> Array:
-    """(v,) places in `COLUMNS`: which column, if any, holds the constraints of structures with (v,) atoms."""
+    """(v,) places in `COLUMNS`: which columns, if any, hold the constraints of structures with (v,) atoms."""
     fixed, kinds = geometry["fixed"], np.zeros(len(sizes), int)
     ends = np.cumsum(sizes)
-    for kind, held in ((1, fixed.any(axis=1)), (2, fixed.any(axis=1) & ~fixed.all(axis=1))):
+
+    def any_atom(held: Array) -> Array:
         before = np.concatenate([[0], np.cumsum(held)])
-        kinds[before[ends] > before[ends - sizes]] = kind
-    return np.where((kinds == 2) & geometry["fixed_along_cell"], 3, kinds)
+        return np.asarray(before[ends] > before[ends - sizes])
+
+    whole = any_atom(fixed.all(axis=1))
+    kinds[whole] = 1
+    kinds[any_atom(fixed.any(axis=1) & ~fixed.all(axis=1))] = 2
+    return np.where((kinds == 2) & geometry["fixed_along_cell"], np.where(whole, 4, 3), kinds)
 
 
 def mask_flags(fixed: Array, kind: int) -> Array:
-    """(a, f) truth values of a column of `COLUMNS` for atoms whose components (a, 3) are fixed."""
-    return (fixed[:, :0], ~fixed[:, :1], ~fixed, fixed)[kind]
+    """(a, f) truth values of columns of `COLUMNS` for atoms whose components (a, 3) are fixed."""
+    moves = ~fixed.all(axis=1, keepdims=True)
+    return (fixed[:, :0], moves, ~fixed, fixed, np.hstack([moves, fixed]))[kind]

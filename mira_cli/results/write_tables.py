@@ -9,11 +9,12 @@ from mira_cli.answers.arrays import catalogue_facts
 from mira_cli.answers.blocks import answer_blocks
 from mira_cli.catalogue.rows import file_name
 from mira_cli.compare.force_sums import ForceSums
-from mira_cli.files import replacing
+from mira_cli.files import read_json, replacing
 from mira_cli.results.frames import frames
 from mira_cli.results.labelled_frames import labelled_frames
 from mira_cli.results.table import comparison_rows, comparison_schema, energies_rows, energies_schema
-from mira_cli.run.directory import MOVED
+from mira_cli.results.trajectories import has_paths, path_frames
+from mira_cli.run.directory import MOVED, PATHS
 from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
@@ -64,9 +65,15 @@ def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
                 stream.writelines(labelled_frames(block, k, AT_REST))
             sums = _counted(sums, block)
         columns.write_table(pa.concat_tables([comparison_schema(task).empty_table(), *waiting]))
-    for old in (root / MOVED).glob("*.extxyz"):  # of models that the run has no more
-        if not task.moves_atoms or old.stem not in {file_name(model.name) for model in models}:
-            old.unlink(missing_ok=True)
+    asked = (read_json(loaded.run.wanted) or {}).get("task") or {}
+    with_paths = models if has_paths(task, asked.get("settings", {})) else []
+    for model in with_paths:
+        with replacing(root / PATHS / f"{file_name(model.name)}.extxyz", "wb") as stream:
+            stream.writelines(path_frames(index, model, task))
+    for folder, own in ((MOVED, models if task.moves_atoms else []), (PATHS, with_paths)):
+        for old in (root / folder).glob("*.extxyz"):  # of models that the run has no more
+            if old.stem not in {file_name(model.name) for model in own}:
+                old.unlink(missing_ok=True)
     return sums
 
 

@@ -35,6 +35,7 @@ COMPARISONS = (  # where there is one
 )
 OF_SCALARS = ("scalars.csv", "spread.csv", "minima.csv", "relax.csv")  # the same for other numbers that a task gives
 MOVED = "relaxed"  # the folder of geometries in which a task that moves atoms ends, a file a model
+PATHS = "trajectories"  # the same of all geometries on the way there, where the run keeps them
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 BLOCK_STRUCTURES, BLOCK_ATOMS = 1_000, 100_000
+OF_ATOMS = ("numbers", "positions", "fixed")  # fields of `Geometry` with a row an atom
 
 
 @dataclass(frozen=True)
@@ -158,15 +159,39 @@ def of_moving_atoms(block: Block) -> Block:
     """A block for a task that moves atoms: constraints are part of identities, and what cannot be held is unusable."""
     import pyarrow as pa
 
-    rows, geometry = block.rows, block.geometry
+    block = _without_unheld(block)
+    rows = block.rows
     hashes = np.array(rows["hash"].to_pylist(), dtype=object)
     valid = hashes != ""
-    hashes[valid] = identities_with_constraints(geometry, hashes[valid].tolist())
-    told = [not_held(names) if names else None for names in rows["constraints_unknown"].to_pylist()]
-    notes = ["; ".join(filter(None, both)) or None for both in zip(rows["note"].to_pylist(), told, strict=True)]
-    for name, values in (("hash", hashes.tolist()), ("note", notes)):
-        rows = rows.set_column(rows.schema.get_field_index(name), name, pa.array(values, pa.string()))
-    return replace(block, rows=rows)
+    hashes[valid] = identities_with_constraints(block.geometry, hashes[valid].tolist())
+    place = rows.schema.get_field_index("hash")
+    return replace(block, rows=rows.set_column(place, "hash", pa.array(hashes.tolist(), pa.string())))
+
+
+def _without_unheld(block: Block) -> Block:
+    """A block in which structures with constraints that cannot be held are invalid."""
+    import pyarrow as pa
+
+    geometry = block.geometry
+    keep: Array = np.asarray(geometry.constraints_unknown == "")
+    if keep.all():
+        return block
+    told = [one if one["constraints_unknown"] is None else _refused(one) for one in block.rows.to_pylist()]
+    atoms = keep[geometry.owner]
+    kept = {f.name: getattr(geometry, f.name)[atoms if f.name in OF_ATOMS else keep] for f in fields(geometry)}
+    return replace(
+        block,
+        rows=pa.Table.from_pylist(told, schema=block.rows.schema),
+        geometry=Geometry(**kept),
+        reference_forces=block.reference_forces[atoms],
+    )
+
+
+def _refused(row: dict[str, Any]) -> dict[str, Any]:
+    """The row of a structure that cannot be computed for its constraints."""
+    nothing = {"hash": "", "n_atoms": 0, "n_fixed": 0, "reference_forces": False, "magnetic_moments": False}
+    kept = {name: row[name] for name in ("id", "note", "labels")}
+    return dict.fromkeys(row) | nothing | kept | {"invalid": not_held(row["constraints_unknown"])}
 
 
 @lru_cache(maxsize=10_000)

@@ -63,7 +63,7 @@ def _held(atoms: Atoms) -> tuple[Array, bool, str]:
 
 
 def not_held(unknown: str) -> str:
-    """A note on constraints that are not held."""
+    """Why a structure with constraints that are not held is not computed by tasks that move atoms."""
     return f"its constraint{'s' if ', ' in unknown else ''} {unknown} cannot be held"
 
 

@@ -1,4 +1,4 @@
-"""Structures of which constraints leave nothing to move."""
+"""What a task that moves atoms cannot change of structures: all that is fixed, and vacuum."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from mira_cli.structures.packs import StructureIndex
 
     Array = np.ndarray[Any, Any]
+
+GAP_ANG = 8.0  # as in `worker/minimum/freedom.py`
 
 
 def wholly_held(index: StructureIndex) -> Array:
@@ -27,3 +29,25 @@ def wholly_held(index: StructureIndex) -> Array:
         last = ends[index.places[own, 1]]
         held[own] = before[last] - before[last - index.n_atoms[own]] == index.n_atoms[own]
     return held
+
+
+def with_vacuum(index: StructureIndex) -> Array:
+    """(n,) whether a layer of `GAP_ANG` without atoms lies across an axis, of structures periodic in all directions."""
+    found = np.zeros(len(index), bool)
+    rows = np.flatnonzero((index.places[:, 0] >= 0) & (index.table["periodic_directions"].to_numpy() == 3))
+    for pack in np.unique(index.places[rows, 0]).tolist():
+        own = rows[index.places[rows, 0] == pack]
+        with np.load(index.pack_path(pack), allow_pickle=False) as arrays:
+            ends, positions, cell = np.cumsum(arrays["natoms"], dtype=np.int64), arrays["positions"], arrays["cell"]
+        for row, place in zip(own.tolist(), index.places[own, 1].tolist(), strict=True):
+            atoms = positions[ends[place] - index.n_atoms[row] : ends[place]]
+            found[row] = _widest(atoms, cell[place]) > GAP_ANG
+    return found
+
+
+def _widest(positions: Array, cell: Array) -> float:
+    """Thickness in Å of the thickest layer without atoms; see `worker/minimum/vacuum.py`."""
+    inverse = np.linalg.inv(cell)
+    levels = np.sort(positions @ inverse % 1.0, axis=0)
+    gaps = np.diff(levels, axis=0, append=levels[:1] + 1.0).max(axis=0)
+    return float((gaps / np.linalg.norm(inverse, axis=0)).max())

@@ -153,6 +153,7 @@ TASK = Task(
         "path_positions": Layout(frames=MOST_FRAMES),  # with `keep: trajectory`
         "path_cell": Layout(rows=3, frames=MOST_FRAMES),
         "path_energy_ev": Layout(width=1, rows=1, frames=MOST_FRAMES),
+        "path_step": Layout(width=1, rows=1, frames=MOST_FRAMES),
     },
     columns=(
         Column("energy_ev", "real", "energy of the last geometry"),

@@ -158,9 +158,11 @@ def test_constraints_are_part_of_a_structure_only_where_atoms_move(tmp_path, inp
     assert len(still.distinct) == 3
     assert still.notes() == []
     moving, found = loaded(tmp_path, inputs, moves_atoms=True)  # the same folder: it is read again
-    assert len(moving.distinct) == 7
-    assert moving.notes() == [("e.traj#0", "its constraint Hookean cannot be held")]
-    assert found["e.traj#0"].atoms().info["constraints_unknown"] == "Hookean"
+    assert len(moving.distinct) == 6
+    assert moving.invalid() == [("e.traj#0", "its constraint Hookean cannot be held")]
+    assert found.keys() == {f"{name}.traj#0" for name in "abcdfg"}
+    assert mask_of(found["f.traj#0"].atoms()) == mask_of(constrained(skewed(), FixScaled([1], X)))
+    assert (moving.n_atoms[4], moving.column("formula")[4]) == (0, None)
     assert found["a.traj#0"].atoms().info == {}
     unconstrained = [0, 6]
     assert still.hashes[unconstrained].tolist() == moving.hashes[unconstrained].tolist()

@@ -2,8 +2,9 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from ase.build import bulk, molecule
+from ase.build import bulk, fcc111, molecule
 from ase.constraints import FixAtoms
 from ase.io import write
 
@@ -11,8 +12,10 @@ from mira_cli.config import build_config
 from mira_cli.errors import InputError, UsageError
 from mira_cli.planning.immovable import refuse_what_cannot_move, refuse_without_stress
 from mira_cli.structures.find import find_sources
-from mira_cli.structures.held import wholly_held
+from mira_cli.structures.held import GAP_ANG, wholly_held, with_vacuum
 from mira_cli.structures.packs import load_structures
+from worker.minimum.freedom import GAP_ANG as WORKERS_GAP_ANG
+from worker.minimum.vacuum import gaps
 
 
 def held(atoms, indices):
@@ -71,6 +74,26 @@ def test_structures_that_are_wholly_held_are_refused_or_told(index_of, capsys) -
     loose = index_of(held(CU.copy(), [0, 1, 2]), CO)
     assert not wholly_held(loose).any()
     refuse_what_cannot_move(config("task.cell=fixed"), loose)
+
+
+def test_a_pressure_on_vacuum_is_refused_or_told_as_the_worker_would(index_of, capsys) -> None:
+    slab, thin, gap = fcc111("Cu", (1, 1, 3), vacuum=8.0), fcc111("Cu", (1, 1, 3), vacuum=8.0), CU.copy()
+    slab.pbc = True
+    thin.set_cell([*thin.cell[:2], [0, 0, np.ptp(thin.positions[:, 2]) + 7.9]])
+    thin.pbc = True
+    gap.set_cell([*gap.cell[:2], [3.0, 0, 10.5]])  # a skewed cell
+    images = [slab, thin, gap, CU, CO]
+    index = index_of(*images)
+    assert with_vacuum(index).tolist() == [bool((gaps(atoms) > WORKERS_GAP_ANG).any()) for atoms in images]
+    assert with_vacuum(index).any()
+    assert GAP_ANG == WORKERS_GAP_ANG
+    refuse_what_cannot_move(config("task.pressure_gpa=2"), index)
+    assert "structures will have no answer, `in.extxyz#0` is the first" in capsys.readouterr().err
+    refuse_what_cannot_move(config(), index)
+    assert capsys.readouterr().err == ""
+    for images in ([slab], [slab, CO]):
+        with pytest.raises(UsageError, match="a pressure means nothing where a structure has vacuum or is not periodi"):
+            refuse_what_cannot_move(config("task.pressure_gpa=2"), index_of(*images))
 
 
 def test_pressure_on_a_fixed_cell_and_references_of_other_tasks_are_refused() -> None:

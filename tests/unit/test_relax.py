@@ -362,9 +362,11 @@ def test_paths_are_kept_where_they_are_asked_for_and_bounded(monkeypatch, most) 
     found = relaxed(start, EMT(), keep="trajectory", **TIGHT)
     path = found.arrays["path_positions"]
     assert 3 <= len(path) <= most
-    assert {len(found.arrays[name]) for name in ("path_cell", "path_energy_ev")} == {len(path)}
+    assert {len(found.arrays[name]) for name in ("path_cell", "path_energy_ev", "path_step")} == {len(path)}
     assert np.array_equal(path[0], start.positions)
     assert np.array_equal(path[-1], found.arrays["positions"])
+    steps = found.arrays["path_step"]
+    assert (steps[0], (np.diff(steps) > 0).all(), steps[-1] <= found.values["n_steps"]) == (0, True, True)
     assert (np.diff(found.arrays["path_energy_ev"]) <= 1e-5).all()
     assert recordable(found, relax.VALUES, relax.ARRAYS, len(start)).status == "ok"
     assert "path_cell" not in relaxed(start, EMT()).arrays

@@ -18,11 +18,12 @@ CONSTRAINTS = {
     "d": [FixAtoms([1]), FixCartesian([0], [True, True, False])],
     "e": [Hookean(0, 1, 5.0, 2.0)],
     "f": [FixScaled([1], [True, False, False])],
+    "g": [FixAtoms([0]), FixScaled([1], [True, False, False])],
 }
 
 
 def structure(name: str) -> Atoms:
-    atoms = bulk("Cu") * (2, 1, 1) if name == "f" else fcc111("Cu", (1, 1, 3), vacuum=8.0)
+    atoms = bulk("Cu") * (2, 1, 1) if name in "fg" else fcc111("Cu", (1, 1, 3), vacuum=8.0)
     atoms.rattle(0.1, seed=ord(name))
     return atoms
 
@@ -56,3 +57,5 @@ def test_numbers_are_those_without_constraints_and_frames_carry_them(tmp_path, m
     assert {type(one) for one in frames[2].constraints} == {FixCartesian}
     assert frames[5].constraints == []
     assert "fixed_along_cell" in frames[5].arrays
+    assert [(type(one), one.index.tolist()) for one in frames[6].constraints] == [(FixAtoms, [0])]
+    assert frames[6].arrays["fixed_along_cell"].tolist() == [[True] * 3, [True, False, False]]

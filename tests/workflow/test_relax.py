@@ -131,3 +131,22 @@ def csv_rows(file):
 
     with file.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
+
+
+def test_paths_are_files_that_ase_reads_where_they_are_asked_for(run, inputs, mira) -> None:
+    assert not (run / "trajectories").exists()
+    kept = run.parent.parent / "of paths" / "run"  # not beside runs that it would reuse
+    mira("run", inputs, "-m", "emt", "-o", kept, *RELAX, "--set", "task.keep=trajectory")
+    frames, ends = (read(kept / folder / "emt.extxyz", ":") for folder in ("trajectories", "relaxed"))
+    names = [frame.info["structure_id"] for frame in frames]
+    assert list(dict.fromkeys(names)) == [frame.info["structure_id"] for frame in ends]
+    for end, row in zip(ends, rows(kept), strict=True):
+        path = [frame for frame in frames if frame.info["structure_id"] == end.info["structure_id"]]
+        given = read(inputs / end.info["structure_id"].partition("#")[0])
+        assert path[0].info["step"] == 0
+        assert path[0].get_potential_energy() == pytest.approx(float(row["start_energy_ev"]), abs=1e-9)
+        np.testing.assert_allclose(path[0].positions, given.positions, atol=1e-7)
+        np.testing.assert_allclose(path[-1].positions, end.positions, atol=1e-7)
+        np.testing.assert_allclose(path[-1].cell.array, end.cell.array, atol=1e-9)
+        assert (path[-1].pbc == end.pbc).all()
+        assert path[-1].get_potential_energy() == pytest.approx(float(row["energy_ev"]), abs=1e-9)

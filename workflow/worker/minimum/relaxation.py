@@ -93,8 +93,8 @@ class Relaxation:
         self.n_steps = self.n_settling = 0
         self.stopped_by: str | None = None
         self.first: Answer | None = None
-        self.path: list[Point] = []
-        self.n_points, self.every = 0, 1  # of the path; and which of them are kept
+        self.path: list[tuple[int, Point]] = []  # with the step that led there
+        self.n_points, self.every, self.last_step = 0, 1, 0  # of the path; which of them are kept; that of its end
         self.trial: tuple[Floats, Floats] = (np.zeros((len(start), 3)), np.eye(3))
 
     def next(self) -> Atoms:
@@ -159,8 +159,9 @@ class Relaxation:
 
     def _keep(self, point: Point) -> None:
         """Add a point to the path, and thin it out where it gets too long."""
+        self.last_step = self.n_steps
         if self.n_points % self.every == 0:
-            self.path.append(point)
+            self.path.append((self.n_steps, point))
         self.n_points += 1
         if len(self.path) == MOST_FRAMES:
             self.path, self.every = self.path[::2], 2 * self.every
@@ -169,12 +170,14 @@ class Relaxation:
         """Arrays of the path, which ends where the relaxation does; none if it is not kept."""
         if not self.path:
             return {}
-        points = self.path if self.path[-1] is self.point else [*self.path, self.point]
+        path = self.path if self.path[-1][1] is self.point else [*self.path, (self.last_step, self.point)]
+        points = [point for _, point in path]
         frames = [self._atoms(point.moves, point.deformation) for point in points]
         return {
             "path_positions": np.array([atoms.positions for atoms in frames]),
             "path_cell": np.array([atoms.cell.array for atoms in frames]),
             "path_energy_ev": np.array([point.answer.energy_ev for point in points]),
+            "path_step": np.array([step for step, _ in path], float),
         }
 
     def _atoms(self, moves: Floats, deformation: Floats) -> Atoms:

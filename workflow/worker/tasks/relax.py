@@ -28,6 +28,7 @@ ARRAYS = {
     "path_positions": Layout(frames=MOST_FRAMES),  # with `keep: trajectory`
     "path_cell": Layout(rows=3, frames=MOST_FRAMES),
     "path_energy_ev": Layout(width=1, rows=1, frames=MOST_FRAMES),
+    "path_step": Layout(width=1, rows=1, frames=MOST_FRAMES),
 }
 
 
