@@ -14,16 +14,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rich.console import Console
+    from rich.table import Column, Table
 
     from mira_cli.errors import MiraError
 
-PIPE_WIDTH = 200  # columns of a file or a pipe
+PIPE_WIDTH = 200  # columns of a file or a pipe, unless COLUMNS says otherwise
+WHOLE_NAME = 24  # letters of a name that is not folded
 
 
 @cache
 def stdout() -> Console:
     """The console for data; a table in a file or a pipe is not folded at 80 columns."""
-    return _console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    return _console(width=None if sys.stdout.isatty() else pipe_width())
+
+
+def pipe_width() -> int:
+    """Columns of a file or a pipe."""
+    said = os.environ.get("COLUMNS", "")
+    return int(said) if said.isdigit() and int(said) > 0 else PIPE_WIDTH
 
 
 @cache
@@ -108,7 +116,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         f" {'   '.join(f'{cell:{width}}' for cell, width in zip(row, widths, strict=True))}" for row in (columns, *rows)
     ]
     below = "\n".join([f" {'─' * (len(head) - 1)}", *body, ""])
-    if total <= PIPE_WIDTH and _unstyled():
+    if total <= pipe_width() and _unstyled():
         _write(f"\n{head}\n{below}\n")
         return
     from rich.markup import escape
@@ -138,6 +146,71 @@ def discard(stream: IO[str]) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def print_fitted(table: Table, *, least: Sequence[str] = ()) -> None:
+    """Print a table as `fit` makes it, and say which columns it has not."""
+    if dropped := fit(table, stdout().width, least=least):
+        say(f"no room for {', '.join(name.replace(chr(10), ' ') for name in dropped)}: a wider terminal shows all")
+    stdout().print(table)
+
+
+def fit(table: Table, width: int, *, least: Sequence[str] = ()) -> list[str]:
+    """Make a table of the box `SIMPLE_HEAD` fit without cutting words of its heads; returns heads of columns left out.
+
+    Columns go by `least`, then from the last to the second. Heads break at spaces and at `_`, long names anywhere.
+    """
+    columns = table.columns
+    wanted, needed = [_widest(column, str.splitlines) for column in columns], [_least_width(one) for one in columns]
+    dropped: list[str] = []
+    if _total(wanted) <= width:
+        return dropped
+    while _total(needed) > width and len(columns) > 2:
+        heads = [_plain(column.header) for column in columns]
+        place = next((heads.index(name) for name in least if name in heads), len(columns) - 1)
+        dropped.append(heads[place])
+        for each in (columns, wanted, needed):
+            del each[place]
+    spare = max(0, width - _total(needed))
+    for column, most, fewest in zip(columns, wanted, needed, strict=True):
+        column.width = min(most, fewest + spare)
+        spare -= column.width - fewest
+        column.no_wrap, column.overflow = False, "fold"
+        if "_" in (head := str(column.header)):
+            column.header = _broken(head, column.width)
+    return dropped
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + 3 * len(widths) - 1
+
+
+def _least_width(column: Column) -> int:
+    """Columns in which heads keep their words, numbers are whole and names have some letters."""
+    heads = [word for part in _plain(column.header).split() for word in part.replace("_", "_ ").split()]
+    cells = _widest(column, str.splitlines if column.no_wrap or column.justify == "right" else str.split, head=False)
+    return max(*map(len, heads), cells if column.justify == "right" else min(cells, WHOLE_NAME), column.width or 0, 1)
+
+
+def _widest(column: Column, parts: Callable[[str], list[str]], *, head: bool = True) -> int:
+    texts = [_plain(cell) for cell in column.cells] + [_plain(column.header)] * head
+    return max([len(part) for text in texts for part in parts(text)] + [column.width or 0])
+
+
+def _plain(cell: object) -> str:
+    from rich.text import Text
+
+    return Text.from_markup(cell).plain if isinstance(cell, str) else ""
+
+
+def _broken(head: str, width: int) -> str:
+    """A head in lines of whole words, which `_` joins."""
+    lines = [""]
+    for word in head.replace("_", "_ ").split(" "):
+        if lines[-1] and len(lines[-1]) + len(word) > width:
+            lines.append("")
+        lines[-1] += word
+    return "\n".join(lines)
+
+
 def _fold(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
@@ -148,7 +221,7 @@ def _fold(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         folded.add_column(column, no_wrap=place == 0, overflow="fold")
     for row in rows:
         folded.add_row(*map(escape, row))
-    stdout().print(folded)
+    print_fitted(folded)
 
 
 def lines(items: Iterable[str], *, limit: int = 5) -> None:

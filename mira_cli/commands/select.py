@@ -133,7 +133,7 @@ def _print(picks: Sequence[Pick], score: str) -> None:
             f"{row['n_members']} of {row['n_models']}",
             escape(row.get("outlier_model") or ""),
         )
-    console.stdout().print(table)
+    console.print_fitted(table, least=("formula",))
     if len(picks) > MOST_ROWS:
         console.say(f"the first {MOST_ROWS} of {len(picks):,}; `--json` prints all")
 

@@ -144,6 +144,7 @@ def _table(state: RunState) -> Table:
             "" if model.eta_s is None else duration(model.eta_s),
             *([escape(", ".join(model.devices))] if devices else []),
         )
+    console.fit(table, console.stdout().width, least=("structures/s", "queued", ""))
     return table
 
 

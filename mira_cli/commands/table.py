@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_ROWS = 50
+WIDE = 120  # columns of a terminal; in narrower ones two models share a column
 TASK = ""  # in the place of those that the run's task wants to be seen
 SHOWN = {  # columns of a table on the terminal, unless others are named
     "comparison": [
@@ -157,13 +158,18 @@ def _print_rows(shown: pa.Table, total: int) -> None:
 
     from mira_cli.results.filter_rows import plain
 
+    cells = {column.name: [plain(value) for value in shown[column.name].to_pylist()] for column in shown.schema}
+    numbers = {column.name for column in shown.schema if str(column.type) not in {"string", "bool"}}
+    if {"model_a", "model_b"} <= cells.keys() and console.stdout().width < WIDE:
+        pairs = zip(cells["model_a"], cells.pop("model_b"), strict=True)
+        cells["model_a"] = [f"{a}\n– {b or 'reference'}" for a, b in pairs]
+        cells = {"pair" if name == "model_a" else name: column for name, column in cells.items()}
     printed = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in shown.schema:
-        is_text = str(column.type) in {"string", "bool"}
-        printed.add_column(escape(column.name), justify="left" if is_text else "right", overflow="fold")
-    for row in shown.to_pylist():
-        printed.add_row(*(escape(plain(value)) for value in row.values()))
-    console.stdout().print(printed)
+    for name in cells:
+        printed.add_column(escape(name), justify="right" if name in numbers else "left", overflow="fold")
+    for row in zip(*cells.values(), strict=True):
+        printed.add_row(*map(escape, row))
+    console.print_fitted(printed)
     if len(shown) < total:
         console.say(f"the first {len(shown):,} of {total:,} rows; `--limit 0` shows all")
     elif not total:

@@ -114,20 +114,20 @@ def _models(table: pa.Table) -> Rows:
 
 def print_summary(found: dict[str, Any]) -> None:
     """Print a summary on stdout, and its caveats on stderr."""
-    console.stdout().print(_models_table(found["models"]))
+    console.print_fitted(_models_table(found["models"]))
     pairs = found["pairs"]
     if pairs:
-        console.stdout().print(_pairs_table(pairs))
+        console.print_fitted(_pairs_table(pairs))
     if found["reference"]:
-        console.stdout().print(_reference_table(found["reference"]))
+        console.print_fitted(_reference_table(found["reference"]))
     if found["groups"]:
-        console.stdout().print(_groups_table(found["groups"]))
+        console.print_fitted(_groups_table(found["groups"]))
     if found["disagreement"]:
-        console.stdout().print(_disputed_table(found["disagreement"]))
+        console.print_fitted(_disputed_table(found["disagreement"]))
     if "relax" in found:
-        console.stdout().print(_relax_table(found["relax"]))
+        console.print_fitted(_relax_table(found["relax"]))
     if found.get("scalars"):
-        console.stdout().print(_scalars_table(found["scalars"], found["shown"]))
+        console.print_fitted(_scalars_table(found["scalars"], found["shown"]))
     _tell(found)
 
 

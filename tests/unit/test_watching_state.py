@@ -335,8 +335,9 @@ def test_a_job_whose_structures_take_long_says_how_far_it_is(site) -> None:
         site.started(number, job)
     state = read_state(site.run.root)
     assert only(state).long_stories == LongStories(150, 9, 55)
-    assert under_way(state) == ["lj: 150 evaluations, 9 structures under way, the longest after 55 evaluations"]
-    assert "lj 0/4 (jobs: 3 running; 150 evaluations, 9 structures under way, the longest after 55 evaluations)" in line(state)
+    said = "150 evaluations, 9 structures under way, the longest after 55 evaluations"
+    assert under_way(state) == [f"lj: {said}"]
+    assert f"lj 0/4 (jobs: 3 running; {said})" in line(state)
     assert state_as_json(state)["models"][0]["long_stories"]["longest"] == 55
     site.done("j1")
     assert only(read_state(site.run.root)).long_stories == LongStories(30, 2, 55)
