@@ -8,6 +8,7 @@ import shlex
 import sys
 from contextlib import contextmanager
 from functools import cache
+from textwrap import fill
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -161,6 +162,8 @@ def fit(table: Table, width: int, *, least: Sequence[str] = ()) -> list[str]:
     columns = table.columns
     wanted, needed = [_widest(column, str.splitlines) for column in columns], [_least_width(one) for one in columns]
     dropped: list[str] = []
+    if isinstance(table.title, str):
+        table.title = fill(table.title, width)
     if _total(wanted) <= width:
         return dropped
     while _total(needed) > width and len(columns) > 2:

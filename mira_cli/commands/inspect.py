@@ -202,9 +202,9 @@ def _cost_lines(cost: dict[str, dict[str, Any]], task: str) -> Iterable[str]:
             f"without starts of {said['start_s']:.1f} s each"
         )
         other = f" of task {said['task']}" if said["task"] != task else ""
-        jobs = f"{console.count(said['jobs'], 'job')}{other} with {said['atoms']:,} atoms on this machine ({said['device']})"
-        speed = said["atoms_per_s"]
-        yield f"  by {jobs}, {f'{speed:,.0f}' if speed >= 10 else f'{speed:.2g}'} atoms/s{memory}: {said['run']}"
+        jobs = f"{console.count(said['jobs'], 'job')}{other} with {said['atoms']:,} atoms"
+        speed = f"{said['atoms_per_s']:,.0f}" if said["atoms_per_s"] >= 10 else f"{said['atoms_per_s']:.2g}"
+        yield f"  by {jobs} on this machine ({said['device']}), {speed} atoms/s{memory}: {said['run']}"
     if unknown := [model for model, one in cost.items() if one["measured"] is None]:
         yield f"no run on this machine says how fast {', '.join(unknown)}: time goes with the atoms"
     yield "`mira run … --dry-run` says into how many jobs this is cut"

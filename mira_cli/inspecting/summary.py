@@ -28,8 +28,8 @@ def input_summary(
     """Counts, sizes, elements, references, notes, and what each model cannot answer.
 
     `evaluations` and `atoms_to_evaluate` are of distinct structures that the models can answer, times about so many
-    evaluations as the task takes with its settings by default. `units` are those that references were read in, by quantity, where
-    these are not eV and Å.
+    evaluations as the task takes with its settings by default. `units` are those that references were read in, by
+    quantity, where these are not eV and Å.
     """
     valid = index.table.filter(index.table["invalid"].is_null())
     sizes = valid["n_atoms"].to_numpy()

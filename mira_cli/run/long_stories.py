@@ -23,8 +23,8 @@ class LongStories:
 
     def __str__(self) -> str:
         """In words."""
-        others = f"{count(self.under_way, 'structure')} under way, the longest after {count(self.longest, 'evaluation')}"
-        return f"{count(self.evaluations, 'evaluation')}, {others}"
+        longest = f"the longest after {count(self.longest, 'evaluation')}"
+        return f"{count(self.evaluations, 'evaluation')}, {count(self.under_way, 'structure')} under way, {longest}"
 
 
 def long_stories(jobs: Iterable[Path]) -> LongStories | None:

@@ -38,10 +38,10 @@ def alike(notes: Iterable[tuple[str, str]]) -> list[Said]:
             (min(low, one, key=float), max(high, one, key=float)) for (low, high), one in zip(known, own, strict=True)
         ]
     for kind, said in found.items():
-        spans = iter(measures[kind])
-        said.note = MEASURE.sub(lambda _: _span(*next(spans)), said.note)
+        said.note = _with_spans(said.note, measures[kind])
     return sorted(found.values(), key=lambda said: -said.structures)
 
 
-def _span(low: str, high: str) -> str:
-    return low if low == high else f"{low} to {high}"
+def _with_spans(note: str, measures: list[tuple[str, str]]) -> str:
+    spans = iter(low if low == high else f"{low} to {high}" for low, high in measures)
+    return MEASURE.sub(lambda _: next(spans), note)
