@@ -75,7 +75,7 @@ def ase_loop(calculator: Any, optimizer: str, structures: list[Atoms]) -> Found:
 
 
 def torch_sim_way(models: list[Any], counted: list[int], structures: list[Atoms]) -> Found:
-    """torch-sim's L-BFGS, structures in flight: with its fastest neighbour list, and with the other where that ends all."""
+    """torch-sim's L-BFGS, in flight: with its own neighbour list, and with the other where that ends all."""
     import torch_sim
     from torch_sim.autobatching import InFlightAutoBatcher
 
