@@ -11,7 +11,7 @@ from mira_cli.cleaning.waste import Waste, is_partial, remove_paths, without_lin
 from mira_cli.console import count, quoted
 from mira_cli.errors import MiraError, RunLockedError, UsageError
 from mira_cli.files import read_json
-from mira_cli.run.directory import COMPARISONS, RESULTS, is_run, look_at_run
+from mira_cli.run.directory import COMPARISONS, MOVED, OF_SCALARS, RESULTS, is_run, look_at_run
 from mira_cli.slurm import EXECUTOR
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mira_cli.run.directory import RunDirectory
 
-OURS = {*RESULTS, *COMPARISONS, "run.yaml", "logs", "work", ".snakemake", "report.html"}
+OURS = {*RESULTS, *COMPARISONS, *OF_SCALARS, MOVED, "run.yaml", "logs", "work", ".snakemake", "report.html"}
 
 
 def open_finished(root: Path) -> RunDirectory:
@@ -106,6 +106,7 @@ def find_run_waste(run: RunDirectory, *, old_records: bool = False) -> list[Wast
         "Snakemake's own files": [run.root / ".snakemake"],
         "logs of finished jobs": list(_logs(run)),
         "files of finished jobs": [run.jobs] if is_finished(run) else [],
+        "answers of structures that were under way": _checkpoints(run) if is_finished(run) else [],
         "leftovers of killed writers": list(_partials(run)),
         "records of earlier settings": list(_old_records(run)) if old_records else [],
     }
@@ -121,6 +122,12 @@ def _logs(run: RunDirectory) -> Iterator[Path]:
             yield log
     if is_finished(run):
         yield from (run.logs / name for name in ("snakemake.log", "collect.log", "driver.log"))
+
+
+def _checkpoints(run: RunDirectory) -> list[Path]:
+    """What workers kept of structures that nobody goes on with, since the run has them no more."""
+    wanted = (read_json(run.wanted) or {"models": []})["models"]
+    return [file for model in wanted for file in run.records(model["slug"], model["key"]).glob("under_way/*")]
 
 
 def _partials(run: RunDirectory) -> Iterator[Path]:

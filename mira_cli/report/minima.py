@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from mira_cli.tasks import Task
 
 DRAWN, MOST_DRAWN_ATOMS = 6, 60  # structures, atoms of one
+MOST_SCALARS = 500  # rows; `scalars.csv` has the others
+MOST_SAID = 6  # pairs
 FARTHEST = ("displacement_max_ang", "spread_volume_change_percent")  # columns of `spread.csv`, by which they are chosen
 
 
@@ -40,7 +42,8 @@ def minima(gathered: Gathered, task: Task) -> dict[str, Any]:
     tables = {name: _table(gathered, name) for name in ("relax", "scalars", "minima", "spread")}
     return {
         "relax": rows_of(tables["relax"]) if tables["relax"] else [],
-        "scalars": rows_of(tables["scalars"]) if tables["scalars"] else [],
+        "scalars": rows_of(tables["scalars"].slice(0, MOST_SCALARS)) if tables["scalars"] else [],
+        "scalars_left_out": max(0, len(tables["scalars"] or ()) - MOST_SCALARS),
         "meanings": {column.name: column.meaning for column in task.scalars},
         "pairs": _pairs(tables["minima"]),
         "rule": rule(),
@@ -78,9 +81,6 @@ def findings_of_minima(gathered: Gathered) -> list[str]:
         f"{row['n']:,} structures{_unknown(row)}."
         for row in _pairs(_table(gathered, "minima"))[:MOST_SAID]
     ]
-
-
-MOST_SAID = 6
 
 
 def _unknown(row: dict[str, Any]) -> str:

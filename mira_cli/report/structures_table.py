@@ -12,6 +12,8 @@ from mira_cli.report.gathered import rounded, short
 from mira_cli.statuses import INVALID
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from mira_cli.compare.forces import Array
     from mira_cli.report.gathered import Gathered
 
@@ -44,8 +46,12 @@ def structures_table(gathered: Gathered) -> dict[str, Any]:
         "outlier": [name if is_one else None for name, is_one in outliers],
         "statuses": statuses,
         "quantities": own | {"status": [column.tolist() for column in codes[rows].T]},
-        "meanings": {column.name: column.meaning for column in gathered.task.columns if column.name in own},
+        **({} if gathered.task.is_compared else {"meanings": _meanings(gathered, own)}),
     }
+
+
+def _meanings(gathered: Gathered, names: Collection[str]) -> dict[str, str]:
+    return {column.name: column.meaning for column in gathered.task.columns if column.name in names}
 
 
 def _as_they_are(gathered: Gathered, rows: Array) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from mira_cli.files import replacing
 from mira_cli.results.minima_tables import minima_tables
 from mira_cli.results.read_tables import read_comparison
 from mira_cli.results.scalar_tables import scalar_tables
-from mira_cli.run.directory import COMPARISONS
+from mira_cli.run.directory import COMPARISONS, OF_SCALARS
 from mira_cli.units import VOIGT
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mira_cli.compare.schemes import Scheme
     from mira_cli.compare.statistics import Statistics
 
-PAIRS, DISAGREEMENT, REFERENCE, ERRORS, ALIGNED = COMPARISONS[:5]
+PAIRS, DISAGREEMENT, REFERENCE, ERRORS, ALIGNED = COMPARISONS
 READ = ("structure_id", "model", "status", "formula", "n_atoms", "structure_hash", "group")
 
 
@@ -64,7 +64,7 @@ def write_comparisons(loaded: LoadedRun, sums: ForceSums | Exception | None = No
     except Exception as error:  # noqa: BLE001  (whatever it is, the results are there)
         tables, made = {}, f"the models could not be compared: {type(error).__name__}: {error}"
         console.warn(made, hint=f"the other results are complete; `mira collect {root}` compares again")
-    for name in set(COMPARISONS) - set(tables):
+    for name in {*COMPARISONS, *OF_SCALARS} - set(tables):
         with suppress(OSError):
             (root / name).unlink(missing_ok=True)
     return made

@@ -13,6 +13,7 @@ from mira_cli.files import replacing
 from mira_cli.results.frames import frames
 from mira_cli.results.labelled_frames import labelled_frames
 from mira_cli.results.table import comparison_rows, comparison_schema, energies_rows, energies_schema
+from mira_cli.run.directory import MOVED
 from mira_cli.statuses import OK
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from mira_cli.answers.blocks import AnswerBlock
     from mira_cli.answers.load import LoadedRun
 
-MOVED = "relaxed"  # the folder of geometries in which a task that moves atoms ends, a file a model
 AT_REST = (OK, "not_converged")  # what blew up is not read on by anything
 ROW_GROUP = 50_000  # rows that are written to a Parquet file together, and read again in one piece
 

@@ -32,8 +32,9 @@ FORMAT = 1
 RESULTS = ("comparison.csv", "comparison.parquet", "energies.csv", "results.extxyz", "provenance.json")
 COMPARISONS = (  # where there is one
     *("pairs.csv", "disagreement.csv", "reference.csv", "reference_errors.csv", "energies_aligned.csv"),
-    *("scalars.csv", "spread.csv", "minima.csv", "relax.csv"),
 )
+OF_SCALARS = ("scalars.csv", "spread.csv", "minima.csv", "relax.csv")  # the same for other numbers that a task gives
+MOVED = "relaxed"  # the folder of geometries in which a task that moves atoms ends, a file a model
 
 
 @dataclass(frozen=True)

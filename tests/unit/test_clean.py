@@ -114,9 +114,13 @@ def test_what_is_waste_in_a_run_that_is_not_finished(run) -> None:
 
 
 def test_files_of_jobs_are_waste_once_all_jobs_are_over(run) -> None:
+    for records in ("a/new", "a/old"):  # of what may be wanted again, it is kept
+        file(run.work / "records" / records / "under_way" / "0a1b")
+    assert "answers of structures that were under way" not in found(run)
     write_json(run.done("b", "3"), {"counts": {"ok": 3}})
     waste = found(run)
     assert waste["files of finished jobs"] == {"work/jobs"}
+    assert waste["answers of structures that were under way"] == {"work/records/a/new/under_way/0a1b"}
     assert waste["logs of finished jobs"] == {
         "logs/a/0.log", "logs/a/1.log", "logs/a/1.benchmark.tsv", "logs/b/3.log", "logs/snakemake.log",
     }  # fmt: skip

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from mira_cli.app import app
 from mira_cli.catalogue.rows import file_name
+from mira_cli.cleaning.runs import strangers
 from mira_cli.driver.collect import collect
 from mira_cli.driver.realign import realign
 from mira_cli.errors import UsageError
@@ -104,6 +105,10 @@ def test_relaxed_geometries_are_read_on_with_labels_and_constraints(run) -> None
     assert [(atoms.info["structure_id"], atoms.info["status"]) for atoms in stopped] == [
         ("in.extxyz#1", "not_converged")
     ]
+
+
+def test_all_that_is_written_is_known_as_the_runs_own(run) -> None:
+    assert strangers(run) == []
 
 
 def test_export_is_of_the_relaxed_geometries_at_rest_unless_all_are_asked_for(run, tmp_path) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from threading import Event
 
 import numpy as np
 import pytest
@@ -242,6 +243,29 @@ def test_who_watches_is_told_of_stories_that_take_long(tmp_path):
     folder = tmp_path_of(tmp_path)
     told(folder, [(2, 0.1)] * 40, lambda atoms: walk(atoms, 1), potential, progress=StoryProgress(file, every_s=0.0))
     assert {*seen} == {None}
+
+
+def test_a_worker_that_is_told_to_stop_keeps_what_took_a_second(tmp_path):
+    """So that a time limit costs next to nothing; a story of less is as well told again."""
+    slow = (lambda batch: time.sleep(1.1) if len(potential.batches) == 3 else None, 3)
+    quick = (lambda _: None, 0)
+    for number, (misbehave, kept_answers) in enumerate((slow, quick)):
+        stop, folder = Event(), tmp_path / str(number)
+        folder.mkdir()
+        potential = Potential(misbehave=misbehave)
+
+        def story(atoms, stop=stop):
+            for k in range(9):
+                yield atoms
+                if k == 4:
+                    stop.set()
+            return outcome(atoms, [])
+
+        told(folder, [(2, 0.1)], story, potential, stop=stop, kept=UnderWay(folder / "under_way", 1000.0))
+        file = folder / "under_way" / hash_of(0)
+        assert file.exists() == bool(kept_answers)
+        if kept_answers:
+            assert len([*rounds(file.read_bytes())]) == 5
 
 
 @pytest.mark.parametrize("stress", [None, np.arange(6.0)])

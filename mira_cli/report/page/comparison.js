@@ -67,7 +67,7 @@ let chooseTwo = () => {};
 
 function comparison() {
   const withReference = DATA.reference.length > 0;
-  if (!ANSWERED || !DATA.compared || (NAMES.length < 2 && !withReference)) return null;
+  if (!ANSWERED || !COMPARED || (NAMES.length < 2 && !withReference)) return null;
   const state = { a: 0, b: NAMES.length > 1 ? 1 : REFERENCE, quantity: "forces" };
   const place = h("div", { class: "two" });
   const pick = h("div", { class: "picks" });

@@ -10,6 +10,8 @@ function unpacked({ columns, texts }) {
 DATA.pairs = unpacked(DATA.pairs);
 // how energies of two models were made comparable, in words
 const ALIGNED = DATA.alignment.scheme === "none" ? "Energies as they are" : "Aligned energies";
+// whether the task says something of the structures as they are
+const COMPARED = DATA.compared !== false;
 const ANSWERED = DATA.models.some((model) => model.statuses.ok);
 
 const SVG = "http://www.w3.org/2000/svg";

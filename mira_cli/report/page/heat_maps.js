@@ -17,7 +17,7 @@ const PAIRS = new Map(DATA.pairs.map((row) => {
 }));
 
 function heatMaps(choose) {
-  if (!ANSWERED || NAMES.length < 2 || !DATA.compared) return null;
+  if (!ANSWERED || NAMES.length < 2 || !COMPARED) return null;
   const small = NAMES.length <= MOST_CELLS_WIDE;
   const apart = DATA.pairs.some((row) => row.theory !== "same");
   return section("pairs", "Pairwise comparison",

@@ -42,7 +42,7 @@ function minima() {
         { text: "Mean difference", number: true, show: (row) => (Math.abs(row.mean_difference) < 1e-12 ? "0" : num(row.mean_difference)) },
         { text: "Rank correlation", number: true, show: (row) => fixed(row.rank_correlation, 3) },
         { text: "Structures", number: true, show: (row) => whole(row.n) },
-      ], found.scalars)),
+      ], found.scalars), found.scalars_left_out > 0 && h("p", { class: "note" }, `${whole(found.scalars_left_out)} more rows are in scalars.csv.`)),
     found.drawn.length > 0 && [h("p", { class: "under-title" }, h("strong", {}, "Start and minima over one another")),
       h("p", { class: "note" }, "Structures whose minima are furthest apart. Grey discs and dashes: the start. Rings and lines: where each model came to rest, moved as a whole onto the start."),
       legend(), h("div", { class: "minima" }, found.drawn.map(overlaid))]);

@@ -9,7 +9,7 @@ const QUANTITIES = {
   status: ["Status", "", null],
 };
 // columns of the task, by their names, where it says nothing of the structures as they are
-if (!DATA.compared) {
+if (!COMPARED) {
   const status = QUANTITIES.status;
   for (const key of Object.keys(QUANTITIES)) delete QUANTITIES[key];
   for (const [key, text] of Object.entries(DATA.table.meanings)) QUANTITIES[key] = [...columnWords(key), (v) => (typeof v === "string" ? v : num(v, 5)), text.replace(/^./, (letter) => letter.toUpperCase()) + "."];
