@@ -74,8 +74,8 @@ def ase_loop(calculator: Any, optimizer: str, structures: list[Atoms]) -> Found:
     return Found(found, evaluations, [])
 
 
-def torch_sim_way(model: Any, counted: list[int], structures: list[Atoms]) -> Found:
-    """torch-sim's L-BFGS, structures in flight; one by one where one of them ends all."""
+def torch_sim_way(models: list[Any], counted: list[int], structures: list[Atoms]) -> Found:
+    """torch-sim's L-BFGS, in flight: with its own neighbour list, and with the other where that ends all."""
     import torch_sim
     from torch_sim.autobatching import InFlightAutoBatcher
 
@@ -84,7 +84,7 @@ def torch_sim_way(model: Any, counted: list[int], structures: list[Atoms]) -> Fo
             state.stress.abs().amax(dim=(1, 2)) * GPA <= SMAX_GPA
         )
 
-    def ask(these: list[Atoms]) -> list[Atoms | None]:
+    def ask(model: Any, these: list[Atoms]) -> list[Atoms | None]:
         batcher = InFlightAutoBatcher(model, memory_scales_with="n_atoms", max_memory_scaler=BATCH_ATOMS)
         state = torch_sim.optimize(
             these, model, optimizer=torch_sim.Optimizer.lbfgs, convergence_fn=met, max_steps=MOST_STEPS,
@@ -94,36 +94,34 @@ def torch_sim_way(model: Any, counted: list[int], structures: list[Atoms]) -> Fo
         return ended
 
     before, said = counted[0], []
-    try:
-        found = ask(structures)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it ends all structures: try them one by one
-        said.append(f"{type(error).__name__} ended {len(structures)} structures")
-        found = []
-        for one in structures:
-            try:
-                found += ask([one])
-            except Exception as alone:  # noqa: BLE001
-                said.append(f"{type(alone).__name__}: {one.info.get('name')}")
-                found.append(None)
-    return Found(found, counted[0] - before, said)
+    for model in models:
+        try:
+            return Found(ask(model, structures), counted[0] - before, said)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends all structures
+            said.append(f"{type(error).__name__} ended {len(structures)} structures")
+    return Found([None] * len(structures), counted[0] - before, said)
 
 
 def torch_sim_relaxer(row: dict[str, Any]) -> Callable[[list[Atoms]], Found]:
-    """torch-sim with its model of the family; its forward passes are counted by structures."""
+    """torch-sim with its model of the family and each neighbour list; forward passes are counted by structures."""
     import torch
     import torch_sim
-    from library_ways import torch_sim_model
+    from library_ways import LISTS, torch_sim_model
 
-    neighbours = {"neighbor_list_fn": torch_sim.neighbors.torch_nl_linked_cell}  # the other one overflows on the way
-    model, counted = torch_sim_model(row, torch.device("cpu"), neighbours), [0]
-    forward = model.forward
+    def counting(model: Any) -> Any:
+        forward = model.forward
 
-    def counting(state: Any, *more: Any, **named: Any) -> Any:
-        counted[0] += state.n_systems
-        return forward(state, *more, **named)
+        def count(state: Any, *more: Any, **named: Any) -> Any:
+            counted[0] += state.n_systems
+            return forward(state, *more, **named)
 
-    model.forward = counting
-    return partial(torch_sim_way, model, counted)
+        model.forward = count
+        return model
+
+    counted = [0]
+    lists = [{"neighbor_list_fn": getattr(torch_sim.neighbors, name)} for name in LISTS]
+    models = [counting(torch_sim_model(row, torch.device("cpu"), one)) for one in lists]
+    return partial(torch_sim_way, models, counted)
 
 
 def struct_optimizer(network: Any, structures: list[Atoms]) -> Found:

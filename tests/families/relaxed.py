@@ -53,7 +53,8 @@ def by_worker(model: dict, structures: list) -> list[dict]:
         end.cell[:] = cells[record["cell_row"] :][:3]
         end.positions[:] = places[record["positions_row"] :][: len(start)]
         end.calc = calculator(model)
-        found.append({"record": record, "volume_ang3": end.get_volume(), **left(end)})
+        told = {name: record[name] for name in ("status", "n_atoms", "n_evaluations")}
+        found.append(told | {"volume_ang3": end.get_volume(), **left(end)})
     return found
 
 

@@ -29,8 +29,8 @@ def relaxed(request, tmp_path_factory):
 def test_minima_are_those_of_the_package(relaxed) -> None:
     for name, one in relaxed.items():
         ours, theirs = one["ours"], one["theirs"]
-        assert ours["record"]["status"] == "ok", name
-        n = ours["record"]["n_atoms"]
+        assert ours["status"] == "ok", name
+        n = ours["n_atoms"]
         assert ours["energy_ev"] / n == pytest.approx(theirs["energy_ev"] / n, abs=1e-4), name
         assert ours["volume_ang3"] == pytest.approx(theirs["volume_ang3"], rel=2e-3), name
 
@@ -42,4 +42,4 @@ def test_the_package_calls_them_converged(relaxed) -> None:
 
 
 def test_it_takes_few_evaluations(relaxed) -> None:
-    assert sum(one["ours"]["record"]["n_evaluations"] for one in relaxed.values()) <= 44
+    assert sum(one["ours"]["n_evaluations"] for one in relaxed.values()) <= 44

@@ -40,12 +40,12 @@ class Prepared:
     periodic_3d
         Whether the input was periodic in three dimensions. Only then is a stress defined.
     periodic
-        Whether it was in any.
+        Whether it was in any: not a molecule. Then there is a virial.
     """
 
     atoms: Atoms
     periodic_3d: bool
-    periodic: bool
+    periodic: bool = True
 
 
 def prepare_structure(atoms: Atoms, cutoff_ang: float) -> Prepared:
