@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Matbench Discovery measures relaxed structures by pymatgen's StructureMatcher(stol=1.0, scale=False).get_rms_dist. By default
 # (primitive_cell=True) both structures are first made primitive within 0.25 Å, which averages smaller distortions away: in
-# pymatgen-core 2026.10.16, rock salt whose atoms lie 0.12 Å to and fro in alternate layers has an RMSD of exactly 0 to the
+# pymatgen-core 2026.10.16, rock salt whose atoms are 0.12 Å off, with signs that alternate by layers, has an RMSD of exactly 0 to the
 # undistorted crystal; without that reduction it is 0.0429 (in units of (V/N)^(1/3)), as for another pattern of the same size.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mira_cli.compare.forces import Array
 
 FEWEST = 3  # two structures can only be in the same order or not
-TIE_DECIMALS = 9  # energies per atom that agree to so many decimals of an eV are equal
+TIE_EV = 1e-9  # per atom: energies that are nearer are equal
 MOST_REMEMBERED = 500
 
 
@@ -20,6 +20,7 @@ class Order:
     """Spearman's correlation within groups, remembering ranks that several pairs share."""
 
     groups: Array  # (s,)
+    tie_ev: float = TIE_EV
     remembered: dict[tuple[int, bytes], Array] = field(default_factory=dict)
 
     def correlation(self, energies: Array, a: int, b: int) -> tuple[float, int, int]:
@@ -46,17 +47,20 @@ class Order:
         if (model, key) not in self.remembered:
             if len(self.remembered) >= MOST_REMEMBERED:
                 self.remembered.clear()
-            ranks = average_ranks(np.round(values, TIE_DECIMALS), groups)
+            ranks = average_ranks(values, groups, self.tie_ev)
             self.remembered[model, key] = ranks - (np.bincount(groups, ranks) / np.bincount(groups))[groups]
         return self.remembered[model, key]
 
 
-def average_ranks(values: Array, groups: Array) -> Array:
-    """(n,) ranks of values within their groups, up to a constant of the group; ties share the mean of their ranks."""
+def average_ranks(values: Array, groups: Array, tie: float = 0.0) -> Array:
+    """(n,) ranks of values within their groups, up to a constant of the group; ties share the mean of their ranks.
+
+    Values in a row, each at most `tie` above the one before it, are one tie.
+    """
     order = np.lexsort((values, groups))
     sorted_values, sorted_groups = values[order], groups[order]
-    new = np.r_[True, (np.diff(sorted_values) != 0) | (np.diff(sorted_groups) != 0)]
-    tie = np.cumsum(new) - 1
+    new = np.r_[True, (np.diff(sorted_values) > tie) | (np.diff(sorted_groups) != 0)]
+    place = np.cumsum(new) - 1
     ranks = np.empty(len(values))
-    ranks[order] = (np.bincount(tie, np.arange(len(values))) / np.bincount(tie))[tie]
+    ranks[order] = (np.bincount(place, np.arange(len(values))) / np.bincount(place))[place]
     return ranks

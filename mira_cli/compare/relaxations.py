@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mira_cli.compare.forces import Array
 
 SYMMETRIES = ("kept", "lost", "gained", "changed")
-TIE_EV = 1e-6  # per atom: energies that are nearer have no order
+TIE_EV = 1e-4  # per atom: what forces of 0.01 eV/Å and float32 leave; energies that are nearer have no order
 
 
 def relaxation_row(answers: Answers, m: int, columns: Mapping[str, Array]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def relaxation_row(answers: Answers, m: int, columns: Mapping[str, Array]) -> di
         np.where(ok, np.asarray(columns[name], dtype=float) / n_atoms, np.nan)
         for name in ("start_energy_ev", "energy_ev")
     )
-    rho, structures, _ = Order(answers.made_of.groups).correlation(np.column_stack([before, after]), 0, 1)
+    rho, structures, _ = Order(answers.made_of.groups, tie_ev=TIE_EV).correlation(np.column_stack([before, after]), 0, 1)
     symmetry = columns["symmetry"][ok]
     return {
         "model": answers.models[m].name,

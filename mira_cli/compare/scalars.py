@@ -13,6 +13,7 @@ from mira_cli.compare.alignment import Refusal
 from mira_cli.compare.energy_pairs import EnergySpread, aligned_pairs, alignment_columns, mean, root_mean_square
 from mira_cli.compare.rank_correlation import Order
 from mira_cli.compare.reference import residuals
+from mira_cli.compare.relaxations import TIE_EV
 from mira_cli.compare.spread import DDOF
 from mira_cli.compare.theory import committees, relation
 
@@ -53,7 +54,8 @@ def scalars_table(answers: Answers, scalars: Sequence[Scalar], scheme: Scheme) -
 
 def _rows(answers: Answers, scalar: Scalar, scheme: Scheme) -> Iterator[dict[str, Any]]:
     models, with_reference = answers.models, np.column_stack([scalar.values, scalar.reference])
-    order = Order(answers.made_of.groups if scalar.is_energy else np.zeros(len(answers), int))
+    groups = answers.made_of.groups if scalar.is_energy else np.zeros(len(answers), int)
+    order = Order(groups, tie_ev=TIE_EV if scalar.is_energy else 0.0)
     ranked = with_reference if scalar.is_energy else _significant(with_reference)
     for a, b, difference, said in _differences(answers, scalar, scheme):
         other = None if b == len(models) else models[b]

@@ -114,7 +114,7 @@ def _pair(
         return columns.make_table([], columns.MINIMA), 0
     apart = minima_apart(one.take(both), other.take(both), measured=left)
     own, n = block.structures.filter(pa.array(both)), int(both.sum())
-    has_zero = second is None or same_zero(first, second)
+    has_zero = second is not None and same_zero(first, second)  # of references nobody knows it
     told = {
         "structure_id": own["id"],
         "formula": own["formula"],

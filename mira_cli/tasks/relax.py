@@ -20,8 +20,8 @@ CELLS = ("fixed", "volume", "shape", "full")
 
 
 def _cell_of(value: object) -> object:
-    """A mask that YAML took for a number, as the digits that were written."""
-    return f"{value:06d}" if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**6 else value
+    """A mask that YAML took for a number, as the digits that were written; one that begins with 0 is text to YAML."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _known_cell(value: str) -> str:
@@ -168,7 +168,7 @@ TASK = Task(
         Column("n_steps", "whole", "steps"),
         Column("n_evaluations", "whole", "evaluations of the model"),
         Column("stopped_by", "text", "why it ended"),
-        Column("cell_relaxed", "text", "directions in which the cell could change"),
+        Column("cell_relaxed", "text", "how the cell could change: in_plane and along_axis beside vacuum, none without a cell"),
         Column("max_displacement_ang", "real", "largest displacement of an atom, without the cell's change and drift"),
         Column("n_fixed", "whole", "atoms with a fixed coordinate"),
         *_cell_columns(),

@@ -150,7 +150,7 @@ def test_minima_are_compared_in_pairs_and_with_references(run) -> None:
     against = rows["in.extxyz#0", "b", None]
     assert against["against"] == "reference"
     assert against["volume_difference_percent"] == pytest.approx(100 * ((1.01 / 1.02) ** 3 - 1))
-    assert against["energy_difference_ev_per_atom"] == pytest.approx(-2.0 + 3.75)
+    assert against["energy_difference_ev_per_atom"] is None  # of which zero the reference counts from, nobody knows
 
 
 def test_quantities_are_compared_between_models_and_with_references(run) -> None:

@@ -7,6 +7,7 @@ from scipy.stats import spearmanr
 
 from mira_cli.compare.answers import Answers, ModelFacts
 from mira_cli.compare.compositions import compositions
+from mira_cli.compare.rank_correlation import Order
 from mira_cli.compare.scalars import Scalar, scalars_table, spreads_table
 
 NOTHING = np.full(5, np.nan)
@@ -75,3 +76,11 @@ def test_numbers_of_any_size_have_ranks() -> None:
     values = np.column_stack([np.arange(5) * 1e-12, np.arange(5) * 1e-12, np.arange(5)[::-1] * 1e9])
     found = rows_of(scalars_table(answers(), [Scalar("x", values, NOTHING)], "none"))
     assert found["a", "b"]["rank_correlation"] == 1
+
+
+def test_energies_within_a_tie_have_no_order() -> None:
+    energies = np.array([[-4.09621, -4.09621], [-4.096214, -4.096213], [-4.096212, -4.096216], [-3.9, -3.8]])
+    groups = np.zeros(4, int)
+    assert Order(groups, tie_ev=1e-4).correlation(energies, 0, 1)[0] == pytest.approx(1.0)
+    assert Order(groups).correlation(energies, 0, 1)[0] == pytest.approx(0.8)
+    assert np.isnan(Order(groups[:3], tie_ev=1e-4).correlation(energies[:3], 0, 1)[0])

@@ -39,6 +39,7 @@ def test_a_worker_relaxes_crystals_slabs_and_what_it_cannot_at_once(tmp_path) ->
         ({"fmax_ev_per_ang": 1e9}, "fmax_ev_per_ang"),
         ({"smax_gpa": -1}, "smax_gpa"),
         ({"cell": "11000"}, "six digits"),
+        ({"cell": 110}, "six digits"),
         ({"cell": "cubic"}, "six digits"),
         ({"cell": "000000"}, "six digits"),
         ({"cell": "fixed", "pressure_gpa": 5}, "pressure_gpa"),

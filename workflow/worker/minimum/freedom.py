@@ -38,6 +38,8 @@ class Freedom:
         (n, 3, 3) projectors onto what each atom may do; None where all are free.
     periodic
         (3,) axes along which the structure goes on without vacuum.
+    cell_mode
+        `fixed`, `volume`, `shape`, `full` or a mask.
     symmetry
         What is to be kept, None if nothing is.
     """
@@ -47,6 +49,7 @@ class Freedom:
     strains: Floats
     bound: Floats | None
     periodic: NDArray[np.bool_]
+    cell_mode: str = "full"
     symmetry: Symmetry | None = None
 
     @property
@@ -62,10 +65,11 @@ class Freedom:
 
     @property
     def cell_relaxed(self) -> str:
-        """`full` if the cell may change along all axes, `in_plane` if along some, `none` if along none."""
+        """How the cell may change: the mode; beside vacuum `in_plane` or `along_axis`, with a mode that is not `full`."""
         if not len(self.strains):
             return "none"
-        return "full" if self.periodic.all() else "in_plane"
+        along = ("none", "along_axis", "in_plane", "")[int(self.periodic.sum())]
+        return " ".join(filter(None, [along, "" if along and self.cell_mode == "full" else self.cell_mode]))
 
     def size(self, n_atoms: int) -> int:
         """Coordinates that are left, before symmetry."""
@@ -134,7 +138,7 @@ def freedom_of(atoms: Atoms, cell_mode: str, symmetry: Symmetry | None = None) -
     if symmetry is not None and bound is not None:
         symmetry = symmetry.keeping(bound)
     strains = free_strains(cell_mode, np.array(atoms.cell)[periodic], symmetry)
-    freedom = Freedom(owners, directions, strains, bound, periodic, symmetry)
+    freedom = Freedom(owners, directions, strains, bound, periodic, cell_mode, symmetry)
     if not freedom.size(len(atoms)):
         raise NoAnswer("failed", "constraints and a fixed cell leave nothing that may move")
     return freedom
