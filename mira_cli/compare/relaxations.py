@@ -36,7 +36,8 @@ def relaxation_row(answers: Answers, m: int, columns: Mapping[str, Array]) -> di
         np.where(ok, np.asarray(columns[name], dtype=float) / n_atoms, np.nan)
         for name in ("start_energy_ev", "energy_ev")
     )
-    rho, structures, _ = Order(answers.made_of.groups, tie_ev=TIE_EV).correlation(np.column_stack([before, after]), 0, 1)
+    order = Order(answers.made_of.groups, tie_ev=TIE_EV)
+    rho, structures, _ = order.correlation(np.column_stack([before, after]), 0, 1)
     symmetry = columns["symmetry"][ok]
     return {
         "model": answers.models[m].name,

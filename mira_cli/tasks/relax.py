@@ -168,7 +168,7 @@ TASK = Task(
         Column("n_steps", "whole", "steps"),
         Column("n_evaluations", "whole", "evaluations of the model"),
         Column("stopped_by", "text", "why it ended"),
-        Column("cell_relaxed", "text", "how the cell could change: in_plane and along_axis beside vacuum, none without a cell"),
+        Column("cell_relaxed", "text", "how the cell could change; beside vacuum in_plane or along_axis, or none"),
         Column("max_displacement_ang", "real", "largest displacement of an atom, without the cell's change and drift"),
         Column("n_fixed", "whole", "atoms with a fixed coordinate"),
         *_cell_columns(),

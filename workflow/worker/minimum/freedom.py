@@ -65,7 +65,7 @@ class Freedom:
 
     @property
     def cell_relaxed(self) -> str:
-        """How the cell may change: the mode; beside vacuum `in_plane` or `along_axis`, with a mode that is not `full`."""
+        """How the cell may change: the mode; beside vacuum `in_plane` or `along_axis`, and a mode but `full`."""
         if not len(self.strains):
             return "none"
         along = ("none", "along_axis", "in_plane", "")[int(self.periodic.sum())]
