@@ -20,7 +20,7 @@ from tests.runs import REPOSITORY, faulty, records, rows, statuses
         (["--models", ","], 2, "no model was named"),
         ([], 2, "no model was named"),
         (["--models", "emt", "--runtime", "docker"], 2, "runtime"),
-        (["--models", "emt", "--task", "relax"], 2, "task"),
+        (["--models", "emt", "--task", "knead"], 2, "task"),
         (["--models", "emt", "--profile", "slrm"], 2, "no profile `slrm`"),
         (["--models", "emt", "--set", "colour=red"], 2, "unknown setting `colour`"),
         (["--models", "emt", "--set", "options.emt.colour=red"], 2, "no option `colour`"),
