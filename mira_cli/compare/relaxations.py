@@ -66,9 +66,12 @@ def _changed(before: Array, after: Array, answers: Answers) -> dict[str, int]:
         return {"n_order_compositions": 0, "n_order_changed": 0}
     order = has[np.lexsort((before[has], groups[has]))]  # in each composition the lowest at the start is the first
     begins = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    sizes = np.diff(np.append(begins, len(order)))
+    is_low = before[order] <= np.repeat(before[order][begins], sizes) + TIE_EV
     lowest = np.minimum.reduceat(after[order], begins)
-    several = np.diff(np.append(begins, len(order))) > 1
+    lowest_of_low = np.minimum.reduceat(np.where(is_low, after[order], np.inf), begins)
+    several = sizes > 1
     return {
         "n_order_compositions": int(several.sum()),
-        "n_order_changed": int((several & (after[order][begins] - lowest > TIE_EV)).sum()),
+        "n_order_changed": int((several & (lowest_of_low - lowest > TIE_EV)).sum()),
     }

@@ -20,7 +20,7 @@ from mira_cli.report.alignment import about_energies, method
 from mira_cli.report.disputed import outliers_of
 from mira_cli.report.minima import findings_of_minima, methods_of_minima
 from mira_cli.results.devices import on_cpu_instead
-from mira_cli.statuses import INVALID
+from mira_cli.statuses import ANSWERED, INVALID, OK
 from mira_cli.structures.notes import alike
 from mira_cli.structures.references import units_of, units_read
 from mira_cli.units import OPPOSITE
@@ -161,10 +161,11 @@ def _about_answers(gathered: Gathered) -> list[dict[str, Any]]:
     statuses = _counts(gathered, "status")
     models, total = len(gathered.models), gathered.table.num_rows
     found = []
-    if not statuses["ok"]:
+    if not statuses[OK]:
         found.append(_banner("bad", "No model answered for any structure.", ["The section on failures says why."]))
     waiting, invalid = statuses["not_computed"], statuses[INVALID] // max(1, models)
-    failed = total - statuses["ok"] - waiting - statuses[INVALID]
+    ended = {name: statuses[name] for name in ANSWERED if name != OK and statuses[name]}
+    failed = total - statuses[OK] - waiting - statuses[INVALID] - sum(ended.values())
     if waiting:
         found.append(_banner("warn", f"{waiting:,} of {count(total, 'answer')} are not computed yet.", []))
     if invalid:
@@ -173,8 +174,13 @@ def _about_answers(gathered: Gathered) -> list[dict[str, Any]]:
         said = alike(noted)[:MOST_NAMED]
         text = f"{count(len(noted), 'structure')} of the input to look at (column `note` of comparison.csv)."
         found.append(_banner("note", text, [f"{one.note} ({count(one.structures, 'structure')})" for one in said]))
-    if failed and statuses["ok"]:
-        kinds = [f"{name}: {n:,}" for name, n in statuses.most_common() if name not in {"ok", "not_computed", INVALID}]
+    if ended:
+        text = f"{sum(ended.values()):,} of {count(total, 'answer')} did not converge."
+        counts = ", ".join(f"{name}: {n:,}" for name, n in ended.items())
+        found.append(_banner("warn", text, [counts, "Their numbers are of where they ended."]))
+    if failed and statuses[OK]:
+        others = {*ANSWERED, "not_computed", INVALID}
+        kinds = [f"{name}: {n:,}" for name, n in statuses.most_common() if name not in others]
         found.append(_banner("warn", f"{failed:,} of {count(total, 'answer')} failed.", [", ".join(kinds)]))
     slow = on_cpu_instead(gathered.run)
     found += [_banner("warn", f"{name} asked for a GPU and computed on the CPU.", []) for name in slow]

@@ -73,13 +73,18 @@ def relaxed_columns(found: Records, ok: Array, starts: Starts) -> dict[str, Arra
     end = ends(found, ok, starts)
     after, (group, operations) = of_geometry(end), _space_groups(end)
     nothing, n_atoms = np.full(len(ok), None), found.numbers("n_atoms")
+    free = found.texts("cell_relaxed")
+    beside_vacuum = np.array([str(one).startswith(("in_plane", "along_axis")) for one in free], bool)
+    held = np.where(free == "none", np.nan, 1.0)  # no change is known of a cell that could not change
+    changes = {name: 100 * held * (after[name] / before[name] - 1) for name in CHANGES}
+    changes["volume_ang3"] = np.where(beside_vacuum, np.nan, changes["volume_ang3"])  # mostly that of the box
     energy, start_energy = (np.where(ok, found.numbers(name), np.nan) for name in ("energy_ev", "start_energy_ev"))
     return {
         "energy_per_atom_ev": energy / n_atoms,
         "energy_drop_per_atom_ev": (start_energy - energy) / n_atoms,
         **{f"start_{name}": np.where(ok, before[name], np.nan) for name in before if name != "volume_per_atom_ang3"},
         **after,
-        **{_change(name): 100 * (after[name] / before[name] - 1) for name in CHANGES},
+        **{_change(name): values for name, values in changes.items()},
         "start_space_group": np.where(ok, start_group, nothing),
         "space_group": group,
         "symmetry": _symmetry(start_group, start_operations, group, operations),
@@ -119,7 +124,7 @@ def _cell_columns() -> tuple[Column, ...]:
         *(Column(name, "real", f"{alike[name]} of the cell", "yes", (name[0],)) for name in LENGTHS),
         *(Column(name, "real", f"{alike[name]} of the cell") for name in ANGLES),
         *(Column(f"start_{name}", "real", f"{what} at the start") for name, what in alike.items()),
-        Column("volume_change_percent", "real", "change of the volume since the start", "yes"),
+        Column("volume_change_percent", "real", "change of the volume since the start, if it could change", "yes"),
         *(Column(_change(name), "real", f"change of the {alike[name]}") for name in LENGTHS),
         Column("start_space_group", "text", f"space group at the start, tolerance {SYMPREC_ANG} Å"),
         Column("space_group", "text", f"space group at the end, tolerance {SYMPREC_ANG} Å"),

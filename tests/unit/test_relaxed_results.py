@@ -193,6 +193,26 @@ def test_another_structure_of_a_composition_may_be_lowest_after_the_relaxation(t
     assert row["order_rank_correlation"] < 0
 
 
+def test_the_order_of_starts_that_tie_is_no_order_that_changed(tmp_path) -> None:
+    images, starts, ends = [bulk("Cu"), bulk("Cu", a=3.7)], (-1.0, -1.000001), (-4.0, -3.9)
+    told = [End(image, end, values={"start_energy_ev": s}) for image, s, end in zip(images, starts, ends, strict=True)]
+    run = relaxed_run(tmp_path, images, {"a": told})
+    collect(run)
+    (row,) = rows_of(run, "relax")
+    assert (row["n_order_compositions"], row["n_order_changed"]) == (1, 0)
+
+
+def test_cells_that_could_not_change_have_no_change(tmp_path) -> None:
+    free = ["none", "in_plane", "volume"]
+    told = [End(bulk("Cu", a=3.7), -4.0, values={"cell_relaxed": one}) for one in free]
+    run = relaxed_run(tmp_path, [bulk("Cu"), bulk("Cu", a=3.62), bulk("Cu", a=3.63)], {"a": told})
+    collect(run)
+    changes = [(row["volume_change_percent"], row["a_change_percent"]) for row in rows_of(run, "comparison")]
+    assert changes[0] == (None, None)
+    assert changes[1] == (None, pytest.approx(100 * (3.7 / 3.62 - 1)))
+    assert changes[2] == (pytest.approx(100 * ((3.7 / 3.63) ** 3 - 1)), pytest.approx(100 * (3.7 / 3.63 - 1)))
+
+
 def test_energies_of_minima_are_aligned_in_another_way_when_asked(run) -> None:
     realign(run, "none")
     rows = [row for row in rows_of(run, "scalars") if row["quantity"] == "energy_per_atom_ev"]

@@ -123,7 +123,7 @@ def test_a_model_without_stress_is_refused_unless_cells_stay(inputs, mira, tmp_p
     mira(*call, "--set", "task.cell=fixed")
     (row,) = rows(tmp_path / "run")
     assert (row["status"], row["cell_relaxed"], row["smax_gpa"]) == ("ok", "none", "") or row["cell_relaxed"] == "fixed"
-    assert row["a_change_percent"] == "0"
+    assert row["a_change_percent"] == ""  # it could not change
 
 
 def csv_rows(file):
