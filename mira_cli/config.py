@@ -272,7 +272,9 @@ def _check_task(config: RunConfig) -> None:
             told = first["msg"].removeprefix("Value error, ")
             raise UsageError(f"settings of task `{config.task}`: {told}", hint=has) from error
         message, hint_of_value = mistake(first)
-        raise UsageError(f"setting `task.{key}` {message}", hint=hint_of_value or has) from error
+        field = fields[str(first["loc"][0])]
+        about = f"{field.description}; it is {field.get_default()} unless it is set"
+        raise UsageError(f"setting `task.{key}` {message}", hint=hint_of_value or about) from error
 
 
 def _with_known_resources(config: RunConfig) -> RunConfig:

@@ -122,6 +122,8 @@ def mistake(error: ErrorDetails) -> tuple[str, str]:
         return f"cannot be {given!r}", f"write {form}"
     if kind in {"int_parsing", "int_type", "int_from_float"}:
         needed = "must be a whole number"
+    elif kind in {"float_parsing", "float_type", "finite_number"}:
+        needed = "must be a number"
     elif kind == "greater_than_equal":
         needed = f"must be at least {allowed['ge']}"
     elif kind == "less_than_equal":

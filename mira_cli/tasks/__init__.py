@@ -21,7 +21,7 @@ Kind: TypeAlias = Literal["real", "whole", "flag", "text"]
 class Settings(BaseModel):
     """Settings of a task: none, unless a subclass has fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
