@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+os.environ.pop("COLUMNS", None)  # what is started here writes into pipes, whose width is not that of a terminal
 # before numpy is imported: threads that wait for one another make small matrices twenty times slower on a busy machine
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
