@@ -77,9 +77,10 @@ def ase_loop(calculator: Any, optimizer: str, structures: list[Atoms]) -> Found:
 def torch_sim_way(models: list[Any], counted: list[int], structures: list[Atoms]) -> Found:
     """torch-sim's L-BFGS, in flight: with its own neighbour list, and with the other where that ends all."""
     import torch_sim
+    from nvalchemiops.neighbors.neighbor_utils import NeighborOverflowError
     from torch_sim.autobatching import InFlightAutoBatcher
 
-    def met(state: Any, last_energy: Any = None) -> Any:  # noqa: ARG001
+    def met(state: Any, _last_energy: Any = None) -> Any:  # torch-sim gives both by place
         return (torch_sim.system_wise_max_force(state) <= FMAX_EV_PER_ANG) & (
             state.stress.abs().amax(dim=(1, 2)) * GPA <= SMAX_GPA
         )
@@ -97,7 +98,7 @@ def torch_sim_way(models: list[Any], counted: list[int], structures: list[Atoms]
     for model in models:
         try:
             return Found(ask(model, structures), counted[0] - before, said)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it ends all structures
+        except (NeighborOverflowError, RuntimeError) as error:  # of one structure, and it ends all
             said.append(f"{type(error).__name__} ended {len(structures)} structures")
     return Found([None] * len(structures), counted[0] - before, said)
 

@@ -82,6 +82,6 @@ def _counted(sums: ForceSums | Exception, block: AnswerBlock) -> ForceSums | Exc
     if isinstance(sums, ForceSums):
         try:
             sums.add(block.forces)
-        except Exception as error:  # noqa: BLE001  (whatever it is, the tables are there)
+        except Exception as error:  # noqa: BLE001  (it is handed on and told; the tables are there)
             return error
     return sums

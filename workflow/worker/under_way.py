@@ -65,7 +65,8 @@ class UnderWay:
                 steps = story.take(step.place, had.answer, batch_size=had.batch_size, wall_s=had.wall_s)
             whole = end
         if whole < len(kept):
-            self._attempt(name, lambda: os.truncate(self._folder / name, whole))  # type: ignore[operator]
+            file = self._folder / name
+            self._attempt(name, lambda: os.truncate(file, whole))
         return steps
 
     def note(self, story: Story, had: list[Had] | None) -> None:

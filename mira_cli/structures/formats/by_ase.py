@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -81,14 +81,12 @@ def _otherwise(path: Path, form: str, given: StringIO | None) -> tuple[list[Atom
 
     for source, notes in _spellings(path, form, given):
         for hydrogen in (False, True):
-            with _isotopes() if hydrogen else nullcontext():
-                try:
-                    if isinstance(source, StringIO):
-                        source.seek(0)
-                    images = list(iread(source, index=":", format=form, do_not_split_by_at_sign=True))
-                except Exception:  # noqa: BLE001, S112
-                    continue
-            return images, (*notes, HYDROGEN) if hydrogen else notes
+            # ASE's readers raise anything; why it refused the file as it is has been kept by who calls this
+            with _isotopes() if hydrogen else nullcontext(), suppress(Exception):
+                if isinstance(source, StringIO):
+                    source.seek(0)
+                images = list(iread(source, index=":", format=form, do_not_split_by_at_sign=True))
+                return images, (*notes, HYDROGEN) if hydrogen else notes
     return [], ()
 
 
