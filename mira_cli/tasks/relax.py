@@ -41,7 +41,9 @@ class RelaxSettings(Settings):
     fmax_ev_per_ang: float = Field(0.01, ge=1e-6, le=10, description="largest force that may be left, eV/Å")
     smax_gpa: float = Field(0.1, ge=1e-5, le=100, description="largest stress that may be left, GPa")
     max_steps: int = Field(500, ge=1, le=1_000_000, description="steps after which a structure is given up")
-    optimizer: Literal["lbfgs"] = Field("lbfgs", description="how the minimum is found")
+    optimizer: Literal["lbfgs", "bfgs", "fire"] = Field(
+        "lbfgs", description="how the minimum is found: MIRA's lbfgs, or ASE's bfgs or fire"
+    )
     keep: Literal["last", "trajectory"] = Field("last", description="geometries that are kept")
 
     @model_validator(mode="after")
@@ -190,7 +192,7 @@ TASK = Task(
     ),
     methods=(
         "The nearest minima of {structures} were found to {fmax_ev_per_ang} eV/Å and {smax_gpa} GPa (cell: {cell}, "
-        "external pressure {pressure_gpa} GPa, symmetry {symmetry})"
+        "external pressure {pressure_gpa} GPa, symmetry {symmetry}, optimizer {optimizer})"
     ),
     fill=relaxed_columns,
     moves_cell=lambda settings: settings.cell != "fixed",
