@@ -45,7 +45,7 @@ def minima(gathered: Gathered, task: Task) -> dict[str, Any]:
         "scalars": rows_of(tables["scalars"].slice(0, MOST_SCALARS)) if tables["scalars"] else [],
         "scalars_left_out": max(0, len(tables["scalars"] or ()) - MOST_SCALARS),
         "meanings": {column.name: column.meaning for column in task.scalars},
-        "pairs": _pairs(tables["minima"]),
+        "pairs": _pairs(gathered, tables["minima"]),
         "rule": rule(),
         "measured": _measured(tables["minima"]),
         "drawn": _drawn(gathered, tables["spread"]),
@@ -79,7 +79,7 @@ def findings_of_minima(gathered: Gathered) -> list[str]:
     return [
         f"{row['model_a']} and {row['model_b'] or 'the reference'} came to one minimum in {row['same']:,} of "
         f"{row['n']:,} structures{_unknown(row)}."
-        for row in _pairs(_table(gathered, "minima"))[:MOST_SAID]
+        for row in _pairs(gathered, _table(gathered, "minima"))[:MOST_SAID]
     ]
 
 
@@ -94,19 +94,25 @@ def _table(gathered: Gathered, name: Name) -> pa.Table | None:
         return None
 
 
-def _pairs(minima: pa.Table | None) -> list[dict[str, Any]]:
-    """For each two models, and model and reference: how often they have one minimum, and how far these are apart."""
+def _pairs(gathered: Gathered, minima: pa.Table | None) -> list[dict[str, Any]]:
+    """For each two models, and model and reference: how often they have one minimum, and how far these are apart.
+
+    What the input holds twice counts once.
+    """
     import pyarrow.compute as pc
 
     if minima is None or not len(minima):
         return []
-    keys = ["against", "model_a", "model_b"]
+    answers, keys = gathered.answers, ["against", "model_a", "model_b"]
+    place = pc.index_in(minima["structure_id"], answers.structures).to_numpy()
+    minima = minima.append_column("identity", [answers.made_of.identity[place]])
     found = []
     for pair in minima.group_by(keys, use_threads=False).aggregate([]).to_pylist():
         own = minima
         for key in keys:
             is_one = pc.is_null(own[key]) if pair[key] is None else pc.equal(own[key], pair[key])
             own = own.filter(is_one)
+        own = own.take(np.unique(own["identity"], return_index=True)[1])
         same = own["same_minimum"]
         found.append(
             {

@@ -193,6 +193,22 @@ def test_another_structure_of_a_composition_may_be_lowest_after_the_relaxation(t
     assert row["order_rank_correlation"] < 0
 
 
+def test_what_the_input_holds_twice_was_relaxed_once_and_counts_once(tmp_path) -> None:
+    images = [bulk("Cu"), bulk("Cu", a=3.7), bulk("Cu"), bulk("Cu")]
+    far, lost = [scaled(image, 1.1) for image in images], {"status": "not_converged", "error": "no rest"}
+    ends = [End(image, -4.0, values={"n_steps": steps}) for image, steps in zip(images, (9, 5, 9, 9), strict=True)]
+    other = [End(far[0], -4.0), End(images[1], -3.0, **lost), End(far[2], -4.0), End(far[3], -4.0)]
+    run = relaxed_run(tmp_path, images, {"a": ends, "b": other})
+    collect(run)
+    rows = {row["model"]: row for row in rows_of(run, "relax")}
+    assert [rows["a"][name] for name in ("n_input", "n_ok", "median_steps", "evaluations")] == [2, 2, 7, 16]
+    assert [rows["b"][f"n_{name}"] for name in ("input", "ok", "not_converged", "without")] == [2, 1, 1, 0]
+    assert len(rows_of(run, "minima")) == 3  # a row for each id
+    shown = content(gather(load_collected(run)))
+    assert [(row["same"], row["n"]) for row in shown["minima"]["pairs"]] == [(0, 1)]
+    assert shown["findings"][0] == "a and b came to one minimum in 0 of 1 structures."
+
+
 def test_the_order_of_starts_that_tie_is_no_order_that_changed(tmp_path) -> None:
     images, starts, ends = [bulk("Cu"), bulk("Cu", a=3.7)], (-1.0, -1.000001), (-4.0, -3.9)
     told = [End(image, end, values={"start_energy_ev": s}) for image, s, end in zip(images, starts, ends, strict=True)]
