@@ -123,7 +123,10 @@ def _cell_columns() -> tuple[Column, ...]:
             "volume_ang3", "real", "volume, of structures that are periodic in three directions", "yes", ("volume",)
         ),
         Column("volume_per_atom_ang3", "real", "volume per atom, Å³", "yes", ("volume_per_atom",)),
-        *(Column(name, "real", f"{alike[name]} of the cell", "yes", (name[0],)) for name in LENGTHS),
+        *(
+            Column(name, "real", f"{alike[name]} of the cell", "yes", (name[0],), title=alike[name].capitalize())
+            for name in LENGTHS
+        ),
         *(Column(name, "real", f"{alike[name]} of the cell") for name in ANGLES),
         *(Column(f"start_{name}", "real", f"{what} at the start") for name, what in alike.items()),
         Column("volume_change_percent", "real", "change of the volume since the start, if it could change", "yes"),
@@ -170,8 +173,13 @@ TASK = Task(
         Column("energy_drop_per_atom_ev", "real", "energy per atom that the relaxation has released, eV", "yes"),
         Column("start_energy_ev", "real", "energy of the start"),
         Column("enthalpy_ev", "real", "energy and pressure × volume"),
-        Column("fmax_ev_per_ang", "real", "largest force left on what may move"),
-        Column("smax_gpa", "real", "largest stress left beside the pressure, where the cell may change"),
+        Column("fmax_ev_per_ang", "real", "largest force left on what may move", title="Largest force"),
+        Column(
+            "smax_gpa",
+            "real",
+            "largest stress left beside the pressure, where the cell may change",
+            title="Largest stress",
+        ),
         Column("n_steps", "whole", "steps"),
         Column("n_evaluations", "whole", "evaluations of the model"),
         Column("stopped_by", "text", "why it ended"),

@@ -272,6 +272,22 @@ def test_the_report_has_a_section_of_minima_and_none_of_forces(run) -> None:
     assert shown["findings"][0] == "a and b came to one minimum in 3 of 4 structures."
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_the_report_of_one_model_draws_what_has_changed_most(tmp_path, others) -> None:
+    """Of cells or atoms; also if another model has come to rest nowhere."""
+    images = [bulk("Cu", a=3.6 + 0.01 * i, cubic=True) for i in range(9)]
+    factors = [1.0, 1.001, 1.05, 1.0, 1.002, 1.03, 1.0, 1.01, 1.0]
+    moved = [0.0, 0.0, 0.0, 0.4, 0.0, 0.0, 0.0, 0.0, 0.03]
+    ends = [
+        End(scaled(image, factor), values={"max_displacement_ang": far})
+        for image, factor, far in zip(images, factors, moved, strict=True)
+    ]
+    run = relaxed_run(tmp_path, images, {"a": ends, **dict.fromkeys("b"[:others], [None] * 9)})
+    collect(run)
+    drawn = content(gather(load_collected(run)))["minima"]["drawn"]
+    assert [int(one["id"].rpartition("#")[2]) for one in drawn] == [3, 2, 5, 7, 8, 4]
+
+
 def test_tables_are_shown(run) -> None:
     for name in ("summary", "relax", "minima", "scalars", "spread", "comparison"):
         done = CliRunner().invoke(app, ["table", str(run.root), "-t", name])
