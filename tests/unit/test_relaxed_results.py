@@ -7,7 +7,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.constraints import FixAtoms
+from ase.constraints import FixAtoms, FixCartesian, FixScaled
 from ase.io import read
 from typer.testing import CliRunner
 
@@ -21,6 +21,7 @@ from mira_cli.report.gathered import gather
 from mira_cli.report.write import content
 from mira_cli.results.read_tables import load_collected, read_table
 from mira_cli.run.directory import RunDirectory
+from mira_cli.structures.constraints import held_constraints
 from tests.unit.relaxed_runs import End, relaxed_run
 
 
@@ -105,6 +106,34 @@ def test_relaxed_geometries_are_read_on_with_labels_and_constraints(run) -> None
     assert [(atoms.info["structure_id"], atoms.info["status"]) for atoms in stopped] == [
         ("in.extxyz#1", "not_converged")
     ]
+
+
+CONSTRAINTS = {
+    "some atoms": [FixAtoms([0, 2])],
+    "components": [FixCartesian([1], [True, False, True])],
+    "atoms and components": [FixAtoms([0]), FixCartesian([1], [False, False, True])],
+    "all components of an atom": [FixCartesian([2], [True, True, True]), FixCartesian([0], [True, False, False])],
+    "along the cell": [FixAtoms([0]), FixScaled([1], [True, False, False])],
+}
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_constraints_come_back_from_relaxed_geometries_as_they_were_given(tmp_path, name) -> None:
+    """ASE reads a mask of components as one `FixCartesian` an atom, also of free ones, of which it holds nothing."""
+    start = bulk("Cu", cubic=True)
+    start.set_constraint(CONSTRAINTS[name])
+    run = relaxed_run(tmp_path, [start], {"a": [End(start)]}, suffix="traj")
+    collect(run)
+    (back,) = read(run.root / "relaxed" / "a.extxyz", ":")
+    for one, given in zip(held_constraints([back]), held_constraints([start]), strict=True):
+        assert one.tolist() == given.tolist()
+    if name != "along the cell":  # which only MIRA reads
+        held = [sum(one.get_removed_dof(atoms) for one in atoms.constraints) for atoms in (back, start)]
+        assert held[0] == held[1]
+        pushed = [atoms.copy() for atoms in (back, start)]
+        for atoms in pushed:
+            atoms.set_positions(start.positions + 0.1)
+        np.testing.assert_allclose(pushed[0].positions, pushed[1].positions, atol=1e-7)
 
 
 def test_all_that_is_written_is_known_as_the_runs_own(run) -> None:
