@@ -399,6 +399,18 @@ def test_collapse_is_told_from_fusion() -> None:
     assert set(found.arrays) == {"positions", "cell", "forces"}
 
 
+def test_a_vacuum_that_fills_up_is_told() -> None:
+    """Four layers that push one another away until they are evenly spread along the axis that had the vacuum."""
+    layers = Atoms("Cu4", positions=[[0, 0, 1.5 * k] for k in range(4)], cell=[9.0, 9.0, 13.0], pbc=True)
+    push = LennardJones(epsilon=0.01, sigma=3.6, rc=8.0, smooth=True)
+    found = relaxed(layers, push, cell="fixed", fmax_ev_per_ang=1e-3)
+    assert (found.status, found.values["stopped_by"]) == ("blown_up", "vacuum_lost"), found.error
+    assert found.error.startswith("the vacuum was lost within ")
+    assert set(found.arrays) == {"positions", "cell", "forces"}
+    layers.cell[2, 2] = 25.0  # the same atoms come to rest where there is room
+    assert relaxed(layers, push, cell="fixed", fmax_ev_per_ang=1e-3).status == "ok"
+
+
 def test_what_a_model_cannot_answer_on_the_way_says_where() -> None:
     story = relax.steps(distorted(bulk("Cu", cubic=True)), SETTINGS)
     asked = next(story)
