@@ -237,6 +237,7 @@ def test_what_the_input_holds_twice_was_relaxed_once_and_counts_once(tmp_path) -
     shown = content(gather(load_collected(run)))
     assert [(row["same"], row["n"]) for row in shown["minima"]["pairs"]] == [(0, 1)]
     assert shown["findings"][0] == "a and b came to one minimum in 0 of 1 structures."
+    assert shown["minima"]["measured"] == ""
 
 
 def test_the_order_of_starts_that_tie_is_no_order_that_changed(tmp_path) -> None:
