@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.compare.rank_correlation import Order
-from mira_cli.statuses import ANSWERED
+from mira_cli.statuses import ANSWERED, INVALID_RESULT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ TIE_EV = 1e-4  # per atom: what forces of 0.01 eV/Å and float32 leave; energies
 def relaxation_row(answers: Answers, m: int, columns: Mapping[str, Array]) -> dict[str, Any]:
     """The row of `relax.csv` about one model, from (s,) columns of `comparison.parquet`; medians of `ok` ones."""
     status, ok = columns["status"], answers.ok[:, m]
-    counts = {name: int((status == name).sum()) for name in ANSWERED}
+    counts = {name: int((status == name).sum()) for name in ANSWERED if name != INVALID_RESULT}
 
     def own(name: str) -> Array:
         values = np.asarray(columns[name], dtype=float)
