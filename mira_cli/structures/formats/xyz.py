@@ -12,6 +12,7 @@ from mira_cli.structures.formats.fortran import EXPONENTS, IN_PROSE, NUMBER, wit
 from mira_cli.structures.formats.labels import element_of
 from mira_cli.structures.formats.lammps import of_types
 from mira_cli.structures.formats.xyz_frames import GapError, split_xyz
+from mira_cli.structures.formats.xyz_regular import read_regular
 from mira_cli.structures.frame import Frame, UnreadableError, unreadable
 from mira_cli.structures.given import NOT_USED
 
@@ -69,7 +70,7 @@ def _together(batch: list[tuple[int, list[str]]], elements: Sequence[str]) -> It
         return
     if not elements and all(len(frame) > natoms and _is_plain(frame[0]) for natoms, frame in batch):
         try:
-            images = _by_ase(batch)
+            images = read_regular(batch) or _by_ase(batch)
         except Exception:  # noqa: BLE001  (which of them, and what is wrong, is found out now)
             images = []
         for atoms, (_, frame) in zip(images, batch, strict=False):
