@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 ANY_KEYS = ReferenceKeys()
 CHOICE = "choice.json"
-FORMAT = 17  # raise when packs or index change shape: a run directory then reads its input again
+FORMAT = 18  # raise when packs or index change shape: a run directory then reads its input again
 
 
 @dataclass(frozen=True)
