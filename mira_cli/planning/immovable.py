@@ -42,7 +42,9 @@ def refuse_what_cannot_move(config: RunConfig, index: StructureIndex) -> None:
             )
     if config.task_settings.get("pressure_gpa", 0):
         _refuse_where_no_crystal(
-            index, "a pressure means nothing where a structure has vacuum or is not periodic", "leave out `task.pressure_gpa`"
+            index,
+            "a pressure means nothing where a structure has vacuum or is not periodic",
+            "leave out `task.pressure_gpa`",
         )
     if tasks.find_task(config.task).of_crystals:
         _refuse_where_no_crystal(

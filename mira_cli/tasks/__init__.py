@@ -59,6 +59,8 @@ class Column:
     compared
         Whether models are compared by it, if it is `real`: with one another, and with the label that the input gives
         under its name or one of `given_as`. `energy`: its zero is the model's own, and is aligned before.
+    title
+        What a report calls it, without the unit; made of its name unless it is given.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Column:
     meaning: str
     compared: Literal["no", "yes", "energy"] = "no"
     given_as: tuple[str, ...] = ()
+    title: str = ""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ TASK = Task(
             for name, (i, j) in zip(NAMES, ELEMENTS, strict=True)
         ),
         Column("asymmetry_gpa", "real", "largest difference between the measured C and its transpose"),
-        Column("nonlinearity_gpa", "real", "largest difference between elements of C from the small and the large strain"),
+        Column("nonlinearity_gpa", "real", "largest difference between C of the small and of the large strains"),
         Column("symmetrized_by_gpa", "real", "largest change of an element of C by the symmetry of the crystal"),
         Column("residual_stress_gpa", "real", "largest stress at the start"),
         Column("n_evaluations", "whole", "evaluations of the model, without those of the minimum"),

@@ -74,9 +74,11 @@ def smallest_eigenvalue(stiffness: Floats) -> float:
 
 
 def averages(stiffness: Floats) -> Averages:
-    """Averages of Voigt, Reuss and Hill (R. Hill, Proc. Phys. Soc. A 65, 349, 1952), and A_U of Ranganathan and
-    Ostoja-Starzewski (Phys. Rev. Lett. 101, 055504, 2008).
-    """  # fmt: skip
+    """Averages of Voigt, Reuss and Hill over all directions, and the universal anisotropy index.
+
+    R. Hill, Proc. Phys. Soc. A 65, 349 (1952); S. Ranganathan and M. Ostoja-Starzewski, Phys. Rev. Lett. 101, 055504
+    (2008).
+    """
     c = stiffness
     diagonal, beside, shears = np.trace(c[:3, :3]), c[0, 1] + c[0, 2] + c[1, 2], np.trace(c[3:, 3:])
     bulk_voigt, shear_voigt = float((diagonal + 2 * beside) / 9), float((diagonal - beside + 3 * shears) / 15)
@@ -101,9 +103,10 @@ def averages(stiffness: Floats) -> Averages:
 
 
 def why_invalid(largest: float, asymmetry: float, nonlinearity: float) -> str | None:
-    """Why a stiffness cannot be believed, in a sentence; None if it can. All in one unit, the first is its largest element."""
+    """Why a stiffness cannot be believed, in a sentence; None if it can. All are in the unit of its `largest` element."""
     if nonlinearity > MOST_NONLINEARITY * largest:
-        return f"the stress is not linear in the strain: elements of C differ by {100 * nonlinearity / largest:.0f} % between the two strains"
+        percent = 100 * nonlinearity / largest
+        return f"the stress is not linear in the strain: C differs by {percent:.0f} % between the two sizes of strains"
     if asymmetry > MOST_ASYMMETRY * largest:
         return f"C is not symmetric: it differs from its transpose by {100 * asymmetry / largest:.0f} %"
     return None

@@ -57,8 +57,9 @@ def spread(form: str, volumes: Floats, energies: Floats) -> float | None:
 
 
 def bulk_modulus_of_pressures(volumes: Floats, pressures: Floats, v0: float) -> float | None:
-    """Bulk modulus, in the unit of (n,) pressures, where these are zero: of a parabola over ln V through the points
-    nearest to `v0`; None where they are zero nowhere near.
+    """Bulk modulus where (n,) pressures are zero, in their unit; None where they are zero nowhere near `v0`.
+
+    It is the slope of a parabola over ln V through the points nearest to `v0`.
     """
     near = np.sort(np.argsort(np.abs(np.log(volumes / v0)))[:NEAREST])
     x = np.log(volumes[near] / v0)
@@ -78,13 +79,15 @@ def why_invalid(volumes: Floats, energies: Floats, fit: Fit | None) -> str | Non
         return f"the lowest energy is at the {'smallest' if lowest == 0 else 'largest'} volume of the range"
     if fit is None:
         return "the equation of state could not be fitted"
-    if fit.b0_ev_per_ang3 <= 0:
-        return "the fitted bulk modulus is not positive"
-    if not volumes[1] <= fit.v0_ang3 <= volumes[-2]:
-        return "the fitted minimum is at the edge of the range of volumes"
     slopes = np.diff(energies) / np.diff(volumes)
-    if (np.diff(slopes) <= 0).any():
-        return "the energy is not convex over the volume: the model is rough, or the phase changes"
-    if fit.rms_ev > ROUGH * (energies.max() - energies.min()):
-        return "the energy over the volume is not smooth: no equation of state fits it"
-    return None
+    checks = {
+        "the fitted bulk modulus is not positive": fit.b0_ev_per_ang3 > 0,
+        "the fitted minimum is at the edge of the range of volumes": volumes[1] <= fit.v0_ang3 <= volumes[-2],
+        "the energy is not convex over the volume: the model is rough, or the phase changes": (
+            (np.diff(slopes) > 0).all()
+        ),
+        "the energy over the volume is not smooth: no equation of state fits it": (
+            fit.rms_ev <= ROUGH * np.ptp(energies)
+        ),
+    }
+    return next((why for why, holds in checks.items() if not holds), None)
