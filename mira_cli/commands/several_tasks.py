@@ -1,4 +1,4 @@
-"""`mira run --task eos,elastic`: a run a task, in neighbouring folders, each of which takes over what others computed."""
+"""`mira run --task eos,elastic`: a run a task, in neighbouring folders, so that each takes over what there is."""
 
 from __future__ import annotations
 
