@@ -21,12 +21,13 @@ from mira_cli.compare.scalars import MODEL
 from mira_cli.errors import UsageError
 from mira_cli.lattice import SYMPREC_ANG, overlay
 from mira_cli.report.gathered import rounded, rows_of
-from mira_cli.results.read_tables import read_table
+from mira_cli.results.read_tables import read_comparison, read_table
 from mira_cli.tasks import ends
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from mira_cli.compare.forces import Array
     from mira_cli.report.gathered import Gathered
     from mira_cli.results.read_tables import Name
     from mira_cli.tasks import Task
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 DRAWN, MOST_DRAWN_ATOMS = 6, 60  # structures, atoms of one
 MOST_SCALARS = 500  # rows; `scalars.csv` has the others
 MOST_SAID = 6  # pairs
+CHANGED_LENGTHS = tuple((f"{axis}_ang", f"start_{axis}_ang") for axis in "abc")
+CHANGES = ("max_displacement_ang", *sum(CHANGED_LENGTHS, ()))
 FARTHEST = ("displacement_max_ang", "spread_volume_change_percent")  # columns of `spread.csv`, by which they are chosen
 
 
@@ -45,7 +48,7 @@ def minima(gathered: Gathered, task: Task) -> dict[str, Any]:
         "scalars": rows_of(tables["scalars"].slice(0, MOST_SCALARS)) if tables["scalars"] else [],
         "scalars_left_out": max(0, len(tables["scalars"] or ()) - MOST_SCALARS),
         "meanings": {column.name: column.meaning for column in task.scalars},
-        "pairs": _pairs(tables["minima"]),
+        "pairs": _pairs(gathered, tables["minima"]),
         "rule": rule(),
         "measured": _measured(tables["minima"]),
         "drawn": _drawn(gathered, tables["spread"]),
@@ -79,7 +82,7 @@ def findings_of_minima(gathered: Gathered) -> list[str]:
     return [
         f"{row['model_a']} and {row['model_b'] or 'the reference'} came to one minimum in {row['same']:,} of "
         f"{row['n']:,} structures{_unknown(row)}."
-        for row in _pairs(_table(gathered, "minima"))[:MOST_SAID]
+        for row in _pairs(gathered, _table(gathered, "minima"))[:MOST_SAID]
     ]
 
 
@@ -94,19 +97,25 @@ def _table(gathered: Gathered, name: Name) -> pa.Table | None:
         return None
 
 
-def _pairs(minima: pa.Table | None) -> list[dict[str, Any]]:
-    """For each two models, and model and reference: how often they have one minimum, and how far these are apart."""
+def _pairs(gathered: Gathered, minima: pa.Table | None) -> list[dict[str, Any]]:
+    """For each two models, and model and reference: how often they have one minimum, and how far these are apart.
+
+    What the input holds twice counts once.
+    """
     import pyarrow.compute as pc
 
     if minima is None or not len(minima):
         return []
-    keys = ["against", "model_a", "model_b"]
+    answers, keys = gathered.answers, ["against", "model_a", "model_b"]
+    place = pc.index_in(minima["structure_id"], answers.structures).to_numpy()
+    minima = minima.append_column("identity", [answers.made_of.identity[place]])
     found = []
     for pair in minima.group_by(keys, use_threads=False).aggregate([]).to_pylist():
         own = minima
         for key in keys:
             is_one = pc.is_null(own[key]) if pair[key] is None else pc.equal(own[key], pair[key])
             own = own.filter(is_one)
+        own = own.take(np.unique(own["identity"], return_index=True)[1])
         same = own["same_minimum"]
         found.append(
             {
@@ -185,14 +194,32 @@ def _geometry(positions: Any, cell: Any) -> dict[str, Any]:
 
 
 def _farthest(gathered: Gathered, spread: pa.Table | None) -> list[int]:
-    """Places of structures, those first whose minima are furthest apart; those of one model in input order."""
-    if spread is None or not len(spread):
-        return np.flatnonzero(gathered.answers.ok.any(axis=1)).tolist()[: 10 * DRAWN]
+    """Places of different structures that came to rest, those first whose minima are furthest apart.
+
+    Where no two models say so, those first that have changed most.
+    """
     import pyarrow.compute as pc
 
-    own = spread.slice(max(0, pc.index(spread["committee"], "all").as_py()), len(gathered.answers))
-    keys = [own[name].to_numpy() for name in FARTHEST if name in own.column_names]
+    keys = []
+    if spread is not None and len(spread):
+        own = spread.slice(max(0, pc.index(spread["committee"], "all").as_py()), len(gathered.answers))
+        keys = [own[name].to_numpy() for name in FARTHEST if name in own.column_names]
+    keys.append(_changes(gathered))
     order = np.lexsort([-np.nan_to_num(key.astype(float), nan=-1.0) for key in reversed(keys)])
     hashes = gathered.index.hashes
     distinct = {hashes[place]: place for place in reversed(order.tolist()) if gathered.answers.ok[place].any()}
     return list(distinct.values())[::-1]
+
+
+def _changes(gathered: Gathered) -> Array:
+    """(s,) the largest displacement of an atom or change of a length since the start, Å, by any model at rest."""
+    table = read_comparison(gathered.run, CHANGES)
+    shape = gathered.answers.ok.shape
+
+    def of(name: str) -> Array:
+        has = name in table.column_names
+        return table[name].to_numpy().astype(float).reshape(shape) if has else np.full(shape, np.nan)
+
+    changes = [of(CHANGES[0]), *(np.abs(of(end) - of(start)) for end, start in CHANGED_LENGTHS)]
+    known = np.where(gathered.answers.ok, np.nan_to_num(changes, nan=0.0), 0.0)
+    return np.asarray(known.max(axis=(0, 2), initial=0.0))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
+RELAX = "relax"  # the task that others may begin with
 Kind: TypeAlias = Literal["real", "whole", "flag", "text"]
 
 
@@ -58,6 +59,8 @@ class Column:
     compared
         Whether models are compared by it, if it is `real`: with one another, and with the label that the input gives
         under its name or one of `given_as`. `energy`: its zero is the model's own, and is aligned before.
+    title
+        What a report calls it, without the unit; made of its name unless it is given.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Column:
     meaning: str
     compared: Literal["no", "yes", "energy"] = "no"
     given_as: tuple[str, ...] = ()
+    title: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +140,9 @@ class Task:
         those are compared as such, between models and with the input's references.
     moves_cell
         Called with the settings; whether cells of periodic structures change, for which a model must have a stress.
+    begins_with
+        Called with the settings; those of the relaxation whose minimum the task starts from, None if it starts from the
+        structure as it is.
     of_geometry
         Makes those columns, by name, that a geometry has by itself; a relaxed reference is compared by them.
     """
@@ -152,12 +159,18 @@ class Task:
     fill: Callable[[Records, Array, Starts], dict[str, Array]] = lambda _, __, ___: {}
     is_compared: bool = False
     moves_cell: Callable[[Any], bool] = lambda _: False
+    begins_with: Callable[[Any], Settings] | None = None
     of_geometry: Callable[[Starts], dict[str, Array]] = lambda _: {}
 
     @property
-    def moves_atoms(self) -> bool:
-        """Whether records hold where atoms have gone; then constraints of the input are part of what is asked."""
+    def keeps_geometries(self) -> bool:
+        """Whether records hold where atoms have gone."""
         return "positions" in self.arrays
+
+    @property
+    def moves_atoms(self) -> bool:
+        """Whether atoms go anywhere; then constraints of the input are part of what is asked."""
+        return self.keeps_geometries or self.begins_with is not None
 
     @property
     def scalars(self) -> tuple[Column, ...]:
@@ -197,9 +210,15 @@ def summary_of(name: str) -> str:
     return str(importlib.import_module(f"{__name__}.{name}").__doc__).partition("\n")[0]
 
 
-def asked(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A task with its settings, all of them, as jobs and `wanted.json` hold it: `name`, `settings`, `version`."""
-    return {"name": task.name, "settings": dict(settings), "version": task.version}
+def asked(task: Task, settings: Settings) -> dict[str, Any]:
+    """A task with its settings, all of them, as jobs and `wanted.json` hold it: `name`, `settings`, `version`.
+
+    And `begins_with`, the same of the relaxation that it begins with, if it does.
+    """
+    own = {"name": task.name, "settings": settings.model_dump(mode="json"), "version": task.version}
+    if task.begins_with is None:
+        return own
+    return own | {"begins_with": asked(find_task(RELAX), task.begins_with(settings))}
 
 
 def identity(asked: Mapping[str, Any]) -> str | dict[str, Any]:

@@ -10,10 +10,11 @@ from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixScaled
 from ase.filters import FrechetCellFilter
-from ase.optimize import BFGS
+from ase.optimize import BFGS, FIRE
 
 from tests.unit.relaxations import SETTINGS, TIGHT, answer_of, geometry, relaxed
 from worker.contract import NoAnswer, recordable
+from worker.minimum.freedom import freedom_of
 from worker.minimum.symmetry import symmetrized
 from worker.tasks import relax
 
@@ -72,6 +73,65 @@ def test_minima_are_those_of_ase(start, calculator) -> None:
     assert np.abs(ours.get_stress()).max() * GPA == pytest.approx(found.values["smax_gpa"], abs=1e-6)
     assert found.values["fmax_ev_per_ang"] <= 1e-4
     assert np.allclose(ours.get_forces(), found.arrays["forces"])
+
+
+@pytest.mark.parametrize(("name", "theirs"), [("bfgs", BFGS), ("fire", FIRE)])
+def test_optimizers_of_ase_go_the_way_that_they_go_in_ase(name, theirs) -> None:
+    start = distorted(bulk("Cu", cubic=True).repeat((2, 1, 1)))
+    start.set_constraint(FixAtoms([0]))
+    found = relaxed(start, EMT(), optimizer=name, cell="fixed", keep="trajectory", fmax_ev_per_ang=0.02)
+    assert (found.status, found.values["stopped_by"]) == ("ok", "converged")
+    alone, path = start.copy(), found.arrays["path_positions"]
+    alone.calc = EMT()
+    optimizer = theirs(alone, logfile=None)
+    for positions in path[:12]:
+        assert np.allclose(alone.positions, positions, atol=1e-8)
+        optimizer.step()
+
+
+@pytest.mark.parametrize(("name", "theirs"), [("bfgs", BFGS), ("fire", FIRE)])
+@pytest.mark.parametrize("cell", ["full", "110001"])
+def test_optimizers_of_ase_meet_the_same_criteria_in_about_their_steps(name, theirs, cell) -> None:
+    start = distorted(bulk("Al", a=4.1, cubic=True))
+    found, ours = (relaxed(start, EMT(), optimizer=one, cell=cell, **TIGHT) for one in (name, "lbfgs"))
+    assert (found.status, ours.status) == ("ok", "ok")
+    assert found.values["energy_ev"] == pytest.approx(ours.values["energy_ev"], abs=4e-6)
+    assert found.values["fmax_ev_per_ang"] <= TIGHT["fmax_ev_per_ang"]
+    assert found.values["smax_gpa"] <= TIGHT["smax_gpa"]
+    alone = start.copy()
+    alone.calc = EMT()
+    mask = None if cell == "full" else [digit == "1" for digit in cell]
+    optimizer = theirs(FrechetCellFilter(alone, mask=mask), logfile=None)
+    assert optimizer.run(fmax=1e-4, steps=500)
+    assert found.values["n_steps"] == pytest.approx(optimizer.nsteps, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("periodic", "asked", "told"),
+    [
+        ("TTT", "full", "full"), ("TTT", "111111", "full"), ("TTT", "volume", "volume"), ("TTT", "shape", "shape"),
+        ("TTT", "110001", "110001"), ("TTT", "fixed", "none"),
+        ("TTF", "full", "in_plane"), ("TTF", "111111", "in_plane"), ("TTF", "110001", "in_plane"),
+        ("TTF", "101110", "in_plane 100000"), ("TTF", "001110", "none"), ("TTF", "volume", "in_plane volume"),
+        ("TTF", "shape", "in_plane shape"),
+        ("FFT", "full", "along_axis"), ("FFT", "volume", "along_axis"), ("FFT", "001000", "along_axis"),
+        ("FFT", "110000", "none"), ("FFT", "shape", "none"), ("FFF", "full", "none"),
+    ],
+)  # fmt: skip
+def test_what_a_cell_may_do_is_told_as_it_is_and_not_as_it_was_asked(periodic, asked, told) -> None:
+    start = bulk("Cu", cubic=True)
+    start.pbc = [one == "T" for one in periodic]
+    assert freedom_of(start, asked).cell_relaxed == told
+    tilted = start.copy()
+    tilted.rotate(30, "x", rotate_cell=True)
+    tilted.rotate(20, "z", rotate_cell=True)
+    if asked in {"full", "volume", "shape", "fixed"}:
+        assert freedom_of(tilted, asked).cell_relaxed == told
+
+
+def test_symmetry_that_is_kept_is_not_told_as_a_lack_of_freedom() -> None:
+    found = relaxed(bulk("Cu", a=3.7), EMT(), symmetry="kept")
+    assert (found.status, found.values["cell_relaxed"]) == ("ok", "full")
 
 
 def test_soft_crystals_end_where_volumes_are_right() -> None:
@@ -337,6 +397,18 @@ def test_collapse_is_told_from_fusion() -> None:
     found = relaxed(pair, LennardJones(epsilon=20.0, sigma=0.3, rc=4.0))
     assert (found.status, found.values["stopped_by"]) == ("blown_up", "atoms_fused")
     assert set(found.arrays) == {"positions", "cell", "forces"}
+
+
+def test_a_vacuum_that_fills_up_is_told() -> None:
+    """Four layers that push one another away until they are evenly spread along the axis that had the vacuum."""
+    layers = Atoms("Cu4", positions=[[0, 0, 1.5 * k] for k in range(4)], cell=[9.0, 9.0, 13.0], pbc=True)
+    push = LennardJones(epsilon=0.01, sigma=3.6, rc=8.0, smooth=True)
+    found = relaxed(layers, push, cell="fixed", fmax_ev_per_ang=1e-3)
+    assert (found.status, found.values["stopped_by"]) == ("blown_up", "vacuum_lost"), found.error
+    assert found.error.startswith("the vacuum was lost within ")
+    assert set(found.arrays) == {"positions", "cell", "forces"}
+    layers.cell[2, 2] = 25.0  # the same atoms come to rest where there is room
+    assert relaxed(layers, push, cell="fixed", fmax_ev_per_ang=1e-3).status == "ok"
 
 
 def test_what_a_model_cannot_answer_on_the_way_says_where() -> None:

@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 
 from mira_cli.compare.answers import Answers, ModelFacts
 from mira_cli.compare.compositions import compositions
-from mira_cli.compare.rank_correlation import Order
+from mira_cli.compare.rank_correlation import Order, average_ranks
 from mira_cli.compare.scalars import Scalar, scalars_table, spreads_table
 
 NOTHING = np.full(5, np.nan)
@@ -84,3 +84,14 @@ def test_energies_within_a_tie_have_no_order() -> None:
     assert Order(groups, tie_ev=1e-4).correlation(energies, 0, 1)[0] == pytest.approx(1.0)
     assert Order(groups).correlation(energies, 0, 1)[0] == pytest.approx(0.8)
     assert np.isnan(Order(groups[:3], tie_ev=1e-4).correlation(energies[:3], 0, 1)[0])
+
+
+def test_a_tie_is_never_wider_than_what_is_called_equal() -> None:
+    """From the lowest on: 0 and 0.8 tie, 1.6 does not, whatever lies between."""
+    values, groups = np.array([1.6, 0.0, 0.8, 5.0, 5.9, 0.4]), np.array([0, 0, 0, 0, 1, 1])
+    ranks = average_ranks(values, groups, tie=1.0)
+    assert (ranks[1] == ranks[2], ranks[2] < ranks[0] < ranks[3]) == (True, True)
+    assert ranks[5] < ranks[4]
+    chain = average_ranks(np.arange(100) * 0.4, np.zeros(100, int), tie=1.0)
+    assert np.unique(chain).tolist() == [1.0, *np.arange(4.0, 98, 3), 99.0]
+    assert np.array_equal(average_ranks(np.array([2.0, 1.0, 2.0]), np.zeros(3, int)), [1.5, 0.0, 1.5])
