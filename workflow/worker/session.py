@@ -28,6 +28,7 @@ from worker.under_way import FOLDER, UnderWay
 from worker.weights import private_copy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from worker.device import Device
@@ -127,6 +128,7 @@ def _attempt(
     lease = device.reserve(job, framework)
     begin = time.perf_counter()
     import_family(family)
+    import_modules(getattr(task, "IMPORTS", ()))
     chosen = device.choose_device(job.device, framework, threads)
     if lease and chosen.id == "cpu":
         lease.release()
@@ -199,7 +201,12 @@ def framework_of(family: Family, model: Model) -> str | None:
 
 def import_family(family: Family) -> None:
     """Import what a family computes with; raise `WorkerError` where the image lacks it."""
-    for name in family.IMPORTS:
+    import_modules(family.IMPORTS)
+
+
+def import_modules(names: Iterable[str]) -> None:
+    """Import what is computed with; raise `WorkerError` where the image lacks it."""
+    for name in names:
         try:
             importlib.import_module(name)
         except ImportError as error:

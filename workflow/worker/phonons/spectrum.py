@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 BAND_POINTS, DOS_POINTS, TEMPERATURES = 150, 201, 101
 IMAGINARY_THZ = 0.1  # smaller ones may be of interpolation, or of rounding near Γ
+SAME_PLACE = 1e-5
 DOS_MESH = 2 / 3  # of the points along each direction: tetrahedra need fewer, and take longer
 KJ_PER_MOL = units.kJ / units.mol  # in eV
 CLASSICAL = 20.0  # k T in quanta of the highest frequency: there, a mode has 0.9998 k
-THZ_IN_K = units._hplanck * 1e12 / units._k  # noqa: SLF001
-GAS_J_PER_MOL_K = units._k * units._Nav  # noqa: SLF001
+THZ_IN_K = 47.992430733  # h / k
+GAS_J_PER_MOL_K = units.kB * units.mol / units.J
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,3 +147,23 @@ def dos_of(phonopy: Any, mesh: list[int]) -> Floats:
     asked = np.linspace(lowest - margin, highest + margin, DOS_POINTS)
     found = phonopy.run_total_dos(freq_min=asked[0], freq_max=asked[-1] + pitch / 2, freq_pitch=pitch)
     return np.c_[asked, np.asarray(found.dos, float)[:DOS_POINTS] / len(phonopy.primitive)]
+
+
+def commensurate(crystal: Crystal) -> Floats:
+    """(q, 3) fractional coordinates of the waves that fit into the supercell, whose frequencies are not interpolated."""
+    from phonopy.harmonic.dynmat_to_fc import get_commensurate_points
+
+    return np.asarray(get_commensurate_points(crystal.supercell.T), float)
+
+
+def named(place: Floats, crystal: Crystal) -> str:
+    """Fractional coordinates of a place in words, after its name where it is a special point."""
+    names = [name for name, other in crystal.points.items() if np.abs(_wrapped(place - other)).max() < SAME_PLACE]
+    return " ".join([*names[:1], *(f"{one + 0.0:.3f}" for one in _wrapped(place))])
+
+
+def _wrapped(place: Floats) -> Floats:
+    """Fractional coordinates between −½ and ½."""
+    rounded = place.round(6)
+    found: Floats = rounded - np.ceil(rounded - 0.5)
+    return found
