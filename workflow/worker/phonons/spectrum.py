@@ -55,7 +55,9 @@ def bands_of(phonopy: Any, crystal: Crystal) -> Bands:
     to_cartesian = np.linalg.inv(crystal.cell).T
     ends = [(crystal.points[first], crystal.points[last]) for first, last in crystal.path]
     lengths = [float(np.linalg.norm((last - first) @ to_cartesian)) for first, last in ends]
-    places, distances, labels, ticks = [], [], [], []
+    places, distances = [], []
+    labels: list[str] = []
+    ticks: list[float] = []
     begun = 0.0
     for (first, last), (start, end), length in zip(crystal.path, ends, lengths, strict=True):
         along = np.linspace(0, 1, max(2, round(BAND_POINTS * length / sum(lengths))))
@@ -150,7 +152,7 @@ def dos_of(phonopy: Any, mesh: list[int]) -> Floats:
 
 
 def commensurate(crystal: Crystal) -> Floats:
-    """(q, 3) fractional coordinates of the waves that fit into the supercell, whose frequencies are not interpolated."""
+    """(q, 3) fractional coordinates of waves that fit into the supercell: their frequencies are not interpolated."""
     from phonopy.harmonic.dynmat_to_fc import get_commensurate_points
 
     return np.asarray(get_commensurate_points(crystal.supercell.T), float)
@@ -164,6 +166,6 @@ def named(place: Floats, crystal: Crystal) -> str:
 
 def _wrapped(place: Floats) -> Floats:
     """Fractional coordinates between −½ and ½."""
-    rounded = place.round(6)
+    rounded: Floats = place.round(6)
     found: Floats = rounded - np.ceil(rounded - 0.5)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from ase import Atoms
 
 from worker.contract import INVALID_RESULT, Answer, Layout, Outcome
 from worker.phonons import spectrum
@@ -13,7 +14,6 @@ from worker.phonons.supercells import configurations, displaced, frequencies, ta
 from worker.tasks import FROM_MINIMUM
 
 if TYPE_CHECKING:
-    from ase import Atoms
     from numpy.typing import NDArray
 
     from worker.phonons.crystal import Crystal
@@ -33,7 +33,8 @@ THERMAL = (
 )  # fmt: skip
 VALUES = (
     "lowest_frequency_thz", "lowest_frequency_at", "highest_frequency_thz", "n_modes", "n_imaginary_modes",
-    "imaginary_percent", "is_stable", *THERMAL, "volume_per_atom_ang3", "n_primitive_atoms", "n_supercell_atoms",
+    "imaginary_percent", "is_stable", "formula_unit", "n_formula_unit_atoms", *THERMAL, "volume_per_atom_ang3",
+    "n_primitive_atoms", "n_supercell_atoms",
     "supercell_length_ang", "n_displacements", "acoustic_gamma_thz", "asymmetry_percent", "edge_percent",
     "rest_fmax_ev_per_ang", "band_labels", "band_ticks_per_ang",
 )  # fmt: skip
@@ -97,6 +98,7 @@ def _outcome(phonopy: Any, crystal: Crystal, precision: Precision, settings: dic
         "band_path": bands.path,
         "band_frequencies_thz": bands.frequencies_thz,
     }
+    formula_unit = Atoms(numbers=crystal.numbers).symbols.formula.reduce()[0]
     values: dict[str, Any] = {
         "lowest_frequency_thz": lowest.frequency_thz,
         "lowest_frequency_at": spectrum.named(lowest.place, crystal),
@@ -105,6 +107,8 @@ def _outcome(phonopy: Any, crystal: Crystal, precision: Precision, settings: dic
         "n_imaginary_modes": int((of_supercell < -spectrum.IMAGINARY_THZ).sum()),
         "imaginary_percent": 100 * imaginary,
         "is_stable": is_stable,
+        "formula_unit": format(formula_unit, "metal"),
+        "n_formula_unit_atoms": len(formula_unit),
         "volume_per_atom_ang3": abs(float(np.linalg.det(crystal.cell))) / len(crystal.numbers),
         "n_primitive_atoms": len(crystal.numbers),
         "n_supercell_atoms": len(phonopy.supercell),
@@ -136,8 +140,8 @@ def _imprecise(precision: Precision, highest_thz: float, settings: dict[str, Any
         at_gamma = f"acoustic modes at Γ have {precision.acoustic_gamma_thz:.2g} THz"
         return f"{at_gamma}: forces are not precise enough for {displacement}"
     if precision.asymmetry_percent > MOST_ASYMMETRY_PERCENT:
-        by = f"by {precision.asymmetry_percent:.2g} %"
-        return f"force constants lack their symmetry {by}: forces are no gradient, or not precise enough for {displacement}"
+        lack = f"force constants lack their symmetry by {precision.asymmetry_percent:.2g} %"
+        return f"{lack}: forces are no gradient, or not precise enough for {displacement}"
     if precision.edge_percent > MOST_EDGE_PERCENT:
         at_edge = f"force constants half a supercell away are {precision.edge_percent:.2g} % of the largest"
         return f"{at_edge}: the supercell is too short with min_length_ang {settings['min_length_ang']:g}"
