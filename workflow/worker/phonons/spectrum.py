@@ -146,9 +146,9 @@ def dos_of(phonopy: Any, mesh: list[int]) -> Floats:
     lowest, highest = float(phonopy.mesh.frequencies.min()), float(phonopy.mesh.frequencies.max())
     margin = 0.02 * max(highest - lowest, 1e-3)
     pitch = (highest - lowest + 2 * margin) / (DOS_POINTS - 1)
-    asked = np.linspace(lowest - margin, highest + margin, DOS_POINTS)
-    found = phonopy.run_total_dos(freq_min=asked[0], freq_max=asked[-1] + pitch / 2, freq_pitch=pitch)
-    return np.c_[asked, np.asarray(found.dos, float)[:DOS_POINTS] / len(phonopy.primitive)]
+    last = highest + margin + pitch / 2  # rounding must not cost the last point
+    found = phonopy.run_total_dos(freq_min=lowest - margin, freq_max=last, freq_pitch=pitch)
+    return np.c_[found.frequency_points, np.asarray(found.dos, float) / len(phonopy.primitive)][:DOS_POINTS]
 
 
 def commensurate(crystal: Crystal) -> Floats:
@@ -166,6 +166,6 @@ def named(place: Floats, crystal: Crystal) -> str:
 
 def _wrapped(place: Floats) -> Floats:
     """Fractional coordinates between −½ and ½."""
-    rounded: Floats = place.round(6)
+    rounded = place.round(6)
     found: Floats = rounded - np.ceil(rounded - 0.5)
     return found

@@ -49,7 +49,7 @@ ARRAYS = {
 
 # What is above these is no result. Measured for SevenNet-0 and CHGNet: docs/properties.md.
 MOST_ACOUSTIC, LEAST_ACOUSTIC_THZ = 0.05, 0.1  # of the highest frequency
-MOST_ASYMMETRY_PERCENT, MOST_EDGE_PERCENT = 5.0, 5.0
+MOST_ASYMMETRY_PERCENT, MOST_EDGE_PERCENT = 5.0, 10.0
 LEAST_CLASSICAL_PERCENT = 99.5
 
 
