@@ -54,6 +54,7 @@ class StructureIndex:
     table: pa.Table
     choice: FrameChoice = ALL
     read: int | None = None  # rows before the choice, if there was one
+    known: Path | None = None  # folder of packs that were there before, where what is new is written elsewhere
 
     def __len__(self) -> int:
         """Count of structures, invalid ones included."""
@@ -106,8 +107,9 @@ class StructureIndex:
         return list(zip(found["id"].to_pylist(), found["note"].to_pylist(), strict=True))
 
     def pack_path(self, pack: int) -> Path:
-        """File of one pack."""
-        return pack_path(self.folder, pack)
+        """File of one pack; `known` has those that an index in another folder has taken over."""
+        file = pack_path(self.folder, pack)
+        return file if self.known is None or file.exists() else pack_path(self.known, pack)
 
 
 @dataclass
@@ -187,7 +189,7 @@ def _chosen(index: StructureIndex, choice: FrameChoice) -> StructureIndex:
 
     if choice.is_all:
         return index
-    return StructureIndex(index.folder, index.table.take(pa.array(choice.rows(index.table))), choice, len(index))
+    return replace(index, table=index.table.take(pa.array(choice.rows(index.table))), choice=choice, read=len(index))
 
 
 def _read_what_is_new(
@@ -233,7 +235,7 @@ def _read_what_is_new(
     write_json(folder / "sources.json", {**said, "written": written})
     if folder == known:
         _remove_unused(folder, packs)
-    return StructureIndex(folder, table)
+    return StructureIndex(folder, table, known=known)
 
 
 def _rows(table: pa.Table, rows: Array) -> pa.Table:
