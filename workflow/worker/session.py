@@ -15,6 +15,7 @@ from worker import accelerator, device, families, provenance, tasks
 from worker.atomic import write_json
 from worker.batching import Budget, budget_for
 from worker.contract import Finished
+from worker.dispersion import DISTRIBUTION, dispersed
 from worker.errors import WorkerError, sentence
 from worker.evaluate import evaluate_all
 from worker.failures import release_memory
@@ -143,14 +144,14 @@ def _attempt(
         atoms=queued_atoms,
         folder=folder,
     )
-    potential = choice.potential
+    potential = dispersed(choice.potential, job.model)
     release_memory()  # of the network that is not used
     loaded = time.perf_counter()
     attempt = provenance.attempt(
         job,
         started=started,
         device=chosen,
-        distributions=family.DISTRIBUTIONS,
+        distributions=(*family.DISTRIBUTIONS, *([DISTRIBUTION] if job.model.added_dispersion else [])),
         checkpoint_sha256=potential.checkpoint_sha256,
         dtype=potential.dtype,
         threads=threads,
