@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.compare.rank_correlation import Order
-from mira_cli.statuses import ANSWERED
+from mira_cli.statuses import ANSWERED, INVALID_RESULT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ def relaxation_row(answers: Answers, m: int, columns: Mapping[str, Array]) -> di
     first = answers.made_of.one_of_each
     own = {name: np.asarray(values)[first] for name, values in columns.items()}
     ok, groups = answers.ok[first, m], answers.made_of.groups[first]
-    counts = {name: int((own["status"] == name).sum()) for name in ANSWERED}
+    counts = {name: int((own["status"] == name).sum()) for name in ANSWERED if name != INVALID_RESULT}
 
     def numbers(name: str) -> Array:
         values = own[name].astype(float)

@@ -58,11 +58,11 @@ def write_comparisons(loaded: LoadedRun, sums: ForceSums | Exception | None = No
             tables = tables_of(made)
         if loaded.task.scalars:
             tables |= scalar_tables(loaded, made.answers)
-        if loaded.task.moves_atoms:
+        if loaded.task.keeps_geometries:
             tables |= write_minima(loaded, made.answers, tables)
         for name, table in tables.items():
             write_csv(root / name, table)
-        written = {*tables, *((MINIMA,) if loaded.task.moves_atoms else ())}
+        written = {*tables, *((MINIMA,) if loaded.task.keeps_geometries else ())}
     except Exception as error:  # noqa: BLE001  (whatever it is, the results are there)
         written, made = set(), f"the models could not be compared: {type(error).__name__}: {error}"
         console.warn(made, hint=f"the other results are complete; `mira collect {root}` compares again")

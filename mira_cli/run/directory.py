@@ -34,7 +34,10 @@ RESULTS = ("comparison.csv", "comparison.parquet", "energies.csv", "results.extx
 COMPARISONS = (  # where there is one
     *("pairs.csv", "disagreement.csv", "reference.csv", "reference_errors.csv", "energies_aligned.csv"),
 )
-OF_SCALARS = ("scalars.csv", "spread.csv", "minima.csv", "relax.csv")  # the same for other numbers that a task gives
+OF_SCALARS = (  # the same for other numbers that a task gives
+    *("scalars.csv", "scalar_errors.csv", "spread.csv", "minima.csv", "relax.csv"),
+)
+CURVES = "curves.csv"  # of a task that has some
 MOVED = "relaxed"  # the folder of geometries in which a task that moves atoms ends, a file a model
 PATHS = "trajectories"  # the same of all geometries on the way there, where the run keeps them
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.arrow import keep_pandas_out
 from mira_cli.files import content_sha256, read_json, replacing, write_json
 from mira_cli.stamps import FIELDS as STAMP
 from mira_cli.stamps import stamp_below, stamp_of
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 ANY_KEYS = ReferenceKeys()
 CHOICE = "choice.json"
-FORMAT = 17  # raise when packs or index change shape: a run directory then reads its input again
+FORMAT = 18  # raise when packs or index change shape: a run directory then reads its input again
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class StructureIndex:
     table: pa.Table
     choice: FrameChoice = ALL
     read: int | None = None  # rows before the choice, if there was one
+    known: Path | None = None  # folder of packs that were there before, where what is new is written elsewhere
 
     def __len__(self) -> int:
         """Count of structures, invalid ones included."""
@@ -106,8 +108,9 @@ class StructureIndex:
         return list(zip(found["id"].to_pylist(), found["note"].to_pylist(), strict=True))
 
     def pack_path(self, pack: int) -> Path:
-        """File of one pack."""
-        return pack_path(self.folder, pack)
+        """File of one pack; `known` has those that an index in another folder has taken over."""
+        file = pack_path(self.folder, pack)
+        return file if self.known is None or file.exists() else pack_path(self.known, pack)
 
 
 @dataclass
@@ -138,6 +141,7 @@ def load_structures(
     (`moves_atoms`) after one that does not: then constraints are part of what a structure is. With `scratch`, what must
     be written is put there, and the folder stays as it is. `told` is called with how many have been read so far.
     """
+    keep_pandas_out()
     index = _load_all(folder, sources, keys, moves_atoms, scratch, told)
     if scratch is None:
         write_json(folder / CHOICE, asdict(choice))
@@ -172,6 +176,7 @@ def _load_all(
 
 def open_index(folder: Path) -> StructureIndex:
     """The index that `load_structures` wrote, of what was chosen."""
+    keep_pandas_out()
     return _chosen(_open_all(folder), FrameChoice(**(read_json(folder / CHOICE) or {})))
 
 
@@ -187,7 +192,7 @@ def _chosen(index: StructureIndex, choice: FrameChoice) -> StructureIndex:
 
     if choice.is_all:
         return index
-    return StructureIndex(index.folder, index.table.take(pa.array(choice.rows(index.table))), choice, len(index))
+    return replace(index, table=index.table.take(pa.array(choice.rows(index.table))), choice=choice, read=len(index))
 
 
 def _read_what_is_new(
@@ -233,7 +238,7 @@ def _read_what_is_new(
     write_json(folder / "sources.json", {**said, "written": written})
     if folder == known:
         _remove_unused(folder, packs)
-    return StructureIndex(folder, table)
+    return StructureIndex(folder, table, known=known)
 
 
 def _rows(table: pa.Table, rows: Array) -> pa.Table:
