@@ -57,7 +57,10 @@ def test_what_of_a_reference_is_not_used_is_told(read, capsys) -> None:
                                                                "d.cif": AL})  # fmt: skip
     told = " ".join(capsys.readouterr().err.split())
     assert "relaxed references of 1 of 3 structures" in told
-    assert "1 reference left out, with other atoms than the structure of that id: `b.xyz#0` is CO, its reference `b.xyz#0` N2" in told
+    assert (
+        "1 reference left out, with other atoms than the structure of that id: `b.xyz#0` is CO, its reference `b.xyz#0` N2"
+        in told
+    )
     assert "1 reference of no structure here: `d.cif#0` (Al)" in told
     assert "1 reference cannot be used c.extxyz#0: " in told
 

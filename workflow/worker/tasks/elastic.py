@@ -105,7 +105,7 @@ def _outcome(atoms: Atoms, rest: Relaxation, ends: list[Relaxation], sizes: NDAr
     rotations = symmetrized(atoms)[1].rotations
     measured = stiffness(sizes, relaxed_ions)
     c, clamped = symmetric(measured, rotations), symmetric(stiffness(sizes, clamped_ions), rotations)
-    each = [symmetric(stiffness(sizes[[k]], relaxed_ions[:, [k]]), rotations) for k in range(len(sizes))]
+    each = [stiffness(sizes[[k]], relaxed_ions[:, [k]]) for k in range(len(sizes))]
     asymmetry = float(np.abs(measured - measured.T).max())
     nonlinearity = float(np.abs(each[1] - each[0]).max())
     of_clamped, smallest = averages(clamped), smallest_eigenvalue(c)
