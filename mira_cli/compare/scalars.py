@@ -122,18 +122,29 @@ def _rows(answers: Answers, scalar: Scalar, scheme: Scheme) -> Iterator[dict[str
     ranked = with_reference if scalar.is_energy else _significant(with_reference)
     for a, b, difference, said in _differences(answers, scalar, scheme):
         other = None if b == len(models) else models[b]
-        rho, n_rank, _ = order.correlation(ranked, a, b)
+        first = _different(answers, None if other else scalar.reference)
+        once = np.full_like(ranked, np.nan)
+        once[first] = ranked[first]
+        rho, n_rank, _ = order.correlation(once, a, b)
         yield {
             "quantity": scalar.name,
             "against": MODEL if other else REFERENCE,
             "model_a": models[a].name,
             "model_b": other.name if other else None,
             "theory": relation([models[a], other]) if other else None,
-            **_statistics(difference, with_reference[:, b] if scalar.name.endswith(SIZES) else None),
+            **_statistics(difference[first], with_reference[first, b] if scalar.name.endswith(SIZES) else None),
             "rank_correlation": rho,
             "n_rank_structures": n_rank,
             **said,
         }
+
+
+def _different(answers: Answers, reference: Array | None) -> Array:
+    """Rows of different structures, or of different ones and each different reference of one."""
+    if reference is None:
+        return answers.made_of.one_of_each
+    both = np.column_stack([answers.made_of.identity, reference])
+    return np.sort(np.unique(both, axis=0, return_index=True)[1])
 
 
 def _differences(answers: Answers, scalar: Scalar, scheme: Scheme) -> Iterator[tuple[int, int, Array, dict[str, Any]]]:

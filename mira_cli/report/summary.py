@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli import __version__, tasks
+from mira_cli.catalogue.dispersion import in_words
 from mira_cli.catalogue.lookup import built_in
 from mira_cli.compare.reference import contradictions
 from mira_cli.compare.reference_units import unit_doubts
@@ -27,7 +28,7 @@ from mira_cli.structures.references import units_of, units_read
 from mira_cli.units import OPPOSITE
 
 if TYPE_CHECKING:
-    from mira_cli.catalogue.rows import Model
+    from mira_cli.catalogue.rows import Damping, Model
     from mira_cli.report.gathered import Gathered
 
 MOST_NAMED = 6
@@ -136,7 +137,7 @@ def methods(gathered: Gathered) -> list[str]:
         f"{tasks.what_was_computed(wanted, these)} with MIRA {__version__} by "
         f"{count(len(gathered.models), 'interatomic potential')}: {'; '.join(_model_words(gathered))}."
     )
-    said = [computed]
+    said = [computed, *_added_dispersion(gathered)]
     if gathered.task.keeps_geometries:
         said.append(methods_of_minima())
     if not gathered.task.is_compared:
@@ -147,6 +148,15 @@ def methods(gathered: Gathered) -> list[str]:
     if gathered.statistics.reference.num_rows:
         said.append(REFERENCES + _converted(gathered))
     return [*said, STRESSES] if "pressure_gpa" in gathered.table.column_names else said
+
+
+def _added_dispersion(gathered: Gathered) -> list[str]:
+    """A sentence for each functional whose dispersion was added to models."""
+    names: dict[Damping, list[str]] = {}
+    for model in gathered.models:
+        if model.row.added_dispersion is not None:
+            names.setdefault(model.row.added_dispersion, []).append(model.name)
+    return [in_words(of_one, damping) for damping, of_one in names.items()]
 
 
 def _converted(gathered: Gathered) -> str:

@@ -12,6 +12,7 @@ work/structures/       the normalised input (see structures/packs.py)
 work/jobs/MODEL/       what each job must do
 work/records/MODEL/KEY/JOB/   what the workers found (see run/records.py)
 work/done/MODEL/       one small file for each finished job
+work/rmsd.json         RMSD between minima that have been measured, by what was compared
 ```
 """
 
@@ -115,6 +116,11 @@ class RunDirectory:
     def done(self, slug: str, job: str) -> Path:
         """The file that says a job is over: the only output that Snakemake knows of."""
         return self.work / "done" / slug / f"{job}.json"
+
+    @property
+    def rmsd(self) -> Path:
+        """RMSD between minima, which take long to measure."""
+        return self.work / "rmsd.json"
 
     def records(self, slug: str, key: str) -> Path:
         """Folder of all records of one model with one set of settings."""
