@@ -89,9 +89,7 @@ def _errors(answers: Answers, quantity: str, model: int, numbers: tuple[Array, A
     return pa.table([*(one.cast(pa.string()) for one in told), *(pa.array(one[has]) for one in numbers)], schema=schema)
 
 
-def _distances(
-    answers: Answers, scalars: Sequence[Scalar], distance: Distance
-) -> Iterator[tuple[int, int, Array]]:
+def _distances(answers: Answers, scalars: Sequence[Scalar], distance: Distance) -> Iterator[tuple[int, int, Array]]:
     """Models a < b (the reference is the last), and (s,) how far they are apart, NaN where one says nothing."""
     by_name, models = {scalar.name: scalar for scalar in scalars}, len(answers.models)
     own = [by_name[name] for name in distance.of]
