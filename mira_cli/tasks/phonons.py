@@ -139,8 +139,8 @@ TASK = Task(
         "{relax_fmax_ev_per_ang} eV/Å, stress below {relax_smax_gpa} GPa, symmetry kept) with phonopy: atoms were "
         "displaced by {displacement_ang} Å in supercells whose images are at least {min_length_ang} Å apart, force "
         "constants were made symmetric and free of translations, and dipoles were not treated (no LO-TO splitting). "
-        "Thermal sums at {temperature_k} K are over a mesh that avoids Γ, of 1/({mesh_ang} Å), and left out where a mode "
-        "is imaginary"
+        "Thermal sums at {temperature_k} K are over a mesh that avoids Γ, of 1/({mesh_ang} Å), and left out where a "
+        "mode is imaginary"
     ),
     fill=per_formula_unit,
     moves_cell=lambda _: True,

@@ -14,7 +14,7 @@ from worker.phonons.supercells import frequencies
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from worker.phonons.crystal import Crystal
+    from worker.phonons.primitive import Primitive
 
     Floats = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ class Bands:
     ticks: list[float]
 
 
-def bands_of(phonopy: Any, crystal: Crystal) -> Bands:
+def bands_of(phonopy: Any, crystal: Primitive) -> Bands:
     """Follow seekpath's path; each stretch has a number of points by its length, and at least its two ends."""
     to_cartesian = np.linalg.inv(crystal.cell).T
     ends = [(crystal.points[first], crystal.points[last]) for first, last in crystal.path]
@@ -93,7 +93,7 @@ def lowest_of(places: Floats, found: Floats) -> Lowest:
     return Lowest(float(lowest[k]), places[k])
 
 
-def mesh_of(crystal: Crystal, mesh_ang: float) -> list[int]:
+def mesh_of(crystal: Primitive, mesh_ang: float) -> list[int]:
     """Even numbers of points along the vectors of the reciprocal cell, for a lattice of q-points so fine."""
     spacing = np.linalg.norm(np.linalg.inv(crystal.cell), axis=0)
     return [2 * max(1, round(mesh_ang * float(one) / 2)) for one in spacing]
@@ -148,17 +148,18 @@ def dos_of(phonopy: Any, mesh: list[int]) -> Floats:
     pitch = (highest - lowest + 2 * margin) / (DOS_POINTS - 1)
     last = highest + margin + pitch / 2  # rounding must not cost the last point
     found = phonopy.run_total_dos(freq_min=lowest - margin, freq_max=last, freq_pitch=pitch)
-    return np.c_[found.frequency_points, np.asarray(found.dos, float) / len(phonopy.primitive)][:DOS_POINTS]
+    curve: Floats = np.c_[found.frequency_points, np.asarray(found.dos, float) / len(phonopy.primitive)]
+    return curve[:DOS_POINTS]
 
 
-def commensurate(crystal: Crystal) -> Floats:
+def commensurate(crystal: Primitive) -> Floats:
     """(q, 3) fractional coordinates of waves that fit into the supercell: their frequencies are not interpolated."""
     from phonopy.harmonic.dynmat_to_fc import get_commensurate_points
 
     return np.asarray(get_commensurate_points(crystal.supercell.T), float)
 
 
-def named(place: Floats, crystal: Crystal) -> str:
+def place_in_words(place: Floats, crystal: Primitive) -> str:
     """Fractional coordinates of a place in words, after its name where it is a special point."""
     names = [name for name, other in crystal.points.items() if np.abs(_wrapped(place - other)).max() < SAME_PLACE]
     return " ".join([*names[:1], *(f"{one + 0.0:.3f}" for one in _wrapped(place))])

@@ -9,14 +9,14 @@ from ase import Atoms
 
 from worker.contract import INVALID_RESULT, Answer, Layout, Outcome
 from worker.phonons import spectrum
-from worker.phonons.crystal import crystal_of
+from worker.phonons.primitive import primitive_of
 from worker.phonons.supercells import configurations, displaced, frequencies, take_forces
 from worker.tasks import FROM_MINIMUM
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from worker.phonons.crystal import Crystal
+    from worker.phonons.primitive import Primitive
     from worker.phonons.supercells import Precision
     from worker.tasks import Steps
 
@@ -57,7 +57,7 @@ def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     """Displace atoms in supercells, all at once, and see what forces draw them back."""
     if why := _no_crystal(start):
         return Outcome(INVALID_RESULT, why)
-    crystal = crystal_of(start, settings["min_length_ang"])
+    crystal = primitive_of(start, settings["min_length_ang"])
     phonopy = displaced(crystal, settings["displacement_ang"])
     answers = cast("list[Answer]", (yield configurations(phonopy)))
     precision = take_forces(phonopy, [answer.forces_ev_per_ang for answer in answers], crystal.length_ang)
@@ -76,7 +76,7 @@ def _no_crystal(start: Atoms) -> str | None:
     return None
 
 
-def _outcome(phonopy: Any, crystal: Crystal, precision: Precision, settings: dict[str, Any]) -> Outcome:
+def _outcome(phonopy: Any, crystal: Primitive, precision: Precision, settings: dict[str, Any]) -> Outcome:
     mesh = spectrum.mesh_of(crystal, settings["mesh_ang"])
     bands = spectrum.bands_of(phonopy, crystal)
     commensurate = spectrum.commensurate(crystal)
@@ -101,7 +101,7 @@ def _outcome(phonopy: Any, crystal: Crystal, precision: Precision, settings: dic
     formula_unit = Atoms(numbers=crystal.numbers).symbols.formula.reduce()[0]
     values: dict[str, Any] = {
         "lowest_frequency_thz": lowest.frequency_thz,
-        "lowest_frequency_at": spectrum.named(lowest.place, crystal),
+        "lowest_frequency_at": spectrum.place_in_words(lowest.place, crystal),
         "highest_frequency_thz": highest,
         "n_modes": of_supercell.size,
         "n_imaginary_modes": int((of_supercell < -spectrum.IMAGINARY_THZ).sum()),
