@@ -38,7 +38,7 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
     """
     if found is None:
         return open_index(run.structures)
-    tell_passed_over(found)
+    tell_passed_over(found, tasks.find_task(config.task))
     keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key, config.ref_units)
     choice = FrameChoice(config.stride, config.sample, config.seed)
     with counting("structure") as told:
@@ -176,8 +176,9 @@ def tell_structures(index: StructureIndex) -> None:
             say(told)
 
 
-def tell_passed_over(found: Found) -> None:
-    """Say what of the folders is not read."""
+def tell_passed_over(found: Found, task: tasks.Task | None = None) -> None:
+    """Say what of the folders is not read, and what columns of sheets are for a task."""
+    taken = {name.lower() for one in (task.scalars if task else ()) for name in (one.name, *one.given_as)}
     if found.passed_over:
         say(f"{count(len(found.passed_over), 'file')} passed over, by name no structures: {found.passed_over[0].name}"
             + (" and others" if len(found.passed_over) > 1 else ""))  # fmt: skip
@@ -185,7 +186,11 @@ def tell_passed_over(found: Found) -> None:
         more = f" and {len(found.told_better) - 1:,} more" if len(found.told_better) > 1 else ""
         say(f"{file.name}{more} passed over: a calculation's geometry is read once, here from {better.name}")
     for sheet, columns in found.unused_columns.items():
-        say(f"columns of {sheet.name} that are labels, for `--group-by`, and nothing else: {', '.join(columns)}")
+        references = [name for name in columns if name.lower() in taken]
+        if references:
+            say(f"columns of {sheet.name} that are references: {', '.join(references)}")
+        if labels := [name for name in columns if name not in references]:
+            say(f"columns of {sheet.name} that are labels, for `--group-by`, and nothing else: {', '.join(labels)}")
     for file in found.labelled_twice[:1]:
         more = f" and {len(found.labelled_twice) - 1:,} more" if len(found.labelled_twice) > 1 else ""
         warn(f"rows of a sheet name {file.name}{more} several times, with different labels: the first counts")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 DRAWN, MOST_DRAWN_ATOMS = 6, 60  # structures, atoms of one
 MOST_SCALARS = 500  # rows; `scalars.csv` has the others
 MOST_SAID = 6  # pairs
+PAIR = ["against", "model_a", "model_b"]  # columns of `minima.csv` that say of which two a row is
 CHANGED_LENGTHS = tuple((f"{axis}_ang", f"start_{axis}_ang") for axis in "abc")
 CHANGES = ("max_displacement_ang", *sum(CHANGED_LENGTHS, ()))
 FARTHEST = ("displacement_max_ang", "spread_volume_change_percent")  # columns of `spread.csv`, by which they are chosen
@@ -43,12 +44,13 @@ FARTHEST = ("displacement_max_ang", "spread_volume_change_percent")  # columns o
 def minima(gathered: Gathered, task: Task) -> dict[str, Any]:
     """How the relaxations of each model ended, how far minima are apart, and some of them to look at."""
     tables = {name: _table(gathered, name) for name in ("relax", "scalars", "minima", "spread")}
+    tables["minima"] = _once(gathered, tables["minima"])
     return {
         "relax": rows_of(tables["relax"]) if tables["relax"] else [],
         "scalars": rows_of(tables["scalars"].slice(0, MOST_SCALARS)) if tables["scalars"] else [],
         "scalars_left_out": max(0, len(tables["scalars"] or ()) - MOST_SCALARS),
         "meanings": {column.name: column.meaning for column in task.scalars},
-        "pairs": _pairs(gathered, tables["minima"]),
+        "pairs": _pairs(tables["minima"]),
         "rule": rule(),
         "measured": _measured(tables["minima"]),
         "drawn": _drawn(gathered, tables["spread"]),
@@ -82,7 +84,7 @@ def findings_of_minima(gathered: Gathered) -> list[str]:
     return [
         f"{row['model_a']} and {row['model_b'] or 'the reference'} came to one minimum in {row['same']:,} of "
         f"{row['n']:,} structures{_unknown(row)}."
-        for row in _pairs(gathered, _table(gathered, "minima"))[:MOST_SAID]
+        for row in _pairs(_once(gathered, _table(gathered, "minima")))[:MOST_SAID]
     ]
 
 
@@ -97,25 +99,30 @@ def _table(gathered: Gathered, name: Name) -> pa.Table | None:
         return None
 
 
-def _pairs(gathered: Gathered, minima: pa.Table | None) -> list[dict[str, Any]]:
-    """For each two models, and model and reference: how often they have one minimum, and how far these are apart.
+def _once(gathered: Gathered, minima: pa.Table | None) -> pa.Table | None:
+    """`minima.csv` with one row for each pair and structure, where the input holds structures twice."""
+    import pyarrow.compute as pc
 
-    What the input holds twice counts once.
-    """
+    if minima is None or not len(minima):
+        return minima
+    place = pc.index_in(minima["structure_id"], gathered.answers.structures).to_numpy()
+    codes = [minima[key].combine_chunks().dictionary_encode("encode").indices.to_numpy() for key in PAIR]
+    same = np.column_stack([gathered.answers.made_of.identity[place], *codes])
+    return minima.take(np.sort(np.unique(same, axis=0, return_index=True)[1]))
+
+
+def _pairs(minima: pa.Table | None) -> list[dict[str, Any]]:
+    """For each two models, and model and reference: how often they have one minimum, and how far these are apart."""
     import pyarrow.compute as pc
 
     if minima is None or not len(minima):
         return []
-    answers, keys = gathered.answers, ["against", "model_a", "model_b"]
-    place = pc.index_in(minima["structure_id"], answers.structures).to_numpy()
-    minima = minima.append_column("identity", [answers.made_of.identity[place]])
     found = []
-    for pair in minima.group_by(keys, use_threads=False).aggregate([]).to_pylist():
+    for pair in minima.group_by(PAIR, use_threads=False).aggregate([]).to_pylist():
         own = minima
-        for key in keys:
+        for key in PAIR:
             is_one = pc.is_null(own[key]) if pair[key] is None else pc.equal(own[key], pair[key])
             own = own.filter(is_one)
-        own = own.take(np.unique(own["identity"], return_index=True)[1])
         same = own["same_minimum"]
         found.append(
             {

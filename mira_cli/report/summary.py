@@ -20,8 +20,9 @@ from mira_cli.files import read_json
 from mira_cli.report.alignment import about_energies, method
 from mira_cli.report.disputed import outliers_of
 from mira_cli.report.minima import findings_of_minima, methods_of_minima
+from mira_cli.report.properties import findings_of_properties, has_properties
 from mira_cli.results.devices import on_cpu_instead
-from mira_cli.statuses import ANSWERED, INVALID, OK
+from mira_cli.statuses import ANSWERED, INVALID, INVALID_RESULT, OK
 from mira_cli.structures.notes import alike
 from mira_cli.structures.references import units_of, units_read
 from mira_cli.units import OPPOSITE
@@ -95,6 +96,8 @@ def findings(gathered: Gathered) -> list[str]:
     """A few sentences: who agrees, who does not, where."""
     if gathered.task.keeps_geometries:
         return findings_of_minima(gathered)
+    if has_properties(gathered.task):
+        return findings_of_properties(gathered)
     pairs = gathered.statistics.pairs.to_pylist()
     said = who_agrees([row for row in pairs if row["force_mae_ev_per_ang"] is not None])
     disputed = gathered.disputed.table.filter(gathered.disputed.table["rank"].is_valid())
@@ -174,8 +177,9 @@ def _about_answers(gathered: Gathered) -> list[dict[str, Any]]:
     if not statuses[OK]:
         found.append(_banner("bad", "No model answered for any structure.", ["The section on failures says why."]))
     waiting, invalid = statuses["not_computed"], statuses[INVALID] // max(1, models)
-    ended = {name: statuses[name] for name in ANSWERED if name != OK and statuses[name]}
-    failed = total - statuses[OK] - waiting - statuses[INVALID] - sum(ended.values())
+    doubtful = statuses[INVALID_RESULT]
+    ended = {name: statuses[name] for name in ANSWERED if name not in {OK, INVALID_RESULT} and statuses[name]}
+    failed = total - statuses[OK] - waiting - statuses[INVALID] - doubtful - sum(ended.values())
     if waiting:
         found.append(_banner("warn", f"{waiting:,} of {count(total, 'answer')} are not computed yet.", []))
     if invalid:
@@ -188,6 +192,9 @@ def _about_answers(gathered: Gathered) -> list[dict[str, Any]]:
         text = f"{sum(ended.values()):,} of {count(total, 'answer')} did not converge."
         counts = ", ".join(f"{name}: {n:,}" for name, n in ended.items())
         found.append(_banner("warn", text, [counts, "Their numbers are of where they ended."]))
+    if doubtful:
+        text = f"{doubtful:,} of {count(total, 'answer')} do not pass the task's own checks."
+        found.append(_banner("warn", text, ["They are not compared. The section on failures says why."]))
     if failed and statuses[OK]:
         others = {*ANSWERED, "not_computed", INVALID}
         kinds = [f"{name}: {n:,}" for name, n in statuses.most_common() if name not in others]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.arrow import keep_pandas_out
 from mira_cli.files import content_sha256, read_json, replacing, write_json
 from mira_cli.stamps import FIELDS as STAMP
 from mira_cli.stamps import stamp_below, stamp_of
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 ANY_KEYS = ReferenceKeys()
 CHOICE = "choice.json"
-FORMAT = 17  # raise when packs or index change shape: a run directory then reads its input again
+FORMAT = 18  # raise when packs or index change shape: a run directory then reads its input again
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,7 @@ def load_structures(
     (`moves_atoms`) after one that does not: then constraints are part of what a structure is. With `scratch`, what must
     be written is put there, and the folder stays as it is. `told` is called with how many have been read so far.
     """
+    keep_pandas_out()
     index = _load_all(folder, sources, keys, moves_atoms, scratch, told)
     if scratch is None:
         write_json(folder / CHOICE, asdict(choice))
@@ -174,6 +176,7 @@ def _load_all(
 
 def open_index(folder: Path) -> StructureIndex:
     """The index that `load_structures` wrote, of what was chosen."""
+    keep_pandas_out()
     return _chosen(_open_all(folder), FrameChoice(**(read_json(folder / CHOICE) or {})))
 
 

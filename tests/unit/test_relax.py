@@ -10,11 +10,10 @@ from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixScaled
 from ase.filters import FrechetCellFilter
-from ase.optimize import BFGS, FIRE
+from ase.optimize import BFGS
 
-from tests.unit.relaxations import SETTINGS, TIGHT, answer_of, geometry, relaxed
+from tests.unit.relaxations import SETTINGS, TIGHT, answer_of, distorted, geometry, relaxed
 from worker.contract import NoAnswer, recordable
-from worker.minimum.freedom import freedom_of
 from worker.minimum.symmetry import symmetrized
 from worker.tasks import relax
 
@@ -23,14 +22,6 @@ GPA = 160.21766208
 
 def lj() -> LennardJones:
     return LennardJones(epsilon=0.3, sigma=2.3, rc=7.0, smooth=True)
-
-
-def distorted(atoms: Atoms, strain: float = 0.02, rattle: float = 0.06, seed: int = 1) -> Atoms:
-    random = np.random.default_rng(seed)
-    atoms = atoms.copy()
-    atoms.rattle(rattle, rng=random)
-    atoms.set_cell(atoms.cell.array @ (np.eye(3) + random.normal(0, strain, (3, 3))), scale_atoms=True)
-    return atoms
 
 
 def group(atoms: Atoms, symprec: float) -> int:
@@ -73,65 +64,6 @@ def test_minima_are_those_of_ase(start, calculator) -> None:
     assert np.abs(ours.get_stress()).max() * GPA == pytest.approx(found.values["smax_gpa"], abs=1e-6)
     assert found.values["fmax_ev_per_ang"] <= 1e-4
     assert np.allclose(ours.get_forces(), found.arrays["forces"])
-
-
-@pytest.mark.parametrize(("name", "theirs"), [("bfgs", BFGS), ("fire", FIRE)])
-def test_optimizers_of_ase_go_the_way_that_they_go_in_ase(name, theirs) -> None:
-    start = distorted(bulk("Cu", cubic=True).repeat((2, 1, 1)))
-    start.set_constraint(FixAtoms([0]))
-    found = relaxed(start, EMT(), optimizer=name, cell="fixed", keep="trajectory", fmax_ev_per_ang=0.02)
-    assert (found.status, found.values["stopped_by"]) == ("ok", "converged")
-    alone, path = start.copy(), found.arrays["path_positions"]
-    alone.calc = EMT()
-    optimizer = theirs(alone, logfile=None)
-    for positions in path[:12]:
-        assert np.allclose(alone.positions, positions, atol=1e-8)
-        optimizer.step()
-
-
-@pytest.mark.parametrize(("name", "theirs"), [("bfgs", BFGS), ("fire", FIRE)])
-@pytest.mark.parametrize("cell", ["full", "110001"])
-def test_optimizers_of_ase_meet_the_same_criteria_in_about_their_steps(name, theirs, cell) -> None:
-    start = distorted(bulk("Al", a=4.1, cubic=True))
-    found, ours = (relaxed(start, EMT(), optimizer=one, cell=cell, **TIGHT) for one in (name, "lbfgs"))
-    assert (found.status, ours.status) == ("ok", "ok")
-    assert found.values["energy_ev"] == pytest.approx(ours.values["energy_ev"], abs=4e-6)
-    assert found.values["fmax_ev_per_ang"] <= TIGHT["fmax_ev_per_ang"]
-    assert found.values["smax_gpa"] <= TIGHT["smax_gpa"]
-    alone = start.copy()
-    alone.calc = EMT()
-    mask = None if cell == "full" else [digit == "1" for digit in cell]
-    optimizer = theirs(FrechetCellFilter(alone, mask=mask), logfile=None)
-    assert optimizer.run(fmax=1e-4, steps=500)
-    assert found.values["n_steps"] == pytest.approx(optimizer.nsteps, rel=0.3)
-
-
-@pytest.mark.parametrize(
-    ("periodic", "asked", "told"),
-    [
-        ("TTT", "full", "full"), ("TTT", "111111", "full"), ("TTT", "volume", "volume"), ("TTT", "shape", "shape"),
-        ("TTT", "110001", "110001"), ("TTT", "fixed", "none"),
-        ("TTF", "full", "in_plane"), ("TTF", "111111", "in_plane"), ("TTF", "110001", "in_plane"),
-        ("TTF", "101110", "in_plane 100000"), ("TTF", "001110", "none"), ("TTF", "volume", "in_plane volume"),
-        ("TTF", "shape", "in_plane shape"),
-        ("FFT", "full", "along_axis"), ("FFT", "volume", "along_axis"), ("FFT", "001000", "along_axis"),
-        ("FFT", "110000", "none"), ("FFT", "shape", "none"), ("FFF", "full", "none"),
-    ],
-)  # fmt: skip
-def test_what_a_cell_may_do_is_told_as_it_is_and_not_as_it_was_asked(periodic, asked, told) -> None:
-    start = bulk("Cu", cubic=True)
-    start.pbc = [one == "T" for one in periodic]
-    assert freedom_of(start, asked).cell_relaxed == told
-    tilted = start.copy()
-    tilted.rotate(30, "x", rotate_cell=True)
-    tilted.rotate(20, "z", rotate_cell=True)
-    if asked in {"full", "volume", "shape", "fixed"}:
-        assert freedom_of(tilted, asked).cell_relaxed == told
-
-
-def test_symmetry_that_is_kept_is_not_told_as_a_lack_of_freedom() -> None:
-    found = relaxed(bulk("Cu", a=3.7), EMT(), symmetry="kept")
-    assert (found.status, found.values["cell_relaxed"]) == ("ok", "full")
 
 
 def test_soft_crystals_end_where_volumes_are_right() -> None:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from mira_cli.app import app
 from mira_cli.catalogue.rows import file_name
 from mira_cli.cleaning.runs import strangers
+from mira_cli.compare import minima
 from mira_cli.driver.collect import collect
 from mira_cli.driver.realign import realign
 from mira_cli.errors import UsageError
@@ -236,6 +237,7 @@ def test_what_the_input_holds_twice_was_relaxed_once_and_counts_once(tmp_path) -
     shown = content(gather(load_collected(run)))
     assert [(row["same"], row["n"]) for row in shown["minima"]["pairs"]] == [(0, 1)]
     assert shown["findings"][0] == "a and b came to one minimum in 0 of 1 structures."
+    assert shown["minima"]["measured"] == ""
 
 
 def test_the_order_of_starts_that_tie_is_no_order_that_changed(tmp_path) -> None:
@@ -284,12 +286,12 @@ def test_structures_are_chosen_by_how_far_minima_are_apart(run, tmp_path) -> Non
 
 def test_the_report_has_a_section_of_minima_and_none_of_forces(run) -> None:
     shown = content(gather(load_collected(run)))
-    minima = shown["minima"]
-    assert [row["model"] for row in minima["relax"]] == ["a", "b", "c"]
-    assert [(row["model_a"], row["model_b"], row["same"], row["n"]) for row in minima["pairs"]] == [
+    section = shown["minima"]
+    assert [row["model"] for row in section["relax"]] == ["a", "b", "c"]
+    assert [(row["model_a"], row["model_b"], row["same"], row["n"]) for row in section["pairs"]] == [
         ("a", "b", 3, 4), ("a", None, 1, 1), ("b", None, 1, 1)
     ]  # fmt: skip
-    first = minima["drawn"][0]
+    first = section["drawn"][0]
     assert (first["id"], first["minima"][2]) == ("in.extxyz#2", None)
     np.testing.assert_allclose(np.mean(np.reshape(first["minima"][1]["positions"], (-1, 3)), axis=0),
                                starts()[2].positions.mean(axis=0), atol=1e-3)  # fmt: skip
@@ -315,6 +317,28 @@ def test_the_report_of_one_model_draws_what_has_changed_most(tmp_path, others) -
     collect(run)
     drawn = content(gather(load_collected(run)))["minima"]["drawn"]
     assert [int(one["id"].rpartition("#")[2]) for one in drawn] == [3, 2, 5, 7, 8, 4]
+
+
+def test_rmsd_are_measured_once_and_again_only_of_other_minima(tmp_path, monkeypatch) -> None:
+    images = [bulk("Cu", cubic=True), bulk("Cu", a=3.7, cubic=True), bulk("Cu", cubic=True)]
+    far = [scaled(image, 1.01) for image in images]
+    run = relaxed_run(tmp_path, images, {"a": list(map(End, images)), "b": list(map(End, far))})
+    measured = []
+    measure = minima._measured
+    monkeypatch.setattr(minima, "_measured", lambda *given, **more: measured.append(1) or measure(*given, **more))
+    collect(run)
+    assert len(measured) == 2  # the first and the last are equal
+    before = (run.root / "minima.csv").read_bytes()
+    collect(run)
+    assert (len(measured), (run.root / "minima.csv").read_bytes()) == (2, before)
+    monkeypatch.setitem(minima.MATCHER, "stol", 0.9)  # another way to measure
+    collect(run)
+    assert len(measured) == 4
+    for damaged in ("[1, 2", '{"a": "b"}', "[]"):
+        run.rmsd.write_text(damaged)
+        collect(run)
+        assert len(measured) == 6
+        measured[-2:] = []
 
 
 def test_tables_are_shown(run) -> None:

@@ -1,5 +1,7 @@
 """Differences of any number that a task gives, against numbers worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -95,3 +97,14 @@ def test_a_tie_is_never_wider_than_what_is_called_equal() -> None:
     chain = average_ranks(np.arange(100) * 0.4, np.zeros(100, int), tie=1.0)
     assert np.unique(chain).tolist() == [1.0, *np.arange(4.0, 98, 3), 99.0]
     assert np.array_equal(average_ranks(np.array([2.0, 1.0, 2.0]), np.zeros(3, int)), [1.5, 0.0, 1.5])
+
+
+def test_what_the_input_holds_twice_counts_once_unless_its_references_differ() -> None:
+    formulas, hashes = ("Cu", "Cu", "Cu", "Al", "Cu"), ["x", "y", "x", "z", "x"]
+    twice = replace(answers(formulas), made_of=compositions(pa.array(formulas), pa.array(hashes)))
+    values = np.array([[1.0, 3.0, 0.0], [2.0, 5.0, 0.0], [1.0, 3.0, 0.0], [4.0, 4.0, 0.0], [1.0, 3.0, 0.0]])
+    reference = np.array([1.0, 1.0, 1.0, np.nan, 3.0])
+    found = rows_of(scalars_table(twice, [Scalar("x", values, reference)], "none"))
+    assert (found["a", "b"]["n"], found["a", "b"]["n_rank_structures"]) == (3, 3)
+    assert found["a", "b"]["mae"] == pytest.approx((2 + 3 + 0) / 3)
+    assert (found["a", None]["n"], found["a", None]["mae"]) == (3, pytest.approx((0 + 1 + 2) / 3))

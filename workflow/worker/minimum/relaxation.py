@@ -124,6 +124,11 @@ class Relaxation:
             self._keep(trial)
         self.stopped_by = self._why_to_stop(self.point)
 
+    @property
+    def atoms(self) -> Atoms:
+        """Where it is, without constraints."""
+        return self._atoms(self.point.moves, self.point.deformation)
+
     def _descent(self, springs: Springs) -> Descent | AseDescent:
         """The way down that was asked for."""
         if (name := self.settings["optimizer"]) in OPTIMIZERS:
@@ -136,7 +141,7 @@ class Relaxation:
         assert self.first is not None
         assert self.stopped_by is not None
         point, answer = self.point, self.point.answer
-        atoms = self._atoms(point.moves, point.deformation)
+        atoms = self.atoms
         fmax, smax = self._left(point)
         moved = point.moves @ point.deformation
         if self.freedom.bound is None:
