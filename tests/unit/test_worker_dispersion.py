@@ -8,7 +8,7 @@ from ase.collections import s22
 
 from mira_cli.catalogue.dispersion import OF_LEVEL
 from tests.unit.worker_jobs import hash_of, read_records, run_worker, write_job
-from worker.dispersion import PairDamping, Dispersed, dispersion
+from worker.dispersion import Dispersed, PairDamping, dispersion
 from worker.families.ase_builtin import Builtin
 from worker.families.base import Result, begin
 from worker.prepare import prepare_structure
