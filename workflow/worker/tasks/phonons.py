@@ -28,23 +28,29 @@ SETTINGS = (
     "min_length_ang", "displacement_ang", "mesh_ang", "temperature_k", "max_temperature_k", *FROM_MINIMUM,
 )  # fmt: skip
 THERMAL = (
-    "zero_point_energy_per_atom_ev", "free_energy_per_atom_ev", "entropy_per_atom_j_per_mol_k",
-    "heat_capacity_per_atom_j_per_mol_k", "classical_limit_percent",
+    "heat_capacity_per_atom_j_per_mol_k", "entropy_per_atom_j_per_mol_k", "free_energy_per_atom_ev",
+    "zero_point_energy_per_atom_ev", "classical_limit_percent",
 )  # fmt: skip
 VALUES = (
     "lowest_frequency_thz", "lowest_frequency_at", "highest_frequency_thz", "n_modes", "n_imaginary_modes",
     "imaginary_percent", "is_stable", "formula_unit", "n_formula_unit_atoms", *THERMAL, "volume_per_atom_ang3",
     "n_primitive_atoms", "n_supercell_atoms",
     "supercell_length_ang", "n_displacements", "acoustic_gamma_thz", "asymmetry_percent", "edge_percent",
-    "rest_fmax_ev_per_ang", "band_labels", "band_ticks_per_ang",
+    "rest_fmax_ev_per_ang", "band_marks",
 )  # fmt: skip
 OPTIONAL = THERMAL  # not of a crystal that is unstable
 MOST_BAND_POINTS, MOST_FREQUENCIES = 400, 200_000
+BANDS = ("band_distance_per_ang", "band_places", "band_frequencies_thz")  # of the last, 3 × n_primitive_atoms a point
+DOS = ("dos_frequency_thz", "dos_per_thz_and_atom")
+CURVES = (
+    "curve_temperature_k", "curve_heat_capacity_j_per_mol_k", "curve_entropy_j_per_mol_k", "curve_free_energy_ev",
+)  # fmt: skip
 ARRAYS = {
-    "dos": Layout(width=2, rows=spectrum.DOS_POINTS),  # THz; modes per THz and atom
-    "band_path": Layout(width=4, rows=1, frames=MOST_BAND_POINTS),  # distance in 1/Å, fractional coordinates
-    "band_frequencies_thz": Layout(width=1, rows=1, frames=MOST_FREQUENCIES),  # 3 × atoms of the primitive cell a point
-    "thermal": Layout(width=4, rows=1, frames=spectrum.TEMPERATURES),  # K, eV, J/mol/K, J/mol/K; per atom
+    **dict.fromkeys(DOS, Layout(width=1, rows=1, frames=spectrum.DOS_POINTS)),
+    "band_distance_per_ang": Layout(width=1, rows=1, frames=MOST_BAND_POINTS),
+    "band_places": Layout(rows=1, frames=MOST_BAND_POINTS),  # fractional coordinates
+    "band_frequencies_thz": Layout(width=1, rows=1, frames=MOST_FREQUENCIES),
+    **dict.fromkeys(CURVES, Layout(width=1, rows=1, frames=spectrum.TEMPERATURES)),  # per atom
 }
 
 # What is above these is no result. Measured for SevenNet-0 and CHGNet: docs/properties.md.
@@ -94,9 +100,8 @@ def _outcome(phonopy: Any, crystal: Primitive, precision: Precision, settings: d
     curves = np.linspace(0, settings["max_temperature_k"], spectrum.TEMPERATURES)
     thermal = spectrum.thermal_of(phonopy, np.r_[curves, settings["temperature_k"]])
     arrays = {
-        "dos": spectrum.dos_of(phonopy, mesh),
-        "band_path": bands.path,
-        "band_frequencies_thz": bands.frequencies_thz,
+        **dict(zip(DOS, spectrum.dos_of(phonopy, mesh).T, strict=True)),
+        **dict(zip(BANDS, (bands.path[:, 0], bands.path[:, 1:], bands.frequencies_thz), strict=True)),
     }
     formula_unit = Atoms(numbers=crystal.numbers).symbols.formula.reduce()[0]
     values: dict[str, Any] = {
@@ -118,8 +123,7 @@ def _outcome(phonopy: Any, crystal: Primitive, precision: Precision, settings: d
         "asymmetry_percent": precision.asymmetry_percent,
         "edge_percent": precision.edge_percent,
         "rest_fmax_ev_per_ang": precision.rest_fmax_ev_per_ang,
-        "band_labels": " ".join(bands.labels),
-        "band_ticks_per_ang": bands.ticks,
+        "band_marks": " ".join(f"{name} {place:.6f}" for name, place in zip(bands.labels, bands.ticks, strict=True)),
     }
     if why := _imprecise(precision, highest, settings):
         return Outcome(INVALID_RESULT, why, values, arrays)
@@ -127,9 +131,9 @@ def _outcome(phonopy: Any, crystal: Primitive, precision: Precision, settings: d
         if thermal.classical_percent < LEAST_CLASSICAL_PERCENT:
             lost = f"the heat capacity ends at {thermal.classical_percent:.1f} % of 3 R: modes near Γ are imaginary"
             return Outcome(INVALID_RESULT, lost, values, arrays)
-        at_one = (thermal.zero_point_energy_ev, *thermal.curves[-1, 1:], thermal.classical_percent)
+        at_one = (*thermal.curves[-1, 1:], thermal.zero_point_energy_ev, thermal.classical_percent)
         values |= dict(zip(THERMAL, map(float, at_one), strict=True))
-        arrays["thermal"] = thermal.curves[:-1]
+        arrays |= dict(zip(CURVES, thermal.curves[:-1].T, strict=True))
     return Outcome("ok", None, values, arrays)
 
 
