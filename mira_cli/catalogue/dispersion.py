@@ -56,7 +56,8 @@ def _refusal(row: Model) -> str | None:
     if row.dispersion == "included":
         return f"would have dispersion twice: the model was trained on {level or 'energies'} with it"
     if level is None or level == "empirical":
-        return "has no functional whose D3 parameters could be taken: the model's level of theory is not known"
+        why = "the model is empirical" if level else "the model's level of theory is not known"
+        return f"has no functional whose D3 parameters could be taken: {why}"
     if level not in OF_LEVEL:
         of_solids = "bind solids by electronvolts" if level.startswith("RPBE") else "are not established"
         return f"has no D3 parameters: those of {level} {of_solids}"

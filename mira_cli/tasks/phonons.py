@@ -55,9 +55,10 @@ def _thermal_columns() -> tuple[Column, ...]:
         Column(
             f"{name}_per_{of}_{UNITS[name]}",
             "real",
-            f"{IN_WORDS[name]} at temperature_k per {of.replace('_', ' ')}, {unit}",
+            f"{IN_WORDS[name]} per {of.replace('_', ' ')}, {unit}",
             "yes",
             (f"reference_{name}_per_{of}_{UNITS[name]}",),
+            title=f"{name.replace('_', ' ').capitalize()} per {of.replace('_', ' ')}",
         )
         for name, unit in (("heat_capacity", "J/mol/K"), ("entropy", "J/mol/K"), ("free_energy", "eV"))
         for of in ("formula_unit", "atom")
@@ -79,6 +80,7 @@ TASK = Task(
         "is_stable": Value("flag"),
         "formula_unit": Value("text"),
         "n_formula_unit_atoms": Value("whole"),
+        "temperature_k": Value("real"),
         "zero_point_energy_per_atom_ev": Value("real", needed=False),
         "free_energy_per_atom_ev": Value("real", needed=False),
         "entropy_per_atom_j_per_mol_k": Value("real", needed=False),
@@ -117,6 +119,7 @@ TASK = Task(
         Column("n_modes", "whole", "modes of the supercell"),
         Column("imaginary_percent", "real", "imaginary modes on the mesh, of all"),
         Column("formula_unit", "text", "formula unit"),
+        Column("temperature_k", "real", "temperature of heat capacity, entropy and free energy"),
         *_thermal_columns(),
         Column(
             "zero_point_energy_per_atom_ev",
@@ -164,7 +167,7 @@ TASK = Task(
     curves=(
         Curve(
             "bands",
-            "Bands along the path through the Brillouin zone, imaginary frequencies below zero",
+            "Bands, imaginary frequencies below zero",
             "band_distance_per_ang",
             "band_frequencies_thz",
             "distance, 1/Å",
@@ -175,7 +178,7 @@ TASK = Task(
         *(
             Curve(
                 name.removeprefix("curve_"),
-                f"{words.partition(',')[0].capitalize()} over temperature, per atom",
+                f"{words.partition(',')[0].capitalize()} per atom",
                 TEMPERATURE,
                 name,
                 "temperature, K",

@@ -45,7 +45,7 @@ def test_aliases_may_have_it() -> None:
     [
         ("PBE-D3", "included", "would have dispersion twice"),
         (None, "none", "level of theory is not known"),
-        ("empirical", "none", "level of theory is not known"),
+        ("empirical", "none", "the model is empirical"),
         ("RPBE", "none", "those of RPBE bind solids by electronvolts"),
         ("wB97X", "none", "those of wB97X are not established"),
         ("PBE", None, "it is not known whether the model has any"),

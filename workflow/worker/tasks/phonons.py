@@ -33,8 +33,8 @@ THERMAL = (
 )  # fmt: skip
 VALUES = (
     "lowest_frequency_thz", "lowest_frequency_at", "highest_frequency_thz", "n_modes", "n_imaginary_modes",
-    "imaginary_percent", "is_stable", "formula_unit", "n_formula_unit_atoms", *THERMAL, "volume_per_atom_ang3",
-    "n_primitive_atoms", "n_supercell_atoms",
+    "imaginary_percent", "is_stable", "formula_unit", "n_formula_unit_atoms", "temperature_k", *THERMAL,
+    "volume_per_atom_ang3", "n_primitive_atoms", "n_supercell_atoms",
     "supercell_length_ang", "n_displacements", "acoustic_gamma_thz", "asymmetry_percent", "edge_percent",
     "rest_fmax_ev_per_ang", "band_marks",
 )  # fmt: skip
@@ -53,7 +53,7 @@ ARRAYS = {
     **dict.fromkeys(CURVES, Layout(width=1, rows=1, frames=spectrum.TEMPERATURES)),  # per atom
 }
 
-# What is above these is no result. Measured for SevenNet-0 and CHGNet: docs/properties.md.
+# What is above these is no result. Measured for SevenNet-0 and CHGNet: docs/phonons.md.
 MOST_ACOUSTIC, LEAST_ACOUSTIC_THZ = 0.05, 0.1  # of the highest frequency
 MOST_ASYMMETRY_PERCENT, MOST_EDGE_PERCENT = 5.0, 10.0
 LEAST_CLASSICAL_PERCENT = 99.5
@@ -114,6 +114,7 @@ def _outcome(phonopy: Any, crystal: Primitive, precision: Precision, settings: d
         "is_stable": is_stable,
         "formula_unit": format(formula_unit, "metal"),
         "n_formula_unit_atoms": len(formula_unit),
+        "temperature_k": float(settings["temperature_k"]),
         "volume_per_atom_ang3": abs(float(np.linalg.det(crystal.cell))) / len(crystal.numbers),
         "n_primitive_atoms": len(crystal.numbers),
         "n_supercell_atoms": len(phonopy.supercell),
