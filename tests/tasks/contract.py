@@ -187,7 +187,8 @@ def check_reuse_and_additions(kit: Kit) -> None:
     assert "8 structures taken over" in told
     assert "nothing to compute, 8 kept" in told
     write(kit.structures / "Cu2.cif", bulk("Cu", a=3.7, cubic=True))
-    own = faulty(kit.top / "oom.yaml", mode="oom", max_atoms=4)
+    largest = max(4, *(record.get("n_supercell_atoms") or 0 for record in records(kit.run)))
+    own = faulty(kit.top / "oom.yaml", mode="oom", max_atoms=largest)
     call = kit.call(second, "emt,lj,faulty", "--models-file", own)
     try:
         told = kit.mira(*call, "-n").stderr
