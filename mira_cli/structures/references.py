@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.structures.labels import is_result
 from mira_cli.units import OPPOSITE, factor
 from mira_cli.wording import nearest, suggestion
 
@@ -172,7 +173,7 @@ def left_out(atoms: Atoms, taken: Mapping[str, tuple[str, Any]], named: Referenc
         found += [key for key in ("free_energy", "energies") if key in atoms.calc.results]
     for place in (atoms.info, atoms.arrays):
         for key, value in place.items():
-            if isinstance(key, str) and key not in keys and LOOKS_LIKE.search(key):
+            if isinstance(key, str) and key not in keys and LOOKS_LIKE.search(key) and not is_result(key):
                 shape = np.shape(value)
                 if shape == (numbers, 3) or (place is atoms.info and shape in {(), (1,), (6,), (9,), (3, 3)}):
                     found.append(key)

@@ -136,6 +136,8 @@ class Task:
         those are compared as such, between models and with the input's references.
     moves_cell
         Called with the settings; whether cells of periodic structures change, for which a model must have a stress.
+    takes_fragments
+        Whether fragments that the input names (`structures/fragments.py`) are part of what is asked.
     of_geometry
         Makes those columns, by name, that a geometry has by itself; a relaxed reference is compared by them.
     """
@@ -152,6 +154,7 @@ class Task:
     fill: Callable[[Records, Array, Starts], dict[str, Array]] = lambda _, __, ___: {}
     is_compared: bool = False
     moves_cell: Callable[[Any], bool] = lambda _: False
+    takes_fragments: bool = False
     of_geometry: Callable[[Starts], dict[str, Array]] = lambda _: {}
 
     @property

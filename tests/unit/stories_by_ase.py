@@ -1,0 +1,39 @@
+"""Stories of tasks, told with ASE's calculators in place of the engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ase import Atoms
+
+from mira_cli import tasks
+from worker.contract import Answer, Outcome, recordable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def answer_of(atoms: Atoms, calculator: Any) -> Answer:
+    """What a calculator says of a configuration."""
+    atoms = atoms.copy()
+    atoms.set_constraint()
+    atoms.calc = calculator
+    stress = atoms.get_stress() if atoms.pbc.all() else None
+    virial = None if stress is None else stress * atoms.get_volume()
+    return Answer(atoms.get_potential_energy(), atoms.get_forces(), stress, virial)
+
+
+def end_of(task: Any, start: Atoms, calculator: Any, *, answer: Callable = answer_of, **settings: object) -> Outcome:
+    """What is recorded of a structure by a task (the worker's module), with the host's settings but for some."""
+    name = task.__name__.rpartition(".")[2]
+    own = tasks.find_task(name).settings.model_validate(settings).model_dump(mode="json")
+    story = task.steps(start, {key: own[key] for key in task.SETTINGS})
+    try:
+        asked = next(story)
+        while True:
+            alone = isinstance(asked, Atoms)
+            said = [answer(one, calculator) for one in ([asked] if alone else asked)]
+            asked = story.send(said[0] if alone else said)
+    except StopIteration as end:
+        needed = {*task.VALUES} - {*task.OPTIONAL}
+        return recordable(end.value, task.VALUES, task.ARRAYS, len(start), needed)
