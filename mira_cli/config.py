@@ -177,7 +177,7 @@ class RunConfig(BaseModel):
     def asked_task(self) -> dict[str, Any]:
         """The task with all its settings, as jobs and `wanted.json` hold it: `name`, `settings`, `version`."""
         task = tasks.find_task(self.task)
-        return tasks.asked(task, task.settings.model_validate(self.task_settings).model_dump(mode="json"))
+        return tasks.asked(task, task.settings.model_validate(self.task_settings))
 
     @property
     def job_resources(self) -> list[dict[str, Resources]]:
@@ -256,7 +256,7 @@ def known_task(name: str) -> tasks.Task:
 def _check_task(config: RunConfig) -> None:
     """Refuse a task that there is not, and settings that it does not have."""
     task = known_task(config.task)
-    if config.reference is not None and not task.moves_atoms:
+    if config.reference is not None and not task.keeps_geometries:
         told = f"task `{config.task}` moves no atoms: its references are those that the structures come with"
         raise UsageError(told, hint="leave out `--reference`; docs/structures.md says under which keys they are found")
     try:

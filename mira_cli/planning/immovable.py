@@ -89,7 +89,9 @@ def refuse_without_stress(config: RunConfig, models: Sequence[ResolvedModel], in
     if without and _cell_moves(config, index).any():
         raise UsageError(
             f"`{without[0]}` gives no stress, without which task `{config.task}` cannot change a cell",
-            hint="`--set task.cell=fixed` relaxes atoms alone; or leave the model out",
+            hint="`--set task.cell=fixed` relaxes atoms alone; or leave the model out"
+            if "cell" in tasks.find_task(config.task).settings.model_fields
+            else "leave the model out",
         )
 
 

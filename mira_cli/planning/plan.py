@@ -179,6 +179,7 @@ def _job_spec(
         "job": job,
         "model": worker_model(model, weights),
         "model_key": model.key,
+        **({"begins_with_key": model.begins_with_key} if model.begins_with_key else {}),
         "task": config.asked_task,
         "device": config.device if asks.gpu or not machine.has_gpus or model.image == HOST else "cpu",
         "gpus": machine.gpus,

@@ -35,7 +35,18 @@ class ResolvedModel:
     @property
     def key(self) -> str:
         """Key of its records: changes whenever its numbers may."""
-        return short_hash(self.identity | ({"weights": self.weights_sha256} if self.weights_sha256 else {}))
+        return self._key_of(self.identity)
+
+    @property
+    def begins_with_key(self) -> str | None:
+        """Key of the records of what the run's task begins with, None if it begins with nothing."""
+        task = self.identity["task"]
+        if not isinstance(task, dict) or "begins_with" not in task:
+            return None
+        return self._key_of(self.identity | {"task": tasks.identity(task["begins_with"])})
+
+    def _key_of(self, identity: dict[str, Any]) -> str:
+        return short_hash(identity | ({"weights": self.weights_sha256} if self.weights_sha256 else {}))
 
 
 def resolve_models(

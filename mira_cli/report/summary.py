@@ -92,7 +92,7 @@ def banners(gathered: Gathered) -> list[dict[str, Any]]:
 
 def findings(gathered: Gathered) -> list[str]:
     """A few sentences: who agrees, who does not, where."""
-    if gathered.task.moves_atoms:
+    if gathered.task.keeps_geometries:
         return findings_of_minima(gathered)
     pairs = gathered.statistics.pairs.to_pylist()
     said = who_agrees([row for row in pairs if row["force_mae_ev_per_ang"] is not None])
@@ -134,7 +134,7 @@ def methods(gathered: Gathered) -> list[str]:
         f"{count(len(gathered.models), 'interatomic potential')}: {'; '.join(_model_words(gathered))}."
     )
     said = [computed]
-    if gathered.task.moves_atoms:
+    if gathered.task.keeps_geometries:
         said.append(methods_of_minima())
     if not gathered.task.is_compared:
         return said

@@ -107,7 +107,7 @@ def content(gathered: Gathered) -> dict[str, Any]:
         "points": points(gathered) if task.is_compared else None,
         "distributions": distributions(gathered) if task.is_compared else [],
         **({} if task.is_compared else {"compared": False}),
-        **({"minima": minima(gathered, task)} if task.moves_atoms else {}),
+        **({"minima": minima(gathered, task)} if task.keeps_geometries else {}),
         "look_at": looked_at,
         "rounding": ROUNDING,
         "failures": shareable(failures(gathered)),

@@ -57,7 +57,7 @@ def write_comparisons(loaded: LoadedRun, sums: ForceSums | Exception | None = No
             tables = tables_of(made)
         if loaded.task.scalars:
             tables |= scalar_tables(loaded, made.answers)
-        if loaded.task.moves_atoms:
+        if loaded.task.keeps_geometries:
             tables |= minima_tables(loaded, made.answers, tables)
         for name, table in tables.items():
             write_csv(root / name, table)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
+RELAX = "relax"  # the task that others may begin with
 Kind: TypeAlias = Literal["real", "whole", "flag", "text"]
 
 
@@ -138,6 +139,9 @@ class Task:
         Called with the settings; whether cells of periodic structures change, for which a model must have a stress.
     takes_fragments
         Whether fragments that the input names (`structures/fragments.py`) are part of what is asked.
+    begins_with
+        Called with the settings; those of the relaxation whose minimum the task starts from, None if it starts from the
+        structure as it is.
     of_geometry
         Makes those columns, by name, that a geometry has by itself; a relaxed reference is compared by them.
     """
@@ -155,12 +159,18 @@ class Task:
     is_compared: bool = False
     moves_cell: Callable[[Any], bool] = lambda _: False
     takes_fragments: bool = False
+    begins_with: Callable[[Any], Settings] | None = None
     of_geometry: Callable[[Starts], dict[str, Array]] = lambda _: {}
 
     @property
-    def moves_atoms(self) -> bool:
-        """Whether records hold where atoms have gone; then constraints of the input are part of what is asked."""
+    def keeps_geometries(self) -> bool:
+        """Whether records hold where atoms have gone."""
         return "positions" in self.arrays
+
+    @property
+    def moves_atoms(self) -> bool:
+        """Whether atoms go anywhere; then constraints of the input are part of what is asked."""
+        return self.keeps_geometries or self.begins_with is not None
 
     @property
     def scalars(self) -> tuple[Column, ...]:
@@ -200,9 +210,15 @@ def summary_of(name: str) -> str:
     return str(importlib.import_module(f"{__name__}.{name}").__doc__).partition("\n")[0]
 
 
-def asked(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A task with its settings, all of them, as jobs and `wanted.json` hold it: `name`, `settings`, `version`."""
-    return {"name": task.name, "settings": dict(settings), "version": task.version}
+def asked(task: Task, settings: Settings) -> dict[str, Any]:
+    """A task with its settings, all of them, as jobs and `wanted.json` hold it: `name`, `settings`, `version`.
+
+    And `begins_with`, the same of the relaxation that it begins with, if it does.
+    """
+    own = {"name": task.name, "settings": settings.model_dump(mode="json"), "version": task.version}
+    if task.begins_with is None:
+        return own
+    return own | {"begins_with": asked(find_task(RELAX), task.begins_with(settings))}
 
 
 def identity(asked: Mapping[str, Any]) -> str | dict[str, Any]:

@@ -51,6 +51,23 @@ class RelaxSettings(Settings):
         return self
 
 
+class FromMinimum(Settings):
+    """Settings of a task that starts from each model's own minimum."""
+
+    relax_fmax_ev_per_ang: float = Field(0.001, ge=1e-6, le=10, description="largest force left at the start, eV/Å")
+    relax_smax_gpa: float = Field(0.02, ge=1e-5, le=100, description="largest stress left at the start, GPa")
+    relax_max_steps: int = Field(500, ge=1, le=1_000_000, description="steps after which that relaxation is given up")
+
+    def relaxation(self) -> RelaxSettings:
+        """The relaxation that the task begins with: of atoms and cell, with the structure's symmetry."""
+        return RelaxSettings(
+            symmetry="kept",
+            fmax_ev_per_ang=self.relax_fmax_ev_per_ang,
+            smax_gpa=self.relax_smax_gpa,
+            max_steps=self.relax_max_steps,
+        )
+
+
 LENGTHS, ANGLES = ("a_ang", "b_ang", "c_ang"), ("alpha_deg", "beta_deg", "gamma_deg")
 CHANGES = ("volume_ang3", *LENGTHS)
 

@@ -160,7 +160,7 @@ def check_results(kit: Kit) -> None:
     kit.mira("table", kit.run)
     assert (kit.run / "pairs.csv").exists() == kit.task.is_compared
     assert (kit.run / "scalars.csv").exists() == bool(kit.task.scalars)
-    assert (kit.run / "relaxed" / "lj.extxyz").exists() == kit.task.moves_atoms
+    assert (kit.run / "relaxed" / "lj.extxyz").exists() == kit.task.keeps_geometries
     if "energy_ev" in kit.task.values:
         kit.mira("export", kit.run, "-m", "lj", "--all", "-o", kit.top / "labels.extxyz")
     for name in ("results.extxyz", "provenance.json", "comparison.parquet"):

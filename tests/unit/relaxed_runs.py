@@ -17,7 +17,7 @@ from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
 
 RELAX = tasks.find_task("relax")
-ASKED = tasks.asked(RELAX, RELAX.settings().model_dump(mode="json"))
+ASKED = tasks.asked(RELAX, RELAX.settings())
 
 
 @dataclass

@@ -52,6 +52,16 @@ class PackRows:
 
 
 @dataclass(frozen=True)
+class BeginsWith:
+    """A task whose outcome a job's task starts from, and the key of its records."""
+
+    task: str
+    settings: dict[str, Any]
+    version: int
+    key: str
+
+
+@dataclass(frozen=True)
 class Job:
     """One model × one task × some structures."""
 
@@ -68,6 +78,7 @@ class Job:
     accelerators: str = "auto"
     task_version: int = 1
     memory_mb: int | None = None  # what the process may take; None: all there is
+    begins_with: BeginsWith | None = None
 
 
 def read_job(file: Path) -> Job:
@@ -99,6 +110,7 @@ def _job(content: dict[str, Any]) -> Job:
         raise ValueError(f"accelerators {accelerators!r} is none of {', '.join(ACCELERATORS)}")
     if batch_atoms is not None and batch_atoms < 1:
         raise ValueError(f"batch_atoms is {batch_atoms}, and must be at least 1")
+    first = content["task"].get("begins_with")
     return Job(
         id=content["job"],
         model=read_model(content["model"]),
@@ -113,6 +125,8 @@ def _job(content: dict[str, Any]) -> Job:
         accelerators=accelerators,
         task_version=content["task"].get("version", 1),
         memory_mb=content.get("memory_mb"),
+        begins_with=first
+        and BeginsWith(first["name"], first["settings"], first["version"], content["begins_with_key"]),
     )
 
 

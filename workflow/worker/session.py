@@ -18,6 +18,7 @@ from worker.contract import Finished
 from worker.errors import WorkerError, sentence
 from worker.evaluate import evaluate_all
 from worker.failures import release_memory
+from worker.first_task import FirstTask
 from worker.journal import CONDEMNED, Journal
 from worker.memory import max_rss_mb, room
 from worker.progress import StoryProgress
@@ -68,6 +69,7 @@ def run_session(job: Job, folder: Path, done: Path, *, threads: int, network: st
     structures = read_structures(job.sources)
     task = tasks.find_task(job.task)
     tasks.check(job.task, job.settings, job.task_version)
+    first: FirstTask | None = None
     folder, done = folder.absolute(), done.absolute()
     with records_locked(folder):
         # what libraries drop where they are (CHGNet a .cif of a structure that it cannot handle) stays here
@@ -80,13 +82,17 @@ def run_session(job: Job, folder: Path, done: Path, *, threads: int, network: st
             _record_condemned(structures, records, journal)
             todo = [s for s in structures if s.hash not in records.ledger.statuses]
             if todo:
-                peak_gpu_mb = _attempt(job, todo, folder, records, journal, started, threads, network, stop)
+                if job.begins_with:
+                    first = FirstTask(job.begins_with, folder, [s.hash for s in todo])
+                peak_gpu_mb = _attempt(job, todo, folder, records, journal, first, started, threads, network, stop)
             journal.close()
         except OSError:
             journal.close()  # the disk is full: no structure is to blame
             raise
         finally:
             records.close()
+            if first:
+                first.close()
         if any(s.hash not in records.ledger.statuses for s in structures):
             return stop.exit_code
         write_json(done, _summary(job, structures, records, started, peak_gpu_mb), durable=True)
@@ -106,6 +112,7 @@ def _attempt(
     folder: Path,
     records: RecordFiles,
     journal: Journal,
+    first: FirstTask | None,
     started: str,
     threads: int,
     network: str,
@@ -137,22 +144,23 @@ def _attempt(
     potential = choice.potential
     release_memory()  # of the network that is not used
     loaded = time.perf_counter()
-    records.append_attempt(
-        provenance.attempt(
-            job,
-            started=started,
-            device=chosen,
-            distributions=family.DISTRIBUTIONS,
-            checkpoint_sha256=potential.checkpoint_sha256,
-            dtype=potential.dtype,
-            threads=threads,
-            import_s=imported - begin,
-            load_s=loaded - imported,
-            network=network,
-            accelerator=choice.name,
-            refused=choice.refused,
-        )
+    attempt = provenance.attempt(
+        job,
+        started=started,
+        device=chosen,
+        distributions=family.DISTRIBUTIONS,
+        checkpoint_sha256=potential.checkpoint_sha256,
+        dtype=potential.dtype,
+        threads=threads,
+        import_s=imported - begin,
+        load_s=loaded - imported,
+        network=network,
+        accelerator=choice.name,
+        refused=choice.refused,
     )
+    records.append_attempt(attempt)
+    if first:
+        first.append_attempt(attempt)
     if job.batch_atoms:
         budget = Budget(job.batch_atoms, job.batch_atoms)
     else:
@@ -167,7 +175,7 @@ def _attempt(
     under_way.forget(records.ledger.statuses)
     evaluate_all(
         todo,
-        lambda start: task.steps(start, job.settings),
+        lambda one: first.steps(one, task, job.settings) if first else task.steps(one.atoms(), job.settings),
         budget,
         job.model,
         potential,
@@ -178,6 +186,7 @@ def _attempt(
         ahead=chosen.id != "cpu",  # there, the cores have no time left
         under_way=under_way,
         progress=StoryProgress(folder / "progress.json"),
+        reached=first.record if first else lambda _: None,
     )
     return device.peak_gpu_mb(chosen)
 

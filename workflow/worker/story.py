@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from worker.structures import Structure
     from worker.tasks import Steps
 
-Asked: TypeAlias = Atoms | list[Atoms]
+Asked: TypeAlias = Atoms | list[Atoms] | Outcome
 Note: TypeAlias = "Callable[[Story, list[Had] | None], None]"  # takes what a story has had; None: not all were answers
 
 
@@ -59,10 +59,11 @@ class Step:
 class Story:
     """A task's generator for one structure, with the answers that it has got so far."""
 
-    def __init__(self, structure: Structure, tell: Callable[[Atoms], Steps]) -> None:
+    def __init__(self, structure: Structure, tell: Callable[[Structure], Steps]) -> None:
         """Begin nothing yet."""
         self.structure = structure
         self.outcome: Outcome | None = None
+        self.reached: list[Finished] = []  # outcomes of what the story begins with, to be recorded and taken away
         self._tell, self._alone = tell, True
         self.evaluations, self._evaluated_atoms = 0, 0
         self._asked_for: list[Atoms] = []
@@ -74,7 +75,7 @@ class Story:
         """Go to the first configurations; none if the story is over already."""
 
         def begin() -> Asked:
-            self._steps = self._tell(self.structure.atoms())
+            self._steps = self._tell(self.structure)
             return next(self._steps)
 
         return self._go_on(begin)
@@ -112,9 +113,10 @@ class Story:
 
     def finished(self) -> Finished | None:
         """Return what is to be recorded, once the story is over; None before."""
-        if self.outcome is None:
-            return None
-        return Finished(self.structure, self.outcome, self._batch_size, self._wall_s, self._evaluated_atoms)
+        return None if self.outcome is None else self._finished(self.outcome)
+
+    def _finished(self, outcome: Outcome) -> Finished:
+        return Finished(self.structure, outcome, self._batch_size, self._wall_s, self._evaluated_atoms)
 
     def _had(self) -> list[Had] | None:
         """What the answers that were asked for together are; None if the model had none to one of them."""
@@ -151,6 +153,9 @@ class Story:
         return []
 
     def _asked(self, asked: Asked) -> list[Atoms]:
+        if isinstance(asked, Outcome):
+            self.reached.append(self._finished(asked))
+            return []
         self._alone = isinstance(asked, Atoms)
         configurations = [asked] if isinstance(asked, Atoms) else asked
         if not isinstance(configurations, list) or not all(isinstance(atoms, Atoms) for atoms in configurations):

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
     from worker.contract import Answer, Layout, Outcome
 
-    Steps: TypeAlias = Generator[Atoms | list[Atoms], Answer | list[Answer], Outcome]
+    # an outcome that is yielded is that of the task which it begins with
+    Steps: TypeAlias = Generator[Atoms | list[Atoms] | Outcome, Answer | list[Answer], Outcome]
 
+# settings of tasks that begin with a relaxation: they are the relaxation's
+FROM_MINIMUM = ("relax_fmax_ev_per_ang", "relax_smax_gpa", "relax_max_steps")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 

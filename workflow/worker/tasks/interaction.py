@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from worker.contract import Answer, Outcome
+from worker.contract import INVALID_RESULT, Answer, Outcome
 from worker.fragments import SplitError, split
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     try:
         found = split(start, settings["fragments"], settings["bond_factor"])
     except SplitError as why:
-        return Outcome("invalid_result", str(why))
+        return Outcome(INVALID_RESULT, str(why))
     start.set_constraint()
     whole, *parts = [answer.energy_ev for answer in cast("list[Answer]", (yield [start, *found.fragments]))]
     together = float(np.sum(parts))
