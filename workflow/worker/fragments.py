@@ -53,7 +53,7 @@ def split(whole: Atoms, expected: int, bond_factor: float) -> Split:
         of_atom = _connected(len(whole), bonds)
     n = int(of_atom.max()) + 1
     if source == "connectivity" and n != expected:
-        raise SplitError(f"bonds join its atoms to {_counted(n)}, where there must be {expected}: name them by `fragment`")
+        raise SplitError(f"bonds join its atoms to {_counted(n)}, not to {expected}: name them by `fragment`")
     if n < 2:
         raise SplitError("it is one fragment, and nothing is left to interact with")
     across = bonds[of_atom[bonds[:, 0]] != of_atom[bonds[:, 1]]]
@@ -138,7 +138,7 @@ def _spin(whole: Atoms, fragments: list[Atoms]) -> None:
     spins = _of_each(whole.info, "fragment_spins", len(fragments))
     if spins is None:
         if total != 1:
-            raise SplitError(f"its multiplicity is {total:g}, and nothing says those of its fragments: name `fragment_spins`")
+            raise SplitError(f"its multiplicity is {total:g}, and its fragments' are not named: name `fragment_spins`")
         if not whole.pbc.any():
             for fragment in fragments:
                 _refuse_odd(fragment)
