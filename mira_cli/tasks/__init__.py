@@ -139,6 +139,8 @@ class Task:
         Called with the settings; whether cells of periodic structures change, for which a model must have a stress.
     takes_fragments
         Whether fragments that the input names (`structures/fragments.py`) are part of what is asked.
+    moves_freely
+        Whether atoms move though records do not hold where they end.
     begins_with
         Called with the settings; those of the relaxation whose minimum the task starts from, None if it starts from the
         structure as it is.
@@ -159,6 +161,7 @@ class Task:
     is_compared: bool = False
     moves_cell: Callable[[Any], bool] = lambda _: False
     takes_fragments: bool = False
+    moves_freely: bool = False
     begins_with: Callable[[Any], Settings] | None = None
     of_geometry: Callable[[Starts], dict[str, Array]] = lambda _: {}
 
@@ -170,7 +173,7 @@ class Task:
     @property
     def moves_atoms(self) -> bool:
         """Whether atoms go anywhere; then constraints of the input are part of what is asked."""
-        return self.keeps_geometries or self.begins_with is not None
+        return self.keeps_geometries or self.begins_with is not None or self.moves_freely
 
     @property
     def scalars(self) -> tuple[Column, ...]:

@@ -16,7 +16,12 @@ def two_pairs(metal: str) -> Atoms:
     return atoms
 
 
-QUICK: dict[str, dict] = {}  # settings with which a task is quick, where it is not with its own
+QUICK: dict[str, dict] = {  # settings with which a task is quick, where it is not with its own
+    "md": {
+        "min_length_ang": 0, "duration_ps": 0.04, "equilibration_ps": 0.02, "timestep_fs": 1.0, "sample_fs": 4.0,
+        "max_drift_ev_per_atom_per_ps": 1.0,
+    },
+}  # fmt: skip
 OTHERS = {"interaction": two_pairs}  # what a task is asked about that can do nothing with crystals
 
 

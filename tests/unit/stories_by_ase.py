@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from ase import Atoms
 
 from mira_cli import tasks
-from worker.contract import Answer, Outcome, recordable
+from worker.contract import Answer, Milestone, Outcome, recordable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,9 @@ def end_of(task: Any, start: Atoms, calculator: Any, *, answer: Callable = answe
     try:
         asked = next(story)
         while True:
+            if isinstance(asked, Milestone):
+                asked = story.send({name: np.array(array) for name, array in asked.state.items()})
+                continue
             alone = isinstance(asked, Atoms)
             said = [answer(one, calculator) for one in ([asked] if alone else asked)]
             asked = story.send(said[0] if alone else said)

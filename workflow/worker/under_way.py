@@ -114,7 +114,8 @@ class UnderWay:
         """Remove what is kept of stories that have their records."""
         for name in names:
             self._drop(name)
-            for file in {name, f"{name}{SUFFIX}"} & self._files if self._folder is not None else ():
+            for file in {name, f"{name}{SUFFIX}"} & self._files:
+                assert self._folder is not None
                 with contextlib.suppress(OSError):  # it is garbage, no more
                     (self._folder / file).unlink()
                 self._files.discard(file)
