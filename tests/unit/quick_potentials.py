@@ -19,7 +19,7 @@ class Pairs:
 
     epsilon: float = 0.2
     sigma: float = 2.3
-    cutoff: float = 5.0
+    cutoff: float = 3.6  # half of the smallest cell
 
     def __call__(self, atoms: Atoms, _: object = None) -> Answer:
         cell, n = np.array(atoms.cell), len(atoms)

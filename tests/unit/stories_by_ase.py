@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 
 from mira_cli import tasks
-from worker.contract import Answer, Milestone, Outcome, recordable
+from worker.contract import Answer, Milestone, NoAnswer, Outcome, recordable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +24,13 @@ def answer_of(atoms: Atoms, calculator: Any) -> Answer:
     return Answer(atoms.get_potential_energy(), atoms.get_forces(), stress, virial)
 
 
-def end_of(task: Any, start: Atoms, calculator: Any, *, answer: Callable = answer_of, **settings: object) -> Outcome:
-    """What is recorded of a structure by a task (the worker's module), with the host's settings but for some."""
+def end_of(
+    task: Any, start: Atoms, calculator: Any, *, answer: Callable = answer_of, thrown: bool = False, **settings: object
+) -> Outcome:
+    """What is recorded of a structure by a task (the worker's module), with the host's settings but for some.
+
+    With `thrown`, a model's want of an answer is the story's to catch.
+    """
     name = task.__name__.rpartition(".")[2]
     own = tasks.find_task(name).settings.model_validate(settings).model_dump(mode="json")
     story = task.steps(start, {key: own[key] for key in task.SETTINGS})
@@ -36,8 +41,14 @@ def end_of(task: Any, start: Atoms, calculator: Any, *, answer: Callable = answe
                 asked = story.send({name: np.array(array) for name, array in asked.state.items()})
                 continue
             alone = isinstance(asked, Atoms)
-            said = [answer(one, calculator) for one in ([asked] if alone else asked)]
-            asked = story.send(said[0] if alone else said)
+            try:
+                said = [answer(one, calculator) for one in ([asked] if alone else asked)]
+            except NoAnswer as why:
+                if not thrown:
+                    raise
+                asked = story.throw(why)
+            else:
+                asked = story.send(said[0] if alone else said)
     except StopIteration as end:
         needed = {*task.VALUES} - {*task.OPTIONAL}
         return recordable(end.value, task.VALUES, task.ARRAYS, len(start), needed)

@@ -38,6 +38,8 @@ class Ensemble:
         Relaxation times.
     keeps_energy
         Whether there is no thermostat after the equilibration.
+    is_bulk
+        Whether it is periodic in three directions: it has a volume and a pressure.
     masses
         (n, 1) in amu.
     bound
@@ -55,6 +57,7 @@ class Ensemble:
     thermostat_steps: float
     barostat_steps: float
     keeps_energy: bool
+    is_bulk: bool
     masses: Floats
     bound: Floats | None
     seed: tuple[int, ...]
@@ -132,6 +135,7 @@ def ensemble_of(atoms: Atoms, bound: Floats | None, settings: dict[str, Any]) ->
         thermostat_steps=settings["thermostat_fs"] / timestep,
         barostat_steps=settings["barostat_fs"] / timestep,
         keeps_energy=settings["ensemble"] == "nve",
+        is_bulk=bool(atoms.pbc.all()),
         masses=masses[:, None],
         bound=bound,
         seed=(settings["seed"], *np.frombuffer(said[:16], "<u4").tolist()),

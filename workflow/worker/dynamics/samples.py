@@ -43,7 +43,7 @@ class Samples:
     n
         () of them that there are.
     scaled
-        (n_atoms, 3) coordinates at the first sample: along the cell's vectors, of a structure without a cell Cartesian.
+        (n_atoms, 3) coordinates at the first sample, of a bulk along the cell's vectors.
     pairs
         (200,) pairs of atoms by distance, each times the volume, summed over samples.
     nearest
@@ -81,7 +81,7 @@ def no_samples(ensemble: Ensemble) -> Samples:
 def look(atoms: Atoms, reach_ang: float) -> tuple[Floats, float]:
     """(p,) distances of pairs up to a reach, each pair twice, and the smallest over the sum of two covalent radii.
 
-    Of the pairs of all images, block after block: for a few hundred atoms that is much faster than a list of neighbours.
+    Of pairs with all images, block after block: for a few hundred atoms that is faster than ASE's list of neighbours.
     """
     n, radii = len(atoms), covalent_radii[atoms.numbers]
     cell = np.array(atoms.cell.complete())
@@ -109,8 +109,7 @@ def look(atoms: Atoms, reach_ang: float) -> tuple[Floats, float]:
 
 def take_sample(samples: Samples, motion: Motion, ensemble: Ensemble, distances: Floats, reach_ang: float) -> None:
     """Add what is seen now; `distances` are those of `look`."""
-    n, has_cell = len(motion.positions), motion.volume > 0
-    axes = motion.cell if has_cell else np.eye(3)
+    n, axes = len(motion.positions), motion.cell if ensemble.is_bulk else np.eye(3)
     scaled = motion.positions @ np.linalg.inv(axes)
     if not samples.n:
         samples.scaled = scaled
@@ -125,8 +124,8 @@ def take_sample(samples: Samples, motion: Motion, ensemble: Ensemble, distances:
         motion.energy[0] / n,
         squared.mean(),
         np.sqrt(squared.max()),
-        pressure_ev_per_ang3(motion, ensemble) / units.GPa if has_cell else np.nan,
-        motion.volume,
+        pressure_ev_per_ang3(motion, ensemble) / units.GPa if ensemble.is_bulk else np.nan,
+        motion.volume if ensemble.is_bulk else np.nan,
     )
     samples.pairs += np.histogram(distances, BINS, (0.0, reach_ang))[0] * motion.volume
     samples.n += 1

@@ -25,7 +25,7 @@ OPTIONAL = VALUES[5:]
 MOST_FRAMES = 200
 ARRAYS = {
     "samples": Layout(width=6, rows=1, frames=MOST_FRAMES),  # the first columns of `samples.COLUMNS`
-    "cell_samples": Layout(width=2, rows=1, frames=MOST_FRAMES),  # the others, where there is a cell
+    "cell_samples": Layout(width=2, rows=1, frames=MOST_FRAMES),  # the others, of a bulk
     "rdf": Layout(width=2, rows=BINS, frames=1),
 }
 OFF = 0.03  # of the temperature that was asked, by which the mean may be off whatever its standard error
@@ -51,7 +51,7 @@ def summed_up(
         values |= _numbers(samples)
         shown = thinned(samples.table[: int(samples.n)], MOST_FRAMES)
         arrays["samples"] = shown[:, :6]
-        if motion.volume:
+        if ensemble.is_bulk:
             rdf = radial_distribution(samples, settings["rdf_max_ang"])
             arrays |= {"cell_samples": shown[:, 6:], "rdf": rdf}
             values["rdf_peak_ang"] = float(rdf[rdf[:, 1].argmax(), 0]) if rdf[:, 1].any() else None

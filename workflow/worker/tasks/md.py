@@ -92,7 +92,7 @@ def _looked(
             "fused_atoms",
             f"two atoms came as near as {nearest:.2f} of their covalent radii {_after(motion, ensemble)}",
         )
-    if volume and not SMALLEST <= motion.volume / volume <= LARGEST:
+    if ensemble.is_bulk and not SMALLEST <= motion.volume / volume <= LARGEST:
         return "volume", f"its volume went from {volume:.0f} to {motion.volume:.0f} Å³ {_after(motion, ensemble)}"
     if motion.step >= ensemble.n_equilibration:
         take_sample(samples, motion, ensemble, distances, reach_ang)
