@@ -1,11 +1,19 @@
 """Milestones: a very long story goes on from its last one, to the last digit, and nothing of its answers is kept."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
+from ase.build import bulk
 
-from tests.unit.test_worker_under_way import AtOnce, GoneError, killed_after
+from mira_cli import tasks
+from tests.unit.test_worker_under_way import OFTEN, AtOnce, GoneError, killed_after
 from tests.unit.toy_stories import Potential, length, told
-from tests.unit.worker_jobs import hash_of
+from tests.unit.worker_jobs import WORKFLOW, faulty, hash_of, read_lines, run_worker, write_job
 from worker.contract import Milestone, NoAnswer, Outcome
 from worker.milestones import Reached, is_like, read_milestone, write_milestone
 from worker.under_way import UnderWay
@@ -131,3 +139,49 @@ def test_the_first_milestone_comes_before_anything_is_asked(tmp_path) -> None:
     (record,) = told(tmp_path, [(2, 0.1)], story, Potential())
     assert record["status"] == "failed"
     assert "asked for something before its first milestone" in record["error"]
+
+
+def moving(folder, **options) -> str:
+    """A job of molecular dynamics at a constant pressure, each step of which takes a while."""
+    folder.mkdir()
+    task = tasks.find_task("md")
+    chosen = task.settings.model_validate(
+        {"ensemble": "npt", "min_length_ang": 0, "timestep_fs": 4, "sample_fs": 8, "duration_ps": 0.2,
+         "equilibration_ps": 0.1, "max_drift_ev_per_atom_per_ps": 1}
+    )  # fmt: skip
+    model = faulty(mode="sleep", **options)
+    (digest,) = write_job(folder, [bulk("Cu", cubic=True)], model=model, task=tasks.asked(task, chosen))
+    return digest
+
+
+def test_kill_9_in_a_trajectory_costs_its_last_seconds_and_changes_no_digit(tmp_path) -> None:
+    digest = moving(tmp_path / "undisturbed", seconds=0.0)
+    assert run_worker(tmp_path / "undisturbed").returncode == 0
+    (wanted,) = read_lines(tmp_path / "undisturbed")
+    assert wanted["status"] == "ok"
+    moving(tmp_path / "run", seconds=0.05)
+    command = [sys.executable, "-c", OFTEN, "job.json", "--records", "records", "--done", "done.json"]
+    environment = {**os.environ, "PYTHONPATH": str(WORKFLOW)}
+    process = subprocess.Popen(command, cwd=tmp_path / "run", env=environment, stderr=subprocess.DEVNULL)
+    file = tmp_path / "run/under_way" / f"{digest}.npz"
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not ((kept := read_milestone(file)) and kept.state["step"] > 30):
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert read_lines(tmp_path / "run") == []
+    kept = read_milestone(file)
+    assert kept is not None
+    assert kept.state["n"] > 0  # of samples: it was killed after warming up
+    assert kept.evaluations == kept.state["step"] + 1
+    assert run_worker(tmp_path / "run").returncode == 0
+    (record,) = read_lines(tmp_path / "run")
+    differ = {"wall_s", "max_rss_mb"}
+    assert {k: v for k, v in record.items() if k not in differ} == {k: v for k, v in wanted.items() if k not in differ}
+    assert record["evaluated_atoms"] == 4 * (74 + 1)  # as if nobody had been killed
+    assert record["wall_s"] > 0.05 * 74  # what the dead worker took counts
+    for name in ("samples", "cell_samples", "rdf"):
+        same, one = (np.fromfile(tmp_path / place / f"records/{name}.f64") for place in ("run", "undisturbed"))
+        np.testing.assert_array_equal(same, one)
+        assert len(same) > 100 or name == "cell_samples"
+    assert not file.exists()
