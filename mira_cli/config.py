@@ -279,6 +279,7 @@ def _check_task(config: RunConfig) -> None:
 
 def _with_known_resources(config: RunConfig) -> RunConfig:
     """The same, with models under `resources` called as the catalogue calls them; those not in the run are refused."""
+    from mira_cli.catalogue.dispersion import base_of
     from mira_cli.catalogue.lookup import all_names, load_catalogue
     from mira_cli.catalogue.own_weights import read_spec
 
@@ -286,7 +287,10 @@ def _with_known_resources(config: RunConfig) -> RunConfig:
     names = all_names(catalogue)
 
     def full(name: str) -> str:
-        return read_spec(name, catalogue)[0] if is_spec(name) else names.get(name.lower(), name)
+        if is_spec(name):
+            return read_spec(name, catalogue)[0]
+        base = name if name.lower() in names else base_of(name)
+        return names.get(base.lower(), base) + name[len(base) :].lower()
 
     models = [full(name) for name in config.models]
     resources: dict[str, Resources] = {}

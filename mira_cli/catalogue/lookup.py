@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from mira_cli import files, settings_yaml
+from mira_cli.catalogue.dispersion import SUFFIX, base_of, with_dispersion
 from mira_cli.catalogue.elements import parse_elements
 from mira_cli.catalogue.mistakes import EXAMPLE_ROW, explain
 from mira_cli.catalogue.rows import Catalogue, Checkpoint, Family, Model
@@ -155,6 +156,10 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
             continue
         if name.lower() in catalogue.refused:
             raise UsageError(f"`{name}` {catalogue.refused[name.lower()]}", hint="`mira models` lists all names")
+        if name.lower() not in known and (base := base_of(name)).lower() in known:
+            full = known[base.lower()]
+            found[full + SUFFIX] = with_dispersion(full, catalogue.models[full])
+            continue
         if name.lower() not in known:
             if as_path := explain_path(names, place):
                 raise as_path

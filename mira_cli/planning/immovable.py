@@ -41,7 +41,17 @@ def refuse_what_cannot_move(config: RunConfig, index: StructureIndex) -> None:
                 hint=f"leave out `task.{name}`",
             )
     if config.task_settings.get("pressure_gpa", 0):
-        _refuse_pressure(index)
+        _refuse_where_no_crystal(
+            index,
+            "a pressure means nothing where a structure has vacuum or is not periodic",
+            "leave out `task.pressure_gpa`",
+        )
+    if tasks.find_task(config.task).of_crystals:
+        _refuse_where_no_crystal(
+            index,
+            f"task `{config.task}` means nothing where a structure has vacuum or is not periodic",
+            "`mira tasks` lists the tasks",
+        )
     rows = np.flatnonzero(wholly_held(index) & ~cell_moves)
     if not len(rows):
         return
@@ -55,17 +65,14 @@ def refuse_what_cannot_move(config: RunConfig, index: StructureIndex) -> None:
     warn(f"nothing can move in {count(len(rows), 'structure')}, all of whose atoms are fixed: `{first}` is the first")
 
 
-def _refuse_pressure(index: StructureIndex) -> None:
-    """Refuse a pressure on structures none of which fills its cell, and name those that have no answer under it."""
+def _refuse_where_no_crystal(index: StructureIndex, why: str, hint: str) -> None:
+    """Refuse a run none of whose structures fills its cell, and name those that will have no answer."""
     directions = np.nan_to_num(index.table["periodic_directions"].to_numpy().astype(float))
     rows = np.flatnonzero((index.hashes != b"") & ((directions < 3) | with_vacuum(index)))
     if not len(rows):
         return
-    why = "a pressure means nothing where a structure has vacuum or is not periodic"
     if len(rows) == _usable(index):
-        raise UsageError(
-            f"{why}, and so are all: `{_name(index, rows[0])}` is the first", hint="leave out `task.pressure_gpa`"
-        )
+        raise UsageError(f"{why}, and so are all: `{_name(index, rows[0])}` is the first", hint=hint)
     warn(f"{why}: {count(len(rows), 'structure')} will have no answer, `{_name(index, rows[0])}` is the first")
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from mira_cli.config import RunConfig
 
 
+DFTD3 = "dftd3"
+
+
 @dataclass(frozen=True)
 class ResolvedModel:
     """A model as the worker gets it."""
@@ -110,7 +113,14 @@ def _resolve(
         "stress": row.stress,
         "task": tasks.identity(config.asked_task),
     }
+    if row.added_dispersion is not None:
+        identity["added_dispersion"] = row.added_dispersion.model_dump() | {"package": _dftd3(versions[family.image])}
     return ResolvedModel(name, slug(name), row, family.image, package, options, dtype, identity)
+
+
+def _dftd3(pins: Mapping[str, str]) -> str:
+    """Name and version of what adds dispersion."""
+    return f"{DFTD3}=={pins[DFTD3]}" if DFTD3 in pins else DFTD3
 
 
 def short_hash(data: object) -> str:

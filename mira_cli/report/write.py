@@ -19,6 +19,7 @@ from mira_cli.report.gathered import Gathered, gather, rounded_columns, rows_of
 from mira_cli.report.groups import groups, without_groups
 from mira_cli.report.minima import minima
 from mira_cli.report.points import points
+from mira_cli.report.properties import has_properties, properties
 from mira_cli.report.shareable import shareable, system
 from mira_cli.report.structures_table import ROUNDING, failures, structures_table
 from mira_cli.report.summary import banners, findings, methods, model_facts, pair_cautions
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from mira_cli.compare.statistics import Statistics
 
 HERE = Path(__file__).parent
-CODE = ("dom", "plots", "structures_table", "heat_maps", "comparison", "viewer", "minima", "sections", "start")
+CODE = (
+    *("dom", "plots", "structures_table", "heat_maps", "comparison", "viewer", "minima", "curves", "properties"),
+    *("sections", "start"),
+)
 VIEWER, LICENCE = HERE / "vendor" / "3Dmol-min.js", HERE / "vendor" / "3Dmol-LICENSE.txt"
 PAIRS = (  # columns of `pairs.csv` that the page shows
     *("model_a", "model_b", "theory"),
@@ -107,7 +111,9 @@ def content(gathered: Gathered) -> dict[str, Any]:
         "points": points(gathered) if task.is_compared else None,
         "distributions": distributions(gathered) if task.is_compared else [],
         **({} if task.is_compared else {"compared": False}),
+        "titles": {column.name: column.title for column in task.columns if column.title},
         **({"minima": minima(gathered, task)} if task.keeps_geometries else {}),
+        **({"properties": properties(gathered, task)} if has_properties(task) else {}),
         "look_at": looked_at,
         "rounding": ROUNDING,
         "failures": shareable(failures(gathered)),

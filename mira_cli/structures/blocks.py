@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -129,6 +130,8 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
 
     def column(values: Iterable[Any], otherwise: Any = None) -> list[Any]:
         """One value a structure from those of the valid ones."""
+        if len(valid) == len(frames):
+            return list(values)
         of_valid = dict(zip(valid, values, strict=True))
         return [of_valid.get(i, otherwise) for i in range(len(frames))]
 
@@ -210,7 +213,9 @@ def _refused(row: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=10_000)
 def _formula(numbers: bytes) -> str:
-    """Hill formula of sorted atomic numbers (int64)."""
-    from ase.symbols import Symbols
+    """Formula of sorted atomic numbers (int64) as ASE writes it: C and H first, then by the alphabet."""
+    from ase.data import chemical_symbols
 
-    return str(Symbols(np.frombuffer(numbers, dtype=np.int64)).get_chemical_formula())
+    counts = Counter(chemical_symbols[number] for number in np.frombuffer(numbers, dtype=np.int64).tolist())
+    symbols = sorted(counts, key=lambda symbol: (symbol not in "CH", symbol))
+    return "".join(f"{symbol}{counts[symbol] if counts[symbol] > 1 else ''}" for symbol in symbols)

@@ -8,6 +8,7 @@ A structure whose input states neither is computed as neutral.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +46,8 @@ def settle_charges(atoms: Atoms) -> list[str]:
     ContradictionError
         The input contradicts itself, or a value is no number.
     """
+    if not _may_state(tuple(atoms.info)) and "initial_charges" not in atoms.arrays:
+        return []  # nearly all crystals
     found = {key: value for key, value in atoms.info.items() if isinstance(key, str) and _is_key(key, value)}
     notes = [
         f"`{key}` may be a charge, and nothing was taken from it: `charge={value}`"
@@ -75,6 +78,12 @@ def settle_charges(atoms: Atoms) -> list[str]:
         if key != quantity and key not in OF_SHEET:
             notes.append(f"{quantity} {value:{'+' if quantity == 'charge' else ''}g} is from `{key}`")
     return [*notes, *_of_initial_charges(atoms), *_of_electrons(atoms)]
+
+
+@lru_cache(maxsize=1_000)
+def _may_state(keys: tuple[Any, ...]) -> bool:
+    """Whether one of the keys may be for a charge or a multiplicity."""
+    return any(isinstance(key, str) and (_plain(key) in ANY_CASE or key in MAY_BE_CHARGE) for key in keys)
 
 
 def _plain(key: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from mira_cli.arrow import keep_pandas_out
 from mira_cli.errors import InputError
 from mira_cli.structures.blocks import read_task, unreadable_block
 from mira_cli.structures.bounds import may_be_killed, over_time
@@ -92,6 +93,7 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # for what ASE's readers print
     may_be_killed()
+    keep_pandas_out()
     while True:
         try:
             task, keys = pickle.load(sys.stdin.buffer)  # noqa: S301  (our own process wrote it)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.arrow import keep_pandas_out
 from mira_cli.files import content_sha256, read_json, replacing, write_json
 from mira_cli.stamps import FIELDS as STAMP
 from mira_cli.stamps import stamp_below, stamp_of
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 ANY_KEYS = ReferenceKeys()
 CHOICE = "choice.json"
 COUNTING = {"moves_atoms": of_moving_atoms, "takes_fragments": of_fragments}  # what else tasks make of identities
-FORMAT = 18  # raise when packs or index change shape: a run directory then reads its input again
+FORMAT = 19  # raise when packs or index change shape: a run directory then reads its input again
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class StructureIndex:
     table: pa.Table
     choice: FrameChoice = ALL
     read: int | None = None  # rows before the choice, if there was one
+    known: Path | None = None  # folder of packs that were there before, where what is new is written elsewhere
 
     def __len__(self) -> int:
         """Count of structures, invalid ones included."""
@@ -107,8 +109,9 @@ class StructureIndex:
         return list(zip(found["id"].to_pylist(), found["note"].to_pylist(), strict=True))
 
     def pack_path(self, pack: int) -> Path:
-        """File of one pack."""
-        return pack_path(self.folder, pack)
+        """File of one pack; `known` has those that an index in another folder has taken over."""
+        file = pack_path(self.folder, pack)
+        return file if self.known is None or file.exists() else pack_path(self.known, pack)
 
 
 @dataclass
@@ -141,6 +144,7 @@ def load_structures(
     the input names where a task asks for them (`takes_fragments`). With `scratch`, what must be written is put there,
     and the folder stays as it is. `told` is called with how many have been read so far.
     """
+    keep_pandas_out()
     counts = {"moves_atoms": moves_atoms, "takes_fragments": takes_fragments}
     index = _load_all(folder, sources, keys, counts, scratch, told)
     if scratch is None:
@@ -176,6 +180,7 @@ def _load_all(
 
 def open_index(folder: Path) -> StructureIndex:
     """The index that `load_structures` wrote, of what was chosen."""
+    keep_pandas_out()
     return _chosen(_open_all(folder), FrameChoice(**(read_json(folder / CHOICE) or {})))
 
 
@@ -191,7 +196,7 @@ def _chosen(index: StructureIndex, choice: FrameChoice) -> StructureIndex:
 
     if choice.is_all:
         return index
-    return StructureIndex(index.folder, index.table.take(pa.array(choice.rows(index.table))), choice, len(index))
+    return replace(index, table=index.table.take(pa.array(choice.rows(index.table))), choice=choice, read=len(index))
 
 
 def _read_what_is_new(
@@ -240,7 +245,7 @@ def _read_what_is_new(
     write_json(folder / "sources.json", {**said, "written": written})
     if folder == known:
         _remove_unused(folder, packs)
-    return StructureIndex(folder, table)
+    return StructureIndex(folder, table, known=known)
 
 
 def _rows(table: pa.Table, rows: Array) -> pa.Table:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,11 +85,23 @@ def _candidates(atoms: Atoms, quantity: str, named: str | None) -> Iterator[tupl
         if quantity in results and named == _computed(atoms, quantity):
             yield named, results[quantity]
         return
-    by_name = {key.lower(): key for key in place if isinstance(key, str)}
-    yield from ((key, place[key]) for name in NAMES[quantity] if (key := by_name.get(name)))
+    yield from ((key, place[key]) for key in _named(quantity, tuple(place)))
     if quantity in results:
         yield _computed(atoms, quantity), results[quantity]
     yield from ((name, place[name]) for name in ALSO[quantity] if name in place)
+
+
+@lru_cache(maxsize=1_000)  # most structures of a data set have the same keys
+def _named(quantity: str, keys: tuple[Any, ...]) -> tuple[str, ...]:
+    """Those keys that are names of a quantity, the likeliest first."""
+    by_name = {key.lower(): key for key in keys if isinstance(key, str)}
+    return tuple(by_name[name] for name in NAMES[quantity] if name in by_name)
+
+
+@lru_cache(maxsize=1_000)
+def _looking_like_some(keys: tuple[Any, ...]) -> tuple[str, ...]:
+    """Those keys that look like references."""
+    return tuple(key for key in keys if isinstance(key, str) and LOOKS_LIKE.search(key) and not is_result(key))
 
 
 def _checked(value: Any, quantity: str, key: str, atoms: Atoms) -> Array | None:
@@ -172,9 +185,9 @@ def left_out(atoms: Atoms, taken: Mapping[str, tuple[str, Any]], named: Referenc
     if "energy" not in taken and atoms.calc is not None:  # an energy of its own would be what to take
         found += [key for key in ("free_energy", "energies") if key in atoms.calc.results]
     for place in (atoms.info, atoms.arrays):
-        for key, value in place.items():
-            if isinstance(key, str) and key not in keys and LOOKS_LIKE.search(key) and not is_result(key):
-                shape = np.shape(value)
+        for key in _looking_like_some(tuple(place)):
+            if key not in keys:
+                shape = np.shape(place[key])
                 if shape == (numbers, 3) or (place is atoms.info and shape in {(), (1,), (6,), (9,), (3, 3)}):
                     found.append(key)
     return found

@@ -20,7 +20,7 @@ import pytest
 from mira_cli import tasks
 from mira_cli.run.best_records import find_best_records
 from mira_cli.statuses import OK
-from tests.runs import METALS, faulty, records, rows, workers_of
+from tests.runs import METALS, faulty, own_records, records, rows, workers_of
 from worker import tasks as twins
 from worker.contract import STATUSES
 from worker.errors import WorkerError
@@ -152,7 +152,7 @@ def check_records(kit: Kit) -> None:
     """What the worker wrote is believed by the host: an answer that is not would be computed again for ever."""
     said = Counter(record["status"] for record in records(kit.run))
     believed: Counter[str] = Counter()
-    for folder in kit.run.glob("work/records/*/*"):
+    for folder in own_records(kit.run):
         found = find_best_records(folder, kit.task)
         believed.update(record.status for record in found.read(found.hashes) if record)
     assert believed == said

@@ -16,7 +16,8 @@ def two_pairs(metal: str) -> Atoms:
     return atoms
 
 
-QUICK: dict[str, dict] = {  # settings with which a task is quick, where it is not with its own
+QUICK: dict[str, dict] = {  # where a task is slow with its own settings
+    "phonons": {"min_length_ang": 8, "mesh_ang": 20},
     "md": {
         "min_length_ang": 0, "duration_ps": 0.04, "equilibration_ps": 0.02, "timestep_fs": 1.0, "sample_fs": 4.0,
         "max_drift_ev_per_atom_per_ps": 1.0,

@@ -1,6 +1,7 @@
 """Inputs and outputs of VASP and Quantum ESPRESSO are read with the numbers and units that these codes read."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -64,6 +65,23 @@ def test_an_xdatcar_that_is_cut_has_its_whole_frames(tmp_path) -> None:
     assert told(rows_of(tmp_path, "XDATCAR", starred))[0].endswith("do not have three coordinates each")
     assert told(rows_of(tmp_path, "XDATCAR", "  4  4  1\n 0.1 0.2 0.3 0.3 0.5E-15\n  300.0\n  CAR\n x\n")) == [
         "cannot be read: an XDATCAR of VASP 4 has no cell: give the OUTCAR or vasprun.xml of the run"
+    ]
+
+
+def test_an_xdatcar_of_vasp_5_2_has_empty_lines_between_its_frames(tmp_path) -> None:
+    images = [bulk("NaCl", "rocksalt", a=5.6) for _ in range(3)]
+    for number, atoms in enumerate(images):
+        atoms.rattle(0.1, seed=number)
+    write(tmp_path / "XDATCAR", images, format="vasp-xdatcar")
+    text = (tmp_path / "XDATCAR").read_text()
+    expected = [row["hash"] for row in rows_of(tmp_path, "XDATCAR", text)]
+    assert len(set(expected)) == 3
+    older = re.sub("Direct configuration=.*", "", text)
+    assert [row["hash"] for row in rows_of(tmp_path, "XDATCAR", older)] == expected
+    assert [row["hash"] for row in rows_of(tmp_path, "XDATCAR", older + "\n\n")] == expected
+    assert told(rows_of(tmp_path, "XDATCAR", older.rstrip().rpartition("\n")[0])) == [
+        *["ClNa"] * 2,
+        "cannot be read: the file ends early: of 2 atoms of its frame 2, counted from 0, 1 are there",
     ]
 
 

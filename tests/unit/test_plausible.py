@@ -153,11 +153,13 @@ CRYSTALS = [
         ("GaAs", "zincblende", 5.65), ("C", "diamond", 3.57),
     ]),
 ]  # fmt: skip
+FEW = [bulk(symbol) for symbol in ("Cu", "Fe", "Mg", "W", "Na", "Si", "Al")]
+FEW += [bulk("NaCl", "rocksalt", a=5.64), bulk("CsCl", "cesiumchloride", a=4.12), bulk("GaAs", "zincblende", a=5.65)]
 IN_A_BOX = [
     *(molecule(name, vacuum=vacuum) for name in ("H2O", "C6H6", "CH4", "O2", "Na2") for vacuum in (1.5, 3, 8)),
     *(fcc111("Cu", (2, 2, 3), vacuum=vacuum) for vacuum in (2, 10)),
     graphene(vacuum=6), bulk("Ar").repeat((2, 1, 1)), bulk("Xe").repeat((2, 1, 1)), Atoms("Cs", cell=[10] * 3),
-    Atoms("Cs2", [(0, 0, 0), (0, 0, 8)], cell=[16] * 3),
+    Atoms("Cs2", [(0, 0, 0), (0, 0, 8)], cell=[16] * 3), Atoms("H", cell=[5] * 3), Atoms("Fe", cell=[4.8] * 3),
 ]  # fmt: skip
 
 
@@ -168,6 +170,18 @@ def test_crystals_in_bohr_are_noted_and_nothing_that_is_meant_to_be_wide() -> No
         scaled.pbc = True
         return plausible.IN_BOHR in judged(scaled)[1]
 
-    assert [str(atoms.symbols) for atoms in CRYSTALS if not noted(atoms, 1 / Bohr)] == []
-    assert [str(atoms.symbols) for atoms in CRYSTALS + IN_A_BOX if noted(atoms)] == []
-    assert [str(atoms.symbols) for atoms in CRYSTALS if noted(atoms, 1.15)] == []  # as in curves of energy and volume
+    assert [str(atoms.symbols) for atoms in CRYSTALS + FEW if not noted(atoms, 1 / Bohr)] == []
+    assert [str(atoms.symbols) for atoms in CRYSTALS + FEW + IN_A_BOX if noted(atoms)] == []
+    assert [str(atoms.symbols) for atoms in CRYSTALS + FEW if noted(atoms, 1.15)] == []  # as in curves of energy and volume
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pairs_are_those_of_a_search(seed, monkeypatch) -> None:
+    rng = np.random.default_rng(seed)
+    cell, positions = np.diag(rng.uniform(3, 8, 3)) + rng.uniform(-1, 1, (3, 3)), rng.uniform(-9, 9, (4, 3))
+    found = plausible._pairs(positions, cell, 6.0)
+    monkeypatch.setattr(plausible, "MOST_PAIRS", 0)
+    searched = plausible._pairs(positions, cell, 6.0)
+    rows, expected = (sorted(zip(*map(np.ndarray.tolist, pairs), strict=True)) for pairs in (found, searched))
+    assert [row[:2] for row in rows] == [row[:2] for row in expected]
+    np.testing.assert_allclose([row[2] for row in rows], [row[2] for row in expected], rtol=1e-12)

@@ -10,10 +10,11 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.io import write
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mira_cli.errors import InputError
+from mira_cli.structures import blocks
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.geometry import structure_hash
 from mira_cli.structures.packs import load_structures, pack_path
@@ -338,3 +339,10 @@ def test_atoms_at_one_place_are_refused(tmp_path, pbc, handed) -> None:
     found = read(tmp_path, tmp_path / "a.traj", tmp_path / "b.traj")
     assert found["a.traj#0"]["invalid"] is None
     assert found["b.traj#0"]["invalid"] == "atoms 1 and 2 (counted from 0) are at the same place"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(1, 118), min_size=1, max_size=30))
+def test_formulas_are_those_of_ase(numbers) -> None:
+    expected = Atoms(numbers, np.zeros((len(numbers), 3))).get_chemical_formula()
+    assert blocks._formula(np.sort(numbers).tobytes()) == expected

@@ -99,7 +99,8 @@ def test_a_sheet_gives_references_by_the_names_of_columns(inputs, mira) -> None:
     ("settings", "code", "said"),
     [
         (("--reference", "nowhere.extxyz"), 3, "no file, folder or pattern"),
-        (("--reference", "{inputs}/co.extxyz", "--set", "structures={inputs}/fcc.extxyz"), 3, "have other ids than"),
+        (("--reference", "{inputs}/co.extxyz", "--set", "structures={inputs}/fcc.extxyz"), 3,
+         "have other ids than the structures: `co.extxyz#0` (CO), not `fcc.extxyz#0` (Cu4)"),
         (("--set", "task.cell=fixed", "--set", "task.pressure_gpa=1"), 2, "`pressure_gpa` means nothing"),
         (("--set", "task.fmax_ev_per_ang=0"), 2, "`task.fmax_ev_per_ang`"),
         (("--set", "task.cell=full", "--set", "structures={inputs}/co.extxyz"), 2, "no structure is periodic"),

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from worker.errors import WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SCHEMA = 1
 DEVICES = ("auto", "cpu", "cuda")
@@ -41,6 +44,7 @@ class Model:
     dtype: str
     elements: frozenset[int] | None
     stress: bool | None
+    added_dispersion: Mapping[str, float] | None = None  # parameters of D3(BJ)
 
 
 @dataclass(frozen=True)
@@ -144,4 +148,5 @@ def read_model(content: dict[str, Any]) -> Model:
         dtype=content["dtype"],
         elements=None if elements is None else frozenset(elements),
         stress=content["stress"],
+        added_dispersion=content.get("added_dispersion"),
     )

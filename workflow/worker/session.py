@@ -15,6 +15,7 @@ from worker import accelerator, device, families, provenance, tasks
 from worker.atomic import write_json
 from worker.batching import Budget, budget_for
 from worker.contract import Finished
+from worker.dispersion import DISTRIBUTION, dispersed
 from worker.errors import WorkerError, sentence
 from worker.evaluate import evaluate_all
 from worker.failures import release_memory
@@ -28,6 +29,7 @@ from worker.under_way import FOLDER, UnderWay
 from worker.weights import private_copy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from worker.device import Device
@@ -127,6 +129,7 @@ def _attempt(
     lease = device.reserve(job, framework)
     begin = time.perf_counter()
     import_family(family)
+    import_modules(getattr(task, "IMPORTS", ()))
     chosen = device.choose_device(job.device, framework, threads)
     if lease and chosen.id == "cpu":
         lease.release()
@@ -141,14 +144,14 @@ def _attempt(
         atoms=queued_atoms,
         folder=folder,
     )
-    potential = choice.potential
+    potential = dispersed(choice.potential, job.model)
     release_memory()  # of the network that is not used
     loaded = time.perf_counter()
     attempt = provenance.attempt(
         job,
         started=started,
         device=chosen,
-        distributions=family.DISTRIBUTIONS,
+        distributions=(*family.DISTRIBUTIONS, *([DISTRIBUTION] if job.model.added_dispersion else [])),
         checkpoint_sha256=potential.checkpoint_sha256,
         dtype=potential.dtype,
         threads=threads,
@@ -199,7 +202,12 @@ def framework_of(family: Family, model: Model) -> str | None:
 
 def import_family(family: Family) -> None:
     """Import what a family computes with; raise `WorkerError` where the image lacks it."""
-    for name in family.IMPORTS:
+    import_modules(family.IMPORTS)
+
+
+def import_modules(names: Iterable[str]) -> None:
+    """Import what is computed with; raise `WorkerError` where the image lacks it."""
+    for name in names:
         try:
             importlib.import_module(name)
         except ImportError as error:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
+NO_DATA = b"\x08\0\0\0\0\0\0\0{}"  # of nearly all rows, as ASE writes it: decoding takes a tenth of the time of reading
+
 
 def read(path: Path) -> Iterator[Frame]:
     """Yield the structures of a database, with what their rows say in `info`.
@@ -45,8 +47,8 @@ def _said(row: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     The pairs are taken from where the row keeps them: a pair called `charge` is hidden behind the row's own `charge`,
     the sum of the initial charges.
     """
-    data = row.data if isinstance(row.data, dict) else {}
-    return {key: vars(row)[key] for key in row._keys if key in vars(row)}, data  # noqa: SLF001
+    data = {} if row._data == NO_DATA else row.data  # noqa: SLF001
+    return {k: vars(row)[k] for k in row._keys if k in vars(row)}, data if isinstance(data, dict) else {}  # noqa: SLF001
 
 
 def _told_twice(pairs: dict[str, Any], data: dict[str, Any]) -> Iterator[str]:

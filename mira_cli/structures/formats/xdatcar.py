@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +26,8 @@ OF_VASP_4 = "an XDATCAR of VASP 4 has no cell: give the OUTCAR or vasprun.xml of
 def read_xdatcar(stream: Iterable[str], elements: Sequence[str] = ()) -> Iterator[Frame]:
     """Yield every frame; `elements` are those of the counts where the file does not name them.
 
+    Before a frame is a line that says so, or as VASP 5.2 writes them, an empty one.
+
     Raises
     ------
     UnreadableError
@@ -33,10 +35,12 @@ def read_xdatcar(stream: Iterable[str], elements: Sequence[str] = ()) -> Iterato
     """
     lines = iter(stream)
     head: tuple[Atoms, tuple[str, ...]] | None = None
-    number = 0
+    number, is_after_gap = 0, False
     for line in lines:
-        if head is not None and line.strip().lower().startswith(BEGINS_FRAME):
-            rows = list(islice(lines, len(head[0])))
+        is_first_row = is_after_gap and _is_place(line)
+        is_after_gap = not line.strip()
+        if head is not None and (is_first_row or line.strip().lower().startswith(BEGINS_FRAME)):
+            rows = list(islice(chain([line] if is_first_row else [], lines), len(head[0])))
             if len(rows) < len(head[0]):
                 raise UnreadableError(
                     f"the file ends early: of {len(head[0]):,} atoms of its frame {number}, counted from 0, "
@@ -46,6 +50,14 @@ def read_xdatcar(stream: Iterable[str], elements: Sequence[str] = ()) -> Iterato
             number += 1
         elif line.strip() or head is None:
             head = _head(line, lines, elements)
+
+
+def _is_place(line: str) -> bool:
+    """Whether a line is three coordinates."""
+    try:
+        return len([float(word) for word in with_e(line).split()]) == 3
+    except ValueError:
+        return False
 
 
 def _head(title: str, lines: Iterator[str], elements: Sequence[str]) -> tuple[Atoms, tuple[str, ...]]:

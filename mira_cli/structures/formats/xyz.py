@@ -12,6 +12,7 @@ from mira_cli.structures.formats.fortran import EXPONENTS, IN_PROSE, NUMBER, wit
 from mira_cli.structures.formats.labels import element_of
 from mira_cli.structures.formats.lammps import of_types
 from mira_cli.structures.formats.xyz_frames import GapError, split_xyz
+from mira_cli.structures.formats.xyz_regular import read_regular
 from mira_cli.structures.frame import Frame, UnreadableError, unreadable
 from mira_cli.structures.given import NOT_USED
 
@@ -68,13 +69,10 @@ def _together(batch: list[tuple[int, list[str]]], elements: Sequence[str]) -> It
     if not batch:
         return
     if not elements and all(len(frame) > natoms and _is_plain(frame[0]) for natoms, frame in batch):
-        try:
-            images = _by_ase(batch)
-        except Exception:  # noqa: BLE001  (which of them, and what is wrong, is found out now)
-            images = []
+        images, is_regular = _at_once(batch)
         for atoms, (_, frame) in zip(images, batch, strict=False):
             try:
-                yield _checked(atoms, frame[0], _state_like(frame[0]))
+                yield _checked(atoms, frame[0], _state_like(frame[0]), has_positions=is_regular)
             except UnreadableError as error:
                 yield unreadable(error)
         if images:
@@ -86,23 +84,34 @@ def _together(batch: list[tuple[int, list[str]]], elements: Sequence[str]) -> It
             yield unreadable(error)
 
 
+def _at_once(batch: list[tuple[int, list[str]]]) -> tuple[list[Atoms], bool]:
+    """The structures of frames, none where one of them cannot be read; and whether all are of the regular kind."""
+    try:
+        if (images := read_regular(batch)) is not None:
+            return images, True
+        return _by_ase(batch), False
+    except Exception:  # noqa: BLE001  (which of them, and what is wrong, is found out when each is read)
+        return [], False
+
+
 def _is_plain(comment: str) -> bool:
     return comment.isascii() and not _names_twice(comment) and not _has_fortran(comment)
 
 
 def _has_fortran(comment: str) -> bool:
-    return IN_PROSE.search(comment) is not None and _IS_HEADER.search(comment) is not None
+    return "D" in comment.upper() and bool(IN_PROSE.search(comment) and _IS_HEADER.search(comment))
 
 
-def _checked(atoms: Atoms, comment: str, notes: Iterable[str]) -> Frame:
-    """The frame of what ASE has read.
+def _checked(atoms: Atoms, comment: str, notes: Iterable[str], *, has_positions: bool = False) -> Frame:
+    """The frame of what has been read as ASE does; `has_positions` says that this is known.
 
     Raises
     ------
     UnreadableError
         The header gives coordinates or a cell in words that ASE takes for other ones.
     """
-    if (found := _PROPERTIES.search(comment)) and not {"pos", "positions"} & set(names := found[1].split(":")[::3]):
+    names = [] if has_positions else _fields(comment)[::3]
+    if names and not {"pos", "positions"} & set(names):
         raise UnreadableError(
             f"`Properties` has the columns {', '.join(names)} and no `pos`: these are coordinates in Å"
         )
@@ -244,6 +253,8 @@ def _fields(comment: str) -> list[str]:
 
 def _names_twice(comment: str) -> bool:
     """Whether there are symbols and atomic numbers, of which ASE takes the numbers."""
+    if not any(f"{name}:" in comment for name in NUMBERS):
+        return False
     names = set(_fields(comment)[::3])
     return bool(names & SYMBOLS) and bool(names & NUMBERS)
 

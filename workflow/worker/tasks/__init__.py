@@ -45,6 +45,8 @@ class Task(Protocol):
         Those of them that an answer may lack.
     ARRAYS
         Arrays beside it, and how they lie in their files.
+
+    A module may have `IMPORTS`: what it computes with, beside numpy and ASE.
     """
 
     VERSION: int
