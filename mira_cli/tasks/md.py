@@ -7,12 +7,23 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from mira_cli.tasks import Column, Layout, Settings, Task, Value
+from mira_cli.tasks import Column, Curve, Layout, Settings, Task, Value
 
 if TYPE_CHECKING:
     from mira_cli.tasks import Array, Records, Starts
 
-MOST_FRAMES, BINS = 200, 200
+MOST_POINTS = 200
+CURVES = (
+    "time_ps", "temperature_k", "conserved_ev_per_atom", "potential_energy_per_atom_ev", "msd_ang2", "displacement_ang",
+    "pressure_gpa", "volume_ang3", "distance_ang", "rdf",
+)  # fmt: skip
+OVER_TIME = {  # by array: meaning, and words of the axis
+    "conserved_ev_per_atom": ("Conserved energy over time", "conserved energy over its lowest, eV/atom"),
+    "temperature_k": ("Temperature over time", "temperature, K"),
+    "msd_ang2": ("Mean square displacement over time", "mean square displacement, Å²"),
+    "pressure_gpa": ("Pressure over time", "pressure, GPa"),
+    "volume_ang3": ("Volume over time", "volume of the supercell, Å³"),
+}
 TYPICAL_LENGTH_ANG = 3.5  # of the cells that are repeated
 FEWEST_SAMPLES = 8
 MEANS = {"temperature_k": "temperature", "potential_energy_per_atom_ev": "potential energy per atom, eV"}
@@ -80,11 +91,7 @@ TASK = Task(
         "nearest_of_radii": Value("real", needed=False),
         "rdf_peak_ang": Value("real", needed=False),
     },
-    arrays={
-        "samples": Layout(width=6, rows=1, frames=MOST_FRAMES),
-        "cell_samples": Layout(width=2, rows=1, frames=MOST_FRAMES),
-        "rdf": Layout(width=2, rows=BINS, frames=1),
-    },
+    arrays={f"curve_{name}": Layout(width=1, rows=1, frames=MOST_POINTS) for name in CURVES},
     columns=(
         Column("ended_by", "text", "`completed`, or what ended it: temperature, volume, fused_atoms, no_answer"),
         Column("survived_ps", "real", "time until then, warming up included"),
@@ -122,4 +129,19 @@ TASK = Task(
     fill=md_columns,
     moves_cell=lambda settings: bool(settings.ensemble == "npt"),
     moves_freely=True,
+    curves=(
+        *(
+            Curve(
+                name.rpartition("_")[0],
+                meaning,
+                "curve_time_ps",
+                f"curve_{name}",
+                "time, ps",
+                words,
+                from_lowest=name == "conserved_ev_per_atom",
+            )
+            for name, (meaning, words) in OVER_TIME.items()
+        ),
+        Curve("rdf", "Radial distribution", "curve_distance_ang", "curve_rdf", "distance, Å", "g(r)"),
+    ),
 )

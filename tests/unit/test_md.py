@@ -117,13 +117,10 @@ def test_means_are_what_was_asked_within_their_errors() -> None:
 def test_curves_are_of_bounded_size_and_of_the_numbers() -> None:
     end = ran(ensemble="nvt", sample_fs=4.0, duration_ps=1.2)
     assert end.values["n_samples"] == 301
-    assert end.arrays["samples"].shape == (200, 6)
-    assert end.arrays["cell_samples"].shape == (200, 2)
-    assert end.arrays["rdf"].shape == (200, 2)
-    assert end.arrays["samples"][0, 0] == pytest.approx(0.4)
-    assert end.arrays["samples"][-1, 0] == pytest.approx(1.6)
-    assert end.arrays["samples"][0, 4] == 0.0
-    assert end.arrays["samples"][-1, 4] == pytest.approx(end.values["msd_ang2"])
+    assert {name: array.shape for name, array in end.arrays.items()} == dict.fromkeys(TASK.arrays, (200,))
+    time, msd = (end.arrays[f"curve_{name}"] for name in ("time_ps", "msd_ang2"))
+    assert time[[0, -1]].tolist() == pytest.approx([0.4, 1.6])
+    assert msd[[0, -1]].tolist() == pytest.approx([0.0, end.values["msd_ang2"]])
     assert thinned(np.arange(5), 3).tolist() == [0, 2, 4]
 
 
@@ -216,7 +213,7 @@ def test_constraints_are_held() -> None:
     np.testing.assert_allclose(moved[still], 0.0, atol=1e-12)
     assert (moved[~still] > 1e-3).all()
     assert end.values.get("mean_pressure_gpa") is None  # periodic in two directions
-    assert not {"cell_samples", "rdf"} & end.arrays.keys()
+    assert not {"curve_pressure_gpa", "curve_volume_ang3", "curve_rdf"} & end.arrays.keys()
 
 
 def test_supercells_are_as_long_as_asked_in_periodic_directions() -> None:
@@ -233,7 +230,7 @@ def test_random_numbers_are_of_the_seed_and_the_structure() -> None:
     short = {"ensemble": "nvt", "duration_ps": 0.2, "equilibration_ps": 0.1, "max_drift_ev_per_atom_per_ps": 9}
     first, again, other = (ran(seed=seed, **short) for seed in (0, 0, 1))
     assert first.values == again.values
-    np.testing.assert_array_equal(first.arrays["samples"], again.arrays["samples"])
+    np.testing.assert_array_equal(first.arrays["curve_temperature_k"], again.arrays["curve_temperature_k"])
     assert first.values["mean_temperature_k"] != other.values["mean_temperature_k"]
     starts = [first_motion(a, ensemble_of(a, None, settings())) for a in (COPPER, bulk("Cu", a=3.7, cubic=True))]
     assert not np.allclose(starts[0].velocities, starts[1].velocities)

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from worker.contract import INVALID_RESULT, Layout, Outcome
-from worker.dynamics.samples import BINS, line_through, radial_distribution, standard_error, thinned
+from worker.dynamics.samples import COLUMNS, line_through, radial_distribution, standard_error, thinned
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from worker.dynamics.ensemble import Ensemble
     from worker.dynamics.motion import Motion
     from worker.dynamics.samples import Samples
+
+    Floats = NDArray[np.float64]
 
 MEANS = ("temperature_k", "potential_energy_per_atom_ev", "pressure_gpa", "volume_ang3")  # columns of samples
 VALUES = (
@@ -22,12 +26,10 @@ VALUES = (
     "rdf_peak_ang",
 )  # fmt: skip
 OPTIONAL = VALUES[5:]
-MOST_FRAMES = 200
-ARRAYS = {
-    "samples": Layout(width=6, rows=1, frames=MOST_FRAMES),  # the first columns of `samples.COLUMNS`
-    "cell_samples": Layout(width=2, rows=1, frames=MOST_FRAMES),  # the others, of a bulk
-    "rdf": Layout(width=2, rows=BINS, frames=1),
-}
+MOST_POINTS = 200
+_POINTS = Layout(width=1, rows=1, frames=MOST_POINTS)
+OF_BULK = ("pressure_gpa", "volume_ang3")
+ARRAYS = {f"curve_{name}": _POINTS for name in (*COLUMNS, "distance_ang", "rdf")}
 OFF = 0.03  # of the temperature that was asked, by which the mean may be off whatever its standard error
 ERRORS = (
     4.0  # standard errors by which it may be off, or standard deviations of what an energy that is kept makes of it
@@ -46,14 +48,16 @@ def summed_up(
         "n_samples": int(samples.n),
         "nearest_of_radii": float(samples.nearest) if np.isfinite(samples.nearest) else None,
     }
-    arrays = {}
+    arrays: dict[str, Floats] = {}
     if samples.n:
         values |= _numbers(samples)
-        shown = thinned(samples.table[: int(samples.n)], MOST_FRAMES)
-        arrays["samples"] = shown[:, :6]
+        shown = thinned(samples.table[: int(samples.n)], MOST_POINTS)
+        arrays = {
+            f"curve_{name}": shown[:, k] for k, name in enumerate(COLUMNS) if ensemble.is_bulk or name not in OF_BULK
+        }
         if ensemble.is_bulk:
             rdf = radial_distribution(samples, settings["rdf_max_ang"])
-            arrays |= {"cell_samples": shown[:, 6:], "rdf": rdf}
+            arrays |= {"curve_distance_ang": rdf[:, 0], "curve_rdf": rdf[:, 1]}
             values["rdf_peak_ang"] = float(rdf[rdf[:, 1].argmax(), 0]) if rdf[:, 1].any() else None
     if why is not None:
         return Outcome("blown_up", why, values, arrays)
