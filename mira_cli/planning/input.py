@@ -40,14 +40,15 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
         return open_index(run.structures)
     tell_passed_over(found, tasks.find_task(config.task))
     keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key, config.ref_units)
-    choice = FrameChoice(config.stride, config.sample, config.seed)
+    choice, task = FrameChoice(config.stride, config.sample, config.seed), tasks.find_task(config.task)
     with counting("structure") as told:
         index = load_structures(
             run.structures,
             found.sources,
             keys=keys,
             choice=choice,
-            moves_atoms=tasks.find_task(config.task).moves_atoms,
+            moves_atoms=task.moves_atoms,
+            takes_fragments=task.takes_fragments,
             scratch=scratch,
             told=told,
         )
