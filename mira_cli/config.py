@@ -177,7 +177,7 @@ class RunConfig(BaseModel):
     def asked_task(self) -> dict[str, Any]:
         """The task with all its settings, as jobs and `wanted.json` hold it: `name`, `settings`, `version`."""
         task = tasks.find_task(self.task)
-        return tasks.asked(task, task.settings.model_validate(self.task_settings).model_dump(mode="json"))
+        return tasks.asked(task, task.settings.model_validate(self.task_settings))
 
     @property
     def job_resources(self) -> list[dict[str, Resources]]:
@@ -256,7 +256,7 @@ def known_task(name: str) -> tasks.Task:
 def _check_task(config: RunConfig) -> None:
     """Refuse a task that there is not, and settings that it does not have."""
     task = known_task(config.task)
-    if config.reference is not None and not task.moves_atoms:
+    if config.reference is not None and not task.keeps_geometries:
         told = f"task `{config.task}` moves no atoms: its references are those that the structures come with"
         raise UsageError(told, hint="leave out `--reference`; docs/structures.md says under which keys they are found")
     try:
@@ -279,6 +279,7 @@ def _check_task(config: RunConfig) -> None:
 
 def _with_known_resources(config: RunConfig) -> RunConfig:
     """The same, with models under `resources` called as the catalogue calls them; those not in the run are refused."""
+    from mira_cli.catalogue.dispersion import base_of
     from mira_cli.catalogue.lookup import all_names, load_catalogue
     from mira_cli.catalogue.own_weights import read_spec
 
@@ -286,7 +287,10 @@ def _with_known_resources(config: RunConfig) -> RunConfig:
     names = all_names(catalogue)
 
     def full(name: str) -> str:
-        return read_spec(name, catalogue)[0] if is_spec(name) else names.get(name.lower(), name)
+        if is_spec(name):
+            return read_spec(name, catalogue)[0]
+        base = name if name.lower() in names else base_of(name)
+        return names.get(base.lower(), base) + name[len(base) :].lower()
 
     models = [full(name) for name in config.models]
     resources: dict[str, Resources] = {}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 OK = "ok"
 INVALID = "invalid_input"
-ANSWERED = (OK, "not_converged", "blown_up")  # a record has the task's values and arrays; those of `ok` are compared
+INVALID_RESULT = "invalid_result"  # does not pass the task's own checks; alone, it may lack values and arrays
+# a record has the task's values and arrays; those of `ok` are compared
+ANSWERED = (OK, "not_converged", "blown_up", INVALID_RESULT)
 STATUSES = (
     *ANSWERED, "failed", "oom", "unsupported_element", "unsupported_property", "nonfinite", INVALID, "not_computed",
 )  # fmt: skip

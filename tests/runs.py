@@ -27,9 +27,17 @@ def rows(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+def own_records(run: Path) -> list[Path]:
+    """Folders of records, one a model and key, without those of what the task begins with."""
+    jobs = [json.loads(file.read_text()) for file in run.glob("work/jobs/*/*.json")]
+    begun = {job.get("begins_with_key") for job in jobs}
+    return [folder for folder in run.glob("work/records/*/*") if folder.name not in begun]
+
+
 def records(run: Path) -> list[dict]:
-    """Every record line of a run, the doubles too."""
-    lines = [line for file in run.glob("work/records/*/*/*/records.jsonl") for line in file.read_text().splitlines()]
+    """Every record line of a run's own task, the doubles too."""
+    files = [file for folder in own_records(run) for file in folder.glob("*/records.jsonl")]
+    lines = [line for file in files for line in file.read_text().splitlines()]
     return [record for line in lines if (record := json.loads(line))["kind"] == "record"]
 
 

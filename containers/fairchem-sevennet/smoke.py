@@ -4,7 +4,11 @@ import math
 import tempfile
 from importlib.metadata import version
 
+import dftd3.interface  # noqa: F401  # for models with dispersion
 import hydra
+import phonopy  # noqa: F401  # for the task phonons
+import phonors  # noqa: F401  # which phonopy imports only where it computes
+import seekpath  # noqa: F401  # for paths through the Brillouin zone
 import torch
 from ase.build import bulk
 from fairchem.core import FAIRChemCalculator

@@ -8,6 +8,10 @@ from importlib.metadata import version
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
+import dftd3.interface  # noqa: F401  # for models with dispersion
+import phonopy  # noqa: F401  # for the task phonons
+import phonors  # noqa: F401  # which phonopy imports only where it computes
+import seekpath  # noqa: F401  # for paths through the Brillouin zone
 import tensorflow as tf
 from ase.build import bulk
 from tensorpotential import TensorPotential

@@ -3,7 +3,11 @@
 import math
 from importlib.metadata import version
 
+import dftd3.interface  # noqa: F401  # for models with dispersion
 import mace  # noqa: F401  # before e3nn: it lets torch read e3nn's constants
+import phonopy  # noqa: F401  # for the task phonons
+import phonors  # noqa: F401  # which phonopy imports only where it computes
+import seekpath  # noqa: F401  # for paths through the Brillouin zone
 import torch
 from ase.build import bulk
 from e3nn import o3

@@ -3,6 +3,10 @@
 import math
 from importlib.metadata import version
 
+import dftd3.interface  # noqa: F401  # for models with dispersion
+import phonopy  # noqa: F401  # for the task phonons
+import phonors  # noqa: F401  # which phonopy imports only where it computes
+import seekpath  # noqa: F401  # for paths through the Brillouin zone
 import torch
 from ase.build import bulk
 from mattersim.forcefield import MatterSimCalculator, Potential

@@ -65,6 +65,18 @@ class Family(Row):
     licence_page: str | None = None  # where gated weights are asked for
 
 
+ADDED_DISPERSION = "D3(BJ)"
+
+
+class Damping(Row):
+    """Parameters of D3(BJ), two-body terms alone, of a functional."""
+
+    functional: str
+    s8: float
+    a1: float
+    a2_bohr: float
+
+
 class Model(Row):
     """One set of weights with its settings, and what is known about it. Empty means: not established."""
 
@@ -78,7 +90,8 @@ class Model(Row):
     training_data: list[str] = []
     level_of_theory: LevelOfTheory | None = None
     energy_correction: Literal["none", "MP2020"] | None = None  # what was added to the training energies
-    dispersion: Literal["none", "included"] | None = None
+    dispersion: Literal["none", "included", "D3(BJ)"] | None = None
+    added_dispersion: Damping | None = None  # beside the model: what `NAME+d3` means
     elements: Annotated[frozenset[int] | None, BeforeValidator(parse_elements)] = None
     forces: Literal["conservative", "direct"] | None = None
     stress: bool | None = None  # None: the checkpoint says it

@@ -11,7 +11,7 @@ from mira_cli.cleaning.waste import Waste, is_partial, remove_paths, without_lin
 from mira_cli.console import count, quoted
 from mira_cli.errors import MiraError, RunLockedError, UsageError
 from mira_cli.files import read_json
-from mira_cli.run.directory import COMPARISONS, MOVED, OF_SCALARS, PATHS, RESULTS, is_run, look_at_run
+from mira_cli.run.directory import COMPARISONS, CURVES, MOVED, OF_SCALARS, PATHS, RESULTS, is_run, look_at_run
 from mira_cli.slurm import EXECUTOR
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from mira_cli.run.directory import RunDirectory
 
-OURS = {*RESULTS, *COMPARISONS, *OF_SCALARS, MOVED, PATHS, "run.yaml", "logs", "work", ".snakemake", "report.html"}
+OF_RUN = ("run.yaml", "logs", "work", ".snakemake", "report.html")
+OURS = {*RESULTS, *COMPARISONS, *OF_SCALARS, CURVES, MOVED, PATHS, *OF_RUN}
 
 
 def open_finished(root: Path) -> RunDirectory:

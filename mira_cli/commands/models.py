@@ -61,6 +61,7 @@ def print_list(family: Family = None, models_file: ModelsFile = None, as_json: J
         for name, model in listed.items()
     ]
     console.print_table(("model", "theory", "forces", "weights", "licence", "image", "built as"), table)
+    console.say("NAME+d3 is a model with D3(BJ) dispersion added, where its functional has parameters")
 
 
 def _family(word: str, catalogue: Catalogue) -> str:

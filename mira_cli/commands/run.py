@@ -32,7 +32,10 @@ def run(
     ] = None,
     runtime: Annotated[str | None, typer.Option(help="How images run: auto, apptainer or venv.")] = None,
     profile: Annotated[str | None, typer.Option(help="Where jobs run: a name from profiles/, or a folder.")] = None,
-    task: Annotated[str | None, typer.Option(help="What to compute, by `mira tasks` [default: singlepoint].")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="What to compute, by `mira tasks`; several, joined by commas [default: singlepoint]."),
+    ] = None,
     models_file: Annotated[list[str] | None, typer.Option(help="YAML file with models of your own.")] = None,
     assignments: Annotated[
         list[str] | None,
@@ -111,15 +114,16 @@ submit.__annotations__ = {name: hint for name, hint in run.__annotations__.items
 
 def _start(given: dict[str, Any], detach: Detach | None) -> None:
     """Carry out what the options of `run` say."""
+    from mira_cli.commands.several_tasks import execute_each, task_names
     from mira_cli.config import absolute_paths, build_config
     from mira_cli.driver.execute import execute
     from mira_cli.engine.profile import find_profile
 
-    names = (
+    options = (
         "output", "runtime", "profile", "task", "models", "max_jobs", "reuse", "elements", "stride", "sample", "seed",
         "ref_energy_key", "ref_forces_key", "ref_stress_key", "ref_units", "reference", "energy_alignment", "group_by",
     )  # fmt: skip
-    settings: dict[str, Any] = {name: given[name] for name in names if given[name] is not None}
+    settings: dict[str, Any] = {name: given[name] for name in options if given[name] is not None}
     if given["form"] is not None:
         settings["format"] = given["form"]
     if given["gpus"] is not None:
@@ -135,6 +139,15 @@ def _start(given: dict[str, Any], detach: Detach | None) -> None:
     settings = {**inputs, **absolute_paths(settings, Path.cwd()), **output}
     if detach == "slurm":
         settings.setdefault("profile", "slurm")
+    if len(names := task_names(settings.get("task"))) > 1:
+        if detach:
+            raise UsageError(
+                "several tasks are several runs, of which one alone can go on in the background",
+                hint=f"start each by itself, as in `--task {names[0]} -o runs/both/{names[0]}`",
+            )
+        assignments = given["assignments"] or []
+        retry = given["retry_failed"]
+        raise typer.Exit(execute_each(names, settings, assignments, base, dry_run=given["dry_run"], retry=retry))
     config = build_config(settings, given["assignments"] or [])
     if detach == "slurm" and not find_profile(config.profile).cluster:
         raise UsageError(

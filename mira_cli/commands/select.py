@@ -77,7 +77,7 @@ def select(
     directory = choose_run(run)
     loaded = load_run(directory)
     index, models = loaded.index, loaded.models
-    by = by or ("volume-spread" if loaded.task.moves_atoms else "force-spread")
+    by = by or ("volume-spread" if loaded.task.keeps_geometries else "force-spread")
     disagreement = read_table(directory, selection.table_of(loaded.task, by))
     chosen = selection.choose_committee(disagreement, named=committee, same_theory=same_theory)
     if by in selection.REFERENCE_SCORES:

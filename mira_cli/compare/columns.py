@@ -181,6 +181,15 @@ SCALARS: dict[str, Kind] = {
     **ALIGNMENT,
     "energy_refusal": "text",
 }
+SCALAR_ERRORS: dict[str, Kind] = {
+    "structure_id": "text",
+    "formula": "text",
+    "model": "text",
+    "quantity": "text",
+    "value": "real",
+    "reference": "real",
+    "difference": "real",
+}
 MINIMA: dict[str, Kind] = {
     "structure_id": "text",
     "formula": "text",

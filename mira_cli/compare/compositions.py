@@ -42,6 +42,11 @@ class Compositions:
     identity: Array
 
     @cached_property
+    def one_of_each(self) -> Array:
+        """(d,) rows of different structures, of equal ones the first, in order."""
+        return np.asarray(np.unique(self.identity, return_index=True)[1])
+
+    @cached_property
     def known(self) -> Array:
         """(s,) whether there is a formula."""
         return np.asarray(np.any(self.counts > 0, axis=1)[self.formula])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 SAME_ANG, SAME_VOLUME_PERCENT, SAME_LENGTH_PERCENT = 0.1, 10.0, 5.0
 MOST_PAIRS, MOST_ATOMS = 1_000, 100  # of a run, of a structure, whose RMSD is measured: 0.02 to 0.1 s each
 MATCHER = {"stol": 1.0, "scale": False}  # as Matbench Discovery measures RMSD; the others are pymatgen's own
+Known: TypeAlias = "dict[str, float | None]"  # RMSD by the digest of what was compared, None where there is no match
 MEASURED, NO_MATCH, NOT_MEASURED = "measured", "no match", "not measured"
 
 
@@ -35,8 +39,11 @@ class Apart:
     differs_in: list[str | None]  # (n,)
 
 
-def minima_apart(one: Starts, other: Starts, *, measured: int) -> Apart:
-    """Compare minima of the same n structures, atom by atom; of crystals no more than so many RMSD are `measured`."""
+def minima_apart(one: Starts, other: Starts, *, measured: int, remembered: Known | None = None) -> Apart:
+    """Compare minima of the same n structures, atom by atom; of crystals no more than so many RMSD are `measured`.
+
+    Those that are `remembered` are not measured again, and those that are measured are remembered.
+    """
     volume = 100 * (volumes(one.cell, one.pbc) / volumes(other.cell, other.pbc) - 1)
     lengths = 100 * (cell_parameters(one.cell, one.pbc)[:, :3] / cell_parameters(other.cell, other.pbc)[:, :3] - 1)
     largest = np.nan_to_num(np.abs(lengths), nan=-1.0).argmax(axis=1)
@@ -45,7 +52,7 @@ def minima_apart(one: Starts, other: Starts, *, measured: int) -> Apart:
     displacement = root_mean_square_displacements(one.sizes, one.pbc, *geometries)
     same_order = _same_atoms(one, other)
     displacement[~same_order] = np.nan
-    rmsd, status, strict = _matched(one, other, displacement, measured)
+    rmsd, status, strict = _matched(one, other, displacement, measured, {} if remembered is None else remembered)
     mean_size = np.cbrt((volumes(one.cell, one.pbc) + volumes(other.cell, other.pbc)) / 2 / np.maximum(one.sizes, 1))
     near = (displacement < SAME_ANG) | (strict * mean_size < SAME_ANG)
     known = near | ~one.pbc.all(axis=1) & same_order | np.array([text == NO_MATCH for text in status], bool)
@@ -72,7 +79,9 @@ def _judged(volume: Array, length: Array, near: Array, known: Array) -> tuple[li
     return same, differs
 
 
-def _matched(one: Starts, other: Starts, displacement: Array, most: int) -> tuple[Array, list[str], Array]:
+def _matched(
+    one: Starts, other: Starts, displacement: Array, most: int, remembered: Known
+) -> tuple[Array, list[str], Array]:
     """RMSD of crystals, what became of each, and where it must decide the RMSD of the cells as they are.
 
     StructureMatcher first reduces cells to primitive ones, with a tolerance of 0.25 Å: distortions that are smaller
@@ -87,10 +96,10 @@ def _matched(one: Starts, other: Starts, displacement: Array, most: int) -> tupl
     for i in np.flatnonzero(possible)[:most].tolist():
         own = slice(ends[i] - one.sizes[i], ends[i])
         pair = [(end.numbers[own], end.positions[own], end.cell[i]) for end in (one, other)]
-        found = _rms(pair, primitive_cell=True)
+        found = _rms(pair, remembered, primitive_cell=True)
         rmsd[i], status[i] = (np.nan, NO_MATCH) if found is None else (found, MEASURED)
         if found is not None and not displacement[i] < SAME_ANG:
-            whole = _rms(pair, primitive_cell=False)
+            whole = _rms(pair, remembered, primitive_cell=False)
             strict[i] = np.nan if whole is None else whole
     return rmsd, status, strict
 
@@ -100,12 +109,32 @@ def count_measured(status: list[str]) -> int:
     return sum(text != NOT_MEASURED for text in status)
 
 
-def _rms(pair: list[Any], *, primitive_cell: bool) -> float | None:
+def _rms(pair: list[Any], remembered: Known, *, primitive_cell: bool) -> float | None:
+    digest = sha256(repr((_versions(), MATCHER, primitive_cell)).encode())
+    for array in (array for geometry in pair for array in geometry):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    key = digest.hexdigest()
+    found = remembered.pop(key) if key in remembered else _measured(pair, primitive_cell=primitive_cell)
+    remembered[key] = found  # those that were asked for last are the last
+    return found
+
+
+def _measured(pair: list[Any], *, primitive_cell: bool) -> float | None:
     from pymatgen.core import Structure
 
     crystals = [Structure(cell, numbers, positions, coords_are_cartesian=True) for numbers, positions, cell in pair]
     found = _matcher(primitive_cell=primitive_cell).get_rms_dist(*crystals)
     return None if found is None else float(found[0])
+
+
+@cache
+def _versions() -> list[str]:
+    """Of pymatgen, under the names of its packages; an RMSD by another version may be another one."""
+    found = []
+    for name in ("pymatgen-core", "pymatgen"):
+        with suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return found
 
 
 @cache

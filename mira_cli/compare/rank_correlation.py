@@ -55,12 +55,25 @@ class Order:
 def average_ranks(values: Array, groups: Array, tie: float = 0.0) -> Array:
     """(n,) ranks of values within their groups, up to a constant of the group; ties share the mean of their ranks.
 
-    Values in a row, each at most `tie` above the one before it, are one tie.
+    From the lowest value on, those that are at most `tie` above it are one tie, and the next one begins another: what
+    is further apart is never called equal because of others in between.
     """
     order = np.lexsort((values, groups))
-    sorted_values, sorted_groups = values[order], groups[order]
-    new = np.r_[True, (np.diff(sorted_values) > tie) | (np.diff(sorted_groups) != 0)]
-    place = np.cumsum(new) - 1
+    place = np.cumsum(_begins_tie(values[order], groups[order], tie)) - 1
     ranks = np.empty(len(values))
     ranks[order] = (np.bincount(place, np.arange(len(values))) / np.bincount(place))[place]
     return ranks
+
+
+def _begins_tie(values: Array, groups: Array, tie: float) -> Array:
+    """(n,) whether a tie begins at a value, of values in order within groups in order."""
+    new = np.r_[True, (np.diff(values) > tie) | (np.diff(groups) != 0)][: len(values)]
+    begins = np.flatnonzero(new)
+    ends = np.append(begins[1:], len(values))
+    wide = values[ends - 1] - values[begins] > tie
+    for begin, end in zip(begins[wide].tolist(), ends[wide].tolist(), strict=True):
+        here = begin
+        while values[end - 1] - values[here] > tie:
+            here = begin + int(np.searchsorted(values[begin:end], values[here] + tie, side="right"))
+            new[here] = True
+    return np.asarray(new)

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from mira_cli.compare.forces import Array
     from mira_cli.compare.schemes import Scheme
     from mira_cli.compare.theory import Committee
+    from mira_cli.tasks import Distance
 
 REFERENCE, MODEL = "reference", "model"
-SIZES = ("_ang", "_ang3")  # of which differences in per cent mean something
+SIZES = ("_ang", "_ang3", "modulus_gpa")  # of which differences in per cent mean something
+ROUNDED = 1e-12  # of the largest difference: a mean that is smaller is what rounding left
 ROUNDING = 9  # significant digits: numbers that agree in so many have one rank
 
 
@@ -46,10 +48,73 @@ class Scalar:
     is_energy: bool = False
 
 
-def scalars_table(answers: Answers, scalars: Sequence[Scalar], scheme: Scheme) -> pa.Table:
-    """For each scalar each two models, then each model against the reference, where there is one."""
+def scalars_table(
+    answers: Answers, scalars: Sequence[Scalar], scheme: Scheme, distances: Sequence[Distance] = ()
+) -> pa.Table:
+    """For each scalar each two models, then each model against the reference, where there is one; then distances."""
     rows = [row for scalar in scalars for row in _rows(answers, scalar, scheme)]
+    rows += [row for distance in distances for row in _rows_of_distance(answers, scalars, distance)]
     return columns.make_table(rows, columns.SCALARS)
+
+
+def scalar_errors_table(
+    answers: Answers, scalars: Sequence[Scalar], scheme: Scheme, distances: Sequence[Distance] = ()
+) -> pa.Table:
+    """Each structure, model and quantity of which there is a reference; energies differ after they were aligned."""
+    import pyarrow as pa
+
+    parts, last = [columns.make_table([], columns.SCALAR_ERRORS)], len(answers.models)
+    for scalar in scalars:
+        for a, b, difference, _ in _differences(answers, scalar, scheme):
+            if b == last:
+                parts.append(_errors(answers, scalar.name, a, (scalar.values[:, a], scalar.reference, difference)))
+    for distance in distances:
+        parts += [
+            _errors(answers, distance.name, a, (apart, np.zeros(len(apart)), apart))
+            for a, b, apart in _distances(answers, scalars, distance)
+            if b == last
+        ]
+    return pa.concat_tables(parts).combine_chunks()
+
+
+def _errors(answers: Answers, quantity: str, model: int, numbers: tuple[Array, Array, Array]) -> pa.Table:
+    """Rows of one model: value, reference and difference, (s,) each, where there is a difference."""
+    import pyarrow as pa
+
+    has = np.isfinite(numbers[2])
+    which, n = pa.array(has), int(has.sum())
+    told = [answers.structures.filter(which), answers.formulas.filter(which)]
+    told += [pa.array([answers.models[model].name] * n, pa.string()), pa.array([quantity] * n, pa.string())]
+    schema = columns.make_table([], columns.SCALAR_ERRORS).schema
+    return pa.table([*(one.cast(pa.string()) for one in told), *(pa.array(one[has]) for one in numbers)], schema=schema)
+
+
+def _distances(answers: Answers, scalars: Sequence[Scalar], distance: Distance) -> Iterator[tuple[int, int, Array]]:
+    """Models a < b (the reference is the last), and (s,) how far they are apart, NaN where one says nothing."""
+    by_name, models = {scalar.name: scalar for scalar in scalars}, len(answers.models)
+    own = [by_name[name] for name in distance.of]
+    values = np.stack([np.column_stack([one.values, one.reference]) for one in own], axis=-1)
+    has = np.isfinite(values).all(axis=-1)
+    against = range(models) if has[:, models].any() else ()
+    for a, b in [*combinations(range(models), 2), *((a, models) for a in against)]:
+        both, apart = has[:, a] & has[:, b], np.full(len(answers), np.nan)
+        apart[both] = distance.between(values[both, a], values[both, b])
+        yield a, b, apart
+
+
+def _rows_of_distance(answers: Answers, scalars: Sequence[Scalar], distance: Distance) -> Iterator[dict[str, Any]]:
+    models = answers.models
+    for a, b, apart in _distances(answers, scalars, distance):
+        other = None if b == len(models) else models[b]
+        first = _different(answers, None if other else apart)
+        yield {
+            "quantity": distance.name,
+            "against": MODEL if other else REFERENCE,
+            "model_a": models[a].name,
+            "model_b": other.name if other else None,
+            "theory": relation([models[a], other]) if other else None,
+            **{name: value for name, value in _statistics(apart[first], None).items() if name != "mean_difference"},
+        }
 
 
 def _rows(answers: Answers, scalar: Scalar, scheme: Scheme) -> Iterator[dict[str, Any]]:
@@ -59,18 +124,29 @@ def _rows(answers: Answers, scalar: Scalar, scheme: Scheme) -> Iterator[dict[str
     ranked = with_reference if scalar.is_energy else _significant(with_reference)
     for a, b, difference, said in _differences(answers, scalar, scheme):
         other = None if b == len(models) else models[b]
-        rho, n_rank, _ = order.correlation(ranked, a, b)
+        first = _different(answers, None if other else scalar.reference)
+        once = np.full_like(ranked, np.nan)
+        once[first] = ranked[first]
+        rho, n_rank, _ = order.correlation(once, a, b)
         yield {
             "quantity": scalar.name,
             "against": MODEL if other else REFERENCE,
             "model_a": models[a].name,
             "model_b": other.name if other else None,
             "theory": relation([models[a], other]) if other else None,
-            **_statistics(difference, with_reference[:, b] if scalar.name.endswith(SIZES) else None),
+            **_statistics(difference[first], with_reference[first, b] if scalar.name.endswith(SIZES) else None),
             "rank_correlation": rho,
             "n_rank_structures": n_rank,
             **said,
         }
+
+
+def _different(answers: Answers, told: Array | None) -> Array:
+    """Rows of different structures; where (s,) numbers are `told`, such as references, each different one of each."""
+    if told is None:
+        return answers.made_of.one_of_each
+    both = np.column_stack([answers.made_of.identity, told])
+    return np.sort(np.unique(both, axis=0, return_index=True)[1])
 
 
 def _differences(answers: Answers, scalar: Scalar, scheme: Scheme) -> Iterator[tuple[int, int, Array, dict[str, Any]]]:
@@ -106,12 +182,13 @@ def _statistics(difference: Array, against: Array | None) -> dict[str, Any]:
     has = np.isfinite(difference)
     own = difference[has]
     base = None if against is None else against[has]
+    middle, largest = mean(own), float(np.abs(own).max(initial=0.0))
     return {
         "n": len(own),
         "mae": mean(np.abs(own)),
         "rmse": root_mean_square(own),
-        "mean_difference": mean(own),
-        "largest_difference": float(np.abs(own).max()) if len(own) else None,
+        "mean_difference": 0.0 if abs(middle) < ROUNDED * largest else middle,  # aligned energies have none
+        "largest_difference": largest if len(own) else None,
         "mean_absolute_percent": None if base is None else mean(100 * np.abs(own / base)),
     }
 

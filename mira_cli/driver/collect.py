@@ -10,6 +10,7 @@ from mira_cli.compare.reference_units import unit_doubts
 from mira_cli.files import write_json
 from mira_cli.report.write import try_to_write_report
 from mira_cli.results.comparison_files import release_unused, write_comparisons
+from mira_cli.results.curves import write_curves
 from mira_cli.results.provenance import provenance
 from mira_cli.results.write_tables import write_tables
 from mira_cli.run.collected import wanted_sha256
@@ -32,6 +33,7 @@ def collect(run: RunDirectory) -> None:
 def write_results(loaded: LoadedRun) -> Statistics | str:
     """Write all but the report; what was in memory for the tables is gone by then."""
     sums = write_tables(loaded)
+    write_curves(loaded)
     release_unused()
     return compare_again(loaded, sums)
 

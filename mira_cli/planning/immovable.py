@@ -41,7 +41,17 @@ def refuse_what_cannot_move(config: RunConfig, index: StructureIndex) -> None:
                 hint=f"leave out `task.{name}`",
             )
     if config.task_settings.get("pressure_gpa", 0):
-        _refuse_pressure(index)
+        _refuse_where_no_crystal(
+            index,
+            "a pressure means nothing where a structure has vacuum or is not periodic",
+            "leave out `task.pressure_gpa`",
+        )
+    if tasks.find_task(config.task).of_crystals:
+        _refuse_where_no_crystal(
+            index,
+            f"task `{config.task}` means nothing where a structure has vacuum or is not periodic",
+            "`mira tasks` lists the tasks",
+        )
     rows = np.flatnonzero(wholly_held(index) & ~cell_moves)
     if not len(rows):
         return
@@ -55,17 +65,14 @@ def refuse_what_cannot_move(config: RunConfig, index: StructureIndex) -> None:
     warn(f"nothing can move in {count(len(rows), 'structure')}, all of whose atoms are fixed: `{first}` is the first")
 
 
-def _refuse_pressure(index: StructureIndex) -> None:
-    """Refuse a pressure on structures none of which fills its cell, and name those that have no answer under it."""
+def _refuse_where_no_crystal(index: StructureIndex, why: str, hint: str) -> None:
+    """Refuse a run none of whose structures fills its cell, and name those that will have no answer."""
     directions = np.nan_to_num(index.table["periodic_directions"].to_numpy().astype(float))
     rows = np.flatnonzero((index.hashes != b"") & ((directions < 3) | with_vacuum(index)))
     if not len(rows):
         return
-    why = "a pressure means nothing where a structure has vacuum or is not periodic"
     if len(rows) == _usable(index):
-        raise UsageError(
-            f"{why}, and so are all: `{_name(index, rows[0])}` is the first", hint="leave out `task.pressure_gpa`"
-        )
+        raise UsageError(f"{why}, and so are all: `{_name(index, rows[0])}` is the first", hint=hint)
     warn(f"{why}: {count(len(rows), 'structure')} will have no answer, `{_name(index, rows[0])}` is the first")
 
 
@@ -89,7 +96,9 @@ def refuse_without_stress(config: RunConfig, models: Sequence[ResolvedModel], in
     if without and _cell_moves(config, index).any():
         raise UsageError(
             f"`{without[0]}` gives no stress, without which task `{config.task}` cannot change a cell",
-            hint="`--set task.cell=fixed` relaxes atoms alone; or leave the model out",
+            hint="`--set task.cell=fixed` relaxes atoms alone; or leave the model out"
+            if "cell" in tasks.find_task(config.task).settings.model_fields
+            else "leave the model out",
         )
 
 

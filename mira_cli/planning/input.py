@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from mira_cli import tasks
 from mira_cli.console import count, counting, lines, say, warn
@@ -12,7 +14,7 @@ from mira_cli.structures.labels import keys_of, label_keys_in_words
 from mira_cli.structures.notes import alike
 from mira_cli.structures.packs import StructureIndex, load_structures, open_index
 from mira_cli.structures.references import ReferenceKeys, left_out_told, named_keys_told, reference_keys_in_words
-from mira_cli.structures.relaxed_references import match_references
+from mira_cli.structures.relaxed_references import Matched, match_references
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from mira_cli.config import RunConfig
     from mira_cli.run.directory import RunDirectory
     from mira_cli.structures.find import Found
+
+    Array = np.ndarray[Any, Any]
+
+MOST_NAMED = 3  # structures in a sentence
 
 
 def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratch: Path | None) -> StructureIndex:
@@ -32,16 +38,17 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
     """
     if found is None:
         return open_index(run.structures)
-    tell_passed_over(found)
+    tell_passed_over(found, tasks.find_task(config.task))
     keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key, config.ref_units)
-    choice = FrameChoice(config.stride, config.sample, config.seed)
+    choice, task = FrameChoice(config.stride, config.sample, config.seed), tasks.find_task(config.task)
     with counting("structure") as told:
         index = load_structures(
             run.structures,
             found.sources,
             keys=keys,
             choice=choice,
-            moves_atoms=tasks.find_task(config.task).moves_atoms,
+            moves_atoms=task.moves_atoms,
+            takes_fragments=task.takes_fragments,
             scratch=scratch,
             told=told,
         )
@@ -86,21 +93,62 @@ def read_reference(
         return str(open_index(run.reference).sources)
     keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key, config.ref_units)
     reference = load_structures(run.reference, found.sources, keys=keys, scratch=scratch and scratch / "reference")
+    if invalid := reference.invalid():
+        warn(f"{count(len(invalid), 'reference')} cannot be used")
+        lines(f"{name}: {why}" for name, why in invalid)
     matched = match_references(index, reference)
     there = int((matched.places >= 0).sum())
     if not there:
-        other = "have other atoms" if matched.others else "have other ids"
-        names = (
-            f"`{reference.table['id'][0]}`, and the structures `{index.table['id'][0]}`" if len(reference) else "none"
-        )
-        raise InputError(
-            f"the references in `{config.reference}` {other} than the structures (they begin with {names})",
-            hint="a reference says whose it is under `structure_id`, or by a file of the same name",
-        )
+        raise _of_others(config.reference, index, reference, matched)
     say(f"relaxed references of {there:,} of {count(len(index), 'structure')}")
-    if matched.others:
-        warn(f"{count(matched.others, 'reference')} with other atoms than the structure of the same id left out")
+    if len(matched.other_atoms):
+        left_out = count(len(matched.other_atoms), "reference")
+        said = _with_other_atoms(index, reference, matched)
+        warn(f"{left_out} left out, with other atoms than the structure of that id: {said}")
+    if len(matched.left_over):
+        said = _with_formulas(reference, matched.left_over)
+        say(f"{count(len(matched.left_over), 'reference')} of no structure here: {said}")
     return str(reference.sources)
+
+
+def _of_others(given: str, index: StructureIndex, reference: StructureIndex, matched: Matched) -> InputError:
+    """Why no reference is of one of the structures, with those that are meant."""
+    if len(matched.other_atoms):
+        return InputError(
+            f"the references in `{given}` have other atoms than the structures: "
+            + _with_other_atoms(index, reference, matched),
+            hint="a relaxed reference holds the atoms of the structure whose id it has, all of them and no others",
+        )
+    if not len(matched.left_over):
+        return InputError(f"no reference in `{given}` can be used", hint="docs/structures.md says what is read")
+    usable = np.flatnonzero(index.hashes != b"")
+    return InputError(
+        f"the references in `{given}` have other ids than the structures: "
+        f"{_with_formulas(reference, matched.left_over)}, not {_with_formulas(index, usable)}",
+        hint="a reference says whose it is under `structure_id`, or by a file of the same name",
+    )
+
+
+def _with_other_atoms(index: StructureIndex, reference: StructureIndex, matched: Matched) -> str:
+    shown = (
+        f"`{index.table['id'][ours]}` is {_formula(index, ours)}, its reference `{reference.table['id'][theirs]}` "
+        f"{_formula(reference, theirs)}"
+        for ours, theirs in matched.other_atoms[:MOST_NAMED].tolist()
+    )
+    return "; ".join(shown) + _more(len(matched.other_atoms))
+
+
+def _with_formulas(index: StructureIndex, rows: Array) -> str:
+    shown = (f"`{index.table['id'][row]}` ({_formula(index, row)})" for row in rows[:MOST_NAMED].tolist())
+    return ", ".join(shown) + _more(len(rows))
+
+
+def _formula(index: StructureIndex, row: int) -> str:
+    return str(index.table["formula"][row])
+
+
+def _more(named: int) -> str:
+    return f" and {named - MOST_NAMED:,} more" if named > MOST_NAMED else ""
 
 
 def _tell_notes(index: StructureIndex) -> None:
@@ -130,8 +178,9 @@ def tell_structures(index: StructureIndex) -> None:
             say(told)
 
 
-def tell_passed_over(found: Found) -> None:
-    """Say what of the folders is not read."""
+def tell_passed_over(found: Found, task: tasks.Task | None = None) -> None:
+    """Say what of the folders is not read, and what columns of sheets are for a task."""
+    taken = {name.lower() for one in (task.scalars if task else ()) for name in (one.name, *one.given_as)}
     if found.passed_over:
         say(f"{count(len(found.passed_over), 'file')} passed over, by name no structures: {found.passed_over[0].name}"
             + (" and others" if len(found.passed_over) > 1 else ""))  # fmt: skip
@@ -139,7 +188,11 @@ def tell_passed_over(found: Found) -> None:
         more = f" and {len(found.told_better) - 1:,} more" if len(found.told_better) > 1 else ""
         say(f"{file.name}{more} passed over: a calculation's geometry is read once, here from {better.name}")
     for sheet, columns in found.unused_columns.items():
-        say(f"columns of {sheet.name} that are labels, for `--group-by`, and nothing else: {', '.join(columns)}")
+        references = [name for name in columns if name.lower() in taken]
+        if references:
+            say(f"columns of {sheet.name} that are references: {', '.join(references)}")
+        if labels := [name for name in columns if name not in references]:
+            say(f"columns of {sheet.name} that are labels, for `--group-by`, and nothing else: {', '.join(labels)}")
     for file in found.labelled_twice[:1]:
         more = f" and {len(found.labelled_twice) - 1:,} more" if len(found.labelled_twice) > 1 else ""
         warn(f"rows of a sheet name {file.name}{more} several times, with different labels: the first counts")

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import yaml
 
 from mira_cli import tasks
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from mira_cli.slurm.cluster import Partition
     from mira_cli.structures.packs import StructureIndex
     from mira_cli.tasks import Task
+
+    Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -186,12 +189,24 @@ def _reuse(
         return
     done = finished_hashes(run.records(model.slug, model.key), task, retry=retry)
     missing = index.hashes[without(index.distinct, index.hashes, done)]
-    for neighbour in neighbours_with(run, model.slug, model.key, task, missing):
+    missing = _take_over(model, model.key, task, missing, run, copy=copy)
+    if model.begins_with_key:
+        first = tasks.find_task(tasks.RELAX)
+        there = finished_hashes(run.records(model.slug, model.begins_with_key), first, retry=True)
+        _take_over(model, model.begins_with_key, first, np.setdiff1d(missing, there), run, copy=copy)
+
+
+def _take_over(model: ResolvedModel, key: str, task: Task, missing: Array, run: RunDirectory, *, copy: bool) -> Array:
+    """Take over records of one key, or only say so; returns (n,) S32 hashes that no neighbour has."""
+    for neighbour in neighbours_with(run, model.slug, key, task, missing):
         if copy:
             run.collected.unlink(missing_ok=True)  # the tables know nothing of these yet
-        n = take_over(run, model.slug, model.key, task, neighbour) if copy else len(neighbour.hashes)
+        n = take_over(run, model.slug, key, task, neighbour) if copy else len(neighbour.hashes)
         what = "taken over from" if copy else "will be taken over from"
-        say(f"{model.name}: {count(n, 'structure')} {what} `{neighbour.root}`")
+        thing = "relaxation" if key == model.begins_with_key else "structure"
+        say(f"{model.name}: {count(n, thing)} {what} `{neighbour.root}`")
+        missing = np.setdiff1d(missing, neighbour.hashes)
+    return missing
 
 
 def _ask_slurm(plan: Plan, *, refuse: bool) -> None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from mira_cli.config import RunConfig
 
 
+DFTD3 = "dftd3"
+
+
 @dataclass(frozen=True)
 class ResolvedModel:
     """A model as the worker gets it."""
@@ -35,7 +38,18 @@ class ResolvedModel:
     @property
     def key(self) -> str:
         """Key of its records: changes whenever its numbers may."""
-        return short_hash(self.identity | ({"weights": self.weights_sha256} if self.weights_sha256 else {}))
+        return self._key_of(self.identity)
+
+    @property
+    def begins_with_key(self) -> str | None:
+        """Key of the records of what the run's task begins with, None if it begins with nothing."""
+        task = self.identity["task"]
+        if not isinstance(task, dict) or "begins_with" not in task:
+            return None
+        return self._key_of(self.identity | {"task": tasks.identity(task["begins_with"])})
+
+    def _key_of(self, identity: dict[str, Any]) -> str:
+        return short_hash(identity | ({"weights": self.weights_sha256} if self.weights_sha256 else {}))
 
 
 def resolve_models(
@@ -99,7 +113,14 @@ def _resolve(
         "stress": row.stress,
         "task": tasks.identity(config.asked_task),
     }
+    if row.added_dispersion is not None:
+        identity["added_dispersion"] = row.added_dispersion.model_dump() | {"package": _dftd3(versions[family.image])}
     return ResolvedModel(name, slug(name), row, family.image, package, options, dtype, identity)
+
+
+def _dftd3(pins: Mapping[str, str]) -> str:
+    """Name and version of what adds dispersion."""
+    return f"{DFTD3}=={pins[DFTD3]}" if DFTD3 in pins else DFTD3
 
 
 def short_hash(data: object) -> str:

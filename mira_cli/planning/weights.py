@@ -126,6 +126,7 @@ def worker_model(model: ResolvedModel, weights: Weights | None) -> dict[str, Any
         if weights
         else row.checkpoint.model_dump(exclude_none=True)
     )
+    added = row.added_dispersion
     return {
         "name": model.name,
         "family": row.family,
@@ -134,6 +135,7 @@ def worker_model(model: ResolvedModel, weights: Weights | None) -> dict[str, Any
         "dtype": model.dtype,
         "elements": sorted(row.elements) if row.elements else None,
         "stress": row.stress,
+        "added_dispersion": None if added is None else added.model_dump(exclude={"functional"}),
     }
 
 

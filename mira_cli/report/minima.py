@@ -21,12 +21,13 @@ from mira_cli.compare.scalars import MODEL
 from mira_cli.errors import UsageError
 from mira_cli.lattice import SYMPREC_ANG, overlay
 from mira_cli.report.gathered import rounded, rows_of
-from mira_cli.results.read_tables import read_table
+from mira_cli.results.read_tables import read_comparison, read_table
 from mira_cli.tasks import ends
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from mira_cli.compare.forces import Array
     from mira_cli.report.gathered import Gathered
     from mira_cli.results.read_tables import Name
     from mira_cli.tasks import Task
@@ -34,12 +35,16 @@ if TYPE_CHECKING:
 DRAWN, MOST_DRAWN_ATOMS = 6, 60  # structures, atoms of one
 MOST_SCALARS = 500  # rows; `scalars.csv` has the others
 MOST_SAID = 6  # pairs
+PAIR = ["against", "model_a", "model_b"]  # columns of `minima.csv` that say of which two a row is
+CHANGED_LENGTHS = tuple((f"{axis}_ang", f"start_{axis}_ang") for axis in "abc")
+CHANGES = ("max_displacement_ang", *sum(CHANGED_LENGTHS, ()))
 FARTHEST = ("displacement_max_ang", "spread_volume_change_percent")  # columns of `spread.csv`, by which they are chosen
 
 
 def minima(gathered: Gathered, task: Task) -> dict[str, Any]:
     """How the relaxations of each model ended, how far minima are apart, and some of them to look at."""
     tables = {name: _table(gathered, name) for name in ("relax", "scalars", "minima", "spread")}
+    tables["minima"] = _once(gathered, tables["minima"])
     return {
         "relax": rows_of(tables["relax"]) if tables["relax"] else [],
         "scalars": rows_of(tables["scalars"].slice(0, MOST_SCALARS)) if tables["scalars"] else [],
@@ -79,7 +84,7 @@ def findings_of_minima(gathered: Gathered) -> list[str]:
     return [
         f"{row['model_a']} and {row['model_b'] or 'the reference'} came to one minimum in {row['same']:,} of "
         f"{row['n']:,} structures{_unknown(row)}."
-        for row in _pairs(_table(gathered, "minima"))[:MOST_SAID]
+        for row in _pairs(_once(gathered, _table(gathered, "minima")))[:MOST_SAID]
     ]
 
 
@@ -94,17 +99,28 @@ def _table(gathered: Gathered, name: Name) -> pa.Table | None:
         return None
 
 
+def _once(gathered: Gathered, minima: pa.Table | None) -> pa.Table | None:
+    """`minima.csv` with one row for each pair and structure, where the input holds structures twice."""
+    import pyarrow.compute as pc
+
+    if minima is None or not len(minima):
+        return minima
+    place = pc.index_in(minima["structure_id"], gathered.answers.structures).to_numpy()
+    codes = [minima[key].combine_chunks().dictionary_encode("encode").indices.to_numpy() for key in PAIR]
+    same = np.column_stack([gathered.answers.made_of.identity[place], *codes])
+    return minima.take(np.sort(np.unique(same, axis=0, return_index=True)[1]))
+
+
 def _pairs(minima: pa.Table | None) -> list[dict[str, Any]]:
     """For each two models, and model and reference: how often they have one minimum, and how far these are apart."""
     import pyarrow.compute as pc
 
     if minima is None or not len(minima):
         return []
-    keys = ["against", "model_a", "model_b"]
     found = []
-    for pair in minima.group_by(keys, use_threads=False).aggregate([]).to_pylist():
+    for pair in minima.group_by(PAIR, use_threads=False).aggregate([]).to_pylist():
         own = minima
-        for key in keys:
+        for key in PAIR:
             is_one = pc.is_null(own[key]) if pair[key] is None else pc.equal(own[key], pair[key])
             own = own.filter(is_one)
         same = own["same_minimum"]
@@ -185,14 +201,32 @@ def _geometry(positions: Any, cell: Any) -> dict[str, Any]:
 
 
 def _farthest(gathered: Gathered, spread: pa.Table | None) -> list[int]:
-    """Places of structures, those first whose minima are furthest apart; those of one model in input order."""
-    if spread is None or not len(spread):
-        return np.flatnonzero(gathered.answers.ok.any(axis=1)).tolist()[: 10 * DRAWN]
+    """Places of different structures that came to rest, those first whose minima are furthest apart.
+
+    Where no two models say so, those first that have changed most.
+    """
     import pyarrow.compute as pc
 
-    own = spread.slice(max(0, pc.index(spread["committee"], "all").as_py()), len(gathered.answers))
-    keys = [own[name].to_numpy() for name in FARTHEST if name in own.column_names]
+    keys = []
+    if spread is not None and len(spread):
+        own = spread.slice(max(0, pc.index(spread["committee"], "all").as_py()), len(gathered.answers))
+        keys = [own[name].to_numpy() for name in FARTHEST if name in own.column_names]
+    keys.append(_changes(gathered))
     order = np.lexsort([-np.nan_to_num(key.astype(float), nan=-1.0) for key in reversed(keys)])
     hashes = gathered.index.hashes
     distinct = {hashes[place]: place for place in reversed(order.tolist()) if gathered.answers.ok[place].any()}
     return list(distinct.values())[::-1]
+
+
+def _changes(gathered: Gathered) -> Array:
+    """(s,) the largest displacement of an atom or change of a length since the start, Å, by any model at rest."""
+    table = read_comparison(gathered.run, CHANGES)
+    shape = gathered.answers.ok.shape
+
+    def of(name: str) -> Array:
+        has = name in table.column_names
+        return table[name].to_numpy().astype(float).reshape(shape) if has else np.full(shape, np.nan)
+
+    changes = [of(CHANGES[0]), *(np.abs(of(end) - of(start)) for end, start in CHANGED_LENGTHS)]
+    known = np.where(gathered.answers.ok, np.nan_to_num(changes, nan=0.0), 0.0)
+    return np.asarray(known.max(axis=(0, 2), initial=0.0))

@@ -46,12 +46,16 @@ def structures_table(gathered: Gathered) -> dict[str, Any]:
         "outlier": [name if is_one else None for name, is_one in outliers],
         "statuses": statuses,
         "quantities": own | {"status": [column.tolist() for column in codes[rows].T]},
-        **({} if gathered.task.is_compared else {"meanings": _meanings(gathered, own)}),
+        **({} if gathered.task.is_compared else {"meanings": _meanings(gathered, own), "whole": _whole(gathered, own)}),
     }
 
 
 def _meanings(gathered: Gathered, names: Collection[str]) -> dict[str, str]:
     return {column.name: column.meaning for column in gathered.task.columns if column.name in names}
+
+
+def _whole(gathered: Gathered, names: Collection[str]) -> list[str]:
+    return [column.name for column in gathered.task.columns if column.name in names and column.kind == "whole"]
 
 
 def _as_they_are(gathered: Gathered, rows: Array) -> dict[str, Any]:

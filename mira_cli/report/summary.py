@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli import __version__, tasks
+from mira_cli.catalogue.dispersion import dispersion_in_words
 from mira_cli.catalogue.lookup import built_in
 from mira_cli.compare.reference import contradictions
 from mira_cli.compare.reference_units import unit_doubts
@@ -19,14 +20,15 @@ from mira_cli.files import read_json
 from mira_cli.report.alignment import about_energies, method
 from mira_cli.report.disputed import outliers_of
 from mira_cli.report.minima import findings_of_minima, methods_of_minima
+from mira_cli.report.properties import findings_of_properties, has_properties
 from mira_cli.results.devices import on_cpu_instead
-from mira_cli.statuses import ANSWERED, INVALID, OK
+from mira_cli.statuses import ANSWERED, INVALID, INVALID_RESULT, OK
 from mira_cli.structures.notes import alike
 from mira_cli.structures.references import units_of, units_read
 from mira_cli.units import OPPOSITE
 
 if TYPE_CHECKING:
-    from mira_cli.catalogue.rows import Model
+    from mira_cli.catalogue.rows import Damping, Model
     from mira_cli.report.gathered import Gathered
 
 MOST_NAMED = 6
@@ -92,8 +94,10 @@ def banners(gathered: Gathered) -> list[dict[str, Any]]:
 
 def findings(gathered: Gathered) -> list[str]:
     """A few sentences: who agrees, who does not, where."""
-    if gathered.task.moves_atoms:
+    if gathered.task.keeps_geometries:
         return findings_of_minima(gathered)
+    if has_properties(gathered.task):
+        return findings_of_properties(gathered)
     pairs = gathered.statistics.pairs.to_pylist()
     said = who_agrees([row for row in pairs if row["force_mae_ev_per_ang"] is not None])
     disputed = gathered.disputed.table.filter(gathered.disputed.table["rank"].is_valid())
@@ -133,8 +137,8 @@ def methods(gathered: Gathered) -> list[str]:
         f"{tasks.what_was_computed(wanted, these)} with MIRA {__version__} by "
         f"{count(len(gathered.models), 'interatomic potential')}: {'; '.join(_model_words(gathered))}."
     )
-    said = [computed]
-    if gathered.task.moves_atoms:
+    said = [computed, *_added_dispersion(gathered)]
+    if gathered.task.keeps_geometries:
         said.append(methods_of_minima())
     if not gathered.task.is_compared:
         return said
@@ -144,6 +148,15 @@ def methods(gathered: Gathered) -> list[str]:
     if gathered.statistics.reference.num_rows:
         said.append(REFERENCES + _converted(gathered))
     return [*said, STRESSES] if "pressure_gpa" in gathered.table.column_names else said
+
+
+def _added_dispersion(gathered: Gathered) -> list[str]:
+    """A sentence for each functional whose dispersion was added to models."""
+    names: dict[Damping, list[str]] = {}
+    for model in gathered.models:
+        if model.row.added_dispersion is not None:
+            names.setdefault(model.row.added_dispersion, []).append(model.name)
+    return [dispersion_in_words(of_one, damping) for damping, of_one in names.items()]
 
 
 def _converted(gathered: Gathered) -> str:
@@ -164,8 +177,9 @@ def _about_answers(gathered: Gathered) -> list[dict[str, Any]]:
     if not statuses[OK]:
         found.append(_banner("bad", "No model answered for any structure.", ["The section on failures says why."]))
     waiting, invalid = statuses["not_computed"], statuses[INVALID] // max(1, models)
-    ended = {name: statuses[name] for name in ANSWERED if name != OK and statuses[name]}
-    failed = total - statuses[OK] - waiting - statuses[INVALID] - sum(ended.values())
+    doubtful = statuses[INVALID_RESULT]
+    ended = {name: statuses[name] for name in ANSWERED if name not in {OK, INVALID_RESULT} and statuses[name]}
+    failed = total - statuses[OK] - waiting - statuses[INVALID] - doubtful - sum(ended.values())
     if waiting:
         found.append(_banner("warn", f"{waiting:,} of {count(total, 'answer')} are not computed yet.", []))
     if invalid:
@@ -178,6 +192,9 @@ def _about_answers(gathered: Gathered) -> list[dict[str, Any]]:
         text = f"{sum(ended.values()):,} of {count(total, 'answer')} did not converge."
         counts = ", ".join(f"{name}: {n:,}" for name, n in ended.items())
         found.append(_banner("warn", text, [counts, "Their numbers are of where they ended."]))
+    if doubtful:
+        text = f"{doubtful:,} of {count(total, 'answer')} do not pass the task's own checks."
+        found.append(_banner("warn", text, ["They are not compared. The section on failures says why."]))
     if failed and statuses[OK]:
         others = {*ANSWERED, "not_computed", INVALID}
         kinds = [f"{name}: {n:,}" for name, n in statuses.most_common() if name not in others]

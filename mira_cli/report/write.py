@@ -19,6 +19,7 @@ from mira_cli.report.gathered import Gathered, gather, rounded_columns, rows_of
 from mira_cli.report.groups import groups, without_groups
 from mira_cli.report.minima import minima
 from mira_cli.report.points import points
+from mira_cli.report.properties import has_properties, properties
 from mira_cli.report.shareable import shareable, system
 from mira_cli.report.structures_table import ROUNDING, failures, structures_table
 from mira_cli.report.summary import banners, findings, methods, model_facts, pair_cautions
@@ -27,9 +28,13 @@ from mira_cli.report.work_done import timing
 if TYPE_CHECKING:
     from mira_cli.answers.load import LoadedRun
     from mira_cli.compare.statistics import Statistics
+    from mira_cli.tasks import Task
 
 HERE = Path(__file__).parent
-CODE = ("dom", "plots", "structures_table", "heat_maps", "comparison", "viewer", "minima", "sections", "start")
+CODE = (
+    *("dom", "plots", "structures_table", "heat_maps", "comparison", "viewer", "minima", "curves", "properties"),
+    *("sections", "start"),
+)
 VIEWER, LICENCE = HERE / "vendor" / "3Dmol-min.js", HERE / "vendor" / "3Dmol-LICENSE.txt"
 PAIRS = (  # columns of `pairs.csv` that the page shows
     *("model_a", "model_b", "theory"),
@@ -106,8 +111,9 @@ def content(gathered: Gathered) -> dict[str, Any]:
         **({"groups": by_label} if (by_label := groups(gathered)) else {}),
         "points": points(gathered) if task.is_compared else None,
         "distributions": distributions(gathered) if task.is_compared else [],
-        **({} if task.is_compared else {"compared": False}),
-        **({"minima": minima(gathered, task)} if task.moves_atoms else {}),
+        **({} if task.is_compared else {"compared": False, "titles": _titles(task)}),
+        **({"minima": minima(gathered, task)} if task.keeps_geometries else {}),
+        **({"properties": properties(gathered, task)} if has_properties(task) else {}),
         "look_at": looked_at,
         "rounding": ROUNDING,
         "failures": shareable(failures(gathered)),
@@ -117,6 +123,11 @@ def content(gathered: Gathered) -> dict[str, Any]:
         "bibtex": bibtex(cited),
         "provenance": _told(gathered.provenance),
     }
+
+
+def _titles(task: Task) -> dict[str, str]:
+    """What columns are called, where it is not made of their names."""
+    return {column.name: column.title for column in task.columns if column.title}
 
 
 def page(shown: dict[str, Any]) -> str:

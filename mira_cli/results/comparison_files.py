@@ -12,7 +12,7 @@ import numpy as np
 
 from mira_cli import console
 from mira_cli.files import replacing
-from mira_cli.results.minima_tables import minima_tables
+from mira_cli.results.minima_tables import MINIMA, write_minima
 from mira_cli.results.read_tables import read_comparison
 from mira_cli.results.scalar_tables import scalar_tables
 from mira_cli.run.directory import COMPARISONS, OF_SCALARS
@@ -50,6 +50,7 @@ def write_comparisons(loaded: LoadedRun, sums: ForceSums | Exception | None = No
     """
     root = loaded.run.root
     tables: dict[str, pa.Table] = {}
+    written: set[str] = set()
     made: Statistics | str
     try:
         made = compare(loaded, sums)
@@ -57,14 +58,15 @@ def write_comparisons(loaded: LoadedRun, sums: ForceSums | Exception | None = No
             tables = tables_of(made)
         if loaded.task.scalars:
             tables |= scalar_tables(loaded, made.answers)
-        if loaded.task.moves_atoms:
-            tables |= minima_tables(loaded, made.answers, tables)
+        if loaded.task.keeps_geometries:
+            tables |= write_minima(loaded, made.answers, tables)
         for name, table in tables.items():
             write_csv(root / name, table)
+        written = {*tables, *((MINIMA,) if loaded.task.keeps_geometries else ())}
     except Exception as error:  # noqa: BLE001  (whatever it is, the results are there)
-        tables, made = {}, f"the models could not be compared: {type(error).__name__}: {error}"
+        written, made = set(), f"the models could not be compared: {type(error).__name__}: {error}"
         console.warn(made, hint=f"the other results are complete; `mira collect {root}` compares again")
-    for name in {*COMPARISONS, *OF_SCALARS} - set(tables):
+    for name in {*COMPARISONS, *OF_SCALARS} - written:
         with suppress(OSError):
             (root / name).unlink(missing_ok=True)
     return made

@@ -76,7 +76,7 @@ def labelled_frames(block: AnswerBlock, k: int, statuses: Sequence[str]) -> Iter
     ends = np.cumsum(block.forces.sizes)
     atoms = spans(ends[chosen] - sizes, sizes)
     positions, cell = block.geometry["positions"][atoms], block.geometry["cell"][chosen]
-    if task.moves_atoms:
+    if task.keeps_geometries:
         positions = found.rows("positions", these)[1]
         cell = found.rows("cell", these)[1].reshape(-1, 3, 3)
     columns, title = [positions], "species:S:1:pos:R:3"
@@ -92,7 +92,7 @@ def labelled_frames(block: AnswerBlock, k: int, statuses: Sequence[str]) -> Iter
         formed(np.ones(len(valid), bool), "energy={}", shortest_text(found.numbers("energy_ev")[valid])),
         formed(np.asarray(has_stress), 'stress="{}"', join_numbers(stress.ravel(), np.full(len(stress), 9))),
     ]
-    if task.moves_atoms:
+    if task.keeps_geometries:
         words.append(
             formed(np.ones(len(valid), bool), "status={}", pa.array(found.texts("status")[valid], pa.string()))
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from mira_cli.compare.minima import MOST_PAIRS, count_measured, minima_apart
 from mira_cli.compare.relaxations import relaxation_row
 from mira_cli.compare.scalars import MODEL, REFERENCE
 from mira_cli.compare.theory import committees, relation, same_zero
+from mira_cli.files import read_json, replacing, write_json
 from mira_cli.results.read_tables import read_comparison
 from mira_cli.structures.relaxed_references import match_references
 from mira_cli.tasks import ends
@@ -26,10 +28,12 @@ if TYPE_CHECKING:
     from mira_cli.answers.blocks import AnswerBlock
     from mira_cli.answers.load import LoadedRun
     from mira_cli.compare.answers import Answers
+    from mira_cli.compare.minima import Known
     from mira_cli.tasks import Starts
 
     Array = np.ndarray[Any, Any]
 
+MINIMA = "minima.csv"
 RELAXATION = (
     *("status", "n_steps", "n_evaluations", "volume_change_percent", "energy_drop_per_atom_ev", "symmetry"),
     *("max_displacement_ang", "start_energy_ev", "energy_ev"),
@@ -37,18 +41,35 @@ RELAXATION = (
 FARTHEST, LOST_BY = columns.SPREADS_OF_MINIMA
 
 
-def minima_tables(loaded: LoadedRun, answers: Answers, made: dict[str, pa.Table]) -> dict[str, pa.Table]:
-    """The tables by the names of their files, and `spread.csv` of those `made` with what minima say beside it."""
-    import pyarrow as pa
+def write_minima(loaded: LoadedRun, answers: Answers, made: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    """Write `minima.csv`, some structures after the other; returns tables by the names of their files.
 
-    parts = [columns.make_table([], columns.MINIMA), *_parts(loaded, answers)]
-    minima = pa.concat_tables(parts).combine_chunks()
+    These are `relax.csv`, and `spread.csv` of those `made` with what minima say beside it.
+    """
+    import pyarrow.csv as pc
+
+    farthest, known = Farthest(answers), _remembered(loaded)
+    options, schema = pc.WriteOptions(quoting_style="needed"), columns.make_table([], columns.MINIMA).schema
+    whole = replacing(loaded.run.root / MINIMA, "wb")
+    with whole as stream, pc.CSVWriter(stream, schema, write_options=options) as file:
+        for part in _parts(loaded, answers, known):
+            file.write_table(part)
+            farthest.add(part)
+    with suppress(OSError):  # it only saves time
+        write_json(loaded.run.rmsd, dict(list(known.items())[-2 * MOST_PAIRS :]))
     of_model = _columns_by_model(loaded)
     rows = [relaxation_row(answers, m, of_model[m]) for m in range(len(answers.models))]
-    tables = {"minima.csv": minima, "relax.csv": columns.make_table(rows, columns.RELAX)}
+    tables = {"relax.csv": columns.make_table(rows, columns.RELAX)}
     if (spread := made.get("spread.csv")) is not None and len(spread):
-        tables["spread.csv"] = _with_minima(spread, minima, answers, [one["symmetry"] for one in of_model])
+        tables["spread.csv"] = _with_minima(spread, farthest, answers, [one["symmetry"] for one in of_model])
     return tables
+
+
+def _remembered(loaded: LoadedRun) -> Known:
+    """RMSD that an earlier collect has measured; none where that file is none of ours."""
+    said = read_json(loaded.run.rmsd)
+    entries = said.items() if isinstance(said, dict) else ()
+    return {key: value for key, value in entries if value is None or isinstance(value, float)}
 
 
 def _columns_by_model(loaded: LoadedRun) -> list[dict[str, Array]]:
@@ -62,7 +83,7 @@ def _columns_by_model(loaded: LoadedRun) -> list[dict[str, Array]]:
     return [{name: values[k::m] for name, values in whole.items()} for k in range(m)]
 
 
-def _parts(loaded: LoadedRun, answers: Answers) -> Iterator[pa.Table]:
+def _parts(loaded: LoadedRun, answers: Answers, known: Known) -> Iterator[pa.Table]:
     """Rows of `minima.csv` for some structures after the other, of all pairs of models and then of references."""
     places = None if loaded.reference is None else match_references(loaded.index, loaded.reference).places
     left = MOST_PAIRS
@@ -74,7 +95,7 @@ def _parts(loaded: LoadedRun, answers: Answers) -> Iterator[pa.Table]:
             minima.append(_of_reference(loaded, own))
             pairs += [(a, len(minima) - 1) for a in range(len(loaded.models))]
         for a, b in pairs:
-            part, measured = _pair(block, answers, minima, (a, b), left)
+            part, measured = _pair(block, answers, minima, (a, b), left, known)
             left -= measured
             yield part
 
@@ -102,6 +123,7 @@ def _pair(
     minima: list[tuple[Starts, Array]],
     pair: tuple[int, int],
     left: int,
+    known: Known,
 ) -> tuple[pa.Table, int]:
     """Rows of one pair, and how many RMSD were measured for it."""
     import pyarrow as pa
@@ -112,7 +134,7 @@ def _pair(
     both = (one.sizes > 0) & (one.sizes == other.sizes)
     if not both.any():
         return columns.make_table([], columns.MINIMA), 0
-    apart = minima_apart(one.take(both), other.take(both), measured=left)
+    apart = minima_apart(one.take(both), other.take(both), measured=left, remembered=known)
     own, n = block.structures.filter(pa.array(both)), int(both.sum())
     has_zero = second is not None and same_zero(first, second)  # of references nobody knows it
     told = {
@@ -144,28 +166,37 @@ def _column(values: Any, kind: pa.DataType) -> Any:
     return values.cast(kind) if isinstance(values, pa.ChunkedArray) else pa.array(values, kind, from_pandas=True)
 
 
-def _with_minima(spread: pa.Table, minima: pa.Table, answers: Answers, symmetry: list[Array]) -> pa.Table:
+class Farthest:
+    """The largest displacement between two members' minima, for each committee and structure, from rows of pairs."""
+
+    def __init__(self, answers: Answers) -> None:
+        self.structures = answers.structures
+        self.committees = committees(answers.models)
+        self.names = [{answers.models[k].name for k in committee.members} for committee in self.committees]
+        self.displacement = np.full((len(self.committees), len(answers)), np.nan)
+
+    def add(self, part: pa.Table) -> None:
+        """Count rows of `minima.csv` about one pair."""
+        import pyarrow.compute as pc
+
+        if not len(part) or (second := part["model_b"][0].as_py()) is None:
+            return
+        place = pc.index_in(part["structure_id"], self.structures).to_numpy()
+        apart, pair = part["rms_displacement_ang"].to_numpy(), {part["model_a"][0].as_py(), second}
+        for own, names in zip(self.displacement, self.names, strict=True):
+            if pair <= names:
+                own[place] = np.fmax(own[place], apart)
+
+
+def _with_minima(spread: pa.Table, farthest: Farthest, answers: Answers, symmetry: list[Array]) -> pa.Table:
     """`spread.csv` with the largest displacement between two members' minima, and with who lost symmetry."""
     import pyarrow as pa
 
-    n, m = len(answers), len(answers.models)
-    place = {name: i for i, name in enumerate(answers.structures.to_pylist())}
-    number = {model.name: k for k, model in enumerate(answers.models)}
-    between = np.full((n, m, m), np.nan)
-    for name, a, b, apart in zip(
-        *(minima[key].to_pylist() for key in ("structure_id", "model_a", "model_b", "rms_displacement_ang")),
-        strict=True,
-    ):
-        if b is not None and apart is not None:
-            between[place[name], number[a], number[b]] = apart
-    lost = np.column_stack(symmetry) == "lost"
-    farthest, losers = [], []
-    for committee in committees(answers.models):
+    lost, losers = np.column_stack(symmetry) == "lost", []
+    for committee in farthest.committees:
         chosen = list(committee.members)
-        own = between[:, chosen][:, :, chosen].reshape(n, -1)
-        farthest.append(np.where(np.isfinite(own).any(axis=1), np.nan_to_num(own, nan=-1.0).max(axis=1), np.nan))
         names = [answers.models[k].name for k in chosen]
         losers += [", ".join(name for name, is_one in zip(names, row, strict=True) if is_one) or None
                    for row in lost[:, chosen].tolist()]  # fmt: skip
-    spread = spread.append_column(FARTHEST, pa.array(np.concatenate(farthest), pa.float64(), from_pandas=True))
-    return spread.append_column(LOST_BY, pa.array(losers, pa.string()))
+    largest = pa.array(farthest.displacement.ravel(), pa.float64(), from_pandas=True)
+    return spread.append_column(FARTHEST, largest).append_column(LOST_BY, pa.array(losers, pa.string()))

@@ -13,7 +13,7 @@ from rich.text import Text
 from mira_cli import console, tasks
 from mira_cli.files import read_json
 from mira_cli.results.read_tables import read_table
-from mira_cli.statuses import ANSWERED, INVALID, OK
+from mira_cli.statuses import ANSWERED, INVALID, INVALID_RESULT, OK
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -151,7 +151,9 @@ def _tell_failures(table: pa.Table) -> None:
 
     answers = pc.is_in(table["status"], value_set=pa.array(ANSWERED))
     _tell_reasons(table.filter(pc.invert(answers)), f"of {len(table):,} rows have no result")
-    ended = table.filter(pc.and_(answers, pc.not_equal(table["status"], OK)))
+    is_valid = pc.not_equal(table["status"], INVALID_RESULT)
+    _tell_reasons(table.filter(pc.invert(is_valid)), f"of {len(table):,} rows do not pass the task's own checks")
+    ended = table.filter(pc.and_(pc.and_(answers, is_valid), pc.not_equal(table["status"], OK)))
     _tell_reasons(ended, f"of {len(table):,} rows did not converge: their numbers are of where they ended")
 
 

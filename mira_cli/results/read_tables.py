@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 Name: TypeAlias = Literal[
     "comparison", "pairs", "disagreement", "reference", "reference_errors", "energies_aligned", "scalars", "spread",
-    "minima", "relax",
+    "minima", "relax", "scalar_errors",
 ]  # fmt: skip
 NO_REFERENCES = "the structures of `{}` come with no energies, forces or stresses to compare with"
-OF_TASKS = ("scalars", "spread", "minima", "relax")  # there for some tasks
+OF_TASKS = ("scalars", "spread", "minima", "relax", "scalar_errors")  # there for some tasks
 ABSENT = {
     "reference": NO_REFERENCES,
     "reference_errors": NO_REFERENCES,
@@ -98,6 +98,7 @@ def read_csv(file: Path) -> pa.Table:
         "reference": columns.REFERENCE,
         "reference_errors": columns.REFERENCE_ERRORS,
         "scalars": columns.SCALARS,
+        "scalar_errors": columns.SCALAR_ERRORS,
         "spread": columns.SPREADS | columns.SPREADS_OF_MINIMA,
         "minima": columns.MINIMA,
         "relax": columns.RELAX,
@@ -142,6 +143,8 @@ def absent(run: RunDirectory, name: Name) -> UsageError:
     task = tasks.of_run(read_json(run.wanted) or {})
     if name in OF_TASKS:
         told = f"task `{task.name}` has no table `{name}`"
+        if name == "scalar_errors" and task.scalars:
+            told = f"the structures of `{run.root}` come with no references of what task `{task.name}` gives"
         return UsageError(told, hint="`mira table` shows what there is")
     if not task.is_compared:
         told = f"task `{task.name}` gives no energies or forces of the structures, which are what is compared"

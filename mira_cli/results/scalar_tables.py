@@ -1,4 +1,4 @@
-"""`scalars.csv` and `spread.csv`: how models differ in the numbers that a task gives of each structure."""
+"""`scalars.csv`, `scalar_errors.csv`, `spread.csv`: how models differ in a task's numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.answers.given_scalars import given_scalars
-from mira_cli.compare.scalars import Scalar, scalars_table, spreads_table
+from mira_cli.compare.scalars import Scalar, scalar_errors_table, scalars_table, spreads_table
 from mira_cli.results.read_tables import read_comparison
 from mira_cli.statuses import OK
 
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 
 def scalar_tables(loaded: LoadedRun, answers: Answers) -> dict[str, pa.Table]:
-    """The tables by the names of their files; `answers` are of the run."""
-    scalars = read_scalars(loaded)
+    """The tables by the names of their files; `answers` are of the run. Without references there are no errors."""
+    scalars, scheme, distances = read_scalars(loaded), loaded.energy_alignment, loaded.task.distances
+    errors = scalar_errors_table(answers, scalars, scheme, distances)
     return {
-        "scalars.csv": scalars_table(answers, scalars, loaded.energy_alignment),
-        "spread.csv": spreads_table(answers, scalars, loaded.energy_alignment),
+        "scalars.csv": scalars_table(answers, scalars, scheme, distances),
+        **({"scalar_errors.csv": errors} if len(errors) else {}),
+        "spread.csv": spreads_table(answers, scalars, scheme),
     }
 
 

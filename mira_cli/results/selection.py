@@ -102,13 +102,13 @@ def table_of(task: Task, by: By) -> Literal["disagreement", "spread"]:
         The task does not give what is to be ranked by.
     """
     if by in MINIMA_SCORES:
-        if not task.moves_atoms:
+        if not task.keeps_geometries:
             told = f"`--by {by}` is of relaxed structures, and task `{task.name}` moves no atoms"
             raise UsageError(told, hint="`mira run … --task relax` relaxes them")
         return "spread"
     if not task.is_compared:
         told = f"`--by {by}` is of the structures as they are, and task `{task.name}` says nothing of those"
-        others = f"`--by {' or '.join(MINIMA_SCORES)}`" if task.moves_atoms else "`mira table` shows what there is"
+        others = f"`--by {' or '.join(MINIMA_SCORES)}`" if task.keeps_geometries else "`mira table` shows what there is"
         raise UsageError(told, hint=others)
     return "disagreement"
 

@@ -50,7 +50,7 @@ def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
         columns = files.enter_context(
             pq.ParquetWriter(new("comparison.parquet"), comparison_schema(task), compression="zstd")
         )
-        moved = [new(f"{MOVED}/{file_name(model.name)}.extxyz") for model in models] if task.moves_atoms else []
+        moved = [new(f"{MOVED}/{file_name(model.name)}.extxyz") for model in models] if task.keeps_geometries else []
         waiting: list[pa.Table] = []
         for block in answer_blocks(index, models):
             rows = comparison_rows(block, models, task, loaded.group_by)
@@ -70,7 +70,7 @@ def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
     for model in with_paths:
         with replacing(root / PATHS / f"{file_name(model.name)}.extxyz", "wb") as stream:
             stream.writelines(path_frames(index, model, task))
-    for folder, own in ((MOVED, models if task.moves_atoms else []), (PATHS, with_paths)):
+    for folder, own in ((MOVED, models if task.keeps_geometries else []), (PATHS, with_paths)):
         for old in (root / folder).glob("*.extxyz"):  # of models that the run has no more
             if old.stem not in {file_name(model.name) for model in own}:
                 old.unlink(missing_ok=True)

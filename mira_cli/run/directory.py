@@ -12,6 +12,7 @@ work/structures/       the normalised input (see structures/packs.py)
 work/jobs/MODEL/       what each job must do
 work/records/MODEL/KEY/JOB/   what the workers found (see run/records.py)
 work/done/MODEL/       one small file for each finished job
+work/rmsd.json         RMSD between minima that have been measured, by what was compared
 ```
 """
 
@@ -33,7 +34,10 @@ RESULTS = ("comparison.csv", "comparison.parquet", "energies.csv", "results.extx
 COMPARISONS = (  # where there is one
     *("pairs.csv", "disagreement.csv", "reference.csv", "reference_errors.csv", "energies_aligned.csv"),
 )
-OF_SCALARS = ("scalars.csv", "spread.csv", "minima.csv", "relax.csv")  # the same for other numbers that a task gives
+OF_SCALARS = (  # the same for other numbers that a task gives
+    *("scalars.csv", "scalar_errors.csv", "spread.csv", "minima.csv", "relax.csv"),
+)
+CURVES = "curves.csv"  # of a task that has some
 MOVED = "relaxed"  # the folder of geometries in which a task that moves atoms ends, a file a model
 PATHS = "trajectories"  # the same of all geometries on the way there, where the run keeps them
 
@@ -112,6 +116,11 @@ class RunDirectory:
     def done(self, slug: str, job: str) -> Path:
         """The file that says a job is over: the only output that Snakemake knows of."""
         return self.work / "done" / slug / f"{job}.json"
+
+    @property
+    def rmsd(self) -> Path:
+        """RMSD between minima, which take long to measure."""
+        return self.work / "rmsd.json"
 
     def records(self, slug: str, key: str) -> Path:
         """Folder of all records of one model with one set of settings."""

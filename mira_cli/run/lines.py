@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic_core import from_json
 
-from mira_cli.statuses import ANSWERED, OK
+from mira_cli.statuses import ANSWERED, INVALID_RESULT, OK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -158,7 +158,7 @@ def _believed(table: pa.Table, rows: Mapping[str, int], task: Task) -> Array:
         fits = np.asarray(pc.fill_null(pc.less_equal(end, rows[name]), fill_value=False))
         good &= fits if layout.frames is None else ~there(f"{name}_row") | (fits & there(f"{name}_frames"))
     is_record = there("structure") & there("status") & there("n_atoms") & equal(table["kind"], "record")
-    return np.asarray(is_record & (good | ~_is_answer(table)))
+    return np.asarray(is_record & (good | ~_is_answer(table) | equal(table["status"], INVALID_RESULT)))
 
 
 def equal(column: pa.ChunkedArray, value: str) -> Array:

@@ -21,7 +21,7 @@ from mira_cli.run.best_records import find_best_records
 from mira_cli.run.directory import RunDirectory, is_run
 from mira_cli.run.lines import types_of
 from mira_cli.run.records import locate_records
-from mira_cli.statuses import ANSWERED
+from mira_cli.statuses import ANSWERED, INVALID_RESULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +95,8 @@ def take_over(run: RunDirectory, slug: str, key: str, task: Task, neighbour: Nei
         log = files.enter_context((partial / "records.jsonl").open("x", encoding="utf-8"))
         beside = {name: files.enter_context((partial / f"{name}.f64").open("xb")) for name in task.arrays}
         for record in _records(neighbour, slug, key, task):
-            if record.status not in ANSWERED or needed - record.arrays.keys():
+            lacks = needed - record.arrays.keys() if record.status != INVALID_RESULT else set()
+            if record.status not in ANSWERED or lacks:
                 continue
             if record.attempt != attempt:
                 attempt = record.attempt

@@ -23,13 +23,14 @@ class Matched:
     """Which reference is a structure's."""
 
     places: Array  # (s,) rows of the references, -1 for none
-    others: int  # structures whose reference has other atoms
+    other_atoms: Array  # (k, 2) rows of structures, and of their references, which have other atoms
+    left_over: Array  # (r,) rows of references that are no structure's
 
 
 def match_references(index: StructureIndex, reference: StructureIndex) -> Matched:
     """References of structures by id: the label `structure_id`, else their own id, with or without its extension.
 
-    One with other atoms than its structure is none.
+    One with other atoms than its structure is none, and neither is one that cannot be used.
     """
     ids, names = index.column("id"), reference.column("id")
     labels = labels_under(reference.table["labels"], ID).to_pylist()
@@ -38,10 +39,14 @@ def match_references(index: StructureIndex, reference: StructureIndex) -> Matche
         place |= {name: row for row, name in enumerate(call) if name}
     stems = _stems(ids)
     rows = np.array([place.get(name, place.get(stem or name, -1)) for name, stem in zip(ids, stems, strict=True)])
+    usable = np.append(reference.hashes != b"", [False])
+    rows[~usable[rows]] = -1
     is_known = rows >= 0
     is_same = np.array(index.column("formula"), object) == np.array([*reference.column("formula"), None], object)[rows]
     is_same &= index.n_atoms == np.append(reference.n_atoms, -1)[rows]
-    return Matched(np.where(is_known & is_same, rows, -1), int((is_known & ~is_same).sum()))
+    others = np.flatnonzero(is_known & ~is_same)
+    left_over = np.setdiff1d(np.flatnonzero(usable), rows)
+    return Matched(np.where(is_known & is_same, rows, -1), np.column_stack([others, rows[others]]), left_over)
 
 
 def _stems(ids: list[str]) -> list[str | None]:

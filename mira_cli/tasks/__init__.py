@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
+RELAX = "relax"  # the task that others may begin with
 Kind: TypeAlias = Literal["real", "whole", "flag", "text"]
 
 
@@ -58,6 +59,8 @@ class Column:
     compared
         Whether models are compared by it, if it is `real`: with one another, and with the label that the input gives
         under its name or one of `given_as`. `energy`: its zero is the model's own, and is aligned before.
+    title
+        What a report calls it, without the unit; made of its name unless it is given.
     """
 
     name: str
@@ -65,6 +68,82 @@ class Column:
     meaning: str
     compared: Literal["no", "yes", "energy"] = "no"
     given_as: tuple[str, ...] = ()
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Arrays of a record that the report draws, of all models over one another, and that `curves.csv` holds.
+
+    Attributes
+    ----------
+    name
+        What `curves.csv` calls it.
+    meaning
+        What it is called in words.
+    x, y
+        Arrays with `frames`, whose count is that of the points. A row of `y` may have several numbers, as bands have,
+        or n_atoms × 3 of them: they are lines of their own.
+    x_words, y_words
+        Words of the axes, with units.
+    from_lowest
+        Whether `y` is drawn from its own lowest value, as energies are whose zero is the model's own.
+    has_points
+        Whether each number was computed by itself, and is drawn as a point.
+    marks
+        A value, texts and places on x: `G 0.0 X 0.53`, which are drawn as lines across; None for no such.
+    """
+
+    name: str
+    meaning: str
+    x: str
+    y: str
+    x_words: str
+    y_words: str
+    from_lowest: bool = False
+    has_points: bool = False
+    marks: str | None = None
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """An array of a record that the report draws as a square of colours, a model beside the other.
+
+    Attributes
+    ----------
+    array
+        Its `Layout` has as many rows as columns.
+    meaning, unit
+        What it is called in words, and its unit.
+    labels
+        Of rows and columns.
+    decimals
+        Of the numbers that are shown.
+    """
+
+    array: str
+    meaning: str
+    unit: str
+    labels: tuple[str, ...]
+    decimals: int = 1
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far two answers are apart in several columns together, in one number that is never negative.
+
+    Attributes
+    ----------
+    of
+        Columns of the task that are compared.
+    between
+        Called with (n, len(of)) numbers twice; returns (n,).
+    """
+
+    name: str
+    meaning: str
+    of: tuple[str, ...]
+    between: Callable[[Array, Array], Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +215,21 @@ class Task:
         those are compared as such, between models and with the input's references.
     moves_cell
         Called with the settings; whether cells of periodic structures change, for which a model must have a stress.
+    takes_fragments
+        Whether fragments that the input names (`structures/fragments.py`) are part of what is asked.
+    moves_freely
+        Whether atoms move though records do not hold where they end.
+    begins_with
+        Called with the settings; those of the relaxation whose minimum the task starts from, None if it starts from the
+        structure as it is.
+    of_crystals
+        Whether only structures without vacuum that are periodic in three directions have what it asks for.
     of_geometry
         Makes those columns, by name, that a geometry has by itself; a relaxed reference is compared by them.
+    curves, matrices
+        What of the arrays is drawn.
+    distances
+        What models are compared by beside single columns.
     """
 
     name: str
@@ -152,12 +244,24 @@ class Task:
     fill: Callable[[Records, Array, Starts], dict[str, Array]] = lambda _, __, ___: {}
     is_compared: bool = False
     moves_cell: Callable[[Any], bool] = lambda _: False
+    takes_fragments: bool = False
+    moves_freely: bool = False
+    begins_with: Callable[[Any], Settings] | None = None
+    of_crystals: bool = False
     of_geometry: Callable[[Starts], dict[str, Array]] = lambda _: {}
+    curves: tuple[Curve, ...] = ()
+    matrices: tuple[Matrix, ...] = ()
+    distances: tuple[Distance, ...] = ()
+
+    @property
+    def keeps_geometries(self) -> bool:
+        """Whether records hold where atoms have gone."""
+        return "positions" in self.arrays
 
     @property
     def moves_atoms(self) -> bool:
-        """Whether records hold where atoms have gone; then constraints of the input are part of what is asked."""
-        return "positions" in self.arrays
+        """Whether atoms go anywhere; then constraints of the input are part of what is asked."""
+        return self.keeps_geometries or self.begins_with is not None or self.moves_freely
 
     @property
     def scalars(self) -> tuple[Column, ...]:
@@ -197,9 +301,15 @@ def summary_of(name: str) -> str:
     return str(importlib.import_module(f"{__name__}.{name}").__doc__).partition("\n")[0]
 
 
-def asked(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A task with its settings, all of them, as jobs and `wanted.json` hold it: `name`, `settings`, `version`."""
-    return {"name": task.name, "settings": dict(settings), "version": task.version}
+def asked(task: Task, settings: Settings) -> dict[str, Any]:
+    """A task with its settings, all of them, as jobs and `wanted.json` hold it: `name`, `settings`, `version`.
+
+    And `begins_with`, the same of the relaxation that it begins with, if it does.
+    """
+    own = {"name": task.name, "settings": settings.model_dump(mode="json"), "version": task.version}
+    if task.begins_with is None:
+        return own
+    return own | {"begins_with": asked(find_task(RELAX), task.begins_with(settings))}
 
 
 def identity(asked: Mapping[str, Any]) -> str | dict[str, Any]:

@@ -41,7 +41,9 @@ class RelaxSettings(Settings):
     fmax_ev_per_ang: float = Field(0.01, ge=1e-6, le=10, description="largest force that may be left, eV/Å")
     smax_gpa: float = Field(0.1, ge=1e-5, le=100, description="largest stress that may be left, GPa")
     max_steps: int = Field(500, ge=1, le=1_000_000, description="steps after which a structure is given up")
-    optimizer: Literal["lbfgs"] = Field("lbfgs", description="how the minimum is found")
+    optimizer: Literal["lbfgs", "bfgs", "fire"] = Field(
+        "lbfgs", description="how the minimum is found: MIRA's lbfgs, or ASE's bfgs or fire"
+    )
     keep: Literal["last", "trajectory"] = Field("last", description="geometries that are kept")
 
     @model_validator(mode="after")
@@ -49,6 +51,23 @@ class RelaxSettings(Settings):
         if self.pressure_gpa and self.cell in {"fixed", "shape"}:
             raise ValueError(f"`pressure_gpa` means nothing with `cell` {self.cell}, which keeps the volume")
         return self
+
+
+class FromMinimum(Settings):
+    """Settings of a task that starts from each model's own minimum."""
+
+    relax_fmax_ev_per_ang: float = Field(0.001, ge=1e-6, le=10, description="largest force left at the start, eV/Å")
+    relax_smax_gpa: float = Field(0.02, ge=1e-5, le=100, description="largest stress left at the start, GPa")
+    relax_max_steps: int = Field(500, ge=1, le=1_000_000, description="steps after which that relaxation is given up")
+
+    def relaxation(self) -> RelaxSettings:
+        """The relaxation that the task begins with: of atoms and cell, with the structure's symmetry."""
+        return RelaxSettings(
+            symmetry="kept",
+            fmax_ev_per_ang=self.relax_fmax_ev_per_ang,
+            smax_gpa=self.relax_smax_gpa,
+            max_steps=self.relax_max_steps,
+        )
 
 
 LENGTHS, ANGLES = ("a_ang", "b_ang", "c_ang"), ("alpha_deg", "beta_deg", "gamma_deg")
@@ -121,7 +140,10 @@ def _cell_columns() -> tuple[Column, ...]:
             "volume_ang3", "real", "volume, of structures that are periodic in three directions", "yes", ("volume",)
         ),
         Column("volume_per_atom_ang3", "real", "volume per atom, Å³", "yes", ("volume_per_atom",)),
-        *(Column(name, "real", f"{alike[name]} of the cell", "yes", (name[0],)) for name in LENGTHS),
+        *(
+            Column(name, "real", f"{alike[name]} of the cell", "yes", (name[0],), title=alike[name].capitalize())
+            for name in LENGTHS
+        ),
         *(Column(name, "real", f"{alike[name]} of the cell") for name in ANGLES),
         *(Column(f"start_{name}", "real", f"{what} at the start") for name, what in alike.items()),
         Column("volume_change_percent", "real", "change of the volume since the start, if it could change", "yes"),
@@ -168,8 +190,13 @@ TASK = Task(
         Column("energy_drop_per_atom_ev", "real", "energy per atom that the relaxation has released, eV", "yes"),
         Column("start_energy_ev", "real", "energy of the start"),
         Column("enthalpy_ev", "real", "energy and pressure × volume"),
-        Column("fmax_ev_per_ang", "real", "largest force left on what may move"),
-        Column("smax_gpa", "real", "largest stress left beside the pressure, where the cell may change"),
+        Column("fmax_ev_per_ang", "real", "largest force left on what may move", title="Largest force"),
+        Column(
+            "smax_gpa",
+            "real",
+            "largest stress left beside the pressure, where the cell may change",
+            title="Largest stress",
+        ),
         Column("n_steps", "whole", "steps"),
         Column("n_evaluations", "whole", "evaluations of the model"),
         Column("stopped_by", "text", "why it ended"),
@@ -190,7 +217,7 @@ TASK = Task(
     ),
     methods=(
         "The nearest minima of {structures} were found to {fmax_ev_per_ang} eV/Å and {smax_gpa} GPa (cell: {cell}, "
-        "external pressure {pressure_gpa} GPa, symmetry {symmetry})"
+        "external pressure {pressure_gpa} GPa, symmetry {symmetry}, optimizer {optimizer})"
     ),
     fill=relaxed_columns,
     moves_cell=lambda settings: settings.cell != "fixed",

@@ -212,6 +212,11 @@ def test_start_and_minima_are_drawn_over_one_another(opened) -> None:
     )
     assert all(left >= 0 and top >= 0 and right <= 300 and bottom <= 270 for left, top, right, bottom in boxes)
     assert "blown up" in column(page, "a")[1]
+    minima = page.locator("#minima").inner_text()
+    assert "Length a, Å" in minima
+    assert page.get_by_role("row", name="a 5 of 6 0 1 0 7").count() == 1  # whole steps
+    page.get_by_role("radio", name="Steps").check(force=True)
+    assert column(page, "a")[0] == "7"
     page.get_by_role("radio", name="Volume per atom").check(force=True)
     assert [text for text in column(page, "b") if text][0] != "–"
     assert page.locator("#pairs, #two, #look, #spread").count() == 0

@@ -17,6 +17,15 @@ SETTINGS: dict[str, Any] = {
 TIGHT = {"fmax_ev_per_ang": 1e-4, "smax_gpa": 1e-3}
 
 
+def distorted(atoms: Atoms, strain: float = 0.02, rattle: float = 0.06, seed: int = 1) -> Atoms:
+    """A copy with a strained cell and rattled atoms."""
+    random = np.random.default_rng(seed)
+    atoms = atoms.copy()
+    atoms.rattle(rattle, rng=random)
+    atoms.set_cell(atoms.cell.array @ (np.eye(3) + random.normal(0, strain, (3, 3))), scale_atoms=True)
+    return atoms
+
+
 def answer_of(atoms: Atoms, calculator: Calculator, noise: float = 0.0, seed: int = 0) -> Answer:
     """What the worker would answer, with random numbers added to forces and stress."""
     random = np.random.default_rng([seed, *np.abs(atoms.positions * 1e6).astype(int).ravel()[:8]])

@@ -17,7 +17,7 @@ from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
 
 RELAX = tasks.find_task("relax")
-ASKED = tasks.asked(RELAX, RELAX.settings().model_dump(mode="json"))
+ASKED = tasks.asked(RELAX, RELAX.settings())
 
 
 @dataclass
@@ -38,10 +38,11 @@ def relaxed_run(
     *,
     theory: Mapping[str, str] | None = None,
     reference: Sequence[Atoms] | None = None,
+    suffix: str = "extxyz",
 ) -> RunDirectory:
     """A run that is over but not collected; None: the model has failed."""
     (folder / "in").mkdir(parents=True)
-    write(folder / "in" / "in.extxyz", list(starts))
+    write(folder / "in" / f"in.{suffix}", list(starts))
     run = open_run(folder / "run")
     index = load_structures(run.structures, find_sources([str(folder / "in")]).sources, moves_atoms=True)
     models = []

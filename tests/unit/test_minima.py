@@ -102,4 +102,5 @@ def test_references_belong_to_structures_by_their_id(tmp_path) -> None:
         {"a.extxyz": [cu], "x.extxyz": [salt], "c.cif": [cu]},
     )
     assert found.places.tolist() == [0, -1, 2, -1]
-    assert found.others == 1
+    assert found.other_atoms.tolist() == [[3, 1]]
+    assert found.left_over.tolist() == []

@@ -12,7 +12,7 @@ from ase.constraints import FixAtoms, FixCartesian, FixedLine, FixScaled
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
 
-from tests.unit.relaxations import SETTINGS, TIGHT, answer_of, geometry, relaxed
+from tests.unit.relaxations import SETTINGS, TIGHT, answer_of, distorted, geometry, relaxed
 from worker.contract import NoAnswer, recordable
 from worker.minimum.symmetry import symmetrized
 from worker.tasks import relax
@@ -22,14 +22,6 @@ GPA = 160.21766208
 
 def lj() -> LennardJones:
     return LennardJones(epsilon=0.3, sigma=2.3, rc=7.0, smooth=True)
-
-
-def distorted(atoms: Atoms, strain: float = 0.02, rattle: float = 0.06, seed: int = 1) -> Atoms:
-    random = np.random.default_rng(seed)
-    atoms = atoms.copy()
-    atoms.rattle(rattle, rng=random)
-    atoms.set_cell(atoms.cell.array @ (np.eye(3) + random.normal(0, strain, (3, 3))), scale_atoms=True)
-    return atoms
 
 
 def group(atoms: Atoms, symprec: float) -> int:
@@ -337,6 +329,18 @@ def test_collapse_is_told_from_fusion() -> None:
     found = relaxed(pair, LennardJones(epsilon=20.0, sigma=0.3, rc=4.0))
     assert (found.status, found.values["stopped_by"]) == ("blown_up", "atoms_fused")
     assert set(found.arrays) == {"positions", "cell", "forces"}
+
+
+def test_a_vacuum_that_fills_up_is_told() -> None:
+    """Four layers that push one another away until they are evenly spread along the axis that had the vacuum."""
+    layers = Atoms("Cu4", positions=[[0, 0, 1.5 * k] for k in range(4)], cell=[9.0, 9.0, 13.0], pbc=True)
+    push = LennardJones(epsilon=0.01, sigma=3.6, rc=8.0, smooth=True)
+    found = relaxed(layers, push, cell="fixed", fmax_ev_per_ang=1e-3)
+    assert (found.status, found.values["stopped_by"]) == ("blown_up", "vacuum_lost"), found.error
+    assert found.error.startswith("the vacuum was lost within ")
+    assert set(found.arrays) == {"positions", "cell", "forces"}
+    layers.cell[2, 2] = 25.0  # the same atoms come to rest where there is room
+    assert relaxed(layers, push, cell="fixed", fmax_ev_per_ang=1e-3).status == "ok"
 
 
 def test_what_a_model_cannot_answer_on_the_way_says_where() -> None:

@@ -7,13 +7,14 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.constraints import FixAtoms
+from ase.constraints import FixAtoms, FixCartesian, FixScaled
 from ase.io import read
 from typer.testing import CliRunner
 
 from mira_cli.app import app
 from mira_cli.catalogue.rows import file_name
 from mira_cli.cleaning.runs import strangers
+from mira_cli.compare import minima
 from mira_cli.driver.collect import collect
 from mira_cli.driver.realign import realign
 from mira_cli.errors import UsageError
@@ -21,6 +22,7 @@ from mira_cli.report.gathered import gather
 from mira_cli.report.write import content
 from mira_cli.results.read_tables import load_collected, read_table
 from mira_cli.run.directory import RunDirectory
+from mira_cli.structures.constraints import held_constraints
 from tests.unit.relaxed_runs import End, relaxed_run
 
 
@@ -105,6 +107,34 @@ def test_relaxed_geometries_are_read_on_with_labels_and_constraints(run) -> None
     assert [(atoms.info["structure_id"], atoms.info["status"]) for atoms in stopped] == [
         ("in.extxyz#1", "not_converged")
     ]
+
+
+CONSTRAINTS = {
+    "some atoms": [FixAtoms([0, 2])],
+    "components": [FixCartesian([1], [True, False, True])],
+    "atoms and components": [FixAtoms([0]), FixCartesian([1], [False, False, True])],
+    "all components of an atom": [FixCartesian([2], [True, True, True]), FixCartesian([0], [True, False, False])],
+    "along the cell": [FixAtoms([0]), FixScaled([1], [True, False, False])],
+}
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_constraints_come_back_from_relaxed_geometries_as_they_were_given(tmp_path, name) -> None:
+    """ASE reads a mask of components as one `FixCartesian` an atom, also of free ones, of which it holds nothing."""
+    start = bulk("Cu", cubic=True)
+    start.set_constraint(CONSTRAINTS[name])
+    run = relaxed_run(tmp_path, [start], {"a": [End(start)]}, suffix="traj")
+    collect(run)
+    (back,) = read(run.root / "relaxed" / "a.extxyz", ":")
+    for one, given in zip(held_constraints([back]), held_constraints([start]), strict=True):
+        assert one.tolist() == given.tolist()
+    if name != "along the cell":  # which only MIRA reads
+        held = [sum(one.get_removed_dof(atoms) for one in atoms.constraints) for atoms in (back, start)]
+        assert held[0] == held[1]
+        pushed = [atoms.copy() for atoms in (back, start)]
+        for atoms in pushed:
+            atoms.set_positions(start.positions + 0.1)
+        np.testing.assert_allclose(pushed[0].positions, pushed[1].positions, atol=1e-7)
 
 
 def test_all_that_is_written_is_known_as_the_runs_own(run) -> None:
@@ -193,6 +223,23 @@ def test_another_structure_of_a_composition_may_be_lowest_after_the_relaxation(t
     assert row["order_rank_correlation"] < 0
 
 
+def test_what_the_input_holds_twice_was_relaxed_once_and_counts_once(tmp_path) -> None:
+    images = [bulk("Cu"), bulk("Cu", a=3.7), bulk("Cu"), bulk("Cu")]
+    far, lost = [scaled(image, 1.1) for image in images], {"status": "not_converged", "error": "no rest"}
+    ends = [End(image, -4.0, values={"n_steps": steps}) for image, steps in zip(images, (9, 5, 9, 9), strict=True)]
+    other = [End(far[0], -4.0), End(images[1], -3.0, **lost), End(far[2], -4.0), End(far[3], -4.0)]
+    run = relaxed_run(tmp_path, images, {"a": ends, "b": other})
+    collect(run)
+    rows = {row["model"]: row for row in rows_of(run, "relax")}
+    assert [rows["a"][name] for name in ("n_input", "n_ok", "median_steps", "evaluations")] == [2, 2, 7, 16]
+    assert [rows["b"][f"n_{name}"] for name in ("input", "ok", "not_converged", "without")] == [2, 1, 1, 0]
+    assert len(rows_of(run, "minima")) == 3  # a row for each id
+    shown = content(gather(load_collected(run)))
+    assert [(row["same"], row["n"]) for row in shown["minima"]["pairs"]] == [(0, 1)]
+    assert shown["findings"][0] == "a and b came to one minimum in 0 of 1 structures."
+    assert shown["minima"]["measured"] == ""
+
+
 def test_the_order_of_starts_that_tie_is_no_order_that_changed(tmp_path) -> None:
     images, starts, ends = [bulk("Cu"), bulk("Cu", a=3.7)], (-1.0, -1.000001), (-4.0, -3.9)
     told = [End(image, end, values={"start_energy_ev": s}) for image, s, end in zip(images, starts, ends, strict=True)]
@@ -239,12 +286,13 @@ def test_structures_are_chosen_by_how_far_minima_are_apart(run, tmp_path) -> Non
 
 def test_the_report_has_a_section_of_minima_and_none_of_forces(run) -> None:
     shown = content(gather(load_collected(run)))
-    minima = shown["minima"]
-    assert [row["model"] for row in minima["relax"]] == ["a", "b", "c"]
-    assert [(row["model_a"], row["model_b"], row["same"], row["n"]) for row in minima["pairs"]] == [
+    section = shown["minima"]
+    assert [row["model"] for row in section["relax"]] == ["a", "b", "c"]
+    assert (shown["titles"]["a_ang"], shown["table"]["whole"]) == ("Length a", ["n_steps"])
+    assert [(row["model_a"], row["model_b"], row["same"], row["n"]) for row in section["pairs"]] == [
         ("a", "b", 3, 4), ("a", None, 1, 1), ("b", None, 1, 1)
     ]  # fmt: skip
-    first = minima["drawn"][0]
+    first = section["drawn"][0]
     assert (first["id"], first["minima"][2]) == ("in.extxyz#2", None)
     np.testing.assert_allclose(np.mean(np.reshape(first["minima"][1]["positions"], (-1, 3)), axis=0),
                                starts()[2].positions.mean(axis=0), atol=1e-3)  # fmt: skip
@@ -254,6 +302,44 @@ def test_the_report_has_a_section_of_minima_and_none_of_forces(run) -> None:
     assert "fmax" not in shown["table"]["quantities"]
     assert any("StructureMatcher" in text for text in shown["methods"])
     assert shown["findings"][0] == "a and b came to one minimum in 3 of 4 structures."
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_the_report_of_one_model_draws_what_has_changed_most(tmp_path, others) -> None:
+    """Of cells or atoms; also if another model has come to rest nowhere."""
+    images = [bulk("Cu", a=3.6 + 0.01 * i, cubic=True) for i in range(9)]
+    factors = [1.0, 1.001, 1.05, 1.0, 1.002, 1.03, 1.0, 1.01, 1.0]
+    moved = [0.0, 0.0, 0.0, 0.4, 0.0, 0.0, 0.0, 0.0, 0.03]
+    ends = [
+        End(scaled(image, factor), values={"max_displacement_ang": far})
+        for image, factor, far in zip(images, factors, moved, strict=True)
+    ]
+    run = relaxed_run(tmp_path, images, {"a": ends, **dict.fromkeys("b"[:others], [None] * 9)})
+    collect(run)
+    drawn = content(gather(load_collected(run)))["minima"]["drawn"]
+    assert [int(one["id"].rpartition("#")[2]) for one in drawn] == [3, 2, 5, 7, 8, 4]
+
+
+def test_rmsd_are_measured_once_and_again_only_of_other_minima(tmp_path, monkeypatch) -> None:
+    images = [bulk("Cu", cubic=True), bulk("Cu", a=3.7, cubic=True), bulk("Cu", cubic=True)]
+    far = [scaled(image, 1.01) for image in images]
+    run = relaxed_run(tmp_path, images, {"a": list(map(End, images)), "b": list(map(End, far))})
+    measured = []
+    measure = minima._measured
+    monkeypatch.setattr(minima, "_measured", lambda *given, **more: measured.append(1) or measure(*given, **more))
+    collect(run)
+    assert len(measured) == 2  # the first and the last are equal
+    before = (run.root / "minima.csv").read_bytes()
+    collect(run)
+    assert (len(measured), (run.root / "minima.csv").read_bytes()) == (2, before)
+    monkeypatch.setitem(minima.MATCHER, "stol", 0.9)  # another way to measure
+    collect(run)
+    assert len(measured) == 4
+    for damaged in ("[1, 2", '{"a": "b"}', "[]"):
+        run.rmsd.write_text(damaged)
+        collect(run)
+        assert len(measured) == 6
+        measured[-2:] = []
 
 
 def test_tables_are_shown(run) -> None:

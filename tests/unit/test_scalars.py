@@ -1,5 +1,7 @@
 """Differences of any number that a task gives, against numbers worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,7 +9,7 @@ from scipy.stats import spearmanr
 
 from mira_cli.compare.answers import Answers, ModelFacts
 from mira_cli.compare.compositions import compositions
-from mira_cli.compare.rank_correlation import Order
+from mira_cli.compare.rank_correlation import Order, average_ranks
 from mira_cli.compare.scalars import Scalar, scalars_table, spreads_table
 
 NOTHING = np.full(5, np.nan)
@@ -55,6 +57,7 @@ def test_energies_lose_the_zero_of_each_element_before() -> None:
     found = rows_of(scalars_table(answers(), [Scalar("energy_per_atom_ev", values, NOTHING, True)], "per-element"))
     assert set(found) == {("a", "b"), ("a", "c"), ("b", "c")}
     assert found["a", "b"]["mae"] == pytest.approx(0, abs=1e-12)
+    assert found["a", "c"]["mean_difference"] == 0
     assert (found["a", "b"]["energy_alignment"], found["a", "b"]["energy_alignment_rank"]) == ("per-element", 2)
     assert found["a", "c"]["largest_difference"] == pytest.approx(0.1)
     assert found["a", "b"]["rank_correlation"] == 1  # within compositions: between them there is no order
@@ -84,3 +87,25 @@ def test_energies_within_a_tie_have_no_order() -> None:
     assert Order(groups, tie_ev=1e-4).correlation(energies, 0, 1)[0] == pytest.approx(1.0)
     assert Order(groups).correlation(energies, 0, 1)[0] == pytest.approx(0.8)
     assert np.isnan(Order(groups[:3], tie_ev=1e-4).correlation(energies[:3], 0, 1)[0])
+
+
+def test_a_tie_is_never_wider_than_what_is_called_equal() -> None:
+    """From the lowest on: 0 and 0.8 tie, 1.6 does not, whatever lies between."""
+    values, groups = np.array([1.6, 0.0, 0.8, 5.0, 5.9, 0.4]), np.array([0, 0, 0, 0, 1, 1])
+    ranks = average_ranks(values, groups, tie=1.0)
+    assert (ranks[1] == ranks[2], ranks[2] < ranks[0] < ranks[3]) == (True, True)
+    assert ranks[5] < ranks[4]
+    chain = average_ranks(np.arange(100) * 0.4, np.zeros(100, int), tie=1.0)
+    assert np.unique(chain).tolist() == [1.0, *np.arange(4.0, 98, 3), 99.0]
+    assert np.array_equal(average_ranks(np.array([2.0, 1.0, 2.0]), np.zeros(3, int)), [1.5, 0.0, 1.5])
+
+
+def test_what_the_input_holds_twice_counts_once_unless_its_references_differ() -> None:
+    formulas, hashes = ("Cu", "Cu", "Cu", "Al", "Cu"), ["x", "y", "x", "z", "x"]
+    twice = replace(answers(formulas), made_of=compositions(pa.array(formulas), pa.array(hashes)))
+    values = np.array([[1.0, 3.0, 0.0], [2.0, 5.0, 0.0], [1.0, 3.0, 0.0], [4.0, 4.0, 0.0], [1.0, 3.0, 0.0]])
+    reference = np.array([1.0, 1.0, 1.0, np.nan, 3.0])
+    found = rows_of(scalars_table(twice, [Scalar("x", values, reference)], "none"))
+    assert (found["a", "b"]["n"], found["a", "b"]["n_rank_structures"]) == (3, 3)
+    assert found["a", "b"]["mae"] == pytest.approx((2 + 3 + 0) / 3)
+    assert (found["a", None]["n"], found["a", None]["mae"]) == (3, pytest.approx((0 + 1 + 2) / 3))

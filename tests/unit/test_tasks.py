@@ -123,7 +123,7 @@ def test_the_worker_takes_its_own_settings_and_version_only(monkeypatch) -> None
 
 
 def test_a_task_that_evaluates_more_gets_shorter_jobs() -> None:
-    assert tasks.evaluations(tasks.asked(tasks.find_task("singlepoint"), {})) == 1
+    assert tasks.evaluations(tasks.asked(tasks.find_task("singlepoint"), Settings())) == 1
     for total in (1000, 10**6, 10**9):  # as long as those of a task that evaluates once what all copies have in atoms
         once = grown_chunk_atoms(40 * total, gpu=False, slots=4)
         assert grown_chunk_atoms(total, gpu=False, slots=4, evaluations=40) == pytest.approx(once / 40, abs=1)

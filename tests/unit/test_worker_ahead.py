@@ -51,7 +51,7 @@ def run(folder, potential, sizes, *, atoms, stop=None):
     try:
         evaluate_all(
             read_structures([PackRows(folder / "p.npz", tuple(range(len(sizes))))]),
-            lambda start: singlepoint.steps(start, {}),
+            lambda structure: singlepoint.steps(structure.atoms(), {}),
             Budget(atoms, atoms),
             MODEL,
             potential,

@@ -54,7 +54,7 @@ def evaluate(tmp_path):
         journal = Journal(tmp_path / "records", records.ledger.statuses)
         evaluate_all(
             found,
-            lambda start: singlepoint.steps(start, {}),
+            lambda structure: singlepoint.steps(structure.atoms(), {}),
             Budget(atoms, atoms),
             model,
             potential,

@@ -96,7 +96,7 @@ def evaluated(folder, structures, potential, batch_atoms):
     records = RecordFiles(folder, singlepoint.VALUES, singlepoint.ARRAYS)
     evaluate_all(
         found,
-        lambda start: singlepoint.steps(start, {}),
+        lambda structure: singlepoint.steps(structure.atoms(), {}),
         Budget(batch_atoms, batch_atoms),
         Model("fake", "fake", Checkpoint("x", None), {}, "float64", None, stress=True),
         potential,

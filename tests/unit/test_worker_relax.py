@@ -46,7 +46,7 @@ def test_a_worker_relaxes_crystals_slabs_and_what_it_cannot_at_once(tmp_path) ->
         ({"cell": "cubic"}, "six digits"),
         ({"cell": "000000"}, "six digits"),
         ({"cell": "fixed", "pressure_gpa": 5}, "pressure_gpa"),
-        ({"optimizer": "bfgs"}, "optimizer"),
+        ({"optimizer": "sgd"}, "must be 'lbfgs', 'bfgs' or 'fire', not 'sgd'"),
         ({"max_steps": 0}, "max_steps"),
         ({"steps": 9}, "no setting `steps`"),
     ],

@@ -196,7 +196,7 @@ def relaxing(folder, **options):
     atoms = bulk("Cu", cubic=True)
     atoms.rattle(0.15, seed=3)
     task = tasks.find_task("relax")
-    chosen = task.settings.model_validate({"fmax_ev_per_ang": 1e-4, "cell": "fixed"}).model_dump(mode="json")
+    chosen = task.settings.model_validate({"fmax_ev_per_ang": 1e-4, "cell": "fixed"})
     return write_job(folder, [atoms], model=faulty(mode="sleep", **options), task=tasks.asked(task, chosen))
 
 

@@ -116,8 +116,9 @@ def told(
     journal = Journal(folder / "records", records.ledger.statuses)
     todo = [one for one in found if one.hash not in records.ledger.statuses]
     try:
-        evaluate_all(todo, story, budget or Budget(atoms, atoms), model, potential, records=records, journal=journal,
-                     stop=stop or Event(), ahead=ahead, under_way=kept, progress=progress)  # fmt: skip
+        evaluate_all(todo, lambda one: story(one.atoms()), budget or Budget(atoms, atoms), model, potential,
+                     records=records, journal=journal, stop=stop or Event(), ahead=ahead, under_way=kept,
+                     progress=progress)  # fmt: skip
         journal.close()
     finally:
         records.close()

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from worker.families.base import Result
     from worker.structures import Structure
 
-ANSWERED = ("ok", "not_converged", "blown_up")  # a record has the task's values and arrays
+INVALID_RESULT = "invalid_result"  # what was computed does not pass the task's checks; values and arrays may lack
+ANSWERED = ("ok", "not_converged", "blown_up", INVALID_RESULT)  # a record has the task's values and arrays
 STATUSES = (*ANSWERED, "failed", "oom", "unsupported_element", "unsupported_property", "nonfinite")
 NEUTRAL_E = 1e-6  # total charges below this are rounding
 
@@ -95,6 +96,23 @@ class Outcome:
 
 
 @dataclass(frozen=True, eq=False)
+class Milestone:
+    """A state from which a long story can be told on: what is yielded in place of a configuration.
+
+    What comes back is this state, or where a worker before has come to a later milestone, that one. A story that has
+    milestones offers the first, its beginning, before it asks for anything; then its answers are not kept.
+
+    Attributes
+    ----------
+    state
+        All that the rest of the story depends on, beside structure and settings: arrays of the same shapes and types at
+        each milestone.
+    """
+
+    state: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
 class Finished:
     """A structure that has come to its end.
 
@@ -160,7 +178,7 @@ def _undeclared(outcome: Outcome, values: Collection[str], layouts: Mapping[str,
 
 
 def _lacking(outcome: Outcome, layouts: Mapping[str, Layout], needed: Collection[str]) -> str | None:
-    if outcome.status not in ANSWERED:
+    if outcome.status not in ANSWERED or outcome.status == INVALID_RESULT:
         return None
     missing = [name for name, layout in layouts.items() if layout.frames is None and name not in outcome.arrays]
     missing += [name for name in needed if outcome.values.get(name) is None]

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 def evaluate_all(
     structures: Sequence[Structure],
-    tell: Callable[[Atoms], Steps],
+    tell: Callable[[Structure], Steps],
     budget: Budget,
     model: Model,
     potential: Potential,
@@ -57,6 +57,7 @@ def evaluate_all(
     ahead: bool = False,
     under_way: UnderWay | None = None,
     progress: StoryProgress | None = None,
+    reached: Callable[[list[Finished]], None] = lambda _: None,
 ) -> None:
     """Evaluate all structures, and record them.
 
@@ -83,6 +84,8 @@ def evaluate_all(
         Where answers of long stories are kept; nowhere if None.
     progress
         Who tells how far long stories are; nobody if None.
+    reached
+        Records outcomes of what stories begin with.
 
     Raises
     ------
@@ -92,7 +95,8 @@ def evaluate_all(
         The disk is full.
     """
     kept, told = under_way or UnderWay(None), progress or StoryProgress(None)
-    Loop(structures, tell, budget, model, potential, records, journal, fitting, kept, told).run(stop, ahead=ahead)
+    loop = Loop(structures, tell, budget, model, potential, records, journal, fitting, kept, told, reached)
+    loop.run(stop, ahead=ahead)
 
 
 class Loop:
@@ -101,7 +105,7 @@ class Loop:
     def __init__(
         self,
         structures: Sequence[Structure],
-        tell: Callable[[Atoms], Steps],
+        tell: Callable[[Structure], Steps],
         budget: Budget,
         model: Model,
         potential: Potential,
@@ -110,7 +114,10 @@ class Loop:
         fitting: Callable[[int], float],
         under_way: UnderWay,
         progress: StoryProgress,
+        reached: Callable[[list[Finished]], None],
     ) -> None:
+        self.record_reached = reached
+        self.reached: list[Finished] = []  # and not recorded yet
         self.under_way, self.progress = under_way, progress
         self.tell, self.budget, self.potential = tell, budget, potential
         self.records, self.journal, self.fitting = records, journal, fitting
@@ -147,6 +154,7 @@ class Loop:
 
     def _begin(self, structure: Structure) -> list[Step]:
         story = Story(structure, self.tell)
+        story.kept = self.under_way.milestone(structure.hash)
         self.progress.begun()
         return self._admitted(story, self.under_way.replay(story, story.begin()))
 
@@ -160,12 +168,18 @@ class Loop:
                 admitted.append(step)
             else:
                 asked.extend(story.take(step.place, why, note=self.under_way.note))
+        self.reached.extend(story.reached)
+        story.reached.clear()
         if (finished := story.finished()) is not None:
             self.finished.append(finished)
             self.progress.ended()
         return admitted
 
     def _record(self) -> None:
+        if self.reached:
+            self.record_reached(self.reached)
+            self.under_way.forget([one.structure.hash for one in self.reached])  # told again, it begins from there
+            self.reached.clear()
         if self.finished:
             self.records.append(self.finished, max_rss_mb=max_rss_mb())
             hashes = [one.structure.hash for one in self.finished]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from worker.errors import WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SCHEMA = 1
 DEVICES = ("auto", "cpu", "cuda")
@@ -41,6 +44,7 @@ class Model:
     dtype: str
     elements: frozenset[int] | None
     stress: bool | None
+    added_dispersion: Mapping[str, float] | None = None  # parameters of D3(BJ)
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,16 @@ class PackRows:
 
     file: Path
     rows: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class BeginsWith:
+    """A task whose outcome a job's task starts from, and the key of its records."""
+
+    task: str
+    settings: dict[str, Any]
+    version: int
+    key: str
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,7 @@ class Job:
     accelerators: str = "auto"
     task_version: int = 1
     memory_mb: int | None = None  # what the process may take; None: all there is
+    begins_with: BeginsWith | None = None
 
 
 def read_job(file: Path) -> Job:
@@ -99,6 +114,7 @@ def _job(content: dict[str, Any]) -> Job:
         raise ValueError(f"accelerators {accelerators!r} is none of {', '.join(ACCELERATORS)}")
     if batch_atoms is not None and batch_atoms < 1:
         raise ValueError(f"batch_atoms is {batch_atoms}, and must be at least 1")
+    first = content["task"].get("begins_with")
     return Job(
         id=content["job"],
         model=read_model(content["model"]),
@@ -113,6 +129,8 @@ def _job(content: dict[str, Any]) -> Job:
         accelerators=accelerators,
         task_version=content["task"].get("version", 1),
         memory_mb=content.get("memory_mb"),
+        begins_with=first
+        and BeginsWith(first["name"], first["settings"], first["version"], content["begins_with_key"]),
     )
 
 
@@ -130,4 +148,5 @@ def read_model(content: dict[str, Any]) -> Model:
         dtype=content["dtype"],
         elements=None if elements is None else frozenset(elements),
         stress=content["stress"],
+        added_dispersion=content.get("added_dispersion"),
     )

@@ -18,6 +18,7 @@ from ase import Atoms
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+PERIODIC = "periodic"
 VACUUM_MARGIN_ANG = 1.0  # beyond the cutoff, so that no image is ever just in reach
 SHORTEST_VECTOR_ANG = 1e-3
 FLATTEST_CELL = 1e-4  # volume spanned by the unit vectors along the periodic axes
@@ -80,6 +81,7 @@ def prepare_structure(atoms: Atoms, cutoff_ang: float) -> Prepared:
     cells[np.abs(fractional - 0.5) < 1.0] = 0.0
     positions -= cells @ cell
     info = {key: atoms.info[key] for key in ("charge", "spin") if key in atoms.info}
+    info[PERIODIC] = tuple(pbc.tolist())  # what dispersion, which sees farther than any box, must know
     bare = Atoms(numbers=atoms.numbers, positions=positions, cell=cell, pbc=True, info=info)
     return Prepared(bare, periodic_3d=bool(pbc.all()), periodic=bool(pbc.any()))
 

@@ -15,9 +15,11 @@ from worker import accelerator, device, families, provenance, tasks
 from worker.atomic import write_json
 from worker.batching import Budget, budget_for
 from worker.contract import Finished
+from worker.dispersion import DISTRIBUTION, dispersed
 from worker.errors import WorkerError, sentence
 from worker.evaluate import evaluate_all
 from worker.failures import release_memory
+from worker.first_task import FirstTask
 from worker.journal import CONDEMNED, Journal
 from worker.memory import max_rss_mb, room
 from worker.progress import StoryProgress
@@ -27,6 +29,7 @@ from worker.under_way import FOLDER, UnderWay
 from worker.weights import private_copy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from worker.device import Device
@@ -68,6 +71,7 @@ def run_session(job: Job, folder: Path, done: Path, *, threads: int, network: st
     structures = read_structures(job.sources)
     task = tasks.find_task(job.task)
     tasks.check(job.task, job.settings, job.task_version)
+    first: FirstTask | None = None
     folder, done = folder.absolute(), done.absolute()
     with records_locked(folder):
         # what libraries drop where they are (CHGNet a .cif of a structure that it cannot handle) stays here
@@ -80,13 +84,17 @@ def run_session(job: Job, folder: Path, done: Path, *, threads: int, network: st
             _record_condemned(structures, records, journal)
             todo = [s for s in structures if s.hash not in records.ledger.statuses]
             if todo:
-                peak_gpu_mb = _attempt(job, todo, folder, records, journal, started, threads, network, stop)
+                if job.begins_with:
+                    first = FirstTask(job.begins_with, folder, [s.hash for s in todo])
+                peak_gpu_mb = _attempt(job, todo, folder, records, journal, first, started, threads, network, stop)
             journal.close()
         except OSError:
             journal.close()  # the disk is full: no structure is to blame
             raise
         finally:
             records.close()
+            if first:
+                first.close()
         if any(s.hash not in records.ledger.statuses for s in structures):
             return stop.exit_code
         write_json(done, _summary(job, structures, records, started, peak_gpu_mb), durable=True)
@@ -106,6 +114,7 @@ def _attempt(
     folder: Path,
     records: RecordFiles,
     journal: Journal,
+    first: FirstTask | None,
     started: str,
     threads: int,
     network: str,
@@ -120,6 +129,7 @@ def _attempt(
     lease = device.reserve(job, framework)
     begin = time.perf_counter()
     import_family(family)
+    import_modules(getattr(task, "IMPORTS", ()))
     chosen = device.choose_device(job.device, framework, threads)
     if lease and chosen.id == "cpu":
         lease.release()
@@ -134,25 +144,26 @@ def _attempt(
         atoms=queued_atoms,
         folder=folder,
     )
-    potential = choice.potential
+    potential = dispersed(choice.potential, job.model)
     release_memory()  # of the network that is not used
     loaded = time.perf_counter()
-    records.append_attempt(
-        provenance.attempt(
-            job,
-            started=started,
-            device=chosen,
-            distributions=family.DISTRIBUTIONS,
-            checkpoint_sha256=potential.checkpoint_sha256,
-            dtype=potential.dtype,
-            threads=threads,
-            import_s=imported - begin,
-            load_s=loaded - imported,
-            network=network,
-            accelerator=choice.name,
-            refused=choice.refused,
-        )
+    attempt = provenance.attempt(
+        job,
+        started=started,
+        device=chosen,
+        distributions=(*family.DISTRIBUTIONS, *([DISTRIBUTION] if job.model.added_dispersion else [])),
+        checkpoint_sha256=potential.checkpoint_sha256,
+        dtype=potential.dtype,
+        threads=threads,
+        import_s=imported - begin,
+        load_s=loaded - imported,
+        network=network,
+        accelerator=choice.name,
+        refused=choice.refused,
     )
+    records.append_attempt(attempt)
+    if first:
+        first.append_attempt(attempt)
     if job.batch_atoms:
         budget = Budget(job.batch_atoms, job.batch_atoms)
     else:
@@ -167,7 +178,7 @@ def _attempt(
     under_way.forget(records.ledger.statuses)
     evaluate_all(
         todo,
-        lambda start: task.steps(start, job.settings),
+        lambda one: first.steps(one, task, job.settings) if first else task.steps(one.atoms(), job.settings),
         budget,
         job.model,
         potential,
@@ -178,6 +189,7 @@ def _attempt(
         ahead=chosen.id != "cpu",  # there, the cores have no time left
         under_way=under_way,
         progress=StoryProgress(folder / "progress.json"),
+        reached=first.record if first else lambda _: None,
     )
     return device.peak_gpu_mb(chosen)
 
@@ -190,7 +202,12 @@ def framework_of(family: Family, model: Model) -> str | None:
 
 def import_family(family: Family) -> None:
     """Import what a family computes with; raise `WorkerError` where the image lacks it."""
-    for name in family.IMPORTS:
+    import_modules(family.IMPORTS)
+
+
+def import_modules(names: Iterable[str]) -> None:
+    """Import what is computed with; raise `WorkerError` where the image lacks it."""
+    for name in names:
         try:
             importlib.import_module(name)
         except ImportError as error:

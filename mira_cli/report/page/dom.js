@@ -37,6 +37,9 @@ const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 const rounded = (value) => (isNumber(value) ? whole(Math.round(value)) : NONE);
 const whole = (value) => (isNumber(value) ? value.toLocaleString("en") : NONE);
 
+// a median of whole numbers
+const median = (value) => (isNumber(value) && !Number.isInteger(value) ? fixed(value, 1) : whole(value));
+
 function num(value, digits = 3) {
   if (!isNumber(value)) return NONE;
   if (value === 0) return "0";
@@ -50,10 +53,10 @@ function num(value, digits = 3) {
 }
 
 // what a column is called, and its unit, which is the end of its name
-const UNITS = [["_ev_per_ang", "eV/Å"], ["_ang3", "Å³"], ["_ang", "Å"], ["_gpa", "GPa"], ["_percent", "%"], ["_deg", "°"], ["_ev", "eV"]];
+const UNITS = [["_mev_per_atom", "meV/atom"], ["_ev_per_ang", "eV/Å"], ["_ang3", "Å³"], ["_ang", "Å"], ["_gpa", "GPa"], ["_percent", "%"], ["_deg", "°"], ["_ev", "eV"]];
 function columnWords(name) {
   const [end, unit] = UNITS.find(([suffix]) => name.endsWith(suffix)) || ["", ""];
-  const words = name.slice(0, name.length - end.length).replace(/^n_/, "").replaceAll("_", " ");
+  const words = DATA.titles?.[name] || name.slice(0, name.length - end.length).replace(/^n_/, "").replaceAll("_", " ");
   return [words[0].toUpperCase() + words.slice(1), unit];
 }
 

@@ -17,7 +17,7 @@ function minima() {
       { text: "Not converged", number: true, show: (row) => h("span", { class: row.n_not_converged ? "bad" : null }, whole(row.n_not_converged)) },
       { text: "Blown up", number: true, show: (row) => h("span", { class: row.n_blown_up ? "bad" : null }, whole(row.n_blown_up)) },
       { text: "No answer", number: true, show: (row) => whole(row.n_without) },
-      { text: "Steps", unit: "median", number: true, show: (row) => num(row.median_steps) },
+      { text: "Steps", unit: "median", number: true, show: (row) => median(row.median_steps) },
       { text: "Volume", unit: "median change, %", number: true, show: (row) => percent(row.median_volume_change_percent) },
       { text: "Energy released", unit: "median, eV/atom", number: true, show: (row) => num(row.median_energy_drop_per_atom_ev) },
       { text: "Symmetry", unit: "kept, lost, gained", number: true, show: (row) => ["kept", "lost", "gained"].map((name) => whole(row[`n_symmetry_${name}`])).join(", ") },
@@ -44,7 +44,7 @@ function minima() {
         { text: "Structures", number: true, show: (row) => whole(row.n) },
       ], found.scalars), found.scalars_left_out > 0 && h("p", { class: "note" }, `${whole(found.scalars_left_out)} more rows are in scalars.csv.`)),
     found.drawn.length > 0 && [h("p", { class: "under-title" }, h("strong", {}, "Start and minima over one another")),
-      h("p", { class: "note" }, "Structures whose minima are furthest apart. Grey discs and dashes: the start. Rings and lines: where each model came to rest, moved as a whole onto the start."),
+      h("p", { class: "note" }, `${NAMES.length > 1 ? "Structures whose minima are furthest apart." : "Structures that have changed most: atoms, or lengths of the cell."} Grey discs and dashes: the start. Rings and lines: where each model came to rest, moved as a whole onto the start.`),
       legend(), h("div", { class: "minima" }, found.drawn.map(overlaid))]);
 }
 

@@ -16,30 +16,28 @@ function range(values) {
   return [low - margin, high + margin];
 }
 
-// points: x[i], y[i]; label(i) for the pointer; `diagonal` for a parity plot, else a line at y = 0
-function scatter({ x, y, name, xLabel, yLabel, label, diagonal, summary }) {
-  const W = 440, H = 380, L = 62, R = 12, T = 10, B = 46;
-  let [xLow, xHigh] = range(x), [yLow, yHigh] = range(y);
-  if (diagonal) [xLow, xHigh] = [yLow, yHigh] = [Math.min(xLow, yLow), Math.max(xHigh, yHigh)];
-  else [yLow, yHigh] = [-Math.max(-yLow, yHigh), Math.max(-yLow, yHigh)];
-  const px = (v) => L + ((v - xLow) / (xHigh - xLow)) * (W - L - R);
-  const py = (v) => H - B - ((v - yLow) / (yHigh - yLow)) * (H - T - B);
-  const xs = x.map(px), ys = y.map(py);
-  const path = xs.map((v, i) => `M${v.toFixed(1)} ${ys[i].toFixed(1)}h0`).join("");
-  const xTicks = ticks(xLow, xHigh), yTicks = ticks(yLow, yHigh);
-  const guide = diagonal ? [px(xLow), py(yLow), px(xHigh), py(yHigh)] : [L, py(0), W - R, py(0)];
-  const ring = svg("circle", { class: "ring", r: 6, visibility: "hidden" });
-  const drawing = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${name}. ${summary}`, class: "plot" },
-    xTicks.at.map((v) => [svg("line", { class: "grid", x1: px(v), x2: px(v), y1: T, y2: H - B }),
+// a place for a plot: a W × H square with margins, and functions from numbers to it
+function frame({ W = 440, H = 380, L = 62, R = 12, T = 10, B = 46, x: [xLow, xHigh], y: [yLow, yHigh] }) {
+  return { W, H, L, R, T, B, xTicks: ticks(xLow, xHigh), yTicks: ticks(yLow, yHigh),
+    px: (v) => L + ((v - xLow) / (xHigh - xLow)) * (W - L - R), py: (v) => H - B - ((v - yLow) / (yHigh - yLow)) * (H - T - B) };
+}
+
+function axes({ W, H, L, R, T, B, xTicks, yTicks, px, py }, xLabel, yLabel, withoutX = false) {
+  return [
+    withoutX ? [] : xTicks.at.map((v) => [svg("line", { class: "grid", x1: px(v), x2: px(v), y1: T, y2: H - B }),
       svg("text", { class: "tick", x: px(v), y: H - B + 17, "text-anchor": "middle" }, fixed(v, xTicks.decimals))]),
     yTicks.at.map((v) => [svg("line", { class: "grid", x1: L, x2: W - R, y1: py(v), y2: py(v) }),
       svg("text", { class: "tick", x: L - 7, y: py(v) + 4, "text-anchor": "end" }, fixed(v, yTicks.decimals))]),
-    svg("line", { class: "guide", x1: guide[0], y1: guide[1], x2: guide[2], y2: guide[3] }),
-    svg("path", { class: "points", d: path, style: `opacity:${x.length > 1500 ? 0.55 : 0.8};stroke-width:${x.length > 1500 ? 3.5 : 5}` }), ring,
     svg("text", { class: "axis", x: (L + W - R) / 2, y: H - 8, "text-anchor": "middle" }, xLabel),
-    svg("text", { class: "axis", transform: `translate(14 ${(T + H - B) / 2}) rotate(-90)`, "text-anchor": "middle" }, yLabel));
-  const tip = h("div", { class: "tip", hidden: true });
-  const figure = h("figure", { class: "chart", "data-points": x.length }, h("figcaption", {}, name), drawing, tip);
+    svg("text", { class: "axis", transform: `translate(14 ${(T + H - B) / 2}) rotate(-90)`, "text-anchor": "middle" }, yLabel),
+  ];
+}
+
+// a drawing with words on the point that is nearest to the pointer; xs, ys are in its own coordinates
+function pointed({ name, drawing, xs, ys, W, H, label }) {
+  const ring = svg("circle", { class: "ring", r: 6, visibility: "hidden" }), tip = h("div", { class: "tip", hidden: true });
+  drawing.append(ring);
+  const figure = h("figure", { class: "chart", "data-points": xs.length }, h("figcaption", {}, name), drawing, tip);
   drawing.addEventListener("pointermove", (event) => {
     const box = drawing.getBoundingClientRect(), zoom = box.width / W;
     const mx = (event.clientX - box.left) / zoom, my = (event.clientY - box.top) / zoom;
@@ -60,6 +58,22 @@ function scatter({ x, y, name, xLabel, yLabel, label, diagonal, summary }) {
   });
   drawing.addEventListener("pointerleave", () => { tip.hidden = true; ring.setAttribute("visibility", "hidden"); });
   return figure;
+}
+
+// points: x[i], y[i]; label(i) for the pointer; `diagonal` for a parity plot, else a line at y = 0
+function scatter({ x, y, name, xLabel, yLabel, label, diagonal, summary }) {
+  let [xLow, xHigh] = range(x), [yLow, yHigh] = range(y);
+  if (diagonal) [xLow, xHigh] = [yLow, yHigh] = [Math.min(xLow, yLow), Math.max(xHigh, yHigh)];
+  else [yLow, yHigh] = [-Math.max(-yLow, yHigh), Math.max(-yLow, yHigh)];
+  const place = frame({ x: [xLow, xHigh], y: [yLow, yHigh] }), { W, H, L, R, px, py } = place;
+  const xs = x.map(px), ys = y.map(py);
+  const path = xs.map((v, i) => `M${v.toFixed(1)} ${ys[i].toFixed(1)}h0`).join("");
+  const guide = diagonal ? [px(xLow), py(yLow), px(xHigh), py(yHigh)] : [L, py(0), W - R, py(0)];
+  const drawing = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${name}. ${summary}`, class: "plot" },
+    axes(place, xLabel, yLabel),
+    svg("line", { class: "guide", x1: guide[0], y1: guide[1], x2: guide[2], y2: guide[3] }),
+    svg("path", { class: "points", d: path, style: `opacity:${x.length > 1500 ? 0.55 : 0.8};stroke-width:${x.length > 1500 ? 3.5 : 5}` }));
+  return pointed({ name, drawing, xs, ys, W, H, label });
 }
 
 // counts between edges on a logarithmic axis

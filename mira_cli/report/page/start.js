@@ -26,8 +26,8 @@ function themeButton() {
 const before = remembered();
 if (before === "light" || before === "dark") document.documentElement.dataset.theme = before;
 
-const parts = [summary(), minima(), heatMaps((a, b) => chooseTwo(a, b)), comparison(), references(), disagreement(), looking(), structuresTable(), failed(), timing(), methods(), citing(), provenance()].filter(Boolean);
-const titles = { minima: "Minima", structures: "Structures", spread: "Disagreement", look: "3-D", pairs: "Pairs", two: "Two models", reference: "Reference", failures: "Failures", timing: "Time", methods: "Methods", citations: "Citations", provenance: "Provenance" };
+const parts = [summary(), minima(), properties(), heatMaps((a, b) => chooseTwo(a, b)), comparison(), references(), disagreement(), looking(), structuresTable(), failed(), timing(), methods(), citing(), provenance()].filter(Boolean);
+const titles = { minima: "Minima", properties: "Properties", structures: "Structures", spread: "Disagreement", look: "3-D", pairs: "Pairs", two: "Two models", reference: "Reference", failures: "Failures", timing: "Time", methods: "Methods", citations: "Citations", provenance: "Provenance" };
 
 document.getElementById("page").replaceChildren(
   h("header", { class: "top" }, h("div", {}, h("p", { class: "label" }, "MIRA report"), h("h1", {}, DATA.title),

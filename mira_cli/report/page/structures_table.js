@@ -12,7 +12,7 @@ const QUANTITIES = {
 if (!COMPARED) {
   const status = QUANTITIES.status;
   for (const key of Object.keys(QUANTITIES)) delete QUANTITIES[key];
-  for (const [key, text] of Object.entries(DATA.table.meanings)) QUANTITIES[key] = [...columnWords(key), (v) => (typeof v === "string" ? v : num(v, 5)), text.replace(/^./, (letter) => letter.toUpperCase()) + "."];
+  for (const [key, text] of Object.entries(DATA.table.meanings)) QUANTITIES[key] = [...columnWords(key), (v) => (typeof v === "string" ? v : DATA.table.whole.includes(key) ? whole(v) : num(v, 5)), text.replace(/^./, (letter) => letter.toUpperCase()) + "."];
   QUANTITIES.status = status;
 }
 const PAGE = 25;

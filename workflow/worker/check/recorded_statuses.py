@@ -52,7 +52,7 @@ def recorded(model: Model, potential: Potential, structures: dict[str, Atoms]) -
     memory, atoms = _Memory(), potential.batch_atoms("cpu")
     evaluate_all(
         _packed(structures),
-        lambda start: singlepoint.steps(start, {}),
+        lambda structure: singlepoint.steps(structure.atoms(), {}),
         Budget(atoms, atoms),
         model,
         potential,

@@ -13,6 +13,7 @@ from worker import accelerator, device, families, provenance
 from worker import sample_structures as structures
 from worker.check import agreement, gradients, recorded_statuses, symmetries
 from worker.check.measures import Deviation
+from worker.dispersion import dispersed
 from worker.errors import WorkerError, sentence
 from worker.probe import checkpoint_facts
 from worker.session import import_family, load_model
@@ -52,7 +53,7 @@ def check(job: Job, threads: int) -> dict[str, Any]:
     chosen = device.choose_device(job.device, family.FRAMEWORK, threads)
     plain = load_model(family, job.model, chosen)
     choice = accelerator.accelerate(family, job.model, plain, chosen.id, setting=job.accelerators)
-    potential, used = choice.potential, choice.name
+    potential, used = dispersed(choice.potential, job.model), choice.name
     del plain
     loaded = time.perf_counter()
     doubles = potential.dtype == "float32" and "float64" in family.DTYPES
@@ -62,7 +63,7 @@ def check(job: Job, threads: int) -> dict[str, Any]:
         # change the precision of the whole process
         del potential, choice
         gc.collect()
-        double = load_model(family, replace(job.model, dtype="float64"), chosen)
+        double = dispersed(load_model(family, replace(job.model, dtype="float64"), chosen), job.model)
         given = structures.structures_to_check(known_to(job.model, double), charged=double.takes_charge)
         findings["rows"] += [asdict(row) for row in _each(GRADIENTS, double, given)]
     return {

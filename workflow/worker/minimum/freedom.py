@@ -38,8 +38,8 @@ class Freedom:
         (n, 3, 3) projectors onto what each atom may do; None where all are free.
     periodic
         (3,) axes along which the structure goes on without vacuum.
-    cell_mode
-        `fixed`, `volume`, `shape`, `full` or a mask.
+    cell_relaxed
+        How the cell may change, in words.
     symmetry
         What is to be kept, None if nothing is.
     """
@@ -49,7 +49,7 @@ class Freedom:
     strains: Floats
     bound: Floats | None
     periodic: NDArray[np.bool_]
-    cell_mode: str = "full"
+    cell_relaxed: str = "full"
     symmetry: Symmetry | None = None
 
     @property
@@ -62,14 +62,6 @@ class Freedom:
         assert self.bound is not None
         found: NDArray[np.bool_] = np.trace(self.bound, axis1=1, axis2=2) > 3 - ALMOST
         return found
-
-    @property
-    def cell_relaxed(self) -> str:
-        """How the cell may change: the mode; beside vacuum `in_plane` or `along_axis`, and a mode but `full`."""
-        if not len(self.strains):
-            return "none"
-        along = ("none", "along_axis", "in_plane", "")[int(self.periodic.sum())]
-        return " ".join(filter(None, [along, "" if along and self.cell_mode == "full" else self.cell_mode]))
 
     def size(self, n_atoms: int) -> int:
         """Coordinates that are left, before symmetry."""
@@ -137,8 +129,10 @@ def freedom_of(atoms: Atoms, cell_mode: str, symmetry: Symmetry | None = None) -
         directions = vectors[owners, :, places]
     if symmetry is not None and bound is not None:
         symmetry = symmetry.keeping(bound)
-    strains = free_strains(cell_mode, np.array(atoms.cell)[periodic], symmetry)
-    freedom = Freedom(owners, directions, strains, bound, periodic, cell_mode, symmetry)
+    vectors = np.array(atoms.cell)[periodic]
+    strains = free_strains(cell_mode, vectors, symmetry)
+    told = how_cells_change(cell_mode, vectors) if len(strains) else "none"
+    freedom = Freedom(owners, directions, strains, bound, periodic, told, symmetry)
     if not freedom.size(len(atoms)):
         raise NoAnswer("failed", "constraints and a fixed cell leave nothing that may move")
     return freedom
@@ -161,6 +155,25 @@ def free_strains(cell_mode: str, vectors: Floats, symmetry: Symmetry | None = No
     if symmetry is not None:
         allowed.append(np.array([symmetry.of_strain(unit) for unit in np.eye(6)]))
     return common_space(allowed)
+
+
+def how_cells_change(cell_mode: str, vectors: Floats) -> str:
+    """What a mode leaves to a cell with (p, 3) periodic vectors, before symmetry: in the fewest words.
+
+    `full`, `volume`, `shape` or a mask of what is free; beside vacuum after `in_plane` or `along_axis`, which alone
+    mean all that is possible there; `none`.
+    """
+    strains = free_strains(cell_mode, vectors)
+    if not len(strains):
+        return "none"
+    free = strains.T @ strains
+    named = {mode: free_strains(mode, vectors) for mode in ("full", "volume", "shape")}
+    told = next((mode for mode, own in named.items() if np.allclose(own.T @ own, free, atol=ALMOST)), "")
+    if not told:
+        is_mask = np.allclose(free, np.diag(free.diagonal().round()), atol=ALMOST)
+        told = "".join(f"{digit:.0f}" for digit in free.diagonal()) if is_mask else cell_mode
+    along = ("none", "along_axis", "in_plane", "")[len(vectors)]
+    return " ".join(filter(None, [along, "" if along and told == "full" else told]))
 
 
 def common_space(projectors: list[Floats]) -> Floats:

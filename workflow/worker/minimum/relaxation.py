@@ -11,6 +11,7 @@ from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
 from worker.contract import Answer, NoAnswer, Outcome
+from worker.minimum.by_ase import OPTIMIZERS, AseDescent
 from worker.minimum.descent import Descent
 from worker.minimum.freedom import GAP_ANG, Freedom, allowed_directions, freedom_of
 from worker.minimum.springs import springs_of
@@ -21,6 +22,8 @@ from worker.minimum.vacuum import filled_volume, gaps
 if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
+
+    from worker.minimum.springs import Springs
 
     Floats = NDArray[np.float64]
 
@@ -111,8 +114,7 @@ class Relaxation:
         if self.first is None:
             self.first, self.point = answer, trial
             springs = springs_of(self.bare, np.nan_to_num(self.volume, nan=1.0), self.freedom)
-            size = partial(_size, freedom=self.freedom, n_atoms=len(self.bare))
-            self.descent = Descent(springs, size, NOISE_EV * len(self.bare))
+            self.descent = self._descent(springs)
         else:
             self.n_steps += 1
             rise = trial.enthalpy_ev - self.point.enthalpy_ev
@@ -122,12 +124,24 @@ class Relaxation:
             self._keep(trial)
         self.stopped_by = self._why_to_stop(self.point)
 
+    @property
+    def atoms(self) -> Atoms:
+        """Where it is, without constraints."""
+        return self._atoms(self.point.moves, self.point.deformation)
+
+    def _descent(self, springs: Springs) -> Descent | AseDescent:
+        """The way down that was asked for."""
+        if (name := self.settings["optimizer"]) in OPTIMIZERS:
+            return AseDescent(name, springs, self.freedom, len(self.bare))
+        size = partial(_size, freedom=self.freedom, n_atoms=len(self.bare))
+        return Descent(springs, size, NOISE_EV * len(self.bare))
+
     def outcome(self) -> Outcome:
         """What is recorded of a relaxation that has stopped."""
         assert self.first is not None
         assert self.stopped_by is not None
         point, answer = self.point, self.point.answer
-        atoms = self._atoms(point.moves, point.deformation)
+        atoms = self.atoms
         fmax, smax = self._left(point)
         moved = point.moves @ point.deformation
         if self.freedom.bound is None:

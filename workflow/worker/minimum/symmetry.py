@@ -119,6 +119,15 @@ def symmetrized(atoms: Atoms, bound: Floats | None = None) -> tuple[Atoms, Symme
     return symmetric, Symmetry(sites, rotations, np.array(images))
 
 
+def space_group(atoms: Atoms) -> str | None:
+    """The space group of a crystal, as `Fm-3m (225)`; None where none is found."""
+    import spglib
+
+    fractional = np.linalg.solve(np.array(atoms.cell).T, atoms.positions.T).T
+    found = _quietly(spglib.get_symmetry_dataset, (np.array(atoms.cell), fractional % 1.0, atoms.numbers))
+    return None if found is None else f"{found.international} ({found.number})"
+
+
 def _site_means(sites: NDArray[np.int_], values: Floats) -> Floats:
     """(s, …) means over the atoms of each site."""
     found = np.zeros((sites.max() + 1, *values.shape[1:]))

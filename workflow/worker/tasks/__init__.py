@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-    from worker.contract import Answer, Layout, Outcome
+    from worker.contract import Answer, Layout, Milestone, Outcome
+    from worker.milestones import State
 
-    Steps: TypeAlias = Generator[Atoms | list[Atoms], Answer | list[Answer], Outcome]
+    # an outcome that is yielded is that of the task which it begins with
+    Steps: TypeAlias = Generator[Atoms | list[Atoms] | Outcome | Milestone, Answer | list[Answer] | State, Outcome]
 
+# settings of tasks that begin with a relaxation: they are the relaxation's
+FROM_MINIMUM = ("relax_fmax_ev_per_ang", "relax_smax_gpa", "relax_max_steps")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -41,6 +45,8 @@ class Task(Protocol):
         Those of them that an answer may lack.
     ARRAYS
         Arrays beside it, and how they lie in their files.
+
+    A module may have `IMPORTS`: what it computes with, beside numpy and ASE.
     """
 
     VERSION: int

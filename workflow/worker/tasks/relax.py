@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from worker.contract import Answer, Layout, NoAnswer
-from worker.minimum.relaxation import MOST_FRAMES, Relaxation
+from worker.contract import Layout
+from worker.minimum.relaxation import MOST_FRAMES
+from worker.minimum.relaxed import relaxed
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -34,13 +35,4 @@ ARRAYS = {
 
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     """Go down until forces and stress are below what was asked."""
-    relaxation = Relaxation(start, settings)
-    while relaxation.stopped_by is None:
-        try:
-            answer = cast("Answer", (yield relaxation.next()))
-        except NoAnswer as why:
-            if relaxation.n_steps:
-                raise NoAnswer(why.status, f"{why} after {relaxation.n_steps} steps") from why
-            raise
-        relaxation.take(answer)
-    return relaxation.outcome()
+    return (yield from relaxed(start, settings)).outcome()

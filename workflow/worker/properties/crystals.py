@@ -1,0 +1,20 @@
+"""Which structures are crystals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from worker.minimum.freedom import GAP_ANG
+from worker.minimum.vacuum import gaps
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+def why_no_crystal(atoms: Atoms) -> str | None:
+    """Why a structure has no properties of a crystal, in a sentence; None if it is one."""
+    if not atoms.pbc.all():
+        return "it is not periodic in three directions: only crystals have this property"
+    if (gaps(atoms) > GAP_ANG).any():
+        return "it has vacuum: only crystals have this property"
+    return None
