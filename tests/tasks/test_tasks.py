@@ -6,7 +6,9 @@ from mira_cli import tasks
 from tests.tasks import contract
 
 pytestmark = pytest.mark.workflow
-QUICK: dict[str, dict] = {"phonons": {"min_length_ang": 8, "mesh_ang": 20}}  # where a task is slow with its own settings
+QUICK: dict[str, dict] = {
+    "phonons": {"min_length_ang": 8, "mesh_ang": 20}
+}  # where a task is slow with its own settings
 
 
 @pytest.fixture(scope="module", params=tasks.names())

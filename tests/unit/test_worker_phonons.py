@@ -167,7 +167,11 @@ def test_the_cell_that_names_a_crystal_does_not_matter(name) -> None:
         atoms.rotate(37, (1, 2, 3), rotate_cell=True)
     plain, found = told(copper()).values, told(atoms).values
     for value, other in plain.items():
-        if isinstance(other, float) and value not in {"acoustic_gamma_thz", "asymmetry_percent", "rest_fmax_ev_per_ang"}:
+        if isinstance(other, float) and value not in {
+            "acoustic_gamma_thz",
+            "asymmetry_percent",
+            "rest_fmax_ev_per_ang",
+        }:
             assert found[value] == pytest.approx(other, rel=1e-4, abs=1e-6), value
     assert found["n_supercell_atoms"] == plain["n_supercell_atoms"]
 
