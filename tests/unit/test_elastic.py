@@ -176,6 +176,12 @@ def test_slabs_have_none() -> None:
     assert (found.status, found.error) == ("invalid_result", "it has vacuum: only crystals have this property")
 
 
+def test_atoms_that_do_not_see_one_another_have_none() -> None:
+    found = told("elastic", bulk("Cu", a=14), LennardJones(sigma=1.0, rc=3.0))
+    assert found.status == "invalid_result"
+    assert "too far apart" in found.error
+
+
 def test_a_start_under_stress_has_none() -> None:
     squeezed = minimum(CU, EMT())
     squeezed.set_cell(squeezed.cell * 0.999, scale_atoms=True)

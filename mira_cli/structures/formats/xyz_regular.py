@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 _PAIR = re.compile(r"""([A-Za-z_][\w-]*)=(?:"([^"\\]*)"|([^\s"'{}\[\]\\=]+))(?:\s+|$)""")
 _NUMBERS = re.compile(r"[-+\d.eE,\s]+")
-_TRUTH = {**dict.fromkeys(("T", "true", "True", "TRUE"), True), **dict.fromkeys(("F", "false", "False", "FALSE"), False)}
+_TRUTH = {
+    **dict.fromkeys(("T", "true", "True", "TRUE"), True),
+    **dict.fromkeys(("F", "false", "False", "FALSE"), False),
+}
 _NOT_FINITE = {"nan", "inf", "infinity"}
 _MATRICES = {"Lattice", "virial", "stress"}  # nine numbers, by columns
 _LEFT_TO_ASE = {"move_mask", "numbers"}  # columns that are no arrays of atoms, or stand in place of symbols

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 COMPONENTS = 6
+LEAST_GPA = 0.01  # of the largest element of C
 MOST_ASYMMETRY, MOST_NONLINEARITY = 0.05, 0.1  # in largest elements of C
 
 
@@ -104,7 +105,9 @@ def averages(stiffness: Floats) -> Averages:
 
 
 def why_invalid(largest: float, asymmetry: float, nonlinearity: float) -> str | None:
-    """Why a stiffness cannot be believed, in a sentence; None if it can. All are in the unit of its `largest` element."""
+    """Why a stiffness cannot be believed, in a sentence; None if it can. All are in GPa, first its largest element."""
+    if largest < LEAST_GPA:
+        return "the stress does not depend on the strain: the atoms are too far apart for the model"
     if nonlinearity > MOST_NONLINEARITY * largest:
         percent = 100 * nonlinearity / largest
         return f"the stress is not linear in the strain: C differs by {percent:.0f} % between the two sizes of strains"
