@@ -88,6 +88,7 @@ def inspect(
                 keys=keys,
                 choice=choice,
                 moves_atoms=asked.moves_atoms,
+                takes_fragments=asked.takes_fragments,
                 told=counted,
             )
         tell_keys(index, keys)

@@ -40,14 +40,15 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
         return open_index(run.structures)
     tell_passed_over(found, tasks.find_task(config.task))
     keys = ReferenceKeys(config.ref_energy_key, config.ref_forces_key, config.ref_stress_key, config.ref_units)
-    choice = FrameChoice(config.stride, config.sample, config.seed)
+    choice, task = FrameChoice(config.stride, config.sample, config.seed), tasks.find_task(config.task)
     with counting("structure") as told:
         index = load_structures(
             run.structures,
             found.sources,
             keys=keys,
             choice=choice,
-            moves_atoms=tasks.find_task(config.task).moves_atoms,
+            moves_atoms=task.moves_atoms,
+            takes_fragments=task.takes_fragments,
             scratch=scratch,
             told=told,
         )
@@ -101,8 +102,9 @@ def read_reference(
         raise _of_others(config.reference, index, reference, matched)
     say(f"relaxed references of {there:,} of {count(len(index), 'structure')}")
     if len(matched.other_atoms):
-        warn(f"{count(len(matched.other_atoms), 'reference')} left out, with other atoms than the structure of that id: "
-             + _with_other_atoms(index, reference, matched))  # fmt: skip
+        left_out = count(len(matched.other_atoms), "reference")
+        said = _with_other_atoms(index, reference, matched)
+        warn(f"{left_out} left out, with other atoms than the structure of that id: {said}")
     if len(matched.left_over):
         said = _with_formulas(reference, matched.left_over)
         say(f"{count(len(matched.left_over), 'reference')} of no structure here: {said}")

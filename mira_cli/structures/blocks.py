@@ -13,13 +13,19 @@ from mira_cli.structures.charges import ContradictionError, has_moments, settle_
 from mira_cli.structures.check import judge_structures
 from mira_cli.structures.constraints import not_held
 from mira_cli.structures.frame import Frame, in_print
-from mira_cli.structures.geometry import Geometry, geometry_from_ase, identities, identities_with_constraints
+from mira_cli.structures.geometry import (
+    Geometry,
+    geometry_from_ase,
+    identities,
+    identities_with_constraints,
+    identities_with_fragments,
+)
 from mira_cli.structures.labels import labels_of
 from mira_cli.structures.read import read_frames, where
 from mira_cli.structures.references import QUANTITIES, ReferenceKeys, left_out, references, settled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import pyarrow as pa
 
@@ -28,7 +34,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 BLOCK_STRUCTURES, BLOCK_ATOMS = 1_000, 100_000
-OF_ATOMS = ("numbers", "positions", "fixed")  # fields of `Geometry` with a row an atom
+OF_ATOMS = ("numbers", "positions", "fixed", "fragment")  # fields of `Geometry` with a row an atom
 
 
 @dataclass(frozen=True)
@@ -160,15 +166,23 @@ def _block(frames: list[tuple[int, Frame]], keys: ReferenceKeys) -> Block:
 
 def of_moving_atoms(block: Block) -> Block:
     """A block for a task that moves atoms: constraints are part of identities, and what cannot be held is unusable."""
+    return _identified(_without_unheld(block), identities_with_constraints)
+
+
+def of_fragments(block: Block) -> Block:
+    """A block for a task of fragments: those that the input names are part of identities."""
+    return _identified(block, identities_with_fragments)
+
+
+def _identified(block: Block, identities_of: Callable[[Geometry, list[str]], list[str]]) -> Block:
+    """A block whose identities are made of those that it has."""
     import pyarrow as pa
 
-    block = _without_unheld(block)
-    rows = block.rows
-    hashes = np.array(rows["hash"].to_pylist(), dtype=object)
+    hashes = np.array(block.rows["hash"].to_pylist(), dtype=object)
     valid = hashes != ""
-    hashes[valid] = identities_with_constraints(block.geometry, hashes[valid].tolist())
-    place = rows.schema.get_field_index("hash")
-    return replace(block, rows=rows.set_column(place, "hash", pa.array(hashes.tolist(), pa.string())))
+    hashes[valid] = identities_of(block.geometry, hashes[valid].tolist())
+    place = block.rows.schema.get_field_index("hash")
+    return replace(block, rows=block.rows.set_column(place, "hash", pa.array(hashes.tolist(), pa.string())))
 
 
 def _without_unheld(block: Block) -> Block:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.structures.constraints import held_constraints
+from mira_cli.structures.fragments import NONE, given_fragments
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -31,6 +32,8 @@ class Geometry:
     fixed: Array  # (N, 3) components that tasks which move atoms hold; see `constraints.Held`
     fixed_along_cell: Array  # (n,)
     constraints_unknown: Array  # (n,) names of constraints that cannot be held
+    fragment: Array  # (N,) and
+    fragments_told: Array  # (n,) what the input says of fragments; see `fragments.GivenFragments`
 
     def __len__(self) -> int:
         """Count of structures."""
@@ -54,7 +57,7 @@ class Geometry:
 def geometry_from_ase(atoms: list[Atoms]) -> Geometry:
     """The geometry of ASE's structures."""
     states = np.array([charge_and_spin(a) for a in atoms]).reshape(-1, 2)
-    held = held_constraints(atoms)
+    held, fragments = held_constraints(atoms), given_fragments(atoms)
     return Geometry(
         natoms=np.array([len(a) for a in atoms], dtype=np.int64),
         numbers=np.concatenate([a.numbers for a in atoms] or [[]]).astype("<i8"),
@@ -66,6 +69,8 @@ def geometry_from_ase(atoms: list[Atoms]) -> Geometry:
         fixed=held.fixed,
         fixed_along_cell=held.along_cell,
         constraints_unknown=held.unknown,
+        fragment=fragments.of_atom,
+        fragments_told=fragments.told,
     )
 
 
@@ -108,6 +113,16 @@ def identities_with_constraints(geometry: Geometry, identities: list[str]) -> li
         fixed = geometry.fixed[geometry.starts[i] : geometry.starts[i + 1]]
         said = f"{identities[i]} {geometry.fixed_along_cell[i]} {geometry.constraints_unknown[i]} "
         found[i] = hashlib.sha256(said.encode() + fixed.tobytes()).hexdigest()[:32]
+    return found
+
+
+def identities_with_fragments(geometry: Geometry, identities: list[str]) -> list[str]:
+    """The identities of structures for tasks of fragments: others for those whose input names some."""
+    found = list(identities)
+    for i in np.flatnonzero(geometry.any_atom(geometry.fragment != NONE) | (geometry.fragments_told != "")).tolist():
+        fragment = geometry.fragment[geometry.starts[i] : geometry.starts[i + 1]]
+        said = f"{identities[i]} {geometry.fragments_told[i]} "
+        found[i] = hashlib.sha256(said.encode() + fragment.astype("<i4").tobytes()).hexdigest()[:32]
     return found
 
 

@@ -1,5 +1,6 @@
 """Labels that the input gives its structures, such as `config_type`: texts and whole numbers, to group errors by.
 
+Numbers under `reference_…`, as `reference_volume_ang3`, are labels too: tasks compare their results with them.
 All of them are kept with a structure, so that another key can be chosen without reading anything again.
 """
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 OF_SHEET = "labels of the sheet"  # a key of `info` that no file has
 PLAIN = re.compile("[!-~]+")
+RESULT = re.compile(r"reference_(?!(energy|energies|forces?|stress|virials?)(_|$))")
 TRUTH, WHOLE = (bool, np.bool_), (int, np.integer)
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 LONGEST, MOST_KEYS = 100, 50  # letters of a label or key; what is longer is no label
@@ -32,7 +34,9 @@ def labels_of(info: Mapping[str, Any]) -> str | None:
     found: dict[str, str] = {}
     for place in (info.get(OF_SHEET, {}), info):
         for key, value in place.items():
-            if type(key) is str and key not in found and 0 < len(key) <= LONGEST and (text := _as_label(value)):
+            if type(key) is not str or key in found or not 0 < len(key) <= LONGEST:
+                continue
+            if text := _as_label(value) or (_as_number(value) if is_result(key) else ""):
                 found[key] = text
     if len(found) > MOST_KEYS:
         found = dict(list(found.items())[:MOST_KEYS])
@@ -46,6 +50,16 @@ def _as_label(value: Any) -> str:
     if isinstance(value, TRUTH):
         return "true" if value else "false"
     return str(int(value)) if isinstance(value, WHOLE) else ""
+
+
+def is_result(key: str) -> bool:
+    """Whether a key is that of a task's result: a reference, but not of the energy, forces or stress of a structure."""
+    return RESULT.match(key.lower()) is not None
+
+
+def _as_number(value: Any) -> str:
+    """A number as a label; empty for anything else, and for NaN."""
+    return repr(float(value)) if isinstance(value, float | np.floating) and np.isfinite(value) else ""
 
 
 def labels_under(labels: pa.Array | pa.ChunkedArray, key: str | None) -> pa.Array:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mira_cli.files import replacing
 from mira_cli.structures.blocks import index_schema
+from mira_cli.structures.fragments import NONE
 from mira_cli.structures.geometry import Geometry
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 PACK_ATOMS, PACK_STRUCTURES = 100_000, 10_000  # bound a worker's memory for geometry to a few MB
 SMALLER = {"natoms": np.int32, "numbers": np.int16}  # types on disk
 CONSTRAINTS = ("fixed", "fixed_along_cell", "constraints_unknown")  # in packs of structures that have any
+FRAGMENTS = ("fragment", "fragments_told")  # the same
 
 
 def pack_path(folder: Path, pack: int) -> Path:
@@ -55,6 +57,8 @@ def write_pack(folder: Path, pack: int, blocks: list[Block]) -> pa.Table:
     arrays |= {name: arrays[name].astype(dtype) for name, dtype in SMALLER.items()}
     if not (arrays["fixed"].any() or (arrays["constraints_unknown"] != "").any()):
         arrays = {name: array for name, array in arrays.items() if name not in CONSTRAINTS}
+    if not ((arrays["fragment"] != NONE).any() or (arrays["fragments_told"] != "").any()):
+        arrays = {name: array for name, array in arrays.items() if name not in FRAGMENTS}
     arrays["hash"] = rows["hash"].filter(pa.array(valid)).to_numpy().astype("S32")
     arrays["reference_forces"] = np.concatenate([block.reference_forces for block in blocks])
     with replacing(pack_path(folder, pack), "wb") as stream:

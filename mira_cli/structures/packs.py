@@ -23,7 +23,7 @@ from mira_cli.arrow import keep_pandas_out
 from mira_cli.files import content_sha256, read_json, replacing, write_json
 from mira_cli.stamps import FIELDS as STAMP
 from mira_cli.stamps import stamp_below, stamp_of
-from mira_cli.structures.blocks import of_moving_atoms
+from mira_cli.structures.blocks import of_fragments, of_moving_atoms
 from mira_cli.structures.choice import ALL, FrameChoice
 from mira_cli.structures.pack_files import grouped, pack_path, whole_index_schema, write_pack
 from mira_cli.structures.parts import Part, cut
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
 ANY_KEYS = ReferenceKeys()
 CHOICE = "choice.json"
-FORMAT = 18  # raise when packs or index change shape: a run directory then reads its input again
+COUNTING = {"moves_atoms": of_moving_atoms, "takes_fragments": of_fragments}  # what else tasks make of identities
+FORMAT = 19  # raise when packs or index change shape: a run directory then reads its input again
 
 
 @dataclass(frozen=True)
@@ -132,17 +133,20 @@ def load_structures(
     keys: ReferenceKeys = ANY_KEYS,
     choice: FrameChoice = ALL,
     moves_atoms: bool = False,
+    takes_fragments: bool = False,
     scratch: Path | None = None,
     told: Callable[[int], None] = lambda _: None,
 ) -> StructureIndex:
     """The index of what is chosen of these sources; only what is new or has changed since the last time is read.
 
     With other `keys` of references than the last time, everything is read, and so it is for a task that moves atoms
-    (`moves_atoms`) after one that does not: then constraints are part of what a structure is. With `scratch`, what must
-    be written is put there, and the folder stays as it is. `told` is called with how many have been read so far.
+    (`moves_atoms`) after one that does not: then constraints are part of what a structure is, as are the fragments that
+    the input names where a task asks for them (`takes_fragments`). With `scratch`, what must be written is put there,
+    and the folder stays as it is. `told` is called with how many have been read so far.
     """
     keep_pandas_out()
-    index = _load_all(folder, sources, keys, moves_atoms, scratch, told)
+    counts = {"moves_atoms": moves_atoms, "takes_fragments": takes_fragments}
+    index = _load_all(folder, sources, keys, counts, scratch, told)
     if scratch is None:
         write_json(folder / CHOICE, asdict(choice))
     return _chosen(index, choice)
@@ -152,7 +156,7 @@ def _load_all(
     folder: Path,
     sources: list[Source],
     keys: ReferenceKeys,
-    moves_atoms: bool,
+    counts: dict[str, bool],
     scratch: Path | None,
     told: Callable[[int], None],
 ) -> StructureIndex:
@@ -160,7 +164,7 @@ def _load_all(
     seen = _digest(
         [(source.name, str(source.path), source.given, *stamp) for source, stamp in zip(sources, stamps, strict=True)]
     )
-    said = {"format": FORMAT, "keys": list(astuple(keys)), "moves_atoms": moves_atoms}
+    said = {"format": FORMAT, "keys": list(astuple(keys)), **counts}
     known = read_json(folder / "sources.json") or {}
     # the files of an earlier call are trusted only if they are what it wrote, as in a copy of the run
     written: Written | None = None
@@ -212,13 +216,16 @@ def _read_what_is_new(
     tables = [whole_index_schema().empty_table() if trusted is None else _open_all(known).table]
     pieces = _pieces(sources, stamps, {} if trusted is None else _known_pieces(known))
     of_pieces = ((p.part.name, str(p.part.path), p.part.given, p.sha256 or p.stamp) for p in pieces)
-    said["sources"] = _digest([*said["keys"], *(["moves_atoms"] if said["moves_atoms"] else []), *of_pieces])
+    counting = [name for name in COUNTING if said[name]]
+    said["sources"] = _digest([*said["keys"], *counting, *of_pieces])
     first_row = tables[0].num_rows
     found: Counter[Part] = Counter()
     broken: dict[Path, int] = {}  # file -> the offset of its part with the frame that cannot be read
     first_pack = 1 + max((int(pack.stem) for where in {known, folder} for pack in where.glob("*.npz")), default=-1)
     new = _read_new([piece.part for piece in pieces if piece.begin is None], keys, found, broken)
-    read = _counted(map(of_moving_atoms, new) if said["moves_atoms"] else new, told)
+    for name in counting:
+        new = map(COUNTING[name], new)
+    read = _counted(new, told)
     tables += [write_pack(folder, pack, blocks) for pack, blocks in enumerate(grouped(read), first_pack)]
     for piece in pieces:
         if piece.begin is None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.structures.labels import is_result
 from mira_cli.units import OPPOSITE, factor
 from mira_cli.wording import nearest, suggestion
 
@@ -100,7 +101,7 @@ def _named(quantity: str, keys: tuple[Any, ...]) -> tuple[str, ...]:
 @lru_cache(maxsize=1_000)
 def _looking_like_some(keys: tuple[Any, ...]) -> tuple[str, ...]:
     """Those keys that look like references."""
-    return tuple(key for key in keys if isinstance(key, str) and LOOKS_LIKE.search(key))
+    return tuple(key for key in keys if isinstance(key, str) and LOOKS_LIKE.search(key) and not is_result(key))
 
 
 def _checked(value: Any, quantity: str, key: str, atoms: Atoms) -> Array | None:

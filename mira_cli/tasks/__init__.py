@@ -215,6 +215,10 @@ class Task:
         those are compared as such, between models and with the input's references.
     moves_cell
         Called with the settings; whether cells of periodic structures change, for which a model must have a stress.
+    takes_fragments
+        Whether fragments that the input names (`structures/fragments.py`) are part of what is asked.
+    moves_freely
+        Whether atoms move though records do not hold where they end.
     begins_with
         Called with the settings; those of the relaxation whose minimum the task starts from, None if it starts from the
         structure as it is.
@@ -240,6 +244,8 @@ class Task:
     fill: Callable[[Records, Array, Starts], dict[str, Array]] = lambda _, __, ___: {}
     is_compared: bool = False
     moves_cell: Callable[[Any], bool] = lambda _: False
+    takes_fragments: bool = False
+    moves_freely: bool = False
     begins_with: Callable[[Any], Settings] | None = None
     of_crystals: bool = False
     of_geometry: Callable[[Starts], dict[str, Array]] = lambda _: {}
@@ -255,7 +261,7 @@ class Task:
     @property
     def moves_atoms(self) -> bool:
         """Whether atoms go anywhere; then constraints of the input are part of what is asked."""
-        return self.keeps_geometries or self.begins_with is not None
+        return self.keeps_geometries or self.begins_with is not None or self.moves_freely
 
     @property
     def scalars(self) -> tuple[Column, ...]:

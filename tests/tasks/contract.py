@@ -11,7 +11,7 @@ import math
 import os
 import signal
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ from worker.errors import WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ase import Atoms
 
     from tests.runs import Started
 
@@ -44,7 +46,8 @@ class Kit:
     settings: dict[str, Any]
     top: Path
     mira: Callable[..., Any]
-    told: str  # what the run said
+    atoms_of: Callable[[str], Atoms]  # what is asked about, of each metal
+    told: str = ""  # what the run said
 
     @property
     def task(self) -> tasks.Task:
@@ -67,18 +70,30 @@ class Kit:
         return ("run", self.structures, "-m", models, "-o", run, *pairs, *more)
 
 
-def made(name: str, settings: dict[str, Any], top: Path, mira: Callable[..., Any]) -> Kit:
-    """Run a task with three models, two of which fail for one structure each."""
+def crystal(metal: str) -> Atoms:
+    """A crystal of four atoms, or two where it is bcc."""
     from ase.build import bulk
+
+    return bulk(metal, cubic=True)
+
+
+def made(
+    name: str,
+    settings: dict[str, Any],
+    top: Path,
+    mira: Callable[..., Any],
+    atoms_of: Callable[[str], Atoms] = crystal,
+) -> Kit:
+    """Run a task with three models, two of which fail for one structure each."""
     from ase.io import write
 
-    kit = Kit(name, settings, top, mira, "")
+    kit = Kit(name, settings, top, mira, atoms_of)
     kit.structures.mkdir(parents=True)
     for metal in (*METALS, "Fe"):
-        write(kit.structures / f"{metal}.cif", bulk(metal, cubic=True))
+        write(kit.structures / f"{metal}.cif", atoms_of(metal))
     own = faulty(top / "nan.yaml", mode="nan", only_element="Cu")
     told = mira(*kit.call(kit.run, ",".join(MODELS), "--models-file", own), code=1).stderr
-    return Kit(name, settings, top, mira, told)
+    return replace(kit, told=told)
 
 
 def check_twins(kit: Kit) -> None:
@@ -175,7 +190,6 @@ def check_reuse_and_additions(kit: Kit) -> None:
 
     One of the models that are added runs out of memory with every batch of two structures.
     """
-    from ase.build import bulk
     from ase.io import write
 
     second = kit.run.with_name("second")
@@ -186,8 +200,11 @@ def check_reuse_and_additions(kit: Kit) -> None:
     told = kit.mira(*kit.call(second, "lj")).stderr
     assert "8 structures taken over" in told
     assert "nothing to compute, 8 kept" in told
-    write(kit.structures / "Cu2.cif", bulk("Cu", a=3.7, cubic=True))
-    own = faulty(kit.top / "oom.yaml", mode="oom", max_atoms=4)
+    wider = kit.atoms_of("Cu")
+    wider.set_cell(1.025 * wider.cell.array, scale_atoms=True)
+    write(kit.structures / "Cu2.cif", wider)
+    largest = max(4, *(record.get("n_supercell_atoms") or 0 for record in records(kit.run)))
+    own = faulty(kit.top / "oom.yaml", mode="oom", max_atoms=largest)
     call = kit.call(second, "emt,lj,faulty", "--models-file", own)
     try:
         told = kit.mira(*call, "-n").stderr

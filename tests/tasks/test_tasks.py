@@ -1,20 +1,36 @@
 """Every task, through `tests/tasks/contract.py`; nothing here has to be changed for a new one."""
 
 import pytest
+from ase import Atoms
 
 from mira_cli import tasks
 from tests.tasks import contract
 
 pytestmark = pytest.mark.workflow
-QUICK: dict[str, dict] = {
-    "phonons": {"min_length_ang": 8, "mesh_ang": 20}
-}  # where a task is slow with its own settings
+
+
+def two_pairs(metal: str) -> Atoms:
+    """Two pairs of atoms in a box."""
+    atoms = Atoms(f"{metal}4", [(0, 0, 0), (0, 0, 2.5), (0, 4.5, 0), (0, 4.5, 2.5)], cell=[14.0] * 3, pbc=True)
+    atoms.positions += 3.0
+    return atoms
+
+
+QUICK: dict[str, dict] = {  # where a task is slow with its own settings
+    "phonons": {"min_length_ang": 8, "mesh_ang": 20},
+    "md": {
+        "min_length_ang": 0, "duration_ps": 0.04, "equilibration_ps": 0.02, "timestep_fs": 1.0, "sample_fs": 4.0,
+        "max_drift_ev_per_atom_per_ps": 1.0,
+    },
+}  # fmt: skip
+OTHERS = {"interaction": two_pairs}  # what a task is asked about that can do nothing with crystals
 
 
 @pytest.fixture(scope="module", params=tasks.names())
 def kit(request, tmp_path_factory, mira):
     name = request.param
-    return contract.made(name, QUICK.get(name, {}), tmp_path_factory.mktemp(name), mira)
+    atoms_of = OTHERS.get(name, contract.crystal)
+    return contract.made(name, QUICK.get(name, {}), tmp_path_factory.mktemp(name), mira, atoms_of)
 
 
 def test_host_and_worker_agree(kit) -> None:

@@ -73,6 +73,7 @@ def test_relaxed_references_are_compared_with_and_may_come_later(run, inputs, mi
     found = {row["quantity"]: row for row in csv_rows(second / "scalars.csv") if row["against"] == "reference"}
     assert (found["volume_ang3"]["n"], found["a_ang"]["n"]) == ("2", "3")
     assert float(found["volume_ang3"]["mae"]) < 1e-6
+    assert "nothing to compare it with" not in mira("table", second).stderr
     minima = [row for row in csv_rows(second / "minima.csv") if row["against"] == "reference"]
     assert [row["same_minimum"] for row in minima] == ["true"] * 4
     told = mira("run", inputs, "-m", "emt,lj", "-o", second, *RELAX, "--reference", geometries, code=1).stderr

@@ -42,10 +42,20 @@ def write_json(path: Path, content: dict[str, Any], *, durable: bool) -> None:
     OSError
         The disk is full or the folder is not writable; `path` is untouched.
     """
+    write_bytes(path, (json.dumps(content, allow_nan=False) + "\n").encode(), durable=durable)
+
+
+def write_bytes(path: Path, data: bytes, *, durable: bool) -> None:
+    """Write bytes as `write_json` writes JSON.
+
+    Raises
+    ------
+    OSError
+        The disk is full or the folder is not writable; `path` is untouched.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # a name that nobody can guess: in a folder that others may write to, a link may wait under any other
     beside = path.with_name(f".{path.name}.{int.from_bytes(os.urandom(6))}.part")
-    data = (json.dumps(content, allow_nan=False) + "\n").encode()
     fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         try:

@@ -96,6 +96,23 @@ class Outcome:
 
 
 @dataclass(frozen=True, eq=False)
+class Milestone:
+    """A state from which a long story can be told on: what is yielded in place of a configuration.
+
+    What comes back is this state, or where a worker before has come to a later milestone, that one. A story that has
+    milestones offers the first, its beginning, before it asks for anything; then its answers are not kept.
+
+    Attributes
+    ----------
+    state
+        All that the rest of the story depends on, beside structure and settings: arrays of the same shapes and types at
+        each milestone.
+    """
+
+    state: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
 class Finished:
     """A structure that has come to its end.
 

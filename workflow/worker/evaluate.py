@@ -154,6 +154,7 @@ class Loop:
 
     def _begin(self, structure: Structure) -> list[Step]:
         story = Story(structure, self.tell)
+        story.kept = self.under_way.milestone(structure.hash)
         self.progress.begun()
         return self._admitted(story, self.under_way.replay(story, story.begin()))
 

@@ -8,22 +8,24 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, cast
 
+import numpy as np
 from ase import Atoms
 
-from worker.contract import Answer, Finished, NoAnswer, Outcome
+from worker.contract import Answer, Finished, Milestone, NoAnswer, Outcome
 from worker.errors import is_disk_full, sentence
 from worker.kept_answers import Had, configuration_hash
+from worker.milestones import Reached, is_like
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
 
+    from worker.milestones import State
     from worker.structures import Structure
     from worker.tasks import Steps
 
-Asked: TypeAlias = Atoms | list[Atoms] | Outcome
+Asked: TypeAlias = Atoms | list[Atoms] | Outcome | Milestone
 Note: TypeAlias = "Callable[[Story, list[Had] | None], None]"  # takes what a story has had; None: not all were answers
 
 
@@ -64,7 +66,9 @@ class Story:
         self.structure = structure
         self.outcome: Outcome | None = None
         self.reached: list[Finished] = []  # outcomes of what the story begins with, to be recorded and taken away
-        self._tell, self._alone = tell, True
+        self.kept: Reached | None = None  # the milestone that a worker before has come to
+        self.milestone: Reached | None = None  # the last one
+        self._tell, self._alone, self._has_asked = tell, True, False
         self.evaluations, self._evaluated_atoms = 0, 0
         self._asked_for: list[Atoms] = []
         self._answers: list[Answer | NoAnswer | None] = []
@@ -73,12 +77,8 @@ class Story:
 
     def begin(self) -> list[Step]:
         """Go to the first configurations; none if the story is over already."""
-
-        def begin() -> Asked:
-            self._steps = self._tell(self.structure)
-            return next(self._steps)
-
-        return self._go_on(begin)
+        self._steps = self._tell(self.structure)
+        return self._go_on(partial(next, self._steps))
 
     def take(
         self,
@@ -135,8 +135,9 @@ class Story:
             The disk is full, which is no structure's fault.
         """
         try:
-            while not (configurations := self._asked(resume())):
-                resume = partial(self._steps.send, [])
+            while not (configurations := self._asked(asked := resume())):
+                reply: State | list[Answer] = self._passed(asked) if isinstance(asked, Milestone) else []
+                resume = partial(self._steps.send, reply)
         except StopIteration as end:
             self.outcome = end.value if isinstance(end.value, Outcome) else _no_outcome(end.value)
         except NoAnswer as why:
@@ -147,7 +148,7 @@ class Story:
             traceback.print_exc(file=sys.stderr)
             self.outcome = Outcome("failed", sentence(error))
         else:
-            self._asked_for = configurations
+            self._asked_for, self._has_asked = configurations, True
             self._answers, self._costs = [None] * len(configurations), [(0, 0.0)] * len(configurations)
             return [Step(self, place, atoms) for place, atoms in enumerate(configurations)]
         return []
@@ -155,12 +156,29 @@ class Story:
     def _asked(self, asked: Asked) -> list[Atoms]:
         if isinstance(asked, Outcome):
             self.reached.append(self._finished(asked))
+            self._has_asked = False  # told again, it begins from there
+            return []
+        if isinstance(asked, Milestone):
             return []
         self._alone = isinstance(asked, Atoms)
         configurations = [asked] if isinstance(asked, Atoms) else asked
         if not isinstance(configurations, list) or not all(isinstance(atoms, Atoms) for atoms in configurations):
             raise TypeError(f"the task asked for {_kind(asked)}, not for Atoms or a list of them")
         return configurations
+
+    def _passed(self, offered: Milestone) -> State:
+        """Note a milestone; return the state that the story goes on from."""
+        if self._has_asked and self.milestone is None:
+            raise TypeError("the task asked for something before its first milestone")
+        state: State = {name: np.array(array) for name, array in offered.state.items()}
+        kept, self.kept = self.kept, None
+        if self.milestone is None and kept is not None and is_like(kept.state, state):
+            self.milestone = kept
+            self.evaluations, self._evaluated_atoms, self._wall_s = kept[1:]
+            self._batch_size = max(self._batch_size, 1)
+        else:
+            self.milestone = Reached(state, self.evaluations, self._evaluated_atoms, self._wall_s)
+        return {name: array.copy() for name, array in self.milestone.state.items()}
 
 
 def _no_outcome(returned: object) -> Outcome:

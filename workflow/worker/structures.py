@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
     from worker.job import PackRows
 
-ATOM_KEYS = ("numbers", "positions", "fixed")
+ATOM_KEYS = ("numbers", "positions", "fixed", "fragment")
 KEYS = ("hash", "natoms", "numbers", "positions", "cell", "pbc", "charge", "spin")
 CONSTRAINTS = ("fixed", "fixed_along_cell", "constraints_unknown")  # in packs of structures that have any
+FRAGMENTS = ("fragment", "fragments_told")  # the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,8 @@ class Pack:
     numbers: (N,); positions: (N, 3) Å; cell: (n, 3, 3) Å; pbc: (n, 3); starts: (n + 1,).
     Where any structure has constraints also fixed: (N, 3), components that stay, along the vectors of the cell where
     fixed_along_cell: (n,), else Cartesian; constraints_unknown: (n,), names of those that are not in it.
+    Where the input names fragments also fragment: (N,), numbers from 0, -1 for atoms of none; fragments_told: (n,),
+    what else it says of them, as JSON.
     """
 
     arrays: dict[str, np.ndarray]
@@ -65,13 +69,16 @@ class Structure:
     def atoms(self) -> Atoms:
         """Make a copy of its own, with constraints; charge and spin are in `info` where the input names them.
 
-        So is `constraints_unknown`, the names of constraints of the input that it cannot have.
+        So is `constraints_unknown`, the names of constraints of the input that it cannot have. Fragments that the input
+        names are the array `fragment`, and what else it says of them in `info`: texts, `fragment_atoms` and others.
         """
         arrays, start, end = self.pack.arrays, self.pack.starts[self.row], self.pack.starts[self.row + 1]
         info: dict[str, float | str | None] = {"charge": self.charge, "spin": self.spin}
         if "fixed" in arrays:
             info["constraints_unknown"] = str(arrays["constraints_unknown"][self.row]) or None
-        return Atoms(
+        if "fragment" in arrays and (told := str(arrays["fragments_told"][self.row])):
+            info |= json.loads(told)
+        atoms = Atoms(
             numbers=arrays["numbers"][start:end],
             positions=arrays["positions"][start:end],
             cell=arrays["cell"][self.row],
@@ -79,6 +86,9 @@ class Structure:
             info={key: value for key, value in info.items() if value is not None},
             constraint=self._constraints(),
         )
+        if "fragment" in arrays and (arrays["fragment"][start:end] >= 0).any():
+            atoms.set_array("fragment", arrays["fragment"][start:end].astype(int))
+        return atoms
 
     def _constraints(self) -> list[FixConstraint]:
         arrays = self.pack.arrays
@@ -142,7 +152,8 @@ def read_pack(file: Path) -> Pack:
     """
     try:
         with np.load(file, allow_pickle=False) as npz:
-            arrays = {key: npz[key] for key in (*KEYS, *(CONSTRAINTS if "fixed" in npz else ()))}
+            more = (*(CONSTRAINTS if "fixed" in npz else ()), *(FRAGMENTS if "fragment" in npz else ()))
+            arrays = {key: npz[key] for key in (*KEYS, *more)}
     except FileNotFoundError as error:
         raise WorkerError(f"there is no structure pack {file}") from error
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
@@ -157,6 +168,8 @@ def read_pack(file: Path) -> Pack:
     }
     if "fixed" in arrays:
         shapes |= {"fixed": (n_atoms, 3)} | dict.fromkeys(CONSTRAINTS[1:], (n_structures,))
+    if "fragment" in arrays:
+        shapes |= {"fragment": (n_atoms,), "fragments_told": (n_structures,)}
     for key, shape in shapes.items():
         if arrays[key].shape != shape:
             raise WorkerError(f"structure pack {file}: {key} has shape {arrays[key].shape}, not {shape}")

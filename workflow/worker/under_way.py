@@ -4,6 +4,9 @@ A story is plain code that the same answers lead the same way. So nothing of its
 `under_way/STRUCTURE` beside the jobs of a model holds them in order, and whoever begins the story again is given them
 in place of the model's. Each has a hash of the configuration that it is for. Where the story asks for another one
 (another version of ASE may step otherwise, and another processor rounds otherwise), the rest is cut off.
+
+Of very long stories that would be too much. One that offers milestones (`contract.Milestone`) goes on from the last, in
+`under_way/STRUCTURE.npz`, and nothing is kept of its answers.
 """
 
 from __future__ import annotations
@@ -15,12 +18,14 @@ from typing import TYPE_CHECKING
 
 from worker.atomic import write_all
 from worker.kept_answers import configuration_hash, packed, rounds
+from worker.milestones import SUFFIX, read_milestone, write_milestone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from worker.kept_answers import Had
+    from worker.milestones import Reached
     from worker.story import Step, Story
 
 FOLDER = "under_way"
@@ -42,12 +47,19 @@ class UnderWay:
     def __init__(self, folder: Path | None, every_s: float | None = None) -> None:
         self._folder, self._every_s, self._bytes = folder, EVERY_S if every_s is None else every_s, 0
         self._waiting: dict[str, list[bytes]] = {}  # of each story that can be kept
+        self._passed: dict[str, Reached] = {}  # milestones that wait to be written
         self._seconds: dict[str, float] = {}
         self._given_up: set[str] = set()
         try:
             self._files = {file.name for file in folder.iterdir()} if folder else set()
         except OSError:  # there is none
             self._files = set()
+
+    def milestone(self, name: str) -> Reached | None:
+        """Return the last milestone of a story that is kept, if there is one."""
+        if self._folder is None or f"{name}{SUFFIX}" not in self._files:
+            return None
+        return read_milestone(self._folder / f"{name}{SUFFIX}")
 
     def replay(self, story: Story, steps: list[Step]) -> list[Step]:
         """Give a story that has begun the answers that are kept of it; returns what it asks for then."""
@@ -74,6 +86,12 @@ class UnderWay:
         name = story.structure.hash
         if self._folder is None or name in self._given_up:
             return
+        if story.milestone is not None:
+            self._passed[name] = story.milestone
+            self._seconds[name] = self._seconds.get(name, 0.0) + sum(one.wall_s for one in had or ())
+            if self._seconds[name] >= self._every_s:
+                self._write(name)
+            return
         if had is None:
             self._write(name)
             self.give_up(name)
@@ -96,10 +114,11 @@ class UnderWay:
         """Remove what is kept of stories that have their records."""
         for name in names:
             self._drop(name)
-            if name in self._files and self._folder is not None:
+            for file in {name, f"{name}{SUFFIX}"} & self._files:
+                assert self._folder is not None
                 with contextlib.suppress(OSError):  # it is garbage, no more
-                    (self._folder / name).unlink()
-                self._files.discard(name)
+                    (self._folder / file).unlink()
+                self._files.discard(file)
 
     def close(self) -> None:
         """Write what is worth a second or more."""
@@ -109,10 +128,16 @@ class UnderWay:
     def _drop(self, name: str) -> None:
         self._bytes -= sum(map(len, self._waiting.pop(name, ())))
         self._seconds.pop(name, None)
+        self._passed.pop(name, None)
 
     def _write(self, name: str) -> None:
-        content = b"".join(self._waiting.get(name, ()))
+        content, reached = b"".join(self._waiting.get(name, ())), self._passed.get(name)
         self._drop(name)
+        if reached is not None:
+            assert self._folder is not None
+            file = self._folder / f"{name}{SUFFIX}"
+            self._attempt(name, lambda: write_milestone(file, reached))
+            self._files.add(file.name)
         if not content:
             return
 

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-    from worker.contract import Answer, Layout, Outcome
+    from worker.contract import Answer, Layout, Milestone, Outcome
+    from worker.milestones import State
 
     # an outcome that is yielded is that of the task which it begins with
-    Steps: TypeAlias = Generator[Atoms | list[Atoms] | Outcome, Answer | list[Answer], Outcome]
+    Steps: TypeAlias = Generator[Atoms | list[Atoms] | Outcome | Milestone, Answer | list[Answer] | State, Outcome]
 
 # settings of tasks that begin with a relaxation: they are the relaxation's
 FROM_MINIMUM = ("relax_fmax_ev_per_ang", "relax_smax_gpa", "relax_max_steps")

@@ -1,0 +1,147 @@
+"""Molecular dynamics: how long each structure holds together, what its energy does, and what it is like on average."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from mira_cli.tasks import Column, Curve, Layout, Settings, Task, Value
+
+if TYPE_CHECKING:
+    from mira_cli.tasks import Array, Records, Starts
+
+MOST_POINTS = 200
+CURVES = (
+    "time_ps", "temperature_k", "conserved_ev_per_atom", "potential_energy_per_atom_ev", "msd_ang2", "displacement_ang",
+    "pressure_gpa", "volume_ang3", "distance_ang", "rdf",
+)  # fmt: skip
+OVER_TIME = {  # by array: meaning, and words of the axis
+    "conserved_ev_per_atom": ("Conserved energy over time", "conserved energy over its lowest, eV/atom"),
+    "temperature_k": ("Temperature over time", "temperature, K"),
+    "msd_ang2": ("Mean square displacement over time", "mean square displacement, Å²"),
+    "pressure_gpa": ("Pressure over time", "pressure, GPa"),
+    "volume_ang3": ("Volume over time", "volume of the supercell, Å³"),
+}
+TYPICAL_LENGTH_ANG = 3.5  # of the cells that are repeated
+FEWEST_SAMPLES = 8
+MEANS = {"temperature_k": "temperature", "potential_energy_per_atom_ev": "potential energy per atom, eV"}
+OF_CELL = {"pressure_gpa": "pressure", "volume_ang3": "volume of the supercell"}
+
+
+class MdSettings(Settings):
+    """What is kept constant, and for how long."""
+
+    ensemble: Literal["nve", "nvt", "npt"] = Field("nve", description="what is kept constant once it is warm")
+    temperature_k: float = Field(300.0, ge=1, le=20_000, description="temperature in K")
+    pressure_gpa: float = Field(0.0, ge=-100, le=1000, description="pressure in GPa, with `npt`")
+    timestep_fs: float | None = Field(
+        None, ge=0.01, le=20, description="time step in fs; 2, or 0.5 with hydrogen, if it is not given"
+    )
+    equilibration_ps: float = Field(1.0, ge=0, le=1e6, description="time to warm up in, with a thermostat, in ps")
+    duration_ps: float = Field(2.0, gt=0, le=1e6, description="time after that, in ps")
+    min_length_ang: float = Field(10.0, ge=0, le=200, description="shortest height of the supercell in Å")
+    sample_fs: float = Field(20.0, gt=0, le=1e6, description="time from one sample to the next, in fs")
+    thermostat_fs: float = Field(100.0, gt=0, le=1e6, description="relaxation time of the thermostat in fs")
+    barostat_fs: float = Field(1000.0, gt=0, le=1e6, description="relaxation time of the barostat in fs")
+    rdf_max_ang: float = Field(5.0, gt=0, le=30, description="end of the radial distribution function in Å")
+    max_drift_ev_per_atom_per_ps: float = Field(
+        0.01, gt=0, le=100, description="drift of the conserved energy beyond which nothing is believed"
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="of the random numbers, with the structure")
+
+    @model_validator(mode="after")
+    def _fits(self) -> MdSettings:
+        if self.pressure_gpa and self.ensemble != "npt":
+            raise ValueError(f"`pressure_gpa` means nothing with `ensemble` {self.ensemble}, which keeps the volume")
+        if 1000 * self.duration_ps < (FEWEST_SAMPLES - 1.5) * self.sample_fs:
+            raise ValueError(f"`duration_ps` holds fewer than {FEWEST_SAMPLES} samples: make `sample_fs` smaller")
+        return self
+
+
+def evaluations(settings: MdSettings) -> float:
+    """Steps, times the cells of a typical supercell."""
+    n = 1000 * (settings.equilibration_ps + settings.duration_ps) / (settings.timestep_fs or 2.0)
+    return n * max(1.0, (settings.min_length_ang / TYPICAL_LENGTH_ANG) ** 3)
+
+
+def md_columns(found: Records, ok: Array, starts: Starts) -> dict[str, Array]:
+    """The volume per atom of n structures."""
+    volume, atoms = found.numbers("mean_volume_ang3"), found.numbers("n_atoms_moved")
+    return {"mean_volume_per_atom_ang3": np.where(ok & starts.pbc.all(axis=1), volume / atoms, np.nan)}
+
+
+TASK = Task(
+    name="md",
+    version=1,
+    settings=MdSettings,
+    evaluations=evaluations,
+    values={
+        "ended_by": Value("text"),
+        "survived_ps": Value("real"),
+        "timestep_used_fs": Value("real"),
+        "n_atoms_moved": Value("whole"),
+        "n_samples": Value("whole"),
+        **{f"{what}_{name}": Value("real", needed=False) for name in MEANS | OF_CELL for what in ("mean", "stderr")},
+        "drift_ev_per_atom_per_ps": Value("real", needed=False),
+        "fluctuation_ev_per_atom": Value("real", needed=False),
+        "msd_ang2": Value("real", needed=False),
+        "largest_displacement_ang": Value("real", needed=False),
+        "nearest_of_radii": Value("real", needed=False),
+        "rdf_peak_ang": Value("real", needed=False),
+    },
+    arrays={f"curve_{name}": Layout(width=1, rows=1, frames=MOST_POINTS) for name in CURVES},
+    columns=(
+        Column("ended_by", "text", "`completed`, or what ended it: temperature, volume, fused_atoms, no_answer"),
+        Column("survived_ps", "real", "time until then, warming up included"),
+        Column(
+            "drift_ev_per_atom_per_ps",
+            "real",
+            "slope of the conserved energy, which the thermostat's heat is no part of",
+            "yes",
+        ),
+        Column("fluctuation_ev_per_atom", "real", "root mean square of the conserved energy around that slope"),
+        *(
+            Column(f"{what}_{name}", "real", f"{'mean' if what == 'mean' else 'standard error of the mean'} {meaning}")
+            for name, meaning in (MEANS | OF_CELL).items()
+            for what in ("mean", "stderr")
+            if name != "volume_ang3"
+        ),
+        Column("mean_volume_per_atom_ang3", "real", "mean volume per atom, Å³", "yes", ("volume_per_atom_ang3",)),
+        Column(
+            "msd_ang2", "real", "mean square displacement since the first sample, the centre of mass at rest", "yes"
+        ),
+        Column("largest_displacement_ang", "real", "farthest that an atom was from its place at the first sample"),
+        Column("nearest_of_radii", "real", "smallest distance of two atoms over the sum of their covalent radii"),
+        Column("rdf_peak_ang", "real", "distance at the highest radial distribution", "yes"),
+        Column("timestep_used_fs", "real", "time step"),
+        Column("n_atoms_moved", "whole", "atoms of the supercell"),
+        Column("n_samples", "whole", "samples"),
+    ),
+    shown=("survived_ps", "ended_by", "drift_ev_per_atom_per_ps", "mean_temperature_k", "msd_ang2"),
+    methods=(
+        "Molecular dynamics of {structures} was run in the {ensemble} ensemble at {temperature_k} K for {duration_ps} "
+        "ps, after {equilibration_ps} ps at that temperature, in supercells of at least {min_length_ang} Å; the "
+        "thermostat was stochastic velocity rescaling ({thermostat_fs} fs), the barostat of `npt` the isotropic one of "
+        "Martyna, Tobias and Klein ({barostat_fs} fs), and errors of means are those of blocks"
+    ),
+    fill=md_columns,
+    moves_cell=lambda settings: bool(settings.ensemble == "npt"),
+    moves_freely=True,
+    curves=(
+        *(
+            Curve(
+                name.rpartition("_")[0],
+                meaning,
+                "curve_time_ps",
+                f"curve_{name}",
+                "time, ps",
+                words,
+                from_lowest=name == "conserved_ev_per_atom",
+            )
+            for name, (meaning, words) in OVER_TIME.items()
+        ),
+        Curve("rdf", "Radial distribution", "curve_distance_ang", "curve_rdf", "distance, Å", "g(r)"),
+    ),
+)

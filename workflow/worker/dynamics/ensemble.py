@@ -1,0 +1,142 @@
+"""What a trajectory is to keep constant, and for how long: all that is the same at each of its steps."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase import units
+
+from worker.minimum.freedom import allowed_directions
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+FAST_FS, SLOW_FS = 0.5, 2.0  # time steps with and without hydrogen, where the settings name none
+HYDROGEN_AMU = 3.5  # and its isotopes
+MOST_SAMPLES = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """A supercell's ensemble; times in steps, unless their names say otherwise.
+
+    Attributes
+    ----------
+    timestep_fs
+        Time step.
+    n_equilibration, n_steps, interval
+        Steps until the first sample, all steps, and those from one sample to the next, which divide the others.
+    temperature_k, pressure_ev_per_ang3
+        What is to be reached; no pressure where the volume stays.
+    thermostat_steps, barostat_steps
+        Relaxation times.
+    keeps_energy
+        Whether there is no thermostat after the equilibration.
+    is_bulk
+        Whether it is periodic in three directions: it has a volume and a pressure.
+    masses
+        (n, 1) in amu.
+    bound
+        (n, 3, 3) projectors onto what constraints leave of each atom's movement; None where all are free.
+    seed
+        For random numbers.
+    """
+
+    timestep_fs: float
+    n_equilibration: int
+    n_steps: int
+    interval: int
+    temperature_k: float
+    pressure_ev_per_ang3: float | None
+    thermostat_steps: float
+    barostat_steps: float
+    keeps_energy: bool
+    is_bulk: bool
+    masses: Floats
+    bound: Floats | None
+    seed: tuple[int, ...]
+
+    @property
+    def dt(self) -> float:
+        """Time step in ASE's unit."""
+        return float(self.timestep_fs * units.fs)
+
+    @property
+    def kt_ev(self) -> float:
+        """Temperature × k."""
+        return float(self.temperature_k * units.kB)
+
+    @property
+    def n_free(self) -> float:
+        """Degrees of freedom: without those of the centre of mass, where all atoms are free."""
+        return 3.0 * len(self.masses) - 3 if self.bound is None else float(np.trace(self.bound, axis1=1, axis2=2).sum())
+
+    @property
+    def piston(self) -> float:
+        """Inertia of the volume, eV × time², as Martyna, Tobias and Klein choose it (see `motion`)."""
+        return (self.n_free + 3) * self.kt_ev * (self.barostat_steps * self.dt) ** 2
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of a whole trajectory."""
+        return (self.n_steps - self.n_equilibration) // self.interval + 1
+
+    def random(self, step: int) -> np.random.Generator:
+        """Return the random numbers of a step, -1 for those of the start: the same whoever asks."""
+        return np.random.default_rng([*self.seed, step + 1])
+
+    def allowed(self, vectors: Floats) -> Floats:
+        """(n, 3) what constraints leave of vectors at the atoms."""
+        return vectors if self.bound is None else np.einsum("nij,nj->ni", self.bound, vectors)
+
+
+def supercell(start: Atoms, min_length_ang: float) -> tuple[Atoms, Floats | None]:
+    """Repeat a structure along its periodic axes until it is so long, and say what constraints leave of its movement.
+
+    Raises
+    ------
+    NoAnswer
+        A constraint is of a kind that is not understood.
+    """
+    bound = allowed_directions(start)
+    whole = start.copy()
+    whole.set_constraint()
+    heights = np.array([np.inf] * 3)
+    if start.pbc.any():
+        cell = np.array(start.cell.complete())
+        heights = np.where(start.pbc, 1 / np.linalg.norm(np.linalg.inv(cell), axis=0), np.inf)
+    times = np.maximum(1, np.ceil(min_length_ang / heights - 1e-9)).astype(int)
+    return whole.repeat(times), None if bound is None else np.tile(bound, (int(times.prod()), 1, 1))
+
+
+def ensemble_of(atoms: Atoms, bound: Floats | None, settings: dict[str, Any]) -> Ensemble:
+    """Return the ensemble of a supercell by the settings of the task `md`."""
+    masses = atoms.get_masses()
+    timestep = settings["timestep_fs"] or (FAST_FS if masses.min() < HYDROGEN_AMU else SLOW_FS)
+    interval = max(1, round(settings["sample_fs"] / timestep))
+    interval = max(interval, round(1000 * settings["duration_ps"] / timestep / MOST_SAMPLES))
+    n_equilibration, n_production = (
+        interval * round(1000 * settings[name] / timestep / interval) for name in ("equilibration_ps", "duration_ps")
+    )
+    said = hashlib.sha256(atoms.numbers.tobytes() + atoms.positions.tobytes() + atoms.cell.array.tobytes()).digest()
+    return Ensemble(
+        timestep_fs=timestep,
+        n_equilibration=n_equilibration,
+        n_steps=n_equilibration + max(n_production, interval),
+        interval=interval,
+        temperature_k=settings["temperature_k"],
+        pressure_ev_per_ang3=settings["pressure_gpa"] * units.GPa if settings["ensemble"] == "npt" else None,
+        thermostat_steps=settings["thermostat_fs"] / timestep,
+        barostat_steps=settings["barostat_fs"] / timestep,
+        keeps_energy=settings["ensemble"] == "nve",
+        is_bulk=bool(atoms.pbc.all()),
+        masses=masses[:, None],
+        bound=bound,
+        seed=(settings["seed"], *np.frombuffer(said[:16], "<u4").tolist()),
+    )
