@@ -235,7 +235,7 @@ def test_curves_of_all_models_are_drawn_over_one_another(opened) -> None:
     page.get_by_label("Quantity", exact=True).select_option("1")
     parities = page.locator("#properties .chart").filter(has_text="reference, GPa")
     assert [int(one.get_attribute("data-points")) for one in parities.all()] == [4, 3, 3]
-    page.get_by_text("Differences between models").click()
+    page.get_by_text("Differences between models", exact=True).click()
     assert "Delta, meV/atom" in page.locator("#properties").inner_text()
 
 

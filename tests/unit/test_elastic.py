@@ -177,7 +177,7 @@ def test_slabs_have_none() -> None:
 
 
 def test_atoms_that_do_not_see_one_another_have_none() -> None:
-    found = told("elastic", bulk("Cu", a=14), LennardJones(sigma=1.0, rc=3.0))
+    found = told("elastic", bulk("Cu", a=8), LennardJones(sigma=1.0, rc=3.0))
     assert found.status == "invalid_result"
     assert "too far apart" in found.error
 
