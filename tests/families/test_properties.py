@@ -51,4 +51,4 @@ def test_relaxed_ions_decide_the_shear_of_silicon(found) -> None:
     assert (relaxed[0][0], relaxed[0][1]) == pytest.approx((154.5, 69.7), rel=0.02)
     assert relaxed[3][3] == pytest.approx(57.9, abs=1)
     assert clamped[3][3] == pytest.approx(77.9, abs=1)
-    assert record["n_evaluations"] > 25
+    assert record["n_evaluations"] > 7  # which are of clamped ions
