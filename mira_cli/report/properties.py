@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.compare.scalars import REFERENCE
+from mira_cli.console import count
 from mira_cli.errors import UsageError
 from mira_cli.report.gathered import rows_of, short
 from mira_cli.results.curves import arrays_of, lines_of
@@ -72,6 +73,16 @@ def findings_of_properties(gathered: Gathered) -> list[str]:
     return said
 
 
+def methods_of_properties(gathered: Gathered) -> str:
+    """What was compared, for a methods section."""
+    valid = "Only results that pass the task's own checks are compared."
+    errors = _table(gathered, "scalar_errors")
+    if errors is None:
+        return valid
+    structures = len(errors["structure_id"].unique())
+    return f"{valid} Errors are against the references that the input gives, of {count(structures, 'structure')}."
+
+
 def _meanings(task: Task) -> dict[str, str]:
     """What each compared quantity is."""
     found = {column.name: column.meaning for column in task.scalars}
@@ -126,10 +137,10 @@ def _structures(gathered: Gathered, task: Task) -> tuple[list[dict[str, Any]], i
         if room <= 0 or len(found) == MOST_STRUCTURES:
             left_out += 1
             continue
-        one, count = _structure(gathered, task, row)
+        one, size = _structure(gathered, task, row)
         if one is not None:
             found.append(one)
-            room -= count
+            room -= size
     return found, left_out
 
 
@@ -151,10 +162,10 @@ def _structure(gathered: Gathered, task: Task, row: int) -> tuple[dict[str, Any]
     there = [one for one in models if one and any([*one["curves"], *one["matrices"]])]
     if not there:
         return None, 0
-    count = sum(len(part["x"]) * (1 + len(part["y"])) for one in there for part in one["curves"] if part)
-    count += sum(len(part) for one in there for part in one["matrices"] if part)
+    size = sum(len(part["x"]) * (1 + len(part["y"])) for one in there for part in one["curves"] if part)
+    size += sum(len(part) for one in there for part in one["matrices"] if part)
     answers = gathered.answers
-    return {"id": answers.structures[row].as_py(), "formula": answers.formulas[row].as_py(), "models": models}, count
+    return {"id": answers.structures[row].as_py(), "formula": answers.formulas[row].as_py(), "models": models}, size
 
 
 def _curve(record: Record, curve: Curve) -> dict[str, Any] | None:

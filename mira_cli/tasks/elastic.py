@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field
@@ -23,6 +23,10 @@ class ElasticSettings(FromMinimum):
     """How much cells are strained, and how far ions are relaxed in them."""
 
     strain: float = Field(0.005, ge=1e-4, le=0.05, description="size of the strains: ± this, and ± twice this")
+    strains: Literal["distinct", "all"] = Field(
+        "distinct",
+        description="all: also those that the crystal's symmetry makes equal, to see how far a model keeps it",
+    )
     fmax_per_strain_ev_per_ang: float = Field(
         0.02, ge=1e-4, le=10, description="largest force left in a strained cell, over the strain, eV/Å"
     )
@@ -44,7 +48,7 @@ TASK = Task(
     name="elastic",
     version=1,
     settings=ElasticSettings,
-    evaluations=lambda _: 60,
+    evaluations=lambda settings: 60 if settings.strains == "all" else 40,
     begins_with=lambda settings: settings.relaxation(),
     moves_cell=lambda _: True,
     of_crystals=True,

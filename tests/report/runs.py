@@ -11,6 +11,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from mira_cli.driver.collect import collect
 from mira_cli.run.directory import RunDirectory
 from tests.unit.comparison_runs import Answer, made_run
+from tests.unit.property_runs import elastic_run, eos_run
 from tests.unit.relaxed_runs import End, relaxed_run
 
 METALS = ("Cu", "Ni", "Al")
@@ -102,5 +103,16 @@ def collected(run: RunDirectory) -> RunDirectory:
 
 EVERY = {
     one.__name__: one
-    for one in (usual, one_structure, one_model, all_failed, no_overlap, hostile, many_models, relaxed)
+    for one in (
+        usual,
+        one_structure,
+        one_model,
+        all_failed,
+        no_overlap,
+        hostile,
+        many_models,
+        relaxed,
+        eos_run,
+        elastic_run,
+    )
 }

@@ -220,3 +220,30 @@ def test_start_and_minima_are_drawn_over_one_another(opened) -> None:
     page.get_by_role("radio", name="Volume per atom").check(force=True)
     assert [text for text in column(page, "b") if text][0] != "–"
     assert page.locator("#pairs, #two, #look, #spread").count() == 0
+
+
+def test_curves_of_all_models_are_drawn_over_one_another(opened) -> None:
+    page = opened("eos_run")
+    charts = page.locator("#properties .chart")
+    energy = charts.filter(has_text="Energy over volume")
+    assert energy.locator(".curve").count() == 3
+    assert int(energy.get_attribute("data-points")) == 3 * 7
+    assert page.locator("#properties .key .bad").count() == 0
+    page.get_by_label("Structure", exact=True).select_option("1")
+    assert [one.strip() for one in page.locator("#properties .key .bad").all_inner_texts()] == ["not valid"]
+    assert charts.filter(has_text="Energy over volume").locator(".curve.doubtful").count() == 1
+    page.get_by_label("Quantity", exact=True).select_option("1")
+    parities = page.locator("#properties .chart").filter(has_text="reference, GPa")
+    assert [int(one.get_attribute("data-points")) for one in parities.all()] == [4, 3, 3]
+    page.get_by_text("Differences between models", exact=True).click()
+    assert "Delta, meV/atom" in page.locator("#properties").inner_text()
+
+
+def test_a_tensor_is_a_square_for_each_model(opened) -> None:
+    page = opened("elastic_run")
+    squares = page.locator("#properties .map table")
+    assert squares.count() == 4  # two models, ions relaxed and clamped
+    first = squares.first.locator("tbody tr").first
+    assert first.locator("td").all_inner_texts() == ["170.0", "120.0", "120.0", "0.0", "0.0", "0.0"]
+    page.get_by_label("Structure", exact=True).select_option("1")
+    assert page.locator("#properties .map table").count() == 2

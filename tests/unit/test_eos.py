@@ -175,6 +175,7 @@ def test_curves_that_are_none_are_told_by_why() -> None:
     assert why(smooth) == "ok"
     assert "not smooth" in why(0.01 * np.abs(VOLUMES - 12) + 1e-3 * (VOLUMES - 12) ** 2)
     assert "not convex" in why(smooth + 0.2 * np.ptp(smooth) * np.array([0, 0, 0, 0, 1, 0, 0]))
+    assert "does not depend on the volume" in why(np.full(7, -0.9447953701))
     at_edge = birchmurnaghan(VOLUMES, -3.7, 0.9, 4.6, VOLUMES[1] - 0.02)
     assert "edge of the range" in why(at_edge)
     assert "not positive" in why_invalid(VOLUMES, smooth, fitted("vinet", VOLUMES, smooth)._replace(b0_ev_per_ang3=-1))

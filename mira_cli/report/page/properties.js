@@ -3,7 +3,7 @@
 function properties() {
   const found = DATA.properties;
   if (!found) return null;
-  const against = found.scalars.filter((row) => row.against === "reference"), between = found.scalars.filter((row) => row.against === "model");
+  const [against, between] = ["reference", "model"].map((what) => found.scalars.filter((row) => row.against === what && row.n > 0));
   return section("properties", "Properties", "Numbers are of answers that pass the task's own checks; what does not is under Failures, with its reason.",
     against.length > 0 && scalarsTable("Errors of each model against the references of the input; energies are aligned", against, found, false),
     found.parity.length > 0 && parity(found),

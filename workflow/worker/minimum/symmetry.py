@@ -121,11 +121,23 @@ def symmetrized(atoms: Atoms, bound: Floats | None = None) -> tuple[Atoms, Symme
 
 def space_group(atoms: Atoms) -> str | None:
     """The space group of a crystal, as `Fm-3m (225)`; None where none is found."""
+    found = _dataset(atoms)
+    return None if found is None else f"{found.international} ({found.number})"
+
+
+def standard_axes(atoms: Atoms) -> Floats:
+    """(3, 3) orthogonal; its rows are the axes of a crystal's standard setting, or x, y, z where none is found."""
+    found = _dataset(atoms)
+    left, _, right = np.linalg.svd(np.eye(3) if found is None else found.std_rotation_matrix)
+    axes: Floats = left @ right
+    return axes
+
+
+def _dataset(atoms: Atoms) -> Any:
     import spglib
 
     fractional = np.linalg.solve(np.array(atoms.cell).T, atoms.positions.T).T
-    found = _quietly(spglib.get_symmetry_dataset, (np.array(atoms.cell), fractional % 1.0, atoms.numbers))
-    return None if found is None else f"{found.international} ({found.number})"
+    return _quietly(spglib.get_symmetry_dataset, (np.array(atoms.cell), fractional % 1.0, atoms.numbers))
 
 
 def _site_means(sites: NDArray[np.int_], values: Floats) -> Floats:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 COMPONENTS = 6
+SIGNS = (1.0, -1.0)
+SAME = 1e-4  # of the size of a strain
+LEAST_GPA = 0.01  # of the largest element of C
 MOST_ASYMMETRY, MOST_NONLINEARITY = 0.05, 0.1  # in largest elements of C
 
 
@@ -36,13 +39,29 @@ class Averages(NamedTuple):
     universal_anisotropy: float | None
 
 
-def strained(atoms: Atoms, component: int, size: float) -> Atoms:
-    """The structure, atoms and cell, under one engineering strain: symmetric, so that nothing turns."""
-    found: Atoms = atoms.copy()
+def strains_of(sizes: Floats, axes: Floats) -> Floats:
+    """(6, k, 2, 3, 3) engineering strains of (k,) sizes and both signs along the rows of (3, 3) orthogonal axes."""
     # the unit tensor of Mandel has 1/√2 beside the diagonal, an engineering strain 1/2
-    deformation = np.eye(3) + size * UNITS[component] / WEIGHTS[component]
-    found.set_cell(np.array(atoms.cell) @ deformation, scale_atoms=True)
+    units = np.einsum("ai,kab,bj->kij", axes, UNITS / WEIGHTS[:, None, None], axes)
+    found: Floats = np.einsum("kij,n,s->knsij", units, sizes, SIGNS)
     return found
+
+
+def strained(atoms: Atoms, strain: Floats) -> Atoms:
+    """The structure, atoms and cell, under a (3, 3) strain, which is symmetric, so that nothing turns."""
+    found: Atoms = atoms.copy()
+    found.set_cell(np.array(atoms.cell) @ (np.eye(3) + strain), scale_atoms=True)
+    return found
+
+
+def images(strains: Floats, rotations: Floats) -> tuple[NDArray[np.int_], Floats]:
+    """Of n strains (n, 3, 3) the first (n,) that an operation of the crystal turns into it; and that one, (n, 3, 3)."""
+    turned = np.einsum("gab,nbc,gdc->ngad", rotations, strains, rotations)
+    apart = np.abs(turned[:, :, None] - strains).max(axis=(3, 4))
+    same = apart < SAME * np.abs(strains).max(axis=(1, 2))  # strain, operation, strain that it becomes
+    first = same.any(axis=1).argmax(axis=0)
+    how = same[first, :, np.arange(len(strains))].argmax(axis=1)
+    return first, rotations[how]
 
 
 def stiffness(strains: Floats, stresses: Floats) -> Floats:
@@ -62,10 +81,15 @@ def stiffness(strains: Floats, stresses: Floats) -> Floats:
 
 def symmetric(stiffness: Floats, rotations: Floats) -> Floats:
     """(6, 6) part that is symmetric and that (g, 3, 3) orthogonal operations leave as it is: the mean over all."""
-    as_mandel = np.outer(WEIGHTS, WEIGHTS) * (stiffness + stiffness.T) / 2
-    turns = np.array([[mandel(one @ unit @ one.T) for unit in UNITS] for one in rotations]).transpose(0, 2, 1)
-    mean = np.einsum("gab,bc,gdc->ad", turns, as_mandel, turns) / len(turns)
-    found: Floats = mean / np.outer(WEIGHTS, WEIGHTS)
+    mean: Floats = np.mean([turned((stiffness + stiffness.T) / 2, one) for one in rotations], axis=0)
+    return mean
+
+
+def turned(stiffness: Floats, rotation: Floats) -> Floats:
+    """(6, 6) stiffness of a crystal that is turned by a (3, 3) orthogonal matrix, of which columns are multiplied."""
+    turn = np.array([mandel(rotation @ unit @ rotation.T) for unit in UNITS]).T
+    weights = np.outer(WEIGHTS, WEIGHTS)
+    found: Floats = turn @ (weights * stiffness) @ turn.T / weights
     return found
 
 
@@ -104,7 +128,9 @@ def averages(stiffness: Floats) -> Averages:
 
 
 def why_invalid(largest: float, asymmetry: float, nonlinearity: float) -> str | None:
-    """Why a stiffness cannot be believed, in a sentence; None if it can. Its `largest` element is in the same unit."""
+    """Why a stiffness cannot be believed, in a sentence; None if it can. All are in GPa, first its largest element."""
+    if largest < LEAST_GPA:
+        return "the stress does not depend on the strain: the atoms are too far apart for the model"
     if nonlinearity > MOST_NONLINEARITY * largest:
         percent = 100 * nonlinearity / largest
         return f"the stress is not linear in the strain: C differs by {percent:.0f} % between the two sizes of strains"

@@ -22,6 +22,7 @@ FORMS: dict[str, Callable[..., Floats]] = {
     "poirier_tarantola": eos.pouriertarantola,
 }
 ROUGH = 0.05  # root mean square of what a fit leaves, in depths of the curve
+FLAT_EV = 1e-6  # an atom: softer than any crystal within 1 % of its volume
 NEAREST = 3  # points from which the slope of the pressure is taken
 
 
@@ -75,6 +76,8 @@ def bulk_modulus_of_pressures(volumes: Floats, pressures: Floats, v0: float) -> 
 
 def why_invalid(volumes: Floats, energies: Floats, fit: Fit | None) -> str | None:
     """Why (n,) energies over rising volumes say nothing of a minimum, in a sentence; None where they do."""
+    if np.ptp(energies) < FLAT_EV:
+        return "the energy does not depend on the volume: the atoms are too far apart for the model"
     lowest = int(energies.argmin())
     if lowest in {0, len(energies) - 1}:
         return f"the lowest energy is at the {'smallest' if lowest == 0 else 'largest'} volume of the range"

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from worker.contract import INVALID_RESULT, Layout, Outcome
 from worker.minimum.relaxed import relaxed, together
-from worker.minimum.symmetry import space_group, symmetrized
-from worker.minimum.tensors import EV_PER_ANG3_IN_GPA
+from worker.minimum.symmetry import space_group, standard_axes
+from worker.minimum.tensors import EV_PER_ANG3_IN_GPA, WEIGHTS, mandel, tensor
 from worker.properties.crystals import why_no_crystal
 from worker.properties.elasticity import (
     COMPONENTS,
+    SIGNS,
     averages,
+    images,
     smallest_eigenvalue,
     stiffness,
     strained,
+    strains_of,
     symmetric,
+    turned,
     why_invalid,
 )
 from worker.tasks import FROM_MINIMUM
@@ -30,8 +34,10 @@ if TYPE_CHECKING:
     from worker.minimum.relaxation import Relaxation
     from worker.tasks import Steps
 
+    Floats = NDArray[np.float64]
+
 VERSION = 1  # raise it, and that in `mira_cli/tasks/elastic.py`, when the numbers change
-SETTINGS = ("strain", "fmax_per_strain_ev_per_ang", "max_steps", *FROM_MINIMUM)
+SETTINGS = ("strain", "strains", "fmax_per_strain_ev_per_ang", "max_steps", *FROM_MINIMUM)
 MODULI = (
     "bulk_modulus_voigt_gpa", "bulk_modulus_reuss_gpa", "bulk_modulus_gpa", "shear_modulus_voigt_gpa",
     "shear_modulus_reuss_gpa", "shear_modulus_gpa", "young_modulus_gpa", "poisson_ratio", "universal_anisotropy",
@@ -51,8 +57,29 @@ ARRAYS = {
     "clamped_stiffness_gpa": Layout(width=COMPONENTS, rows=COMPONENTS),
 }
 SIZES = (1.0, 2.0)  # of strains, in multiples of the setting
-SIGNS = (1.0, -1.0)
 MOST_STRESS_GPA = 0.2  # at the start: constants under a pressure are others
+
+
+class Strains(NamedTuple):
+    """What was asked for, and what it stands for.
+
+    Attributes
+    ----------
+    sizes
+        (k,) of the strains.
+    axes
+        (3, 3), rows: the crystal's axes, along which they are.
+    rotations
+        (g, 3, 3) operations of the crystal.
+    place, turns
+        (24,) which answer belongs to each strain, after it is turned by an operation, (24, 3, 3).
+    """
+
+    sizes: Floats
+    axes: Floats
+    rotations: Floats
+    place: NDArray[np.int_]
+    turns: Floats
 
 
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
@@ -65,14 +92,17 @@ def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
         return Outcome(INVALID_RESULT, "ions were not at rest in the cell of the minimum")
     atoms: Atoms = start.copy()
     atoms.positions[:], atoms.cell[:] = rest.atoms.positions, rest.atoms.cell
-    parts = [
-        relaxed(strained(atoms, component, sign * size), _of_ions(settings, size, "free"))
-        for component in range(COMPONENTS)
-        for size in sizes
-        for sign in SIGNS
-    ]
-    ends = yield from together(parts)
-    return _outcome(atoms, rest, ends, sizes)
+    symmetry = rest.freedom.symmetry
+    assert symmetry is not None  # as it was asked for
+    axes = standard_axes(atoms)
+    strains = strains_of(sizes, axes).reshape(-1, 3, 3)
+    same = symmetry.rotations if settings["strains"] == "distinct" else np.eye(3)[None]
+    first, turns = images(strains, same)
+    asked, place = np.unique(first, return_inverse=True)
+    of_strain = np.tile(np.repeat(sizes, len(SIGNS)), COMPONENTS)
+    cells = [(strained(atoms, strains[k]), _of_ions(settings, float(of_strain[k]), "free")) for k in asked]
+    ends = yield from together([relaxed(*cell) for cell in cells])
+    return _outcome(atoms, rest, ends, Strains(sizes, axes, symmetry.rotations, place, turns))
 
 
 def _of_ions(settings: dict[str, Any], strain: float, symmetry: str) -> dict[str, Any]:
@@ -84,14 +114,18 @@ def _of_ions(settings: dict[str, Any], strain: float, symmetry: str) -> dict[str
     }  # fmt: skip
 
 
-def _stresses(answers: list[Answer]) -> NDArray[np.float64]:
-    """(6, k, 2, 6) GPa, in the order in which strains were asked for."""
-    found = np.array([answer.stress_ev_per_ang3 for answer in answers], float) * EV_PER_ANG3_IN_GPA
+def _stresses(answers: list[Answer], strains: Strains) -> Floats:
+    """(6, k, 2, 6) GPa along the crystal's axes, from answers to the strains that were asked for."""
+    stresses = np.array([answer.stress_ev_per_ang3 for answer in answers], float) * EV_PER_ANG3_IN_GPA * WEIGHTS
+    tensors = np.array([tensor(one) for one in stresses])[strains.place]
+    turns = strains.axes @ strains.turns
+    along = turns @ tensors @ turns.transpose(0, 2, 1)
+    found = np.array([mandel(one) for one in along]) / WEIGHTS
     return found.reshape(COMPONENTS, len(SIZES), len(SIGNS), COMPONENTS)
 
 
-def _outcome(atoms: Atoms, rest: Relaxation, ends: list[Relaxation], sizes: NDArray[np.float64]) -> Outcome:
-    residual = _gpa(rest.point.answer)
+def _outcome(atoms: Atoms, rest: Relaxation, ends: list[Relaxation], strains: Strains) -> Outcome:
+    residual, sizes = _gpa(rest.point.answer), strains.sizes
     values: dict[str, Any] = {
         "residual_stress_gpa": residual,
         "n_evaluations": sum(one.n_steps + 1 for one in (rest, *ends)),
@@ -100,11 +134,12 @@ def _outcome(atoms: Atoms, rest: Relaxation, ends: list[Relaxation], sizes: NDAr
     if moving := sum(one.stopped_by != "converged" for one in ends):
         why = f"ions were not at rest in {moving} of {len(ends)} strained cells"
         return Outcome(INVALID_RESULT, why, values)
-    relaxed_ions = _stresses([one.point.answer for one in ends])
-    clamped_ions = _stresses([one.first for one in ends if one.first is not None])
-    rotations = symmetrized(atoms)[1].rotations
+    relaxed_ions = _stresses([one.point.answer for one in ends], strains)
+    clamped_ions = _stresses([one.first for one in ends if one.first is not None], strains)
+    rotations = strains.axes @ strains.rotations @ strains.axes.T
     measured = stiffness(sizes, relaxed_ions)
-    c, clamped = symmetric(measured, rotations), symmetric(stiffness(sizes, clamped_ions), rotations)
+    along_axes, clamped = symmetric(measured, rotations), symmetric(stiffness(sizes, clamped_ions), rotations)
+    c, clamped = turned(along_axes, strains.axes.T), turned(clamped, strains.axes.T)
     each = [stiffness(sizes[[k]], relaxed_ions[:, [k]]) for k in range(len(sizes))]
     asymmetry = float(np.abs(measured - measured.T).max())
     nonlinearity = float(np.abs(each[1] - each[0]).max())
@@ -116,7 +151,7 @@ def _outcome(atoms: Atoms, rest: Relaxation, ends: list[Relaxation], sizes: NDAr
         "is_stable": smallest > 0,
         "asymmetry_gpa": asymmetry,
         "nonlinearity_gpa": nonlinearity,
-        "symmetrized_by_gpa": float(np.abs(c - (measured + measured.T) / 2).max()),
+        "symmetrized_by_gpa": float(np.abs(along_axes - (measured + measured.T) / 2).max()),
     }
     arrays = {"stiffness_gpa": c, "clamped_stiffness_gpa": clamped}
     unbelievable = why_invalid(float(np.abs(c).max()), asymmetry, nonlinearity)

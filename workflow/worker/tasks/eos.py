@@ -66,7 +66,7 @@ def _outcome(start: Atoms, points: list[Relaxation], form: str) -> Outcome:
     volumes = np.array([point.volume for point in points]) / n
     energies = np.array([point.point.answer.energy_ev for point in points]) / n
     stresses = [point.point.answer.stress_ev_per_ang3 for point in points]
-    pressures = np.array([np.nan if s is None else -s[:3].mean() * EV_PER_ANG3_IN_GPA for s in stresses])
+    pressures = np.array([np.nan if s is None else 0.0 - s[:3].mean() * EV_PER_ANG3_IN_GPA for s in stresses])
     curves = dict(zip(ARRAYS, (volumes, energies, pressures), strict=True))
     group, fit = space_group(start), fitted(form, volumes, energies)
     values: dict[str, Any] = {
