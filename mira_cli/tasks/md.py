@@ -60,7 +60,7 @@ class MdSettings(Settings):
         return self
 
 
-def evaluations(settings: MdSettings) -> float:
+def md_evaluations(settings: MdSettings) -> float:
     """Steps, times the cells of a typical supercell."""
     n = 1000 * (settings.equilibration_ps + settings.duration_ps) / (settings.timestep_fs or 2.0)
     return n * max(1.0, (settings.min_length_ang / TYPICAL_LENGTH_ANG) ** 3)
@@ -76,7 +76,7 @@ TASK = Task(
     name="md",
     version=1,
     settings=MdSettings,
-    evaluations=evaluations,
+    evaluations=md_evaluations,
     values={
         "ended_by": Value("text"),
         "survived_ps": Value("real"),

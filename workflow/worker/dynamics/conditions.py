@@ -23,8 +23,8 @@ MOST_SAMPLES = 2000
 
 
 @dataclass(frozen=True, eq=False)
-class Ensemble:
-    """A supercell's ensemble; times in steps, unless their names say otherwise.
+class Conditions:
+    """What a supercell is kept at; times in steps, unless their names say otherwise.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Ensemble:
 
     @property
     def n_samples(self) -> int:
-        """Samples of a whole trajectory."""
+        """Observations of a whole trajectory."""
         return (self.n_steps - self.n_equilibration) // self.interval + 1
 
     def random(self, step: int) -> np.random.Generator:
@@ -115,8 +115,8 @@ def supercell(start: Atoms, min_length_ang: float) -> tuple[Atoms, Floats | None
     return whole.repeat(times), None if bound is None else np.tile(bound, (int(times.prod()), 1, 1))
 
 
-def ensemble_of(atoms: Atoms, bound: Floats | None, settings: dict[str, Any]) -> Ensemble:
-    """Return the ensemble of a supercell by the settings of the task `md`."""
+def conditions_of(atoms: Atoms, bound: Floats | None, settings: dict[str, Any]) -> Conditions:
+    """Return what a supercell is kept at, by the settings of the task `md`."""
     masses = atoms.get_masses()
     timestep = settings["timestep_fs"] or (FAST_FS if masses.min() < HYDROGEN_AMU else SLOW_FS)
     interval = max(1, round(settings["sample_fs"] / timestep))
@@ -125,7 +125,7 @@ def ensemble_of(atoms: Atoms, bound: Floats | None, settings: dict[str, Any]) ->
         interval * round(1000 * settings[name] / timestep / interval) for name in ("equilibration_ps", "duration_ps")
     )
     said = hashlib.sha256(atoms.numbers.tobytes() + atoms.positions.tobytes() + atoms.cell.array.tobytes()).digest()
-    return Ensemble(
+    return Conditions(
         timestep_fs=timestep,
         n_equilibration=n_equilibration,
         n_steps=n_equilibration + max(n_production, interval),
