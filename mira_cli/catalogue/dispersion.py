@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 SUFFIX = "+d3"
 HEAVIEST = 103  # element for which D3 has coefficients; for others dftd3 returns nothing, and no error
-# Grimme, Ehrlich, Goerigk, J. Comput. Chem. 32, 1456 (2011); for r2SCAN Ehlert et al., J. Chem. Phys. 154, 061101 (2021).
-# They are of two-body terms alone.
+# Two-body terms alone: Grimme, Ehrlich, Goerigk, J. Comput. Chem. 32, 1456 (2011); for r2SCAN Ehlert et al., J. Chem.
+# Phys. 154, 061101 (2021).
 PBE = Damping(functional="PBE", s8=0.7875, a1=0.4289, a2_bohr=4.4407)
 OF_LEVEL = {
     "PBE": PBE,
@@ -56,14 +56,15 @@ def _refusal(row: Model) -> str | None:
     if row.dispersion == "included":
         return f"would have dispersion twice: the model was trained on {level or 'energies'} with it"
     if level is None or level == "empirical":
-        return "has no functional whose D3 parameters could be taken: the model's level of theory is not known"
+        why = "the model is empirical" if level else "the model's level of theory is not known"
+        return f"has no functional whose D3 parameters could be taken: {why}"
     if level not in OF_LEVEL:
         of_solids = "bind solids by electronvolts" if level.startswith("RPBE") else "are not established"
         return f"has no D3 parameters: those of {level} {of_solids}"
     return "may have dispersion twice: it is not known whether the model has any" if row.dispersion is None else None
 
 
-def in_words(names: list[str], damping: Damping) -> str:
+def dispersion_in_words(names: list[str], damping: Damping) -> str:
     """Sentence of a methods section on models with dispersion of one functional."""
     numbers = f"s6 = 1, s8 = {damping.s8:g}, a1 = {damping.a1:g}, a2 = {damping.a2_bohr:g} Bohr"
     return (

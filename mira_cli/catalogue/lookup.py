@@ -18,7 +18,7 @@ from mira_cli.errors import InputError, UsageError
 from mira_cli.wording import nearest, suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 BUILT_IN = Path(__file__).parent
 
@@ -156,22 +156,28 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
             continue
         if name.lower() in catalogue.refused:
             raise UsageError(f"`{name}` {catalogue.refused[name.lower()]}", hint="`mira models` lists all names")
-        if name.lower() not in known and (base := base_of(name)).lower() in known:
-            full = known[base.lower()]
-            found[full + SUFFIX] = with_dispersion(full, catalogue.models[full])
-            continue
-        if name.lower() not in known:
+        if (one := _named(name, known, catalogue)) is None:
             if as_path := explain_path(names, place):
                 raise as_path
             hint = f"{suggestion(nearest(name, known))}`mira models` lists all names"
             raise UsageError(f"unknown model `{name}`", hint=hint)
-        found[known[name.lower()]] = catalogue.models[known[name.lower()]]
+        found[one[0]] = one[1]
     for name, row in found.items():
         if row.checkpoint.path is not None:
             check_looks(Path(row.checkpoint.path), row.family, catalogue)
         else:
             _warn_of_new_weights(name, row)
     return found
+
+
+def _named(name: str, known: Mapping[str, str], catalogue: Catalogue) -> tuple[str, Model] | None:
+    """A model's own name and its row, with dispersion where the name adds it; None if there is no such model."""
+    base = name if name.lower() in known else base_of(name)
+    if base.lower() not in known:
+        return None
+    full = known[base.lower()]
+    row = catalogue.models[full]
+    return (full, row) if base == name else (full + SUFFIX, with_dispersion(full, row))
 
 
 def _warn_of_new_weights(name: str, row: Model) -> None:

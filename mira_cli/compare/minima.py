@@ -79,7 +79,9 @@ def _judged(volume: Array, length: Array, near: Array, known: Array) -> tuple[li
     return same, differs
 
 
-def _matched(one: Starts, other: Starts, displacement: Array, most: int, remembered: Known) -> tuple[Array, list[str], Array]:
+def _matched(
+    one: Starts, other: Starts, displacement: Array, most: int, remembered: Known
+) -> tuple[Array, list[str], Array]:
     """RMSD of crystals, what became of each, and where it must decide the RMSD of the cells as they are.
 
     StructureMatcher first reduces cells to primitive ones, with a tolerance of 0.25 Å: distortions that are smaller

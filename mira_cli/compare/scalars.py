@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 REFERENCE, MODEL = "reference", "model"
 SIZES = ("_ang", "_ang3", "modulus_gpa")  # of which differences in per cent mean something
+ROUNDED = 1e-12  # of the largest difference: a mean that is smaller is what rounding left
 ROUNDING = 9  # significant digits: numbers that agree in so many have one rank
 
 
@@ -88,9 +89,7 @@ def _errors(answers: Answers, quantity: str, model: int, numbers: tuple[Array, A
     return pa.table([*(one.cast(pa.string()) for one in told), *(pa.array(one[has]) for one in numbers)], schema=schema)
 
 
-def _distances(
-    answers: Answers, scalars: Sequence[Scalar], distance: Distance
-) -> Iterator[tuple[int, int, Array]]:
+def _distances(answers: Answers, scalars: Sequence[Scalar], distance: Distance) -> Iterator[tuple[int, int, Array]]:
     """Models a < b (the reference is the last), and (s,) how far they are apart, NaN where one says nothing."""
     by_name, models = {scalar.name: scalar for scalar in scalars}, len(answers.models)
     own = [by_name[name] for name in distance.of]
@@ -107,13 +106,14 @@ def _rows_of_distance(answers: Answers, scalars: Sequence[Scalar], distance: Dis
     models = answers.models
     for a, b, apart in _distances(answers, scalars, distance):
         other = None if b == len(models) else models[b]
+        first = _different(answers, None if other else apart)
         yield {
             "quantity": distance.name,
             "against": MODEL if other else REFERENCE,
             "model_a": models[a].name,
             "model_b": other.name if other else None,
             "theory": relation([models[a], other]) if other else None,
-            **{name: value for name, value in _statistics(apart, None).items() if name != "mean_difference"},
+            **{name: value for name, value in _statistics(apart[first], None).items() if name != "mean_difference"},
         }
 
 
@@ -141,11 +141,11 @@ def _rows(answers: Answers, scalar: Scalar, scheme: Scheme) -> Iterator[dict[str
         }
 
 
-def _different(answers: Answers, reference: Array | None) -> Array:
-    """Rows of different structures, or of different ones and each different reference of one."""
-    if reference is None:
+def _different(answers: Answers, told: Array | None) -> Array:
+    """Rows of different structures; where (s,) numbers are `told`, such as references, each different one of each."""
+    if told is None:
         return answers.made_of.one_of_each
-    both = np.column_stack([answers.made_of.identity, reference])
+    both = np.column_stack([answers.made_of.identity, told])
     return np.sort(np.unique(both, axis=0, return_index=True)[1])
 
 
@@ -182,12 +182,13 @@ def _statistics(difference: Array, against: Array | None) -> dict[str, Any]:
     has = np.isfinite(difference)
     own = difference[has]
     base = None if against is None else against[has]
+    middle, largest = mean(own), float(np.abs(own).max(initial=0.0))
     return {
         "n": len(own),
         "mae": mean(np.abs(own)),
         "rmse": root_mean_square(own),
-        "mean_difference": mean(own),
-        "largest_difference": float(np.abs(own).max()) if len(own) else None,
+        "mean_difference": 0.0 if abs(middle) < ROUNDED * largest else middle,  # aligned energies have none
+        "largest_difference": largest if len(own) else None,
         "mean_absolute_percent": None if base is None else mean(100 * np.abs(own / base)),
     }
 

@@ -102,8 +102,9 @@ def read_reference(
         raise _of_others(config.reference, index, reference, matched)
     say(f"relaxed references of {there:,} of {count(len(index), 'structure')}")
     if len(matched.other_atoms):
-        warn(f"{count(len(matched.other_atoms), 'reference')} left out, with other atoms than the structure of that id: "
-             + _with_other_atoms(index, reference, matched))  # fmt: skip
+        left_out = count(len(matched.other_atoms), "reference")
+        said = _with_other_atoms(index, reference, matched)
+        warn(f"{left_out} left out, with other atoms than the structure of that id: {said}")
     if len(matched.left_over):
         said = _with_formulas(reference, matched.left_over)
         say(f"{count(len(matched.left_over), 'reference')} of no structure here: {said}")

@@ -146,7 +146,8 @@ def _why(
     if anything:
         return "structures are new"
     folder = run.records(model.slug, model.key).parent
-    return "its weights, its settings or its package have changed" if folder.is_dir() else "model is new"
+    others = {key.name for key in folder.iterdir()} - {model.begins_with_key} if folder.is_dir() else set()
+    return "its weights, its settings or its package have changed" if others else "model is new"
 
 
 def _job_name(model: ResolvedModel, hashes: Array) -> str:

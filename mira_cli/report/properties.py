@@ -44,7 +44,7 @@ def properties(gathered: Gathered, task: Task) -> dict[str, Any]:
     return {
         "scalars": rows_of(scalars.slice(0, MOST_ROWS)) if scalars else [],
         "scalars_left_out": max(0, len(scalars or ()) - MOST_ROWS),
-        "meanings": {one.name: one.meaning for one in (*task.scalars, *task.distances)},
+        "meanings": _meanings(task),
         "parity": _parity(errors, [column.name for column in task.scalars], gathered.names),
         "curves": [_told(curve, ("name", "meaning", "x_words", "y_words", "from_lowest", "has_points"))
                    for curve in task.curves],
@@ -60,7 +60,7 @@ def findings_of_properties(gathered: Gathered) -> list[str]:
     if scalars is None:
         return []
     rows = [row for row in scalars.to_pylist() if row["against"] == REFERENCE and row["mae"] is not None]
-    meanings = {one.name: one.meaning for one in (*gathered.task.scalars, *gathered.task.distances)}
+    meanings = _meanings(gathered.task)
     said = []
     for quantity in list(dict.fromkeys(row["quantity"] for row in rows))[:MOST_SAID]:
         best, *others = sorted((row for row in rows if row["quantity"] == quantity), key=lambda row: row["mae"])
@@ -70,6 +70,12 @@ def findings_of_properties(gathered: Gathered) -> list[str]:
             f"{best['mae']:.3g}, n\u00a0=\u00a0{best['n']:,}{then}."
         )
     return said
+
+
+def _meanings(task: Task) -> dict[str, str]:
+    """What each compared quantity is."""
+    found = {column.name: column.meaning for column in task.scalars}
+    return found | {distance.name: distance.meaning for distance in task.distances}
 
 
 def _told(one: Any, names: Sequence[str]) -> dict[str, Any]:
@@ -130,13 +136,13 @@ def _structures(gathered: Gathered, task: Task) -> tuple[list[dict[str, Any]], i
 def _structure(gathered: Gathered, task: Task, row: int) -> tuple[dict[str, Any] | None, int]:
     hashes = gathered.index.hashes[row : row + 1]
     names = [*arrays_of(task.curves), *(matrix.array for matrix in task.matrices)]
-    models = []
+    models: list[dict[str, Any] | None] = []
     for model in gathered.models:
         found = model.records.read(hashes, names)
         if (record := found[0]) is None or record.status not in ANSWERED:
             models.append(None)
             continue
-        told = {
+        told: dict[str, Any] = {
             "ok": record.status == OK,
             "curves": [_curve(record, curve) for curve in task.curves],
             "matrices": [_matrix(record.array(matrix.array), matrix) for matrix in task.matrices],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli import __version__, tasks
-from mira_cli.catalogue.dispersion import in_words
+from mira_cli.catalogue.dispersion import dispersion_in_words
 from mira_cli.catalogue.lookup import built_in
 from mira_cli.compare.reference import contradictions
 from mira_cli.compare.reference_units import unit_doubts
@@ -156,7 +156,7 @@ def _added_dispersion(gathered: Gathered) -> list[str]:
     for model in gathered.models:
         if model.row.added_dispersion is not None:
             names.setdefault(model.row.added_dispersion, []).append(model.name)
-    return [in_words(of_one, damping) for damping, of_one in names.items()]
+    return [dispersion_in_words(of_one, damping) for damping, of_one in names.items()]
 
 
 def _converted(gathered: Gathered) -> str:

@@ -28,6 +28,7 @@ from mira_cli.report.work_done import timing
 if TYPE_CHECKING:
     from mira_cli.answers.load import LoadedRun
     from mira_cli.compare.statistics import Statistics
+    from mira_cli.tasks import Task
 
 HERE = Path(__file__).parent
 CODE = (
@@ -110,8 +111,7 @@ def content(gathered: Gathered) -> dict[str, Any]:
         **({"groups": by_label} if (by_label := groups(gathered)) else {}),
         "points": points(gathered) if task.is_compared else None,
         "distributions": distributions(gathered) if task.is_compared else [],
-        **({} if task.is_compared else {"compared": False}),
-        "titles": {column.name: column.title for column in task.columns if column.title},
+        **({} if task.is_compared else {"compared": False, "titles": _titles(task)}),
         **({"minima": minima(gathered, task)} if task.keeps_geometries else {}),
         **({"properties": properties(gathered, task)} if has_properties(task) else {}),
         "look_at": looked_at,
@@ -123,6 +123,11 @@ def content(gathered: Gathered) -> dict[str, Any]:
         "bibtex": bibtex(cited),
         "provenance": _told(gathered.provenance),
     }
+
+
+def _titles(task: Task) -> dict[str, str]:
+    """What columns are called, where it is not made of their names."""
+    return {column.name: column.title for column in task.columns if column.title}
 
 
 def page(shown: dict[str, Any]) -> str:

@@ -50,7 +50,8 @@ def write_minima(loaded: LoadedRun, answers: Answers, made: dict[str, pa.Table])
 
     farthest, known = Farthest(answers), _remembered(loaded)
     options, schema = pc.WriteOptions(quoting_style="needed"), columns.make_table([], columns.MINIMA).schema
-    with replacing(loaded.run.root / MINIMA, "wb") as stream, pc.CSVWriter(stream, schema, write_options=options) as file:
+    whole = replacing(loaded.run.root / MINIMA, "wb")
+    with whole as stream, pc.CSVWriter(stream, schema, write_options=options) as file:
         for part in _parts(loaded, answers, known):
             file.write_table(part)
             farthest.add(part)

@@ -281,7 +281,7 @@ def _tell(found: dict[str, Any]) -> None:
         console.say(f"energies are not compared: {refusal} (`mira report --energy-alignment …` takes another way)")
     for doubt in unit_doubts_of(found["reference"]):
         console.warn(doubt)
-    if len(found["models"]) < 2:
+    if len(found["models"]) < 2 and not found["reference"] and not found.get("scalars"):
         console.say("one model: nothing to compare it with")
     elif "pairs" in found["missing"] and "scalars" not in found:
         console.warn(found["missing"]["pairs"])

@@ -38,7 +38,7 @@ class EosSettings(FromMinimum):
 def delta(one: Array, other: Array) -> Array:
     """(n,) Δ in meV/atom between equations of state, given by (n, 3) V₀ in Å³/atom, B₀ in GPa and B₀′.
 
-    K. Lejaeghere et al., Crit. Rev. Solid State Mater. Sci. 39, 1 (2014), symmetric, as in ASE.
+    K. Lejaeghere et al., doi:10.1080/10408436.2013.772503, symmetric, as in ASE.
     """
     from ase.utils.deltacodesdft import delta as of_ase
 

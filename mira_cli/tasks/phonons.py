@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from mira_cli.tasks import Column, Layout, Task, Value
+from mira_cli.tasks import Column, Curve, Layout, Task, Value
 from mira_cli.tasks.relax import FromMinimum
 
 if TYPE_CHECKING:
     from mira_cli.tasks import Array, Records, Starts
 
 DOS_POINTS, TEMPERATURES, MOST_BAND_POINTS, MOST_FREQUENCIES = 201, 101, 400, 200_000
+DOS, TEMPERATURE = ("dos_frequency_thz", "dos_per_thz_and_atom"), "curve_temperature_k"
+THERMAL = {
+    "curve_heat_capacity_j_per_mol_k": "heat capacity, J/mol/K",
+    "curve_entropy_j_per_mol_k": "entropy, J/mol/K",
+    "curve_free_energy_ev": "free energy, eV",
+}
 
 
 class PhononSettings(FromMinimum):
@@ -49,9 +55,10 @@ def _thermal_columns() -> tuple[Column, ...]:
         Column(
             f"{name}_per_{of}_{UNITS[name]}",
             "real",
-            f"{IN_WORDS[name]} at temperature_k per {of.replace('_', ' ')}, {unit}",
+            f"{IN_WORDS[name]} per {of.replace('_', ' ')}, {unit}",
             "yes",
-            (f"{name}_per_{of}",),
+            (f"reference_{name}_per_{of}_{UNITS[name]}",),
+            title=f"{name.replace('_', ' ').capitalize()} per {of.replace('_', ' ')}",
         )
         for name, unit in (("heat_capacity", "J/mol/K"), ("entropy", "J/mol/K"), ("free_energy", "eV"))
         for of in ("formula_unit", "atom")
@@ -73,6 +80,7 @@ TASK = Task(
         "is_stable": Value("flag"),
         "formula_unit": Value("text"),
         "n_formula_unit_atoms": Value("whole"),
+        "temperature_k": Value("real"),
         "zero_point_energy_per_atom_ev": Value("real", needed=False),
         "free_energy_per_atom_ev": Value("real", needed=False),
         "entropy_per_atom_j_per_mol_k": Value("real", needed=False),
@@ -87,34 +95,47 @@ TASK = Task(
         "asymmetry_percent": Value("real"),
         "edge_percent": Value("real"),
         "rest_fmax_ev_per_ang": Value("real"),
-        "band_labels": Value("text"),
-        "band_ticks_per_ang": Value("reals"),
+        "band_marks": Value("text"),
     },
     arrays={
-        "dos": Layout(width=2, rows=DOS_POINTS),  # THz; modes per THz and atom
-        "band_path": Layout(width=4, rows=1, frames=MOST_BAND_POINTS),  # distance in 1/Å, fractional coordinates
+        **dict.fromkeys(DOS, Layout(width=1, rows=1, frames=DOS_POINTS)),
+        "band_distance_per_ang": Layout(width=1, rows=1, frames=MOST_BAND_POINTS),
+        "band_places": Layout(rows=1, frames=MOST_BAND_POINTS),  # fractional coordinates
         "band_frequencies_thz": Layout(width=1, rows=1, frames=MOST_FREQUENCIES),  # 3 × n_primitive_atoms a point
-        "thermal": Layout(width=4, rows=1, frames=TEMPERATURES),  # K, eV, J/mol/K, J/mol/K; per atom
+        **dict.fromkeys((TEMPERATURE, *THERMAL), Layout(width=1, rows=1, frames=TEMPERATURES)),  # per atom
     },
     columns=(
-        Column("lowest_frequency_thz", "real", "lowest frequency, negative if imaginary", "yes", ("lowest_frequency",)),
+        Column(
+            "lowest_frequency_thz",
+            "real",
+            "lowest frequency, negative if imaginary",
+            "yes",
+            ("reference_lowest_frequency_thz",),
+        ),
         Column("lowest_frequency_at", "text", "its place in the Brillouin zone, fractional coordinates"),
-        Column("highest_frequency_thz", "real", "highest frequency", "yes", ("highest_frequency",)),
+        Column("highest_frequency_thz", "real", "highest frequency", "yes", ("reference_highest_frequency_thz",)),
         Column("is_stable", "flag", "whether no frequency is imaginary; if one is, there are no thermal numbers"),
         Column("n_imaginary_modes", "whole", "imaginary modes of the supercell, below −0.1 THz"),
         Column("n_modes", "whole", "modes of the supercell"),
         Column("imaginary_percent", "real", "imaginary modes on the mesh, of all"),
         Column("formula_unit", "text", "formula unit"),
+        Column("temperature_k", "real", "temperature of heat capacity, entropy and free energy"),
         *_thermal_columns(),
         Column(
             "zero_point_energy_per_atom_ev",
             "real",
             "zero-point energy per atom, eV",
             "yes",
-            ("zero_point_energy_per_atom",),
+            ("reference_zero_point_energy_per_atom_ev",),
         ),
         Column("classical_limit_percent", "real", "heat capacity far above all frequencies, of 3 R per atom"),
-        Column("volume_per_atom_ang3", "real", "volume per atom of the minimum, Å³", "yes", ("volume_per_atom",)),
+        Column(
+            "volume_per_atom_ang3",
+            "real",
+            "volume per atom of the minimum, Å³",
+            "yes",
+            ("reference_volume_per_atom_ang3",),
+        ),
         Column("n_primitive_atoms", "whole", "atoms of the primitive cell"),
         Column("n_supercell_atoms", "whole", "atoms of the supercell"),
         Column("supercell_length_ang", "real", "shortest distance of images in the supercell"),
@@ -139,10 +160,34 @@ TASK = Task(
         "{relax_fmax_ev_per_ang} eV/Å, stress below {relax_smax_gpa} GPa, symmetry kept) with phonopy: atoms were "
         "displaced by {displacement_ang} Å in supercells whose images are at least {min_length_ang} Å apart, force "
         "constants were made symmetric and free of translations, and dipoles were not treated (no LO-TO splitting). "
-        "Thermal sums at {temperature_k} K are over a mesh that avoids Γ, of 1/({mesh_ang} Å), and left out where a mode "
-        "is imaginary"
+        "Thermal sums at {temperature_k} K are over a mesh that avoids Γ, of 1/({mesh_ang} Å), and left out where a "
+        "mode is imaginary"
     ),
     fill=per_formula_unit,
+    curves=(
+        Curve(
+            "bands",
+            "Bands, imaginary frequencies below zero",
+            "band_distance_per_ang",
+            "band_frequencies_thz",
+            "distance, 1/Å",
+            "frequency, THz",
+            marks="band_marks",
+        ),
+        Curve("dos", "Density of states", *DOS, "frequency, THz", "modes per THz and atom"),
+        *(
+            Curve(
+                name.removeprefix("curve_"),
+                f"{words.partition(',')[0].capitalize()} per atom",
+                TEMPERATURE,
+                name,
+                "temperature, K",
+                f"{words} per atom",
+            )
+            for name, words in THERMAL.items()
+        ),
+    ),
+    of_crystals=True,
     moves_cell=lambda _: True,
     begins_with=lambda settings: settings.relaxation(),
 )

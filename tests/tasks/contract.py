@@ -203,7 +203,8 @@ def check_reuse_and_additions(kit: Kit) -> None:
     wider = kit.atoms_of("Cu")
     wider.set_cell(1.025 * wider.cell.array, scale_atoms=True)
     write(kit.structures / "Cu2.cif", wider)
-    own = faulty(kit.top / "oom.yaml", mode="oom", max_atoms=4)
+    largest = max(4, *(record.get("n_supercell_atoms") or 0 for record in records(kit.run)))
+    own = faulty(kit.top / "oom.yaml", mode="oom", max_atoms=largest)
     call = kit.call(second, "emt,lj,faulty", "--models-file", own)
     try:
         told = kit.mira(*call, "-n").stderr

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mira_cli.catalogue.dispersion import in_words, with_dispersion
+from mira_cli.catalogue.dispersion import dispersion_in_words, with_dispersion
 from mira_cli.catalogue.lookup import built_in, find_models
 from mira_cli.catalogue.rows import Model
 from mira_cli.config import build_config
@@ -45,7 +45,7 @@ def test_aliases_may_have_it() -> None:
     [
         ("PBE-D3", "included", "would have dispersion twice"),
         (None, "none", "level of theory is not known"),
-        ("empirical", "none", "level of theory is not known"),
+        ("empirical", "none", "the model is empirical"),
         ("RPBE", "none", "those of RPBE bind solids by electronvolts"),
         ("wB97X", "none", "those of wB97X are not established"),
         ("PBE", None, "it is not known whether the model has any"),
@@ -81,7 +81,7 @@ def test_heavy_elements_are_left_out() -> None:
 def test_methods_say_parameters_cutoffs_and_what_is_not_there() -> None:
     row = find_models(["sevennet-0+d3"], built_in())["sevennet-0+d3"]
     assert row.added_dispersion is not None
-    said = in_words(["sevennet-0+d3"], row.added_dispersion)
+    said = dispersion_in_words(["sevennet-0+d3"], row.added_dispersion)
     for words in ("PBE", "a2 = 4.4407 Bohr", "60 Bohr", "Ewald", "without three-body terms"):
         assert words in said
 

@@ -37,7 +37,8 @@ def test_references_of_other_atoms_are_named_with_both_formulas(read) -> None:
     with pytest.raises(InputError) as found:
         read({"a.cif": CU, "b.cif": AL}, {"a.cif": AL, "b.cif": bulk("Al", cubic=True)})
     assert str(found.value).endswith(
-        "have other atoms than the structures: `a.cif#0` is Cu4, its reference `a.cif#0` Al; `b.cif#0` is Al, its reference `b.cif#0` Al4"
+        "have other atoms than the structures: "
+        "`a.cif#0` is Cu4, its reference `a.cif#0` Al; `b.cif#0` is Al, its reference `b.cif#0` Al4"
     )
     assert "structure_id" not in found.value.hint
 
@@ -57,7 +58,8 @@ def test_what_of_a_reference_is_not_used_is_told(read, capsys) -> None:
                                                                "d.cif": AL})  # fmt: skip
     told = " ".join(capsys.readouterr().err.split())
     assert "relaxed references of 1 of 3 structures" in told
-    assert "1 reference left out, with other atoms than the structure of that id: `b.xyz#0` is CO, its reference `b.xyz#0` N2" in told
+    others = "with other atoms than the structure of that id: `b.xyz#0` is CO, its reference `b.xyz#0` N2"
+    assert f"1 reference left out, {others}" in told
     assert "1 reference of no structure here: `d.cif#0` (Al)" in told
     assert "1 reference cannot be used c.extxyz#0: " in told
 
@@ -65,5 +67,5 @@ def test_what_of_a_reference_is_not_used_is_told(read, capsys) -> None:
 def test_references_none_of_which_can_be_used_are_refused_as_such(read) -> None:
     fused = CU.copy()
     fused.positions[1] = fused.positions[0]
-    with pytest.raises(InputError, match="no reference in .* can be used"):
+    with pytest.raises(InputError, match=r"no reference in .* can be used"):
         read({"a.cif": CU}, {"a.extxyz": fused})

@@ -256,6 +256,8 @@ def test_too_long_a_time_step_is_not_believed() -> None:
     assert end.status == "invalid_result"
     assert "the time step of 16 fs is too long" in end.error
     assert end.values["mean_temperature_k"] > 0
+    assert {end.values.get(name) for name in ("mean_pressure_gpa", "msd_ang2", "rdf_peak_ang")} == {None}
+    assert "curve_rdf" in end.arrays
 
 
 def test_forces_that_are_no_gradient_are_not_believed() -> None:

@@ -172,7 +172,9 @@ def test_crystals_in_bohr_are_noted_and_nothing_that_is_meant_to_be_wide() -> No
 
     assert [str(atoms.symbols) for atoms in CRYSTALS + FEW if not noted(atoms, 1 / Bohr)] == []
     assert [str(atoms.symbols) for atoms in CRYSTALS + FEW + IN_A_BOX if noted(atoms)] == []
-    assert [str(atoms.symbols) for atoms in CRYSTALS + FEW if noted(atoms, 1.15)] == []  # as in curves of energy and volume
+    assert [
+        str(atoms.symbols) for atoms in CRYSTALS + FEW if noted(atoms, 1.15)
+    ] == []  # as in curves of energy and volume
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -288,6 +288,7 @@ def test_the_report_has_a_section_of_minima_and_none_of_forces(run) -> None:
     shown = content(gather(load_collected(run)))
     section = shown["minima"]
     assert [row["model"] for row in section["relax"]] == ["a", "b", "c"]
+    assert (shown["titles"]["a_ang"], shown["table"]["whole"]) == ("Length a", ["n_steps"])
     assert [(row["model_a"], row["model_b"], row["same"], row["n"]) for row in section["pairs"]] == [
         ("a", "b", 3, 4), ("a", None, 1, 1), ("b", None, 1, 1)
     ]  # fmt: skip

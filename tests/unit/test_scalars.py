@@ -57,6 +57,7 @@ def test_energies_lose_the_zero_of_each_element_before() -> None:
     found = rows_of(scalars_table(answers(), [Scalar("energy_per_atom_ev", values, NOTHING, True)], "per-element"))
     assert set(found) == {("a", "b"), ("a", "c"), ("b", "c")}
     assert found["a", "b"]["mae"] == pytest.approx(0, abs=1e-12)
+    assert found["a", "c"]["mean_difference"] == 0
     assert (found["a", "b"]["energy_alignment"], found["a", "b"]["energy_alignment_rank"]) == ("per-element", 2)
     assert found["a", "c"]["largest_difference"] == pytest.approx(0.1)
     assert found["a", "b"]["rank_correlation"] == 1  # within compositions: between them there is no order

@@ -8,17 +8,17 @@ from ase.collections import s22
 
 from mira_cli.catalogue.dispersion import OF_LEVEL
 from tests.unit.worker_jobs import hash_of, read_records, run_worker, write_job
-from worker.dispersion import Damping, Dispersed, dispersion
-from worker.families.base import Result, begin
+from worker.dispersion import Dispersed, PairDamping, dispersion
 from worker.families.ase_builtin import Builtin
+from worker.families.base import Result, begin
 from worker.prepare import prepare_structure
 
 dftd3_ase = pytest.importorskip("dftd3.ase")
 NAMES = {"PBE": "pbe", "PBE+U": "pbe", "PBEsol": "pbesol", "PBE0": "pbe0", "r2SCAN": "r2scan"}
 
 
-def damping(level: str) -> Damping:
-    return Damping(**OF_LEVEL[level].model_dump(exclude={"functional"}))
+def damping(level: str) -> PairDamping:
+    return PairDamping(**OF_LEVEL[level].model_dump(exclude={"functional"}))
 
 
 def bilayer() -> Atoms:

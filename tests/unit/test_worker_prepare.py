@@ -101,7 +101,7 @@ def test_nothing_is_done_to_the_caller_nor_taken_along():
     box = prepare_structure(atoms, CUTOFF_ANG).atoms
     assert atoms == before
     assert set(box.arrays) == {"numbers", "positions"}
-    assert box.info == {"charge": 1.0, "spin": 2.0}
+    assert box.info == {"charge": 1.0, "spin": 2.0, "periodic": (True, True, True)}
     box.positions += 1.0
     assert atoms == before
 

@@ -15,31 +15,57 @@ PLAIN = 'Lattice="4 0 0 0 4 0 0 0 4.5" Properties=species:S:1:pos:R:3 pbc="T T F
 ATOM = "Cu 0.1 -2.5e-3 1"
 
 KEYS = st.sampled_from(
-    ["energy", "stress", "virial", "Lattice", "pbc", "uid", "charge", "free_energy", "config_type", "a", "dipole", "_b-c"]
+    [
+        "energy",
+        "stress",
+        "virial",
+        "Lattice",
+        "pbc",
+        "uid",
+        "charge",
+        "free_energy",
+        "config_type",
+        "a",
+        "dipole",
+        "_b-c",
+    ]
 )
 PLAIN_NUMBERS = st.floats(allow_nan=False, allow_infinity=False).map(repr) | st.floats(-100, 100).map("{:.8f}".format)
 NUMBERS = st.one_of(
     st.integers(-(10**20), 10**20).map(str),
     PLAIN_NUMBERS,
-    st.sampled_from(["+5", "-0", "1.", ".5", "1e5", "1E+05", "1_0", "nan", "inf", "-Infinity", "0x1", "1d5", "1-2", "007"]),
+    st.sampled_from(
+        ["+5", "-0", "1.", ".5", "1e5", "1E+05", "1_0", "nan", "inf", "-Infinity", "0x1", "1d5", "1-2", "007"]
+    ),
 )
-WORDS = st.sampled_from(["T", "F", "true", "False", "bulk", "a-b", "_JSON", "x:y", "e5", "NaN", "Infinity", "#", "[1]", "None"])
+WORDS = st.sampled_from(
+    ["T", "F", "true", "False", "bulk", "a-b", "_JSON", "x:y", "e5", "NaN", "Infinity", "#", "[1]", "None"]
+)
 LISTS = st.lists(NUMBERS, min_size=1, max_size=10) | st.lists(NUMBERS | WORDS, max_size=4)
 VALUES = st.one_of(
     NUMBERS,
     WORDS,
     st.tuples(LISTS, st.sampled_from([" ", "  ", ",", ", "])).map(lambda one: f'"{one[1].join(one[0])}"'),
     st.lists(NUMBERS, min_size=9, max_size=9).map(lambda nine: f'"{" ".join(nine)}"'),
-    st.sampled_from(['"a=b"', "'a b'", "{1 2 3}", "[1, 2]", '"_JSON [1, 2]"', '""', '" "', 'a"b"', '"it\'s"', r'"a\"b"']),
+    st.sampled_from(
+        ['"a=b"', "'a b'", "{1 2 3}", "[1, 2]", '"_JSON [1, 2]"', '""', '" "', 'a"b"', '"it\'s"', r'"a\"b"']
+    ),
 )
-PLAIN_VALUES = PLAIN_NUMBERS | st.sampled_from(["bulk", "T", "7", '"1 2 3"', '"T F T"', '"1 2 3 4 5 6 7 8 9."', '"a b"'])
+PLAIN_VALUES = PLAIN_NUMBERS | st.sampled_from(
+    ["bulk", "T", "7", '"1 2 3"', '"T F T"', '"1 2 3 4 5 6 7 8 9."', '"a b"']
+)
 PAIRS = st.tuples(KEYS, st.just("="), PLAIN_VALUES | PLAIN_VALUES | VALUES) | st.tuples(KEYS, st.just(" = "), VALUES)
 COLUMNS = st.sampled_from(
-    ["forces:R:3", "force:R:3", "tag:I:1", "tags:I:2", "name:S:1", "fixed:L:1", "move_mask:L:1", "initial_charges:R:1"]
-    + ["charge:R:1", "magmoms:R:1", "Z:I:1", "pos:R:3", "numbers:I:1", "masses:R:1", "velo:R:3", "species:S:1", "bad:X:1"]
+    "forces:R:3 force:R:3 tag:I:1 tags:I:2 name:S:1 fixed:L:1 initial_charges:R:1 charge:R:1 magmoms:R:1 masses:R:1 "
+    "velo:R:3 move_mask:L:1 Z:I:1 numbers:I:1 pos:R:3 species:S:1 bad:X:1 forces:R:0".split()
 )
 MOSTLY_PLAIN = st.one_of(*[PLAIN_NUMBERS] * 20, NUMBERS)
-OF_KIND = {"R": MOSTLY_PLAIN, "I": st.one_of(*[st.integers(-5, 200)] * 5, st.integers(0, 2**33)).map(str), "S": WORDS, "L": st.sampled_from(["T", "F", "True", "x"])}
+OF_KIND = {
+    "R": MOSTLY_PLAIN,
+    "I": st.one_of(*[st.integers(-5, 200)] * 5, st.integers(0, 2**33)).map(str),
+    "S": WORDS,
+    "L": st.sampled_from(["T", "F", "True", "x"]),
+}
 
 
 @st.composite
@@ -51,9 +77,14 @@ def frames(draw):
     natoms = draw(st.integers(1, 3))
     lines = []
     for _ in range(natoms):
-        words = [draw(st.sampled_from(["Cu", "cu", "O", "H", "X", "Fe", "Uuo"])), *(draw(MOSTLY_PLAIN) for _ in range(3))]
+        words = [
+            draw(st.sampled_from(["Cu", "cu", "O", "H", "X", "Fe", "Uuo"])),
+            *(draw(MOSTLY_PLAIN) for _ in range(3)),
+        ]
         words += [draw(OF_KIND.get(kind, WORDS)) for kind in kinds]
-        lines.append(draw(st.sampled_from([" ", "  ", "\t"])).join(words) + draw(st.sampled_from([*[""] * 9, " 1"])) + "\n")
+        lines.append(
+            draw(st.sampled_from([" ", "  ", "\t"])).join(words) + draw(st.sampled_from([*[""] * 9, " 1"])) + "\n"
+        )
     pairs = [f"Properties={properties}", *map("".join, draw(st.lists(PAIRS, max_size=4)))]
     return natoms, [" ".join(draw(st.permutations(pairs))) + "\n", *lines]
 
@@ -85,7 +116,7 @@ def all_of(atoms: Atoms) -> object:
 def test_what_is_read_at_once_is_what_ase_reads(batch):
     try:
         found = xyz_regular.read_regular(batch)
-    except Exception:  # it is read frame by frame then, by ASE
+    except Exception:  # noqa: BLE001  (it is read frame by frame then, by ASE)
         return
     if found is not None:
         assert [all_of(atoms) for atoms in found] == [all_of(atoms) for atoms in by_ase(batch)]
@@ -95,7 +126,7 @@ def test_what_is_read_at_once_is_what_ase_reads(batch):
     "more",
     [
         "",
-        "energy=-1.5 stress=\"1 2 3 2 4 5 3 5 6\" config_type=bulk",
+        'energy=-1.5 stress="1 2 3 2 4 5 3 5 6" config_type=bulk',
         'virial="1.0 0 0 0 1 0 0 0 1" name="two words" n=3 k="1 2 3" ok=T all="T F" pbc="T T T"',
         'uid=17 word="1 of many"',
     ],

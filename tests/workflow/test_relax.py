@@ -73,6 +73,7 @@ def test_relaxed_references_are_compared_with_and_may_come_later(run, inputs, mi
     found = {row["quantity"]: row for row in csv_rows(second / "scalars.csv") if row["against"] == "reference"}
     assert (found["volume_ang3"]["n"], found["a_ang"]["n"]) == ("2", "3")
     assert float(found["volume_ang3"]["mae"]) < 1e-6
+    assert "nothing to compare it with" not in mira("table", second).stderr
     minima = [row for row in csv_rows(second / "minima.csv") if row["against"] == "reference"]
     assert [row["same_minimum"] for row in minima] == ["true"] * 4
     told = mira("run", inputs, "-m", "emt,lj", "-o", second, *RELAX, "--reference", geometries, code=1).stderr
@@ -99,8 +100,11 @@ def test_a_sheet_gives_references_by_the_names_of_columns(inputs, mira) -> None:
     ("settings", "code", "said"),
     [
         (("--reference", "nowhere.extxyz"), 3, "no file, folder or pattern"),
-        (("--reference", "{inputs}/co.extxyz", "--set", "structures={inputs}/fcc.extxyz"), 3,
-         "have other ids than the structures: `co.extxyz#0` (CO), not `fcc.extxyz#0` (Cu4)"),
+        (
+            ("--reference", "{inputs}/co.extxyz", "--set", "structures={inputs}/fcc.extxyz"),
+            3,
+            "have other ids than the structures: `co.extxyz#0` (CO), not `fcc.extxyz#0` (Cu4)",
+        ),
         (("--set", "task.cell=fixed", "--set", "task.pressure_gpa=1"), 2, "`pressure_gpa` means nothing"),
         (("--set", "task.fmax_ev_per_ang=0"), 2, "`task.fmax_ev_per_ang`"),
         (("--set", "task.cell=full", "--set", "structures={inputs}/co.extxyz"), 2, "no structure is periodic"),

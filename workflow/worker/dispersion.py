@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +29,7 @@ VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 @dataclass(frozen=True)
-class Damping:
+class PairDamping:
     """Parameters of D3(BJ) without three-body terms; s6 is 1."""
 
     s8: float
@@ -51,14 +51,14 @@ def dispersed(potential: Potential, model: Model) -> Potential:
         import dftd3.interface  # noqa: F401
     except ImportError as error:
         raise WorkerError(f"{model.name}: this image cannot import dftd3: {sentence(error)}") from error
-    wrapped: Any = Dispersed(potential, Damping(**model.added_dispersion))
+    wrapped: Any = Dispersed(potential, PairDamping(**model.added_dispersion))
     return wrapped  # type: ignore[no-any-return]
 
 
 class Dispersed:
     """A potential whose answers have dispersion added; all else is the potential's."""
 
-    def __init__(self, potential: Potential, damping: Damping) -> None:
+    def __init__(self, potential: Potential, damping: PairDamping) -> None:
         self._potential, self._damping = potential, damping
         self.elements = KNOWN if potential.elements is None else potential.elements & KNOWN
 
@@ -75,13 +75,14 @@ class Dispersed:
 
     def calculator(self) -> Calculator:
         """Return an ASE calculator of both."""
-        return SumCalculator([self._potential.calculator(), _Beside(self._damping)])
+        both: Any = SumCalculator([self._potential.calculator(), _beside(self._damping)])
+        return both  # type: ignore[no-any-return]
 
     def _added(self, batch: Sequence[Atoms], results: list[Result]) -> list[Result]:
         return [_sum(one, dispersion(atoms, self._damping)) for atoms, one in zip(batch, results, strict=True)]
 
 
-def dispersion(atoms: Atoms, damping: Damping) -> Result:
+def dispersion(atoms: Atoms, damping: PairDamping) -> Result:
     """Return the dispersion of a prepared structure: energy, forces, and the virial over its cell's volume.
 
     Pairs are summed by Ewald's method in what is periodic in three directions, and up to `PAIRS_BOHR` otherwise.
@@ -94,7 +95,7 @@ def dispersion(atoms: Atoms, damping: Damping) -> Result:
     model.set_realspace_cutoff(disp2=PAIRS_BOHR, disp3=COORDINATION_BOHR, cn=COORDINATION_BOHR)
     if periodic.all():
         model.set_ewald_summation()
-    of_pairs = RationalDampingParam(s6=1.0, s8=damping.s8, s9=0.0, a1=damping.a1, a2=damping.a2_bohr)
+    of_pairs: Any = RationalDampingParam(s6=1.0, s8=damping.s8, s9=0.0, a1=damping.a1, a2=damping.a2_bohr)  # type: ignore[no-untyped-call]
     found = model.get_dispersion(of_pairs, grad=True)
     stress = found["virial"] * Hartree / abs(np.linalg.det(atoms.cell.array))
     return Result(
@@ -105,35 +106,27 @@ def dispersion(atoms: Atoms, damping: Damping) -> Result:
 
 
 def _sum(one: Result, other: Result) -> Result:
-    stress = one.stress_ev_per_ang3
-    return replace(
-        one,
-        energy_ev=one.energy_ev + other.energy_ev,
-        forces_ev_per_ang=np.asarray(one.forces_ev_per_ang, np.float64) + other.forces_ev_per_ang,
-        stress_ev_per_ang3=None if stress is None else np.asarray(stress, np.float64) + other.stress_ev_per_ang3,
+    stress, added = one.stress_ev_per_ang3, other.stress_ev_per_ang3
+    return Result(
+        one.energy_ev + other.energy_ev,
+        np.asarray(one.forces_ev_per_ang, np.float64) + other.forces_ev_per_ang,
+        None if stress is None or added is None else np.asarray(stress, np.float64) + added,
     )
 
 
-class _Beside(Calculator):
-    """The dispersion alone, for ASE."""
+def _beside(damping: PairDamping) -> Calculator:
+    """A calculator of the dispersion alone."""
 
-    implemented_properties = ("energy", "forces", "stress")
+    class Beside(Calculator):
+        implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012  (as ASE has it)
 
-    def __init__(self, damping: Damping) -> None:
-        super().__init__()
-        self._damping = damping
+        def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = all_changes) -> None:
+            super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+            found = dispersion(self.atoms, damping)  # type: ignore[arg-type]
+            self.results = {
+                "energy": found.energy_ev,
+                "forces": found.forces_ev_per_ang,
+                "stress": found.stress_ev_per_ang3,
+            }
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = implemented_properties,
-        system_changes: Sequence[str] = all_changes,
-    ) -> None:
-        """Compute all of it."""
-        super().calculate(atoms, properties, system_changes)
-        found = dispersion(self.atoms, self._damping)
-        self.results = {
-            "energy": found.energy_ev,
-            "forces": found.forces_ev_per_ang,
-            "stress": found.stress_ev_per_ang3,
-        }
+    return Beside()  # type: ignore[no-untyped-call]

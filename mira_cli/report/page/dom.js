@@ -56,7 +56,7 @@ function num(value, digits = 3) {
 const UNITS = [["_mev_per_atom", "meV/atom"], ["_ev_per_ang", "eV/Å"], ["_ang3", "Å³"], ["_ang", "Å"], ["_gpa", "GPa"], ["_percent", "%"], ["_deg", "°"], ["_ev", "eV"]];
 function columnWords(name) {
   const [end, unit] = UNITS.find(([suffix]) => name.endsWith(suffix)) || ["", ""];
-  const words = DATA.titles[name] || name.slice(0, name.length - end.length).replace(/^n_/, "").replaceAll("_", " ");
+  const words = DATA.titles?.[name] || name.slice(0, name.length - end.length).replace(/^n_/, "").replaceAll("_", " ");
   return [words[0].toUpperCase() + words.slice(1), unit];
 }
 

@@ -7,7 +7,7 @@ word for every column. All else that ASE knows of the format is left to ASE.
 from __future__ import annotations
 
 import re
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 _PAIR = re.compile(r"""([A-Za-z_][\w-]*)=(?:"([^"\\]*)"|([^\s"'{}\[\]\\=]+))(?:\s+|$)""")
 _NUMBERS = re.compile(r"[-+\d.eE,\s]+")
-_TRUTH = {**dict.fromkeys(("T", "true", "True", "TRUE"), True), **dict.fromkeys(("F", "false", "False", "FALSE"), False)}
+_TRUTH = {
+    **dict.fromkeys(("T", "true", "True", "TRUE"), True),
+    **dict.fromkeys(("F", "false", "False", "FALSE"), False),
+}
 _NOT_FINITE = {"nan", "inf", "infinity"}
 _MATRICES = {"Lattice", "virial", "stress"}  # nine numbers, by columns
 _LEFT_TO_ASE = {"move_mask", "numbers"}  # columns that are no arrays of atoms, or stand in place of symbols
@@ -126,13 +129,16 @@ def _columns(properties: str, rows: list[list[str]]) -> dict[str, np.ndarray[Any
     from ase.io.extxyz import parse_properties
 
     fields, names, dtype, converters = parse_properties(properties)
-    if set(map(len, rows)) != {len(converters)}:
+    if set(map(len, rows)) != {len(converters)} or any(count < 1 for _, count in fields.values()):
         raise IrregularError
-    texts = iter(zip(converters, map(dtype.__getitem__, range(len(converters))), zip(*rows, strict=True), strict=True))
+    arrays = (
+        np.array(list(map(convert, words)), dtype[column])
+        for column, (convert, words) in enumerate(zip(converters, zip(*rows, strict=True), strict=True))
+    )
     found = {}
     for name in names:
         name_in_ase, count = fields[name]
-        values = [np.array(list(map(convert, words)), kind) for _, (convert, kind, words) in zip(range(count), texts)]
+        values = list(islice(arrays, count))
         found[name_in_ase] = values[0] if count == 1 else np.array(values).T
     if _LEFT_TO_ASE & found.keys() or not {"symbols", "positions"} <= found.keys():
         raise IrregularError

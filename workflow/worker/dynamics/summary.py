@@ -28,6 +28,14 @@ VALUES = (
 OPTIONAL = VALUES[5:]
 MOST_POINTS = 200
 _POINTS = Layout(width=1, rows=1, frames=MOST_POINTS)
+# what says why a trajectory is not believed; all else of it would be a number to go by
+OF_DOUBT = (
+    *VALUES[:5],
+    "mean_temperature_k",
+    "stderr_temperature_k",
+    "drift_ev_per_atom_per_ps",
+    "fluctuation_ev_per_atom",
+)
 OF_BULK = ("pressure_gpa", "volume_ang3")
 ARRAYS = {f"curve_{name}": _POINTS for name in (*COLUMNS, "distance_ang", "rdf")}
 OFF = 0.03  # of the temperature that was asked, by which the mean may be off whatever its standard error
@@ -67,7 +75,7 @@ def summed_up(
     if why is not None:
         return Outcome("blown_up", why, values, arrays)
     if (doubt := _doubt(values, conditions, settings)) is not None:
-        return Outcome(INVALID_RESULT, doubt, values, arrays)
+        return Outcome(INVALID_RESULT, doubt, {name: values.get(name) for name in OF_DOUBT}, arrays)
     return Outcome("ok", values=values, arrays=arrays)
 
 

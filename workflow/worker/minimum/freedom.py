@@ -160,8 +160,8 @@ def free_strains(cell_mode: str, vectors: Floats, symmetry: Symmetry | None = No
 def how_cells_change(cell_mode: str, vectors: Floats) -> str:
     """What a mode leaves to a cell with (p, 3) periodic vectors, before symmetry: in the fewest words.
 
-    `full`, `volume`, `shape` or a mask of what is free; beside vacuum after `in_plane` or `along_axis`, which alone mean
-    all that is possible there; `none`.
+    `full`, `volume`, `shape` or a mask of what is free; beside vacuum after `in_plane` or `along_axis`, which alone
+    mean all that is possible there; `none`.
     """
     strains = free_strains(cell_mode, vectors)
     if not len(strains):

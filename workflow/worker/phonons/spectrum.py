@@ -14,7 +14,7 @@ from worker.phonons.supercells import frequencies
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from worker.phonons.crystal import Crystal
+    from worker.phonons.primitive import Primitive
 
     Floats = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ class Bands:
     ticks: list[float]
 
 
-def bands_of(phonopy: Any, crystal: Crystal) -> Bands:
+def bands_of(phonopy: Any, crystal: Primitive) -> Bands:
     """Follow seekpath's path; each stretch has a number of points by its length, and at least its two ends."""
     to_cartesian = np.linalg.inv(crystal.cell).T
     ends = [(crystal.points[first], crystal.points[last]) for first, last in crystal.path]
@@ -63,12 +63,12 @@ def bands_of(phonopy: Any, crystal: Crystal) -> Bands:
         along = np.linspace(0, 1, max(2, round(BAND_POINTS * length / sum(lengths))))
         places.append(start + along[:, None] * (end - start))
         distances.append(begun + length * along)
-        if labels and labels[-1] != first:
-            labels[-1] += f"|{first}"
+        if labels and labels[-1] != _letter(first):
+            labels[-1] += f"|{_letter(first)}"
         if not labels:
-            labels, ticks = [first], [0.0]
+            labels, ticks = [_letter(first)], [0.0]
         begun += length
-        labels.append(last)
+        labels.append(_letter(last))
         ticks.append(begun)
     path = np.concatenate(places)
     return Bands(np.c_[np.concatenate(distances), path], frequencies(phonopy, path), labels, ticks)
@@ -93,7 +93,7 @@ def lowest_of(places: Floats, found: Floats) -> Lowest:
     return Lowest(float(lowest[k]), places[k])
 
 
-def mesh_of(crystal: Crystal, mesh_ang: float) -> list[int]:
+def mesh_of(crystal: Primitive, mesh_ang: float) -> list[int]:
     """Even numbers of points along the vectors of the reciprocal cell, for a lattice of q-points so fine."""
     spacing = np.linalg.norm(np.linalg.inv(crystal.cell), axis=0)
     return [2 * max(1, round(mesh_ang * float(one) / 2)) for one in spacing]
@@ -115,7 +115,7 @@ class Thermal:
     zero_point_energy_ev
         At 0 K.
     curves
-        (t, 4): K, free energy in eV, entropy and heat capacity in J/mol/K.
+        (t, 4): K, heat capacity and entropy in J/mol/K, free energy in eV.
     classical_percent
         Heat capacity far above all frequencies, of 3 R.
     """
@@ -132,9 +132,9 @@ def thermal_of(phonopy: Any, temperatures_k: Floats) -> Thermal:
     n_atoms = len(phonopy.primitive)
     curves = np.c_[
         temperatures_k,
-        found.free_energy[:-1] * KJ_PER_MOL / n_atoms,
-        found.entropy[:-1] / n_atoms,
         found.heat_capacity[:-1] / n_atoms,
+        found.entropy[:-1] / n_atoms,
+        found.free_energy[:-1] * KJ_PER_MOL / n_atoms,
     ]
     classical = 100 * float(found.heat_capacity[-1]) / (3 * n_atoms * GAS_J_PER_MOL_K)
     return Thermal(float(found.zero_point_energy) * KJ_PER_MOL / n_atoms, curves, classical)
@@ -148,20 +148,21 @@ def dos_of(phonopy: Any, mesh: list[int]) -> Floats:
     pitch = (highest - lowest + 2 * margin) / (DOS_POINTS - 1)
     last = highest + margin + pitch / 2  # rounding must not cost the last point
     found = phonopy.run_total_dos(freq_min=lowest - margin, freq_max=last, freq_pitch=pitch)
-    return np.c_[found.frequency_points, np.asarray(found.dos, float) / len(phonopy.primitive)][:DOS_POINTS]
+    curve: Floats = np.c_[found.frequency_points, np.asarray(found.dos, float) / len(phonopy.primitive)]
+    return curve[:DOS_POINTS]
 
 
-def commensurate(crystal: Crystal) -> Floats:
+def commensurate(crystal: Primitive) -> Floats:
     """(q, 3) fractional coordinates of waves that fit into the supercell: their frequencies are not interpolated."""
     from phonopy.harmonic.dynmat_to_fc import get_commensurate_points
 
     return np.asarray(get_commensurate_points(crystal.supercell.T), float)
 
 
-def named(place: Floats, crystal: Crystal) -> str:
+def place_in_words(place: Floats, crystal: Primitive) -> str:
     """Fractional coordinates of a place in words, after its name where it is a special point."""
     names = [name for name, other in crystal.points.items() if np.abs(_wrapped(place - other)).max() < SAME_PLACE]
-    return " ".join([*names[:1], *(f"{one + 0.0:.3f}" for one in _wrapped(place))])
+    return " ".join([*map(_letter, names[:1]), *(f"{one + 0.0:.3f}" for one in _wrapped(place))])
 
 
 def _wrapped(place: Floats) -> Floats:
@@ -169,3 +170,8 @@ def _wrapped(place: Floats) -> Floats:
     rounded = place.round(6)
     found: Floats = rounded - np.ceil(rounded - 0.5)
     return found
+
+
+def _letter(name: str) -> str:
+    """What seekpath calls a special point, as it is written."""
+    return "Γ" if name == "GAMMA" else name

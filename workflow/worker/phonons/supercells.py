@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from worker.phonons.crystal import Crystal
+    from worker.phonons.primitive import Primitive
 
     Floats = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ class Precision:
     rest_fmax_ev_per_ang: float
 
 
-def displaced(crystal: Crystal, displacement_ang: float) -> Any:
+def displaced(crystal: Primitive, displacement_ang: float) -> Any:
     """A `phonopy.Phonopy` with displacements, as few as symmetry allows, in both directions where it asks for that."""
     from phonopy import Phonopy
     from phonopy.structure.atoms import PhonopyAtoms

@@ -64,8 +64,9 @@ def symmetric(stiffness: Floats, rotations: Floats) -> Floats:
     """(6, 6) part that is symmetric and that (g, 3, 3) orthogonal operations leave as it is: the mean over all."""
     as_mandel = np.outer(WEIGHTS, WEIGHTS) * (stiffness + stiffness.T) / 2
     turns = np.array([[mandel(one @ unit @ one.T) for unit in UNITS] for one in rotations]).transpose(0, 2, 1)
-    mean: Floats = np.einsum("gab,bc,gdc->ad", turns, as_mandel, turns) / len(turns)
-    return mean / np.outer(WEIGHTS, WEIGHTS)
+    mean = np.einsum("gab,bc,gdc->ad", turns, as_mandel, turns) / len(turns)
+    found: Floats = mean / np.outer(WEIGHTS, WEIGHTS)
+    return found
 
 
 def smallest_eigenvalue(stiffness: Floats) -> float:

@@ -45,7 +45,8 @@ def fitted(form: str, volumes: Floats, energies: Floats) -> Fit | None:
     except RuntimeError:  # no convergence
         return None
     left = energies - FORMS[form](volumes, *found)
-    return Fit(*found.tolist(), rms_ev=float(np.sqrt(np.mean(left**2))))
+    e0, b0, derivative, v0 = found.tolist()
+    return Fit(e0, b0, derivative, v0, float(np.sqrt(np.mean(left**2))))
 
 
 def spread(form: str, volumes: Floats, energies: Floats) -> float | None:

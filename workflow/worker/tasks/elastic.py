@@ -105,7 +105,7 @@ def _outcome(atoms: Atoms, rest: Relaxation, ends: list[Relaxation], sizes: NDAr
     rotations = symmetrized(atoms)[1].rotations
     measured = stiffness(sizes, relaxed_ions)
     c, clamped = symmetric(measured, rotations), symmetric(stiffness(sizes, clamped_ions), rotations)
-    each = [symmetric(stiffness(sizes[[k]], relaxed_ions[:, [k]]), rotations) for k in range(len(sizes))]
+    each = [stiffness(sizes[[k]], relaxed_ions[:, [k]]) for k in range(len(sizes))]
     asymmetry = float(np.abs(measured - measured.T).max())
     nonlinearity = float(np.abs(each[1] - each[0]).max())
     of_clamped, smallest = averages(clamped), smallest_eigenvalue(c)
@@ -119,13 +119,12 @@ def _outcome(atoms: Atoms, rest: Relaxation, ends: list[Relaxation], sizes: NDAr
         "symmetrized_by_gpa": float(np.abs(c - (measured + measured.T) / 2).max()),
     }
     arrays = {"stiffness_gpa": c, "clamped_stiffness_gpa": clamped}
+    unbelievable = why_invalid(float(np.abs(c).max()), asymmetry, nonlinearity)
     if residual > MOST_STRESS_GPA:
-        why = f"the start is not without stress: {residual:.2g} GPa are left"
-    else:
-        why = why_invalid(float(np.abs(c).max()), asymmetry, nonlinearity)
-    if why:
+        unbelievable = f"the start is not without stress: {residual:.2g} GPa are left"
+    if unbelievable:
         kept = ("residual_stress_gpa", "n_evaluations", "space_group", "asymmetry_gpa", "nonlinearity_gpa")
-        return Outcome(INVALID_RESULT, why, {name: values[name] for name in kept})
+        return Outcome(INVALID_RESULT, unbelievable, {name: values[name] for name in kept})
     return Outcome("ok", None, values, arrays)
 
 

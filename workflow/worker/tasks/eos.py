@@ -69,16 +69,14 @@ def _outcome(start: Atoms, points: list[Relaxation], form: str) -> Outcome:
     pressures = np.array([np.nan if s is None else -s[:3].mean() * EV_PER_ANG3_IN_GPA for s in stresses])
     curves = dict(zip(ARRAYS, (volumes, energies, pressures), strict=True))
     group, fit = space_group(start), fitted(form, volumes, energies)
-    values = {
+    values: dict[str, Any] = {
         "n_points": len(points), "n_evaluations": sum(point.n_steps + 1 for point in points), "space_group": group,
     }  # fmt: skip
-    moving = sum(point.stopped_by != "converged" for point in points)
-    if moving:
-        why = f"ions or shape were not at rest at {moving} of {len(points)} volumes"
-    elif any(space_group(point.atoms) != group for point in points):
+    why = why_invalid(volumes, energies, fit)
+    if any(space_group(point.atoms) != group for point in points):
         why = f"the space group does not stay {group} along the curve: it is of more than one phase"
-    else:
-        why = why_invalid(volumes, energies, fit)
+    if moving := sum(point.stopped_by != "converged" for point in points):
+        why = f"ions or shape were not at rest at {moving} of {len(points)} volumes"
     if why or fit is None:
         return Outcome(INVALID_RESULT, why, values, curves)
     from_pressure = bulk_modulus_of_pressures(volumes, pressures, fit.v0_ang3)

@@ -9,14 +9,14 @@ from ase import Atoms
 
 from worker.contract import INVALID_RESULT, Answer, Layout, Outcome
 from worker.phonons import spectrum
-from worker.phonons.crystal import crystal_of
+from worker.phonons.primitive import primitive_of
 from worker.phonons.supercells import configurations, displaced, frequencies, take_forces
 from worker.tasks import FROM_MINIMUM
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from worker.phonons.crystal import Crystal
+    from worker.phonons.primitive import Primitive
     from worker.phonons.supercells import Precision
     from worker.tasks import Steps
 
@@ -28,26 +28,32 @@ SETTINGS = (
     "min_length_ang", "displacement_ang", "mesh_ang", "temperature_k", "max_temperature_k", *FROM_MINIMUM,
 )  # fmt: skip
 THERMAL = (
-    "zero_point_energy_per_atom_ev", "free_energy_per_atom_ev", "entropy_per_atom_j_per_mol_k",
-    "heat_capacity_per_atom_j_per_mol_k", "classical_limit_percent",
+    "heat_capacity_per_atom_j_per_mol_k", "entropy_per_atom_j_per_mol_k", "free_energy_per_atom_ev",
+    "zero_point_energy_per_atom_ev", "classical_limit_percent",
 )  # fmt: skip
 VALUES = (
     "lowest_frequency_thz", "lowest_frequency_at", "highest_frequency_thz", "n_modes", "n_imaginary_modes",
-    "imaginary_percent", "is_stable", "formula_unit", "n_formula_unit_atoms", *THERMAL, "volume_per_atom_ang3",
-    "n_primitive_atoms", "n_supercell_atoms",
+    "imaginary_percent", "is_stable", "formula_unit", "n_formula_unit_atoms", "temperature_k", *THERMAL,
+    "volume_per_atom_ang3", "n_primitive_atoms", "n_supercell_atoms",
     "supercell_length_ang", "n_displacements", "acoustic_gamma_thz", "asymmetry_percent", "edge_percent",
-    "rest_fmax_ev_per_ang", "band_labels", "band_ticks_per_ang",
+    "rest_fmax_ev_per_ang", "band_marks",
 )  # fmt: skip
 OPTIONAL = THERMAL  # not of a crystal that is unstable
 MOST_BAND_POINTS, MOST_FREQUENCIES = 400, 200_000
+BANDS = ("band_distance_per_ang", "band_places", "band_frequencies_thz")  # of the last, 3 × n_primitive_atoms a point
+DOS = ("dos_frequency_thz", "dos_per_thz_and_atom")
+CURVES = (
+    "curve_temperature_k", "curve_heat_capacity_j_per_mol_k", "curve_entropy_j_per_mol_k", "curve_free_energy_ev",
+)  # fmt: skip
 ARRAYS = {
-    "dos": Layout(width=2, rows=spectrum.DOS_POINTS),  # THz; modes per THz and atom
-    "band_path": Layout(width=4, rows=1, frames=MOST_BAND_POINTS),  # distance in 1/Å, fractional coordinates
-    "band_frequencies_thz": Layout(width=1, rows=1, frames=MOST_FREQUENCIES),  # 3 × atoms of the primitive cell a point
-    "thermal": Layout(width=4, rows=1, frames=spectrum.TEMPERATURES),  # K, eV, J/mol/K, J/mol/K; per atom
+    **dict.fromkeys(DOS, Layout(width=1, rows=1, frames=spectrum.DOS_POINTS)),
+    "band_distance_per_ang": Layout(width=1, rows=1, frames=MOST_BAND_POINTS),
+    "band_places": Layout(rows=1, frames=MOST_BAND_POINTS),  # fractional coordinates
+    "band_frequencies_thz": Layout(width=1, rows=1, frames=MOST_FREQUENCIES),
+    **dict.fromkeys(CURVES, Layout(width=1, rows=1, frames=spectrum.TEMPERATURES)),  # per atom
 }
 
-# What is above these is no result. Measured for SevenNet-0 and CHGNet: docs/properties.md.
+# What is above these is no result. Measured for SevenNet-0 and CHGNet: docs/phonons.md.
 MOST_ACOUSTIC, LEAST_ACOUSTIC_THZ = 0.05, 0.1  # of the highest frequency
 MOST_ASYMMETRY_PERCENT, MOST_EDGE_PERCENT = 5.0, 10.0
 LEAST_CLASSICAL_PERCENT = 99.5
@@ -57,7 +63,7 @@ def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     """Displace atoms in supercells, all at once, and see what forces draw them back."""
     if why := _no_crystal(start):
         return Outcome(INVALID_RESULT, why)
-    crystal = crystal_of(start, settings["min_length_ang"])
+    crystal = primitive_of(start, settings["min_length_ang"])
     phonopy = displaced(crystal, settings["displacement_ang"])
     answers = cast("list[Answer]", (yield configurations(phonopy)))
     precision = take_forces(phonopy, [answer.forces_ev_per_ang for answer in answers], crystal.length_ang)
@@ -76,7 +82,7 @@ def _no_crystal(start: Atoms) -> str | None:
     return None
 
 
-def _outcome(phonopy: Any, crystal: Crystal, precision: Precision, settings: dict[str, Any]) -> Outcome:
+def _outcome(phonopy: Any, crystal: Primitive, precision: Precision, settings: dict[str, Any]) -> Outcome:
     mesh = spectrum.mesh_of(crystal, settings["mesh_ang"])
     bands = spectrum.bands_of(phonopy, crystal)
     commensurate = spectrum.commensurate(crystal)
@@ -94,14 +100,13 @@ def _outcome(phonopy: Any, crystal: Crystal, precision: Precision, settings: dic
     curves = np.linspace(0, settings["max_temperature_k"], spectrum.TEMPERATURES)
     thermal = spectrum.thermal_of(phonopy, np.r_[curves, settings["temperature_k"]])
     arrays = {
-        "dos": spectrum.dos_of(phonopy, mesh),
-        "band_path": bands.path,
-        "band_frequencies_thz": bands.frequencies_thz,
+        **dict(zip(DOS, spectrum.dos_of(phonopy, mesh).T, strict=True)),
+        **dict(zip(BANDS, (bands.path[:, 0], bands.path[:, 1:], bands.frequencies_thz), strict=True)),
     }
     formula_unit = Atoms(numbers=crystal.numbers).symbols.formula.reduce()[0]
     values: dict[str, Any] = {
         "lowest_frequency_thz": lowest.frequency_thz,
-        "lowest_frequency_at": spectrum.named(lowest.place, crystal),
+        "lowest_frequency_at": spectrum.place_in_words(lowest.place, crystal),
         "highest_frequency_thz": highest,
         "n_modes": of_supercell.size,
         "n_imaginary_modes": int((of_supercell < -spectrum.IMAGINARY_THZ).sum()),
@@ -109,6 +114,7 @@ def _outcome(phonopy: Any, crystal: Crystal, precision: Precision, settings: dic
         "is_stable": is_stable,
         "formula_unit": format(formula_unit, "metal"),
         "n_formula_unit_atoms": len(formula_unit),
+        "temperature_k": float(settings["temperature_k"]),
         "volume_per_atom_ang3": abs(float(np.linalg.det(crystal.cell))) / len(crystal.numbers),
         "n_primitive_atoms": len(crystal.numbers),
         "n_supercell_atoms": len(phonopy.supercell),
@@ -118,8 +124,7 @@ def _outcome(phonopy: Any, crystal: Crystal, precision: Precision, settings: dic
         "asymmetry_percent": precision.asymmetry_percent,
         "edge_percent": precision.edge_percent,
         "rest_fmax_ev_per_ang": precision.rest_fmax_ev_per_ang,
-        "band_labels": " ".join(bands.labels),
-        "band_ticks_per_ang": bands.ticks,
+        "band_marks": " ".join(f"{name} {place:.6f}" for name, place in zip(bands.labels, bands.ticks, strict=True)),
     }
     if why := _imprecise(precision, highest, settings):
         return Outcome(INVALID_RESULT, why, values, arrays)
@@ -127,9 +132,9 @@ def _outcome(phonopy: Any, crystal: Crystal, precision: Precision, settings: dic
         if thermal.classical_percent < LEAST_CLASSICAL_PERCENT:
             lost = f"the heat capacity ends at {thermal.classical_percent:.1f} % of 3 R: modes near Γ are imaginary"
             return Outcome(INVALID_RESULT, lost, values, arrays)
-        at_one = (thermal.zero_point_energy_ev, *thermal.curves[-1, 1:], thermal.classical_percent)
+        at_one = (*thermal.curves[-1, 1:], thermal.zero_point_energy_ev, thermal.classical_percent)
         values |= dict(zip(THERMAL, map(float, at_one), strict=True))
-        arrays["thermal"] = thermal.curves[:-1]
+        arrays |= dict(zip(CURVES, thermal.curves[:-1].T, strict=True))
     return Outcome("ok", None, values, arrays)
 
 

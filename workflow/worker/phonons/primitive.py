@@ -22,7 +22,7 @@ SYMPREC_ANG = 1e-3  # of a minimum that has kept the symmetry of its start, whos
 
 
 @dataclass(frozen=True, eq=False)
-class Crystal:
+class Primitive:
     """A primitive cell, which does not depend on the cell that was given.
 
     Attributes
@@ -46,7 +46,7 @@ class Crystal:
     path: tuple[tuple[str, str], ...]
 
 
-def crystal_of(atoms: Atoms, min_length_ang: float) -> Crystal:
+def primitive_of(atoms: Atoms, min_length_ang: float) -> Primitive:
     """Return the primitive cell of a crystal, with a supercell whose images are at least so far apart.
 
     Raises
@@ -68,7 +68,7 @@ def crystal_of(atoms: Atoms, min_length_ang: float) -> Crystal:
     primitive = np.asarray(found["primitive_lattice"], float)
     conventional = np.rint(np.asarray(found["conv_lattice"]) @ np.linalg.inv(primitive)).astype(int)
     supercell, length = _smallest(primitive, conventional, min_length_ang)
-    return Crystal(
+    return Primitive(
         primitive,
         np.asarray(found["primitive_positions"], float),
         np.asarray(found["primitive_types"], int),
