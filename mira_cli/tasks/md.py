@@ -68,7 +68,7 @@ def md_evaluations(settings: MdSettings) -> float:
 
 def md_columns(found: Records, ok: Array, starts: Starts) -> dict[str, Array]:
     """The volume per atom of n structures."""
-    volume, atoms = found.numbers("mean_volume_ang3"), found.numbers("n_atoms_moved")
+    volume, atoms = found.numbers("mean_volume_ang3"), found.numbers("n_supercell_atoms")
     return {"mean_volume_per_atom_ang3": np.where(ok & starts.pbc.all(axis=1), volume / atoms, np.nan)}
 
 
@@ -81,7 +81,7 @@ TASK = Task(
         "ended_by": Value("text"),
         "survived_ps": Value("real"),
         "timestep_used_fs": Value("real"),
-        "n_atoms_moved": Value("whole"),
+        "n_supercell_atoms": Value("whole"),
         "n_samples": Value("whole"),
         **{f"{what}_{name}": Value("real", needed=False) for name in MEANS | OF_CELL for what in ("mean", "stderr")},
         "drift_ev_per_atom_per_ps": Value("real", needed=False),
@@ -116,7 +116,7 @@ TASK = Task(
         Column("nearest_of_radii", "real", "smallest distance of two atoms over the sum of their covalent radii"),
         Column("rdf_peak_ang", "real", "distance at the highest radial distribution", "yes"),
         Column("timestep_used_fs", "real", "time step"),
-        Column("n_atoms_moved", "whole", "atoms of the supercell"),
+        Column("n_supercell_atoms", "whole", "atoms of the supercell"),
         Column("n_samples", "whole", "samples"),
     ),
     shown=("survived_ps", "ended_by", "drift_ev_per_atom_per_ps", "mean_temperature_k", "msd_ang2"),

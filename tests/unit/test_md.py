@@ -10,7 +10,7 @@ from mira_cli.tasks.md import TASK, MdSettings
 from tests.unit.quick_potentials import Pairs, Wells, nothing
 from tests.unit.stories_by_ase import end_of
 from worker.contract import Answer, NoAnswer
-from worker.dynamics.conditions import conditions_of, supercell
+from worker.dynamics.conditions import conditions_of, repeated_cell
 from worker.dynamics.motion import (
     Motion,
     begin_step,
@@ -116,7 +116,7 @@ def test_means_are_what_was_asked_within_their_errors() -> None:
     assert end.status == "ok", end.error
     for name, wanted in (("temperature_k", 250), ("pressure_gpa", 1.0)):
         assert abs(end.values[f"mean_{name}"] - wanted) < 4 * end.values[f"stderr_{name}"]
-    assert end.values["n_atoms_moved"] == 32
+    assert end.values["n_supercell_atoms"] == 32
     assert end.values["survived_ps"] == pytest.approx(2.4)
     assert end.values["ended_by"] == "completed"
 
@@ -224,13 +224,13 @@ def test_constraints_are_held() -> None:
 
 
 def test_supercells_are_as_long_as_asked_in_periodic_directions() -> None:
-    primitive, _ = supercell(bulk("Cu", a=3.62), 10.0)
+    primitive, _ = repeated_cell(bulk("Cu", a=3.62), 10.0)
     assert len(primitive) == 125
-    slab, bound = supercell(lower_half(fcc111("Cu", (1, 1, 3), a=3.62, vacuum=8.0)), 5.0)
+    slab, bound = repeated_cell(lower_half(fcc111("Cu", (1, 1, 3), a=3.62, vacuum=8.0)), 5.0)
     assert len(slab) == 3 * 9
     assert bound is not None
     assert bound.shape == (27, 3, 3)
-    assert len(supercell(molecule("H2O"), 10.0)[0]) == 3
+    assert len(repeated_cell(molecule("H2O"), 10.0)[0]) == 3
 
 
 def test_random_numbers_are_of_the_seed_and_the_structure() -> None:
@@ -261,7 +261,7 @@ def test_too_long_a_time_step_is_not_believed() -> None:
 
 
 def test_forces_that_are_no_gradient_are_not_believed() -> None:
-    whole, _ = supercell(COPPER, 7.0)
+    whole, _ = repeated_cell(COPPER, 7.0)
 
     def turning(atoms, _):
         answer = Pairs()(atoms)

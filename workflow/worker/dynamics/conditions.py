@@ -96,7 +96,7 @@ class Conditions:
         return vectors if self.bound is None else np.einsum("nij,nj->ni", self.bound, vectors)
 
 
-def supercell(start: Atoms, min_length_ang: float) -> tuple[Atoms, Floats | None]:
+def repeated_cell(start: Atoms, min_length_ang: float) -> tuple[Atoms, Floats | None]:
     """Repeat a structure along its periodic axes until it is so long, and say what constraints leave of its movement.
 
     Raises

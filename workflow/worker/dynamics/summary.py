@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MEANS = ("temperature_k", "potential_energy_per_atom_ev", "pressure_gpa", "volume_ang3")  # columns of samples
 VALUES = (
-    "ended_by", "survived_ps", "timestep_used_fs", "n_atoms_moved", "n_samples",
+    "ended_by", "survived_ps", "timestep_used_fs", "n_supercell_atoms", "n_samples",
     *(f"{what}_{name}" for name in MEANS for what in ("mean", "stderr")),
     "drift_ev_per_atom_per_ps", "fluctuation_ev_per_atom", "msd_ang2", "largest_displacement_ang", "nearest_of_radii",
     "rdf_peak_ang",
@@ -57,7 +57,7 @@ def summed_up(
         "ended_by": ended_by,
         "survived_ps": int(motion.step) * conditions.timestep_fs / 1000,
         "timestep_used_fs": conditions.timestep_fs,
-        "n_atoms_moved": len(motion.positions),
+        "n_supercell_atoms": len(motion.positions),
         "n_samples": int(samples.n),
         "nearest_of_radii": float(samples.nearest) if np.isfinite(samples.nearest) else None,
     }

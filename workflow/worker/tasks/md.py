@@ -8,7 +8,7 @@ import numpy as np
 
 from worker.contract import INVALID_RESULT, Answer, Milestone, NoAnswer, Outcome
 from worker.dynamics import summary
-from worker.dynamics.conditions import conditions_of, supercell
+from worker.dynamics.conditions import conditions_of, repeated_cell
 from worker.dynamics.motion import Motion, begin_step, end_step, first_motion, take, temperature_k
 from worker.dynamics.observations import FUSED, Observations, distances_of, nothing_observed, observe
 from worker.minimum.freedom import GAP_ANG
@@ -39,7 +39,7 @@ def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
         return Outcome(INVALID_RESULT, "a constant pressure means nothing where there is vacuum")
     if settings["ensemble"] == "npt" and start.constraints:
         return Outcome(INVALID_RESULT, "constraints cannot be held in a cell that changes: `nvt` keeps it")
-    atoms, bound = supercell(start, settings["min_length_ang"])
+    atoms, bound = repeated_cell(start, settings["min_length_ang"])
     conditions = conditions_of(atoms, bound, settings)
     if conditions.n_free < 1:
         return Outcome(INVALID_RESULT, "nothing in it can move")
