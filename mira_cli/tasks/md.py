@@ -17,12 +17,16 @@ CURVES = (
     "time_ps", "temperature_k", "conserved_ev_per_atom", "potential_energy_per_atom_ev", "msd_ang2", "displacement_ang",
     "pressure_gpa", "volume_ang3", "distance_ang", "rdf",
 )  # fmt: skip
-OVER_TIME = {  # by array: meaning, and words of the axis
-    "conserved_ev_per_atom": ("Conserved energy over time", "conserved energy over its lowest, eV/atom"),
-    "temperature_k": ("Temperature over time", "temperature, K"),
-    "msd_ang2": ("Mean square displacement over time", "mean square displacement, Å²"),
-    "pressure_gpa": ("Pressure over time", "pressure, GPa"),
-    "volume_ang3": ("Volume over time", "volume of the supercell, Å³"),
+OVER_TIME = {  # by array: name, meaning, and words of the axis
+    "conserved_ev_per_atom": (
+        "conserved_energy",
+        "Conserved energy over time",
+        "conserved energy over its lowest, eV/atom",
+    ),
+    "temperature_k": ("temperature", "Temperature over time", "temperature, K"),
+    "msd_ang2": ("msd", "Mean square displacement over time", "mean square displacement, Å²"),
+    "pressure_gpa": ("pressure", "Pressure over time", "pressure, GPa"),
+    "volume_ang3": ("volume", "Volume over time", "volume of the supercell, Å³"),
 }
 TYPICAL_LENGTH_ANG = 3.5  # of the cells that are repeated
 FEWEST_SAMPLES = 8
@@ -138,9 +142,9 @@ TASK = Task(
                 f"curve_{name}",
                 "time, ps",
                 words,
-                from_lowest=name == "conserved_ev_per_atom",
+                from_lowest=name == "conserved_energy",
             )
-            for name, (meaning, words) in OVER_TIME.items()
+            for array, (name, meaning, words) in OVER_TIME.items()
         ),
         Curve("rdf", "Radial distribution", "curve_distance_ang", "curve_rdf", "distance, Å", "g(r)"),
     ),
