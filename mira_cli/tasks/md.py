@@ -136,10 +136,10 @@ TASK = Task(
     curves=(
         *(
             Curve(
-                name.rpartition("_")[0],
+                name,
                 meaning,
                 "curve_time_ps",
-                f"curve_{name}",
+                f"curve_{array}",
                 "time, ps",
                 words,
                 from_lowest=name == "conserved_energy",
