@@ -111,7 +111,7 @@ class Worker:
             records = RecordFiles(Path(place), self.task.VALUES, self.task.ARRAYS)
             evaluate_all(
                 _packed(structures),
-                lambda start: self.task.steps(start, {}),
+                lambda one: self.task.steps(one.atoms(), {}),
                 Budget(batch_atoms, batch_atoms) if batch_atoms else budget,
                 self.row,
                 self.potential,

@@ -159,7 +159,7 @@ def worker_way(mira: Any, structures: list[Atoms]) -> Found:
         records = RecordFiles(Path(place), task.VALUES, task.ARRAYS)
         evaluate_all(
             packed,
-            lambda start: task.steps(start, SETTINGS),
+            lambda one: task.steps(one.atoms(), SETTINGS),
             budget_for(guess, sum(map(len, structures)), device=mira.device),
             mira.row,
             mira.potential,

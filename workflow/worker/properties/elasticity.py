@@ -104,7 +104,7 @@ def averages(stiffness: Floats) -> Averages:
 
 
 def why_invalid(largest: float, asymmetry: float, nonlinearity: float) -> str | None:
-    """Why a stiffness cannot be believed, in a sentence; None if it can. All are in the unit of its `largest` element."""
+    """Why a stiffness cannot be believed, in a sentence; None if it can. Its `largest` element is in the same unit."""
     if nonlinearity > MOST_NONLINEARITY * largest:
         percent = 100 * nonlinearity / largest
         return f"the stress is not linear in the strain: C differs by {percent:.0f} % between the two sizes of strains"
