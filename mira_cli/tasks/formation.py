@@ -161,11 +161,11 @@ TASK = Task(
             ("reference_energy_above_hull_per_atom_ev", "energy_above_hull"),
         ),
         Column("hull_phases", "text", "structures on the hull at its composition, with their shares of the atoms"),
-        Column("elemental_references", "text", "the structure whose energy stands for each element, or `none`"),
+        Column("elemental_references", "text", "the structure whose energy stands for each element, or none"),
         Column(
             "cohesive_energy_per_atom_ev",
             "real",
-            "energies of free atoms, of `task.atom_energies_ev`, less that of the minimum",
+            "energies of free atoms, where they are given, less that of the minimum",
             "yes",
             ("reference_cohesive_energy_per_atom_ev", "cohesive_energy"),
         ),

@@ -97,7 +97,7 @@ TASK = Task(
     },
     arrays={f"curve_{name}": Layout(width=1, rows=1, frames=MOST_POINTS) for name in CURVES},
     columns=(
-        Column("ended_by", "text", "`completed`, or what ended it: temperature, volume, fused_atoms, no_answer"),
+        Column("ended_by", "text", "completed, or what ended it: temperature, volume, fused_atoms, no_answer"),
         Column("survived_ps", "real", "time until then, warming up included"),
         Column(
             "drift_ev_per_atom_per_ps",
@@ -127,7 +127,7 @@ TASK = Task(
     methods=(
         "Molecular dynamics of {structures} was run in the {ensemble} ensemble at {temperature_k} K for {duration_ps} "
         "ps, after {equilibration_ps} ps at that temperature, in supercells of at least {min_length_ang} Å; the "
-        "thermostat was stochastic velocity rescaling ({thermostat_fs} fs), the barostat of `npt` the isotropic one of "
+        "thermostat was stochastic velocity rescaling ({thermostat_fs} fs), the barostat, if any, the isotropic one of "
         "Martyna, Tobias and Klein ({barostat_fs} fs), and errors of means are those of blocks"
     ),
     fill=md_columns,
