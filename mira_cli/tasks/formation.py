@@ -22,7 +22,7 @@ class FormationSettings(FromMinimum):
     """Which energies single atoms have, for cohesive energies."""
 
     atom_energies_ev: dict[str, dict[str, float]] = Field(
-        default_factory=dict,
+        {},
         description='energies of free atoms in eV by level of theory and element, `{"PBE": {"Cu": -0.24}}`',
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -40,8 +40,8 @@ class MdSettings(Settings):
     ensemble: Literal["nve", "nvt", "npt"] = Field("nve", description="what is kept constant once it is warm")
     temperature_k: float = Field(300.0, ge=1, le=20_000, description="temperature in K")
     pressure_gpa: float = Field(0.0, ge=-100, le=1000, description="pressure in GPa, with `npt`")
-    timestep_fs: float | None = Field(
-        None, ge=0.01, le=20, description="time step in fs; 2, or 0.5 with hydrogen, if it is not given"
+    timestep_fs: Annotated[float, Field(ge=0.01, le=20)] | Literal["auto"] = Field(
+        "auto", description="time step in fs; auto: 2, or 0.5 with hydrogen"
     )
     equilibration_ps: float = Field(1.0, ge=0, le=1e6, description="time to warm up in, with a thermostat, in ps")
     duration_ps: float = Field(2.0, gt=0, le=1e6, description="time after that, in ps")
@@ -66,7 +66,8 @@ class MdSettings(Settings):
 
 def md_evaluations(settings: MdSettings) -> float:
     """Steps, times the cells of a typical supercell."""
-    n = 1000 * (settings.equilibration_ps + settings.duration_ps) / (settings.timestep_fs or 2.0)
+    timestep_fs = 2.0 if settings.timestep_fs == "auto" else settings.timestep_fs
+    n = 1000 * (settings.equilibration_ps + settings.duration_ps) / timestep_fs
     return n * max(1.0, (settings.min_length_ang / TYPICAL_LENGTH_ANG) ** 3)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-FAST_FS, SLOW_FS = 0.5, 2.0  # time steps with and without hydrogen, where the settings name none
+FAST_FS, SLOW_FS = 0.5, 2.0  # time steps with and without hydrogen, where the settings leave it open
 HYDROGEN_AMU = 3.5  # and its isotopes
 MOST_SAMPLES = 2000
 
@@ -118,7 +118,9 @@ def repeated_cell(start: Atoms, min_length_ang: float) -> tuple[Atoms, Floats | 
 def conditions_of(atoms: Atoms, bound: Floats | None, settings: dict[str, Any]) -> Conditions:
     """Return what a supercell is kept at, by the settings of the task `md`."""
     masses = atoms.get_masses()
-    timestep = settings["timestep_fs"] or (FAST_FS if masses.min() < HYDROGEN_AMU else SLOW_FS)
+    timestep = settings["timestep_fs"]
+    if timestep == "auto":
+        timestep = FAST_FS if masses.min() < HYDROGEN_AMU else SLOW_FS
     interval = max(1, round(settings["sample_fs"] / timestep))
     interval = max(interval, round(1000 * settings["duration_ps"] / timestep / MOST_SAMPLES))
     n_equilibration, n_production = (
