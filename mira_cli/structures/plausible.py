@@ -29,8 +29,8 @@ BOHR_ANG = 0.529177
 BONDS_IN_BOHR = 1.42, 2.3  # of the sum of covalent radii: bonds, 0.75 to 1.2 of it, whose lengths are in Bohr
 # how spheres of covalent radii fill a solid: graphite 0.2, tungsten 1.1; what is in a vacuum is below
 FILLED = 0.1, 1.5
+FEWEST_ATOMS = 3  # two in a wide cell may be meant, as in curves of their distance
 FEWEST_NEIGHBOURS = 3  # of an atom of a crystal, fewer in molecules and chains
-NEIGHBOURS_OF_FEW = {1: 8, 2: 4}  # one atom, or two, in a box may be meant, as in curves of their distance
 NOBLE = (2, 10, 18, 36, 54, 86)  # their solids are as wide
 UNKNOWN_RADIUS = 1.5  # Å, of elements beyond curium
 
@@ -79,7 +79,8 @@ def _in_bohr(geometry: Geometry, whole: Array, volume: Array) -> Iterator[int]:
     """Crystals that would be solids with bonds, each atom of them, if their lengths were in Bohr, and are not in Å."""
     radii = _radii(geometry.numbers)
     filled = np.bincount(geometry.owner, 4 / 3 * np.pi * radii**3, minlength=len(geometry)) / np.maximum(volume, 1e-9)
-    wide: Array = whole & (filled > FILLED[0] * BOHR_ANG**3) & (filled < FILLED[1] * BOHR_ANG**3)
+    wide = whole & (geometry.natoms >= FEWEST_ATOMS)
+    wide &= (filled > FILLED[0] * BOHR_ANG**3) & (filled < FILLED[1] * BOHR_ANG**3)
     wide &= ~geometry.any_atom(np.isin(geometry.numbers, NOBLE))
     if not (rows := np.flatnonzero(wide)).size:
         return
@@ -98,15 +99,14 @@ def _in_bohr(geometry: Geometry, whole: Array, volume: Array) -> Iterator[int]:
 
 
 def _is_crystal_in_bohr(positions: Array, cell: Array, radii: Array) -> bool:
-    """Whether each atom has enough neighbours at distances of bonds in Bohr, and none nearer."""
+    """Whether each atom has three neighbours or more at distances of bonds in Bohr, and none nearer."""
     shortest, longest = BONDS_IN_BOHR
     if len(positions) <= FEW_ATOMS and _has_near(positions, cell, shortest * (radii[:, None] + radii)):
         return False  # in a twentieth of the time of a search
     i, j, apart = _pairs(positions, cell, 2 * longest * radii.max())
     ratios = apart / (radii[i] + radii[j])
     neighbours = np.bincount(i[ratios < longest], minlength=len(positions))
-    fewest = NEIGHBOURS_OF_FEW.get(len(positions), FEWEST_NEIGHBOURS)
-    return bool(ratios.size and ratios.min() > shortest and neighbours.min() >= fewest)
+    return bool(ratios.size and ratios.min() > shortest and neighbours.min() >= FEWEST_NEIGHBOURS)
 
 
 def _pairs(positions: Array, cell: Array, reach: float) -> tuple[Array, Array, Array]:
