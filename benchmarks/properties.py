@@ -3,11 +3,11 @@
     .venv/bin/python benchmarks/properties.py                       # 20 known crystals
     .venv/bin/python benchmarks/properties.py -n 8 --tasks eos,elastic
 
-matcalc gets an environment of its own in the cache, from `matcalc.lock`, with the torch and the models of MIRA's images.
-Its settings are its own, but for the length of supercells, displacements and time steps, which are MIRA's: what MIRA does
-beyond them (relaxed ions at each volume and strain, tighter minima) is part of its time. Each portion of the structures
-is a process a way, in turn; loading the model is not counted. `md` is the constant-energy part alone, of cells of about 64
-atoms.
+matcalc gets an environment of its own in the cache, from `matcalc.lock`, with the torch and the models of MIRA's
+images. Its settings are its own, but for the length of supercells, displacements and time steps, which are MIRA's: what
+MIRA does beyond them (relaxed ions at each volume and strain, tighter minima) is part of its time. Each portion of the
+structures is a process a way, in turn; loading the model is not counted. `md` is the constant-energy part alone, of
+cells of about 64 atoms.
 """
 
 from __future__ import annotations
@@ -58,8 +58,9 @@ def main() -> None:
                 print(rows[-1], notes[-1], sep="\n", flush=True)
     head = (
         f"{asked.structures} known crystals of up to {MOST_ATOMS} atoms (`md`: cells of about {MD_ATOMS}), {cpu()}, "
-        f"{asked.threads} thread{'s' if asked.threads > 1 else ''}; ratios are medians of {asked.portions} portions, and "
-        "their range.\n\n| model | task | matcalc 0.7.0, CPU s | MIRA's worker, CPU s | matcalc ÷ MIRA, CPU | answers |\n"
+        f"{asked.threads} thread{'s' if asked.threads > 1 else ''}; ratios are medians of {asked.portions} portions, "
+        "and their range.\n\n"
+        "| model | task | matcalc 0.7.0, CPU s | MIRA's worker, CPU s | matcalc ÷ MIRA, CPU | answers |\n"
         "|---|---|---:|---:|---:|---:|\n"
     )
     write_section("properties", "Properties", head + "\n".join(rows) + "\n\n" + "\n".join(filter(None, notes)))
@@ -111,8 +112,8 @@ def compared(
     for turn in range(asked.portions):
         write(folder / "portion.extxyz", structures[turn :: asked.portions])
         for way in WAYS[:: 1 if turn % 2 else -1]:
-            more = [way, task, folder / "model.json", folder / "asked.json", folder / "portion.extxyz", folder / "out.json"]
-            timed([interpreters[way], HERE / "properties_ways.py", *more, asked.threads], folder)
+            files = [folder / name for name in ("model.json", "asked.json", "portion.extxyz", "out.json")]
+            timed([interpreters[way], HERE / "properties_ways.py", way, task, *files, asked.threads], folder)
             found[way].append(json.loads((folder / "out.json").read_text()))
     return found
 

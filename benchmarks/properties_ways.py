@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 
     Numbers = list[float | None]  # of each structure; None where there is none
 
-NUMBERS = {  # task -> what is compared: in MIRA's records, and in what matcalc returns
-    "eos": ("bulk_modulus_gpa", lambda found: found["bulk_modulus_bm"]),
-    "elastic": ("clamped_bulk_modulus_gpa", lambda found: found["bulk_modulus_vrh"]),
-    "phonons": ("heat_capacity_per_atom_j_per_mol_k", lambda found: heat_capacity(found)),
-    "md": ("mean_potential_energy_per_atom_ev", lambda found: found["potential_energy"]),
-}
-
 
 def heat_capacity(found: dict[str, Any], temperature_k: float = 300.0) -> float | None:
     """J/mol/K an atom, of what matcalc returns; None where some modes, which are imaginary, are not in it."""
@@ -38,6 +31,14 @@ def heat_capacity(found: dict[str, Any], temperature_k: float = 300.0) -> float 
         return None
     place = list(thermal["temperatures"]).index(temperature_k)
     return float(thermal["heat_capacity"][place]) / len(phonons.primitive)
+
+
+NUMBERS = {  # task -> what is compared: in MIRA's records, and in what matcalc returns
+    "eos": ("bulk_modulus_gpa", lambda found: found["bulk_modulus_bm"]),
+    "elastic": ("clamped_bulk_modulus_gpa", lambda found: found["bulk_modulus_vrh"]),
+    "phonons": ("heat_capacity_per_atom_j_per_mol_k", heat_capacity),
+    "md": ("mean_potential_energy_per_atom_ev", lambda found: found["potential_energy"]),
+}
 
 
 def matcalc_way(task: str, settings: dict[str, Any], calculator: Any) -> Callable[[list[Atoms]], Numbers]:
