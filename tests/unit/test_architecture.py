@@ -73,7 +73,7 @@ def test_host_imports_no_model_package_and_no_snakemake() -> None:
 
 
 def test_worker_imports_one_family_and_nothing_of_the_host() -> None:
-    third_party = {"numpy", "ase", "spglib", "phonopy", "seekpath", "dftd3"}  # every image has them
+    third_party = {"numpy", "scipy", "ase", "spglib", "phonopy", "seekpath", "dftd3"}  # every image has them
     for file in files("workflow/worker"):
         others = {name for name in imported(file) if name not in sys.stdlib_module_names} - third_party - {"worker"}
         assert "mira_cli" not in others, file

@@ -119,7 +119,7 @@ def symmetrized(atoms: Atoms, bound: Floats | None = None) -> tuple[Atoms, Symme
     return symmetric, Symmetry(sites, rotations, np.array(images))
 
 
-def space_group(atoms: Atoms) -> str | None:
+def space_group_of(atoms: Atoms) -> str | None:
     """The space group of a crystal, as `Fm-3m (225)`; None where none is found."""
     found = _dataset(atoms)
     return None if found is None else f"{found.international} ({found.number})"

@@ -54,7 +54,7 @@ def strained(atoms: Atoms, strain: Floats) -> Atoms:
     return found
 
 
-def images(strains: Floats, rotations: Floats) -> tuple[NDArray[np.int_], Floats]:
+def equal_strains(strains: Floats, rotations: Floats) -> tuple[NDArray[np.int_], Floats]:
     """Of n strains (n, 3, 3) the first (n,) that an operation of the crystal turns into it; and that one, (n, 3, 3)."""
     turned = np.einsum("gab,nbc,gdc->ngad", rotations, strains, rotations)
     apart = np.abs(turned[:, :, None] - strains).max(axis=(3, 4))
@@ -127,7 +127,7 @@ def averages(stiffness: Floats) -> Averages:
     )
 
 
-def why_invalid(largest: float, asymmetry: float, nonlinearity: float) -> str | None:
+def why_no_stiffness(largest: float, asymmetry: float, nonlinearity: float) -> str | None:
     """Why a stiffness cannot be believed, in a sentence; None if it can. All are in GPa, first its largest element."""
     if largest < LEAST_GPA:
         return "the stress does not depend on the strain: the atoms are too far apart for the model"

@@ -8,21 +8,21 @@ import numpy as np
 
 from worker.contract import INVALID_RESULT, Layout, Outcome
 from worker.minimum.relaxed import relaxed, together
-from worker.minimum.symmetry import space_group, standard_axes
+from worker.minimum.symmetry import space_group_of, standard_axes
 from worker.minimum.tensors import EV_PER_ANG3_IN_GPA, WEIGHTS, mandel, tensor
-from worker.properties.crystals import why_no_crystal
+from worker.properties.crystals import why_no_bulk
 from worker.properties.elasticity import (
     COMPONENTS,
     SIGNS,
     averages,
-    images,
+    equal_strains,
     smallest_eigenvalue,
     stiffness,
     strained,
     strains_of,
     symmetric,
     turned,
-    why_invalid,
+    why_no_stiffness,
 )
 from worker.tasks import FROM_MINIMUM
 
@@ -84,7 +84,7 @@ class Strains(NamedTuple):
 
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     """Relax ions in the cell of the minimum, then in all strained cells at once."""
-    if why := why_no_crystal(start):
+    if why := why_no_bulk(start):
         return Outcome(INVALID_RESULT, why)
     sizes = settings["strain"] * np.array(SIZES)
     rest = yield from relaxed(start, _of_ions(settings, settings["strain"], "kept"))
@@ -97,7 +97,7 @@ def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     axes = standard_axes(atoms)
     strains = strains_of(sizes, axes).reshape(-1, 3, 3)
     same = symmetry.rotations if settings["strains"] == "distinct" else np.eye(3)[None]
-    first, turns = images(strains, same)
+    first, turns = equal_strains(strains, same)
     asked, place = np.unique(first, return_inverse=True)
     of_strain = np.tile(np.repeat(sizes, len(SIGNS)), COMPONENTS)
     cells = [(strained(atoms, strains[k]), _of_ions(settings, float(of_strain[k]), "free")) for k in asked]
@@ -129,7 +129,7 @@ def _outcome(atoms: Atoms, rest: Relaxation, ends: list[Relaxation], strains: St
     values: dict[str, Any] = {
         "residual_stress_gpa": residual,
         "n_evaluations": sum(one.n_steps + 1 for one in (rest, *ends)),
-        "space_group": space_group(atoms),
+        "space_group": space_group_of(atoms),
     }
     if moving := sum(one.stopped_by != "converged" for one in ends):
         why = f"ions were not at rest in {moving} of {len(ends)} strained cells"
@@ -154,7 +154,7 @@ def _outcome(atoms: Atoms, rest: Relaxation, ends: list[Relaxation], strains: St
         "symmetrized_by_gpa": float(np.abs(along_axes - (measured + measured.T) / 2).max()),
     }
     arrays = {"stiffness_gpa": c, "clamped_stiffness_gpa": clamped}
-    unbelievable = why_invalid(float(np.abs(c).max()), asymmetry, nonlinearity)
+    unbelievable = why_no_stiffness(float(np.abs(c).max()), asymmetry, nonlinearity)
     if residual > MOST_STRESS_GPA:
         unbelievable = f"the start is not without stress: {residual:.2g} GPa are left"
     if unbelievable:

@@ -8,10 +8,10 @@ import numpy as np
 
 from worker.contract import INVALID_RESULT, Layout, Outcome
 from worker.minimum.relaxed import relaxed, together
-from worker.minimum.symmetry import space_group
+from worker.minimum.symmetry import space_group_of
 from worker.minimum.tensors import EV_PER_ANG3_IN_GPA
-from worker.properties.crystals import why_no_crystal
-from worker.properties.equations_of_state import bulk_modulus_of_pressures, fitted, spread, why_invalid
+from worker.properties.crystals import why_no_bulk
+from worker.properties.equations_of_state import bulk_modulus_of_pressures, fitted, spread, why_no_minimum
 from worker.tasks import FROM_MINIMUM
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ ARRAYS = {
 
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     """Relax ions and shape at all volumes at once, and fit."""
-    if why := why_no_crystal(start):
+    if why := why_no_bulk(start):
         return Outcome(INVALID_RESULT, why)
     scales = np.linspace(settings["smallest_volume"], settings["largest_volume"], settings["points"])
     points = yield from together([relaxed(_scaled(start, scale), _of_shape(settings)) for scale in scales])
@@ -68,12 +68,12 @@ def _outcome(start: Atoms, points: list[Relaxation], form: str) -> Outcome:
     stresses = [point.point.answer.stress_ev_per_ang3 for point in points]
     pressures = np.array([np.nan if s is None else 0.0 - s[:3].mean() * EV_PER_ANG3_IN_GPA for s in stresses])
     curves = dict(zip(ARRAYS, (volumes, energies, pressures), strict=True))
-    group, fit = space_group(start), fitted(form, volumes, energies)
+    group, fit = space_group_of(start), fitted(form, volumes, energies)
     values: dict[str, Any] = {
         "n_points": len(points), "n_evaluations": sum(point.n_steps + 1 for point in points), "space_group": group,
     }  # fmt: skip
-    why = why_invalid(volumes, energies, fit)
-    if any(space_group(point.atoms) != group for point in points):
+    why = why_no_minimum(volumes, energies, fit)
+    if any(space_group_of(point.atoms) != group for point in points):
         why = f"the space group does not stay {group} along the curve: it is of more than one phase"
     if moving := sum(point.stopped_by != "converged" for point in points):
         why = f"ions or shape were not at rest at {moving} of {len(points)} volumes"
