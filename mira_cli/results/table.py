@@ -25,12 +25,16 @@ if TYPE_CHECKING:
 
 
 def comparison_rows(
-    block: AnswerBlock, models: Sequence[ModelResults], task: Task, group_by: str | None = None
+    block: AnswerBlock,
+    models: Sequence[ModelResults],
+    task: Task,
+    group_by: str | None = None,
+    across: Sequence[dict[str, Array]] = (),
 ) -> pa.Table:
     """Long form: structures in input order, for each the models in the order they were asked for.
 
     The columns of the task (`task.columns`) are empty where a record is no answer; `group_by` is the key of the labels
-    in `group`.
+    in `group`, and `across` has for each model columns of all structures of the run, where the task makes some.
     """
     import pyarrow as pa
 
@@ -42,6 +46,8 @@ def comparison_rows(
     in_turn = pa.array(np.tile(np.arange(m), len(structures)), pa.int32())
     valid = np.asarray(structures["invalid"].is_null())
     parts = [_of_model(block, valid, model, found, task) for model, found in zip(models, block.found, strict=True)]
+    for part, whole in zip(parts, across, strict=False):
+        part |= {name: values[block.begin : block.begin + len(structures)] for name, values in whole.items()}
     columns = {
         "structure_id": structures["id"].take(each),
         "formula": structures["formula"].take(each),

@@ -10,6 +10,7 @@ from mira_cli.answers.blocks import answer_blocks
 from mira_cli.catalogue.rows import file_name
 from mira_cli.compare.force_sums import ForceSums
 from mira_cli.files import read_json, replacing
+from mira_cli.results.across import across_structures
 from mira_cli.results.frames import frames
 from mira_cli.results.labelled_frames import labelled_frames
 from mira_cli.results.table import comparison_rows, comparison_schema, energies_rows, energies_schema
@@ -36,6 +37,7 @@ def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
     root, index, models, task = loaded.run.root, loaded.index, loaded.models, loaded.task
     options = pc.WriteOptions(quoting_style="needed")
     references = index.table["reference_energy_ev"].null_count < len(index)
+    asked = (read_json(loaded.run.wanted) or {}).get("task") or {}
     sums: ForceSums | Exception = ForceSums(catalogue_facts(models), len(index))
     with ExitStack() as files:
 
@@ -52,8 +54,9 @@ def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
         )
         moved = [new(f"{MOVED}/{file_name(model.name)}.extxyz") for model in models] if task.keeps_geometries else []
         waiting: list[pa.Table] = []
+        wholes = across_structures(loaded, asked.get("settings", {}))
         for block in answer_blocks(index, models):
-            rows = comparison_rows(block, models, task, loaded.group_by)
+            rows = comparison_rows(block, models, task, loaded.group_by, wholes)
             waiting.append(rows)
             if sum(map(len, waiting)) >= ROW_GROUP:
                 columns.write_table(pa.concat_tables(waiting))
@@ -65,7 +68,6 @@ def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
                 stream.writelines(labelled_frames(block, k, AT_REST))
             sums = _counted(sums, block)
         columns.write_table(pa.concat_tables([comparison_schema(task).empty_table(), *waiting]))
-    asked = (read_json(loaded.run.wanted) or {}).get("task") or {}
     with_paths = models if has_paths(task, asked.get("settings", {})) else []
     for model in with_paths:
         with replacing(root / PATHS / f"{file_name(model.name)}.extxyz", "wb") as stream:

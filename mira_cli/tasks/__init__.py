@@ -186,6 +186,31 @@ class Records(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Whole:
+    """What one model said of all s structures of a run, in their order.
+
+    Attributes
+    ----------
+    settings, level_of_theory
+        Of the task, all of them; and of the model.
+    ids, formulas, n_atoms
+        Of the structures; no formula where one cannot be computed.
+    ok
+        (s,) whether the answer is.
+    numbers
+        (s,) each value of the task that is a number, by name; NaN where there is none.
+    """
+
+    settings: Mapping[str, Any]
+    level_of_theory: str | None
+    ids: list[str]
+    formulas: list[str | None]
+    n_atoms: Array
+    ok: Array
+    numbers: Mapping[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
 class Task:
     """A task as the host sees it, which is data.
 
@@ -222,6 +247,8 @@ class Task:
     begins_with
         Called with the settings; those of the relaxation whose minimum the task starts from, None if it starts from the
         structure as it is.
+    across
+        Makes those columns, by name, of all structures of one model, for which each must know the others.
     of_crystals
         Whether only structures without vacuum that are periodic in three directions have what it asks for.
     of_geometry
@@ -248,6 +275,7 @@ class Task:
     moves_freely: bool = False
     begins_with: Callable[[Any], Settings] | None = None
     of_crystals: bool = False
+    across: Callable[[Whole], dict[str, Array]] | None = None
     of_geometry: Callable[[Starts], dict[str, Array]] = lambda _: {}
     curves: tuple[Curve, ...] = ()
     matrices: tuple[Matrix, ...] = ()

@@ -55,7 +55,7 @@ TASK = Task(
         Column("complex_energy_ev", "real", "energy of the structure"),
         Column("fragments_energy_ev", "real", "sum of the energies of its fragments"),
         Column("n_fragments", "whole", "fragments"),
-        Column("fragment_source", "text", "`given` by the input, or by `connectivity`: what bonds join"),
+        Column("fragment_source", "text", "given by the input, or by connectivity: what bonds join"),
         Column("fragment_formulas", "text", "formulas of the fragments, in the order of the input"),
     ),
     shown=("interaction_energy_ev", "n_fragments", "fragment_source"),

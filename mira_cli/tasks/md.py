@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -17,12 +17,16 @@ CURVES = (
     "time_ps", "temperature_k", "conserved_ev_per_atom", "potential_energy_per_atom_ev", "msd_ang2", "displacement_ang",
     "pressure_gpa", "volume_ang3", "distance_ang", "rdf",
 )  # fmt: skip
-OVER_TIME = {  # by array: meaning, and words of the axis
-    "conserved_ev_per_atom": ("Conserved energy over time", "conserved energy over its lowest, eV/atom"),
-    "temperature_k": ("Temperature over time", "temperature, K"),
-    "msd_ang2": ("Mean square displacement over time", "mean square displacement, Å²"),
-    "pressure_gpa": ("Pressure over time", "pressure, GPa"),
-    "volume_ang3": ("Volume over time", "volume of the supercell, Å³"),
+OVER_TIME = {  # by array: name, meaning, and words of the axis
+    "conserved_ev_per_atom": (
+        "conserved_energy",
+        "Conserved energy over time",
+        "conserved energy over its lowest, eV/atom",
+    ),
+    "temperature_k": ("temperature", "Temperature over time", "temperature, K"),
+    "msd_ang2": ("msd", "Mean square displacement over time", "mean square displacement, Å²"),
+    "pressure_gpa": ("pressure", "Pressure over time", "pressure, GPa"),
+    "volume_ang3": ("volume", "Volume over time", "volume of the supercell, Å³"),
 }
 TYPICAL_LENGTH_ANG = 3.5  # of the cells that are repeated
 FEWEST_SAMPLES = 8
@@ -36,8 +40,8 @@ class MdSettings(Settings):
     ensemble: Literal["nve", "nvt", "npt"] = Field("nve", description="what is kept constant once it is warm")
     temperature_k: float = Field(300.0, ge=1, le=20_000, description="temperature in K")
     pressure_gpa: float = Field(0.0, ge=-100, le=1000, description="pressure in GPa, with `npt`")
-    timestep_fs: float | None = Field(
-        None, ge=0.01, le=20, description="time step in fs; 2, or 0.5 with hydrogen, if it is not given"
+    timestep_fs: Annotated[float, Field(ge=0.01, le=20)] | Literal["auto"] = Field(
+        "auto", description="time step in fs; auto: 2, or 0.5 with hydrogen"
     )
     equilibration_ps: float = Field(1.0, ge=0, le=1e6, description="time to warm up in, with a thermostat, in ps")
     duration_ps: float = Field(2.0, gt=0, le=1e6, description="time after that, in ps")
@@ -60,15 +64,16 @@ class MdSettings(Settings):
         return self
 
 
-def evaluations(settings: MdSettings) -> float:
+def md_evaluations(settings: MdSettings) -> float:
     """Steps, times the cells of a typical supercell."""
-    n = 1000 * (settings.equilibration_ps + settings.duration_ps) / (settings.timestep_fs or 2.0)
+    timestep_fs = 2.0 if settings.timestep_fs == "auto" else settings.timestep_fs
+    n = 1000 * (settings.equilibration_ps + settings.duration_ps) / timestep_fs
     return n * max(1.0, (settings.min_length_ang / TYPICAL_LENGTH_ANG) ** 3)
 
 
 def md_columns(found: Records, ok: Array, starts: Starts) -> dict[str, Array]:
     """The volume per atom of n structures."""
-    volume, atoms = found.numbers("mean_volume_ang3"), found.numbers("n_atoms_moved")
+    volume, atoms = found.numbers("mean_volume_ang3"), found.numbers("n_supercell_atoms")
     return {"mean_volume_per_atom_ang3": np.where(ok & starts.pbc.all(axis=1), volume / atoms, np.nan)}
 
 
@@ -76,12 +81,12 @@ TASK = Task(
     name="md",
     version=1,
     settings=MdSettings,
-    evaluations=evaluations,
+    evaluations=md_evaluations,
     values={
         "ended_by": Value("text"),
         "survived_ps": Value("real"),
         "timestep_used_fs": Value("real"),
-        "n_atoms_moved": Value("whole"),
+        "n_supercell_atoms": Value("whole"),
         "n_samples": Value("whole"),
         **{f"{what}_{name}": Value("real", needed=False) for name in MEANS | OF_CELL for what in ("mean", "stderr")},
         "drift_ev_per_atom_per_ps": Value("real", needed=False),
@@ -93,7 +98,7 @@ TASK = Task(
     },
     arrays={f"curve_{name}": Layout(width=1, rows=1, frames=MOST_POINTS) for name in CURVES},
     columns=(
-        Column("ended_by", "text", "`completed`, or what ended it: temperature, volume, fused_atoms, no_answer"),
+        Column("ended_by", "text", "completed, or what ended it: temperature, volume, fused_atoms, no_answer"),
         Column("survived_ps", "real", "time until then, warming up included"),
         Column(
             "drift_ev_per_atom_per_ps",
@@ -116,14 +121,14 @@ TASK = Task(
         Column("nearest_of_radii", "real", "smallest distance of two atoms over the sum of their covalent radii"),
         Column("rdf_peak_ang", "real", "distance at the highest radial distribution", "yes"),
         Column("timestep_used_fs", "real", "time step"),
-        Column("n_atoms_moved", "whole", "atoms of the supercell"),
+        Column("n_supercell_atoms", "whole", "atoms of the supercell"),
         Column("n_samples", "whole", "samples"),
     ),
     shown=("survived_ps", "ended_by", "drift_ev_per_atom_per_ps", "mean_temperature_k", "msd_ang2"),
     methods=(
         "Molecular dynamics of {structures} was run in the {ensemble} ensemble at {temperature_k} K for {duration_ps} "
         "ps, after {equilibration_ps} ps at that temperature, in supercells of at least {min_length_ang} Å; the "
-        "thermostat was stochastic velocity rescaling ({thermostat_fs} fs), the barostat of `npt` the isotropic one of "
+        "thermostat was stochastic velocity rescaling ({thermostat_fs} fs), the barostat, if any, the isotropic one of "
         "Martyna, Tobias and Klein ({barostat_fs} fs), and errors of means are those of blocks"
     ),
     fill=md_columns,
@@ -132,15 +137,15 @@ TASK = Task(
     curves=(
         *(
             Curve(
-                name.rpartition("_")[0],
+                name,
                 meaning,
                 "curve_time_ps",
-                f"curve_{name}",
+                f"curve_{array}",
                 "time, ps",
                 words,
-                from_lowest=name == "conserved_ev_per_atom",
+                from_lowest=name == "conserved_energy",
             )
-            for name, (meaning, words) in OVER_TIME.items()
+            for array, (name, meaning, words) in OVER_TIME.items()
         ),
         Curve("rdf", "Radial distribution", "curve_distance_ang", "curve_rdf", "distance, Å", "g(r)"),
     ),

@@ -4,6 +4,7 @@ import pytest
 from ase import Atoms
 
 from mira_cli import tasks
+from tests.runs import METALS
 from tests.tasks import contract
 
 pytestmark = pytest.mark.workflow
@@ -22,6 +23,7 @@ QUICK: dict[str, dict] = {  # where a task is slow with its own settings
         "min_length_ang": 0, "duration_ps": 0.04, "equilibration_ps": 0.02, "timestep_fs": 1.0, "sample_fs": 4.0,
         "max_drift_ev_per_atom_per_ps": 1.0,
     },
+    "formation": {"atom_energies_ev": {"empirical": dict.fromkeys((*METALS, "Fe"), 1.0)}},
 }  # fmt: skip
 OTHERS = {"interaction": two_pairs}  # what a task is asked about that can do nothing with crystals
 

@@ -10,7 +10,7 @@ from mira_cli.tasks.md import TASK, MdSettings
 from tests.unit.quick_potentials import Pairs, Wells, nothing
 from tests.unit.stories_by_ase import end_of
 from worker.contract import Answer, NoAnswer
-from worker.dynamics.ensemble import ensemble_of, supercell
+from worker.dynamics.conditions import conditions_of, repeated_cell
 from worker.dynamics.motion import (
     Motion,
     begin_step,
@@ -21,7 +21,14 @@ from worker.dynamics.motion import (
     take,
     temperature_k,
 )
-from worker.dynamics.samples import look, no_samples, radial_distribution, standard_error, take_sample, thinned
+from worker.dynamics.observations import (
+    distances_of,
+    nothing_observed,
+    observe,
+    radial_distribution,
+    standard_error,
+    thinned,
+)
 from worker.tasks import md
 
 COPPER = bulk("Cu", a=3.62, cubic=True)
@@ -39,20 +46,20 @@ def ran(start=COPPER, answer=None, **changes):
 
 def trajectory(atoms, answer, n_steps, **changes):
     """The motion after each of some steps, by itself."""
-    ensemble = ensemble_of(atoms, None, settings(**changes))
-    motion = first_motion(atoms, ensemble)
+    conditions = conditions_of(atoms, None, settings(**changes))
+    motion = first_motion(atoms, conditions)
 
     def asked():
         placed = Atoms(atoms.numbers, motion.positions, cell=motion.cell, pbc=atoms.pbc)
-        take(motion, answer(placed), ensemble)
+        take(motion, answer(placed), conditions)
 
     asked()
     motion.step += 1
     for _ in range(n_steps):
-        begin_step(motion, ensemble)
+        begin_step(motion, conditions)
         asked()
-        end_step(motion, ensemble)
-        yield motion, ensemble
+        end_step(motion, conditions)
+        yield motion, conditions
 
 
 def test_energy_is_conserved_and_its_error_goes_with_the_square_of_the_time_step() -> None:
@@ -65,9 +72,9 @@ def test_energy_is_conserved_and_its_error_goes_with_the_square_of_the_time_step
     assert abs(ends[0].values["drift_ev_per_atom_per_ps"]) < 2e-5
 
 
-@pytest.mark.parametrize("ensemble", ["nvt", "npt"])
-def test_what_is_conserved_with_a_thermostat_and_a_barostat_is(ensemble) -> None:
-    ends = [ran(ensemble=ensemble, timestep_fs=dt) for dt in (2.0, 4.0, 8.0)]
+@pytest.mark.parametrize("kind", ["nvt", "npt"])
+def test_what_is_conserved_with_a_thermostat_and_a_barostat_is(kind) -> None:
+    ends = [ran(ensemble=kind, timestep_fs=dt) for dt in (2.0, 4.0, 8.0)]
     small, middle, large = (end.values["fluctuation_ev_per_atom"] for end in ends)
     assert 2.5 < middle / small < 7
     assert 2.5 < large / middle < 7
@@ -79,11 +86,11 @@ def test_the_thermostat_makes_the_canonical_distribution() -> None:
     start = Atoms("Cu16", np.random.default_rng(1).normal(size=(16, 3)) * 3)
     wells = Wells(start.positions.copy())
     kinetic, away = [], []
-    for k, (motion, ensemble) in enumerate(
+    for k, (motion, conditions) in enumerate(
         trajectory(start, wells, 12_000, ensemble="nvt", temperature_k=400, timestep_fs=5, thermostat_fs=50)
     ):
         if k >= 1000:
-            kinetic.append(kinetic_ev(motion, ensemble))
+            kinetic.append(kinetic_ev(motion, conditions))
             away.append(((motion.positions - wells.places) ** 2).sum())
     kt, n = 400 * units.kB, 3 * 16 - 3
     assert np.mean(kinetic) == pytest.approx(n * kt / 2, rel=0.03)
@@ -97,7 +104,7 @@ def test_the_barostat_gives_an_ideal_gas_its_volume() -> None:
     pressure = 20 * units.kB * 300 / 30**3 / units.GPa
     made = trajectory(start, nothing, 25_000, ensemble="npt", pressure_gpa=pressure, timestep_fs=5,
                       thermostat_fs=50, barostat_fs=200)  # fmt: skip
-    seen = [(motion.volume, temperature_k(motion, ensemble)) for motion, ensemble in made][1000:]
+    seen = [(motion.volume, temperature_k(motion, conditions)) for motion, conditions in made][1000:]
     volumes, temperatures = np.array(seen).T
     assert volumes.mean() == pytest.approx(30**3, rel=0.06)
     assert volumes.std() / volumes.mean() == pytest.approx(1 / np.sqrt(20), rel=0.15)
@@ -109,7 +116,7 @@ def test_means_are_what_was_asked_within_their_errors() -> None:
     assert end.status == "ok", end.error
     for name, wanted in (("temperature_k", 250), ("pressure_gpa", 1.0)):
         assert abs(end.values[f"mean_{name}"] - wanted) < 4 * end.values[f"stderr_{name}"]
-    assert end.values["n_atoms_moved"] == 32
+    assert end.values["n_supercell_atoms"] == 32
     assert end.values["survived_ps"] == pytest.approx(2.4)
     assert end.values["ended_by"] == "completed"
 
@@ -128,10 +135,10 @@ def test_a_static_crystal_has_its_shells() -> None:
     """Places of the peaks of fcc, and 12, 6 and 24 neighbours."""
     atoms = bulk("Cu", a=3.62, cubic=True) * (3, 3, 3)
     atoms.positions += 0.01  # so that no distance lies on an edge
-    ensemble = ensemble_of(atoms, None, settings())
-    samples, motion = no_samples(ensemble), first_motion(atoms, ensemble)
+    conditions = conditions_of(atoms, None, settings())
+    samples, motion = nothing_observed(conditions), first_motion(atoms, conditions)
     for _ in range(3):
-        take_sample(samples, motion, ensemble, look(atoms, 5.0)[0], 5.0)
+        observe(samples, motion, conditions, distances_of(atoms, 5.0)[0], 5.0)
     r, g = radial_distribution(samples, 5.0).T
     peaks = r[g > 0]
     np.testing.assert_allclose(peaks, [3.62 / np.sqrt(2), 3.62, 3.62 * np.sqrt(1.5)], atol=0.0126)
@@ -150,7 +157,7 @@ def test_pairs_are_those_of_a_list_of_neighbours(pbc) -> None:
         atoms = start.copy()
         atoms.rattle(0.1, seed=3)
         atoms.pbc = pbc
-        distances, nearest = look(atoms, reach)
+        distances, nearest = distances_of(atoms, reach)
         i, j, d = neighbor_list("ijd", atoms, reach)
         np.testing.assert_allclose(np.sort(distances), np.sort(d))
         radii = covalent_radii[atoms.numbers]
@@ -159,20 +166,20 @@ def test_pairs_are_those_of_a_list_of_neighbours(pbc) -> None:
 
 def test_displacements_are_unwrapped_of_the_atoms_and_not_of_their_centre_or_the_cell() -> None:
     atoms = bulk("Cu", cubic=True) * (2, 2, 2)
-    ensemble = ensemble_of(atoms, None, settings())
-    motion, samples = first_motion(atoms, ensemble), no_samples(ensemble)
-    take_sample(samples, motion, ensemble, np.zeros(0), 5.0)
+    conditions = conditions_of(atoms, None, settings())
+    motion, samples = first_motion(atoms, conditions), nothing_observed(conditions)
+    observe(samples, motion, conditions, np.zeros(0), 5.0)
     moved = Motion.of({name: array.copy() for name, array in motion.state().items()})
     moved.positions += [5.0, -40.0, 0.0]  # all of them
     moved.positions[0] += [100.0, 0, 0]  # over many cells
     moved.positions[1] -= [100.0, 0, 0]
-    take_sample(samples, moved, ensemble, np.zeros(0), 5.0)
+    observe(samples, moved, conditions, np.zeros(0), 5.0)
     assert samples.column("msd_ang2").tolist() == [0.0, pytest.approx(2 * 100.0**2 / 32)]
     assert samples.column("displacement_ang")[1] == pytest.approx(100.0)
     grown = Motion.of({name: array.copy() for name, array in motion.state().items()})
     grown.positions *= 1.1
     grown.cell *= 1.1
-    take_sample(samples, grown, ensemble, np.zeros(0), 5.0)
+    observe(samples, grown, conditions, np.zeros(0), 5.0)
     assert samples.column("msd_ang2")[2] == pytest.approx(0.0, abs=1e-18)
 
 
@@ -217,13 +224,13 @@ def test_constraints_are_held() -> None:
 
 
 def test_supercells_are_as_long_as_asked_in_periodic_directions() -> None:
-    primitive, _ = supercell(bulk("Cu", a=3.62), 10.0)
+    primitive, _ = repeated_cell(bulk("Cu", a=3.62), 10.0)
     assert len(primitive) == 125
-    slab, bound = supercell(lower_half(fcc111("Cu", (1, 1, 3), a=3.62, vacuum=8.0)), 5.0)
+    slab, bound = repeated_cell(lower_half(fcc111("Cu", (1, 1, 3), a=3.62, vacuum=8.0)), 5.0)
     assert len(slab) == 3 * 9
     assert bound is not None
     assert bound.shape == (27, 3, 3)
-    assert len(supercell(molecule("H2O"), 10.0)[0]) == 3
+    assert len(repeated_cell(molecule("H2O"), 10.0)[0]) == 3
 
 
 def test_random_numbers_are_of_the_seed_and_the_structure() -> None:
@@ -232,16 +239,16 @@ def test_random_numbers_are_of_the_seed_and_the_structure() -> None:
     assert first.values == again.values
     np.testing.assert_array_equal(first.arrays["curve_temperature_k"], again.arrays["curve_temperature_k"])
     assert first.values["mean_temperature_k"] != other.values["mean_temperature_k"]
-    starts = [first_motion(a, ensemble_of(a, None, settings())) for a in (COPPER, bulk("Cu", a=3.7, cubic=True))]
+    starts = [first_motion(a, conditions_of(a, None, settings())) for a in (COPPER, bulk("Cu", a=3.7, cubic=True))]
     assert not np.allclose(starts[0].velocities, starts[1].velocities)
     assert "seed" in TASK.settings.model_fields
 
 
 def test_time_steps_are_shorter_with_hydrogen() -> None:
     atoms = molecule("H2O")
-    assert ensemble_of(atoms, None, settings()).timestep_fs == 0.5
-    assert ensemble_of(COPPER, None, settings()).timestep_fs == 2.0
-    assert ensemble_of(atoms, None, settings(timestep_fs=1.0)).timestep_fs == 1.0
+    assert conditions_of(atoms, None, settings()).timestep_fs == 0.5
+    assert conditions_of(COPPER, None, settings()).timestep_fs == 2.0
+    assert conditions_of(atoms, None, settings(timestep_fs=1.0)).timestep_fs == 1.0
 
 
 def test_too_long_a_time_step_is_not_believed() -> None:
@@ -249,10 +256,12 @@ def test_too_long_a_time_step_is_not_believed() -> None:
     assert end.status == "invalid_result"
     assert "the time step of 16 fs is too long" in end.error
     assert end.values["mean_temperature_k"] > 0
+    assert {end.values.get(name) for name in ("mean_pressure_gpa", "msd_ang2", "rdf_peak_ang")} == {None}
+    assert "curve_rdf" in end.arrays
 
 
 def test_forces_that_are_no_gradient_are_not_believed() -> None:
-    whole, _ = supercell(COPPER, 7.0)
+    whole, _ = repeated_cell(COPPER, 7.0)
 
     def turning(atoms, _):
         answer = Pairs()(atoms)
@@ -365,5 +374,7 @@ def test_constraints_that_are_not_understood_are_not_left_out() -> None:
 def test_nothing_of_the_end_depends_on_conserved_energies_of_nothing() -> None:
     """An ideal gas, whose energy is its kinetic energy alone."""
     start = Atoms("Ar4", np.eye(4, 3) * 9, cell=[20] * 3, pbc=True)
-    made = [conserved_ev(motion, ensemble) for motion, ensemble in trajectory(start, nothing, 50, equilibration_ps=0)]
+    made = [
+        conserved_ev(motion, conditions) for motion, conditions in trajectory(start, nothing, 50, equilibration_ps=0)
+    ]
     np.testing.assert_allclose(made, made[0], rtol=1e-12)

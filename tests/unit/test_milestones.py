@@ -12,9 +12,10 @@ from ase.build import bulk
 
 from mira_cli import tasks
 from tests.unit.test_worker_under_way import OFTEN, AtOnce, GoneError, killed_after
-from tests.unit.toy_stories import Potential, length, told
+from tests.unit.toy_stories import Potential, length, told, walk
 from tests.unit.worker_jobs import WORKFLOW, faulty, hash_of, read_lines, run_worker, write_job
 from worker.contract import Milestone, NoAnswer, Outcome
+from worker.journal import Journal
 from worker.milestones import Reached, is_like, read_milestone, write_milestone
 from worker.under_way import UnderWay
 
@@ -92,6 +93,17 @@ def test_a_milestone_that_is_damaged_or_of_another_kind_is_not_taken(tmp_path) -
         potential = Potential()
         (record,) = told(folder.parent, [(2, 0.1)], strolls, potential, kept=AtOnce(folder))
         assert (record["status"], potential.evaluated) == ("ok", 10)
+
+
+@pytest.mark.parametrize("story", [strolls, lambda atoms: walk(atoms, length(atoms))])
+@pytest.mark.parametrize(("every_s", "condemned"), [(0.0, set()), (1e9, {hash_of(0)})])
+def test_who_goes_on_between_deaths_is_not_condemned(tmp_path, story, every_s, condemned) -> None:
+    """A trajectory of days may be killed more often than twice."""
+    for _ in range(3):
+        kept = AtOnce(tmp_path / "under_way", every_s)
+        with pytest.raises(GoneError):
+            told(tmp_path, [(2, 0.4)], story, killed_after(9), kept=kept)
+    assert Journal(tmp_path / "records", {}).condemned() == condemned
 
 
 def test_a_milestone_is_read_as_it_was_written(tmp_path) -> None:

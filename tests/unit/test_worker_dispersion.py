@@ -124,6 +124,21 @@ def test_a_left_handed_cell_has_the_same_dispersion() -> None:
     assert one.stress_ev_per_ang3 == pytest.approx(two.stress_ev_per_ang3, abs=1e-8)
 
 
+@pytest.mark.parametrize("turn", [((1, 0, 0), 90), ((0, 1, 0), 90), ((1, 2, 3), 77)])
+@pytest.mark.parametrize("periodic", [(True, True, False), (True, False, False)])
+def test_a_slab_and_a_wire_that_are_turned_have_the_same_dispersion(periodic, turn) -> None:
+    atoms = bulk("Cu", cubic=True).repeat((1, 1, 2))
+    atoms.pbc = periodic
+    turned = atoms.copy()
+    turned.rotate(turn[1], turn[0], rotate_cell=True)
+    boxed = atoms.copy()
+    boxed.cell[:] = np.diag(np.where(periodic, atoms.cell.lengths(), 90.0))
+    boxed.pbc = True
+    theirs = by_library(boxed, "pbe").get_potential_energy()
+    assert alone(atoms).energy_ev == pytest.approx(theirs, abs=1e-6)
+    assert alone(turned).energy_ev == pytest.approx(theirs, abs=1e-6)
+
+
 def test_the_box_of_a_molecule_does_not_matter() -> None:
     dimer = s22["Benzene_dimer_parallel_displaced"]
     assert alone(dimer, cutoff_ang=3.0).energy_ev == pytest.approx(alone(dimer, cutoff_ang=30.0).energy_ev, abs=1e-9)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ase import Atoms
+    from numpy.typing import NDArray
 
     from worker.families.base import Potential
     from worker.job import Model
@@ -90,7 +91,7 @@ def dispersion(atoms: Atoms, damping: PairDamping) -> Result:
     from dftd3.interface import DispersionModel, RationalDampingParam
 
     periodic = np.array(atoms.info.get(PERIODIC, atoms.pbc), bool)
-    lattice = {"lattice": atoms.cell.array / Bohr, "periodic": periodic} if periodic.any() else {}
+    lattice = {"lattice": _out_of_reach(atoms.cell.array / Bohr, periodic)} if periodic.any() else {}
     model = DispersionModel(atoms.numbers, atoms.positions / Bohr, **lattice)
     model.set_realspace_cutoff(disp2=PAIRS_BOHR, disp3=COORDINATION_BOHR, cn=COORDINATION_BOHR)
     if periodic.all():
@@ -103,6 +104,16 @@ def dispersion(atoms: Atoms, damping: PairDamping) -> Result:
         -found["gradient"] * Hartree / Bohr,
         np.array([(stress[i, j] + stress[j, i]) / 2 for i, j in VOIGT]),
     )
+
+
+def _out_of_reach(cell: NDArray[np.float64], periodic: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """A cell in Bohr whose edges across what is not periodic are longer, by more than pairs reach.
+
+    dftd3 1.7 itself knows partial periodicity, but its sums are then others in a structure that is turned.
+    """
+    lengths = np.linalg.norm(cell, axis=1)
+    longer = 1.0 + (PAIRS_BOHR + 1.0) / lengths
+    return cell * np.where(periodic, 1.0, longer)[:, None]
 
 
 def _sum(one: Result, other: Result) -> Result:

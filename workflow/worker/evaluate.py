@@ -119,6 +119,7 @@ class Loop:
         self.record_reached = reached
         self.reached: list[Finished] = []  # and not recorded yet
         self.under_way, self.progress = under_way, progress
+        self.under_way.gone_on = journal.absolve
         self.tell, self.budget, self.potential = tell, budget, potential
         self.records, self.journal, self.fitting = records, journal, fitting
         self.elements = _intersection(model.elements, potential.elements)

@@ -3,7 +3,8 @@
 A structure that kills its worker (a segmentation fault, the kernel's out-of-memory killer) would kill
 every successor too. So the hashes of a batch are written down before it is evaluated. Whoever was in
 flight at a death is a suspect and is evaluated alone, after all others; who was in flight at two deaths,
-alone at the last, is not tried again. A worker that is told to stop blames nobody.
+alone at the last, is not tried again. A worker that is told to stop blames nobody, and a structure whose story has gone
+on since a death is not to blame for it.
 
 Nobody is to blame either where SLURM took the worker away and starts its job again (a lost node, preemption): then
 the successor has the same job id, while a job that has failed comes back under a new one.
@@ -91,6 +92,10 @@ class Journal:
     def land(self, hashes: Iterable[str]) -> None:
         """Note that structures have their records; the file learns of it at the next take-off."""
         self.suspects.difference_update(hashes)
+
+    def absolve(self, structure: str) -> None:
+        """Note that a story has gone on beyond where a worker died of it, or of something else."""
+        self._deaths.pop(structure, None)
 
     def close(self) -> None:
         """Write down that nobody is in flight."""

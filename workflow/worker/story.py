@@ -77,8 +77,12 @@ class Story:
 
     def begin(self) -> list[Step]:
         """Go to the first configurations; none if the story is over already."""
-        self._steps = self._tell(self.structure)
-        return self._go_on(partial(next, self._steps))
+
+        def begin() -> Asked:
+            self._steps = self._tell(self.structure)
+            return next(self._steps)
+
+        return self._go_on(begin)
 
     def take(
         self,

@@ -50,6 +50,7 @@ class UnderWay:
         self._passed: dict[str, Reached] = {}  # milestones that wait to be written
         self._seconds: dict[str, float] = {}
         self._given_up: set[str] = set()
+        self.gone_on: Callable[[str], None] = lambda _: None  # told whose story is kept farther than before
         try:
             self._files = {file.name for file in folder.iterdir()} if folder else set()
         except OSError:  # there is none
@@ -138,6 +139,7 @@ class UnderWay:
             file = self._folder / f"{name}{SUFFIX}"
             self._attempt(name, lambda: write_milestone(file, reached))
             self._files.add(file.name)
+            self.gone_on(name)
         if not content:
             return
 
@@ -153,6 +155,7 @@ class UnderWay:
 
         self._attempt(name, append)
         self._files.add(name)
+        self.gone_on(name)
 
     def _attempt(self, name: str, act: Callable[[], None]) -> None:
         """Do something to a file; without it, the story is told from where its file ends."""

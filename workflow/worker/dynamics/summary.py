@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from worker.contract import INVALID_RESULT, Layout, Outcome
-from worker.dynamics.samples import COLUMNS, line_through, radial_distribution, standard_error, thinned
+from worker.dynamics.observations import COLUMNS, line_through, radial_distribution, standard_error, thinned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from worker.dynamics.ensemble import Ensemble
+    from worker.dynamics.conditions import Conditions
     from worker.dynamics.motion import Motion
-    from worker.dynamics.samples import Samples
+    from worker.dynamics.observations import Observations
 
     Floats = NDArray[np.float64]
 
 MEANS = ("temperature_k", "potential_energy_per_atom_ev", "pressure_gpa", "volume_ang3")  # columns of samples
 VALUES = (
-    "ended_by", "survived_ps", "timestep_used_fs", "n_atoms_moved", "n_samples",
+    "ended_by", "survived_ps", "timestep_used_fs", "n_supercell_atoms", "n_samples",
     *(f"{what}_{name}" for name in MEANS for what in ("mean", "stderr")),
     "drift_ev_per_atom_per_ps", "fluctuation_ev_per_atom", "msd_ang2", "largest_displacement_ang", "nearest_of_radii",
     "rdf_peak_ang",
@@ -28,6 +28,14 @@ VALUES = (
 OPTIONAL = VALUES[5:]
 MOST_POINTS = 200
 _POINTS = Layout(width=1, rows=1, frames=MOST_POINTS)
+# what says why a trajectory is not believed; all else of it would be a number to go by
+OF_DOUBT = (
+    *VALUES[:5],
+    "mean_temperature_k",
+    "stderr_temperature_k",
+    "drift_ev_per_atom_per_ps",
+    "fluctuation_ev_per_atom",
+)
 OF_BULK = ("pressure_gpa", "volume_ang3")
 ARRAYS = {f"curve_{name}": _POINTS for name in (*COLUMNS, "distance_ang", "rdf")}
 OFF = 0.03  # of the temperature that was asked, by which the mean may be off whatever its standard error
@@ -37,14 +45,19 @@ ERRORS = (
 
 
 def summed_up(
-    ended_by: str, why: str | None, motion: Motion, samples: Samples, ensemble: Ensemble, settings: dict[str, Any]
+    ended_by: str,
+    why: str | None,
+    motion: Motion,
+    samples: Observations,
+    conditions: Conditions,
+    settings: dict[str, Any],
 ) -> Outcome:
     """Return what is recorded of a trajectory that has ended, by its end (`completed`), or for a reason."""
     values: dict[str, Any] = {
         "ended_by": ended_by,
-        "survived_ps": int(motion.step) * ensemble.timestep_fs / 1000,
-        "timestep_used_fs": ensemble.timestep_fs,
-        "n_atoms_moved": len(motion.positions),
+        "survived_ps": int(motion.step) * conditions.timestep_fs / 1000,
+        "timestep_used_fs": conditions.timestep_fs,
+        "n_supercell_atoms": len(motion.positions),
         "n_samples": int(samples.n),
         "nearest_of_radii": float(samples.nearest) if np.isfinite(samples.nearest) else None,
     }
@@ -53,20 +66,20 @@ def summed_up(
         values |= _numbers(samples)
         shown = thinned(samples.table[: int(samples.n)], MOST_POINTS)
         arrays = {
-            f"curve_{name}": shown[:, k] for k, name in enumerate(COLUMNS) if ensemble.is_bulk or name not in OF_BULK
+            f"curve_{name}": shown[:, k] for k, name in enumerate(COLUMNS) if conditions.is_bulk or name not in OF_BULK
         }
-        if ensemble.is_bulk:
+        if conditions.is_bulk:
             rdf = radial_distribution(samples, settings["rdf_max_ang"])
             arrays |= {"curve_distance_ang": rdf[:, 0], "curve_rdf": rdf[:, 1]}
             values["rdf_peak_ang"] = float(rdf[rdf[:, 1].argmax(), 0]) if rdf[:, 1].any() else None
     if why is not None:
         return Outcome("blown_up", why, values, arrays)
-    if (doubt := _doubt(values, ensemble, settings)) is not None:
-        return Outcome(INVALID_RESULT, doubt, values, arrays)
+    if (doubt := _doubt(values, conditions, settings)) is not None:
+        return Outcome(INVALID_RESULT, doubt, {name: values.get(name) for name in OF_DOUBT}, arrays)
     return Outcome("ok", values=values, arrays=arrays)
 
 
-def _numbers(samples: Samples) -> dict[str, float | None]:
+def _numbers(samples: Observations) -> dict[str, float | None]:
     found: dict[str, float | None] = {
         "msd_ang2": float(samples.column("msd_ang2")[-1]),
         "largest_displacement_ang": float(samples.column("displacement_ang").max()),
@@ -81,7 +94,7 @@ def _numbers(samples: Samples) -> dict[str, float | None]:
     return found
 
 
-def _doubt(values: dict[str, Any], ensemble: Ensemble, settings: dict[str, Any]) -> str | None:
+def _doubt(values: dict[str, Any], conditions: Conditions, settings: dict[str, Any]) -> str | None:
     """Why the numbers of a whole trajectory are not believed; None if they are."""
     drift, most = values.get("drift_ev_per_atom_per_ps"), settings["max_drift_ev_per_atom_per_ps"]
     if drift is None or values["stderr_temperature_k"] is None:
@@ -89,12 +102,12 @@ def _doubt(values: dict[str, Any], ensemble: Ensemble, settings: dict[str, Any])
     if abs(drift) > most:
         return (
             f"the conserved energy drifts by {drift:.2g} eV/atom/ps, more than {most:g}: the time step of "
-            f"{ensemble.timestep_fs:g} fs is too long, or the forces are no gradient of the energy"
+            f"{conditions.timestep_fs:g} fs is too long, or the forces are no gradient of the energy"
         )
-    wanted = ensemble.temperature_k
+    wanted = conditions.temperature_k
     off = values["mean_temperature_k"] - wanted
     # a crystal in equilibrium has such a spread of energies when it is left alone
-    spread = wanted / np.sqrt(ensemble.n_free) if ensemble.keeps_energy else 0.0
+    spread = wanted / np.sqrt(conditions.n_free) if conditions.keeps_energy else 0.0
     if abs(off) > max(ERRORS * max(spread, values["stderr_temperature_k"]), OFF * wanted):
         return (
             f"the mean temperature is {values['mean_temperature_k']:.0f} K, {abs(off):.0f} K off: "

@@ -8,9 +8,9 @@ import numpy as np
 
 from worker.contract import INVALID_RESULT, Answer, Milestone, NoAnswer, Outcome
 from worker.dynamics import summary
-from worker.dynamics.ensemble import ensemble_of, supercell
+from worker.dynamics.conditions import conditions_of, repeated_cell
 from worker.dynamics.motion import Motion, begin_step, end_step, first_motion, take, temperature_k
-from worker.dynamics.samples import FUSED, Samples, look, no_samples, take_sample
+from worker.dynamics.observations import FUSED, Observations, distances_of, nothing_observed, observe
 from worker.minimum.freedom import GAP_ANG
 from worker.minimum.vacuum import gaps
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-    from worker.dynamics.ensemble import Ensemble
+    from worker.dynamics.conditions import Conditions
     from worker.milestones import State
     from worker.tasks import Steps
 
@@ -39,68 +39,70 @@ def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
         return Outcome(INVALID_RESULT, "a constant pressure means nothing where there is vacuum")
     if settings["ensemble"] == "npt" and start.constraints:
         return Outcome(INVALID_RESULT, "constraints cannot be held in a cell that changes: `nvt` keeps it")
-    atoms, bound = supercell(start, settings["min_length_ang"])
-    ensemble = ensemble_of(atoms, bound, settings)
-    if ensemble.n_free < 1:
+    atoms, bound = repeated_cell(start, settings["min_length_ang"])
+    conditions = conditions_of(atoms, bound, settings)
+    if conditions.n_free < 1:
         return Outcome(INVALID_RESULT, "nothing in it can move")
-    motion, samples = first_motion(atoms, ensemble), no_samples(ensemble)
+    motion, samples = first_motion(atoms, conditions), nothing_observed(conditions)
     volume = motion.volume
     while True:
         state = cast("State", (yield Milestone(motion.state() | samples.state())))
-        motion, samples = Motion.of(state), Samples.of(state)
+        motion, samples = Motion.of(state), Observations.of(state)
         try:
-            ended = yield from _to_next_look(atoms, motion, ensemble)
+            ended = yield from _to_next_look(atoms, motion, conditions)
         except NoAnswer as why:
             if motion.step < 0 or why.status != "nonfinite":
                 raise
             ended = "no_answer", str(why)
-        ended = ended or _looked(atoms, motion, samples, ensemble, settings["rdf_max_ang"], volume)
-        if ended or motion.step >= ensemble.n_steps:
+        ended = ended or _looked(atoms, motion, samples, conditions, settings["rdf_max_ang"], volume)
+        if ended or motion.step >= conditions.n_steps:
             by, why_ended = ended or ("completed", None)
-            return summary.summed_up(by, why_ended, motion, samples, ensemble, settings)
+            return summary.summed_up(by, why_ended, motion, samples, conditions, settings)
 
 
-def _to_next_look(atoms: Atoms, motion: Motion, ensemble: Ensemble) -> Generator[Atoms, Answer, tuple[str, str] | None]:
+def _to_next_look(
+    atoms: Atoms, motion: Motion, conditions: Conditions
+) -> Generator[Atoms, Answer, tuple[str, str] | None]:
     """Go as many steps as lie between two samples, or find the first forces; return what has ended it, if anything."""
     if motion.step < 0:
         answer = yield _placed(atoms, motion)
-        if ensemble.pressure_ev_per_ang3 is not None and answer.stress_ev_per_ang3 is None:
+        if conditions.pressure_ev_per_ang3 is not None and answer.stress_ev_per_ang3 is None:
             raise NoAnswer("unsupported_property", "the model gives no stress, without which no pressure can be kept")
-        take(motion, answer, ensemble)
+        take(motion, answer, conditions)
         motion.step += 1
         return None
-    for _ in range(ensemble.interval):
-        begin_step(motion, ensemble)
-        take(motion, (yield _placed(atoms, motion)), ensemble)
-        end_step(motion, ensemble)
-        if not temperature_k(motion, ensemble) <= HOTTEST * ensemble.temperature_k:
+    for _ in range(conditions.interval):
+        begin_step(motion, conditions)
+        take(motion, (yield _placed(atoms, motion)), conditions)
+        end_step(motion, conditions)
+        if not temperature_k(motion, conditions) <= HOTTEST * conditions.temperature_k:
             return (
                 "temperature",
-                f"it heated up to more than {HOTTEST:g} times the temperature {_after(motion, ensemble)}",
+                f"it heated up to more than {HOTTEST:g} times the temperature {_after(motion, conditions)}",
             )
     return None
 
 
 def _looked(
-    atoms: Atoms, motion: Motion, samples: Samples, ensemble: Ensemble, reach_ang: float, volume: float
+    atoms: Atoms, motion: Motion, samples: Observations, conditions: Conditions, reach_ang: float, volume: float
 ) -> tuple[str, str] | None:
     """Sample, once it is warm; return what has ended it, if anything."""
-    distances, nearest = look(_placed(atoms, motion), reach_ang)
+    distances, nearest = distances_of(_placed(atoms, motion), reach_ang)
     samples.nearest = np.minimum(samples.nearest, nearest)
     if nearest < FUSED:
         return (
             "fused_atoms",
-            f"two atoms came as near as {nearest:.2f} of their covalent radii {_after(motion, ensemble)}",
+            f"two atoms came as near as {nearest:.2f} of their covalent radii {_after(motion, conditions)}",
         )
-    if ensemble.is_bulk and not SMALLEST <= motion.volume / volume <= LARGEST:
-        return "volume", f"its volume went from {volume:.0f} to {motion.volume:.0f} Å³ {_after(motion, ensemble)}"
-    if motion.step >= ensemble.n_equilibration:
-        take_sample(samples, motion, ensemble, distances, reach_ang)
+    if conditions.is_bulk and not SMALLEST <= motion.volume / volume <= LARGEST:
+        return "volume", f"its volume went from {volume:.0f} to {motion.volume:.0f} Å³ {_after(motion, conditions)}"
+    if motion.step >= conditions.n_equilibration:
+        observe(samples, motion, conditions, distances, reach_ang)
     return None
 
 
-def _after(motion: Motion, ensemble: Ensemble) -> str:
-    return f"after {int(motion.step) * ensemble.timestep_fs / 1000:.3f} ps"
+def _after(motion: Motion, conditions: Conditions) -> str:
+    return f"after {int(motion.step) * conditions.timestep_fs / 1000:.3f} ps"
 
 
 def _placed(atoms: Atoms, motion: Motion) -> Atoms:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
-    from worker.dynamics.ensemble import Ensemble
+    from worker.dynamics.conditions import Conditions
     from worker.dynamics.motion import Motion
 
     Floats = NDArray[np.float64]
@@ -33,8 +33,8 @@ FUSED = 0.4  # of the sum of two covalent radii
 
 
 @dataclass(eq=False)
-class Samples:
-    """Samples so far, all of one trajectory: arrays of the same shapes from its beginning to its end.
+class Observations:
+    """Observations so far, all of one trajectory: arrays of the same shapes from its beginning to its end.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Samples:
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
     @classmethod
-    def of(cls, state: Mapping[str, NDArray[Any]]) -> Samples:
+    def of(cls, state: Mapping[str, NDArray[Any]]) -> Observations:
         """Return what `state` was made of; other arrays are passed over."""
         return cls(**{one.name: state[one.name] for one in fields(cls)})
 
@@ -70,15 +70,15 @@ class Samples:
         return self.table[: int(self.n), COLUMNS.index(name)]
 
 
-def no_samples(ensemble: Ensemble) -> Samples:
+def nothing_observed(conditions: Conditions) -> Observations:
     """Return what there is before the first sample."""
-    most, n = ensemble.n_samples, len(ensemble.masses)
-    return Samples(
+    most, n = conditions.n_samples, len(conditions.masses)
+    return Observations(
         np.full((most, len(COLUMNS)), np.nan), np.array(0), np.full((n, 3), np.nan), np.zeros(BINS), np.array(np.inf)
     )
 
 
-def look(atoms: Atoms, reach_ang: float) -> tuple[Floats, float]:
+def distances_of(atoms: Atoms, reach_ang: float) -> tuple[Floats, float]:
     """(p,) distances of pairs up to a reach, each pair twice, and the smallest over the sum of two covalent radii.
 
     Of pairs with all images, block after block: for a few hundred atoms that is faster than ASE's list of neighbours.
@@ -107,31 +107,31 @@ def look(atoms: Atoms, reach_ang: float) -> tuple[Floats, float]:
     return np.concatenate([np.zeros(0), *found]), nearest
 
 
-def take_sample(samples: Samples, motion: Motion, ensemble: Ensemble, distances: Floats, reach_ang: float) -> None:
-    """Add what is seen now; `distances` are those of `look`."""
-    n, axes = len(motion.positions), motion.cell if ensemble.is_bulk else np.eye(3)
+def observe(samples: Observations, motion: Motion, conditions: Conditions, distances: Floats, reach_ang: float) -> None:
+    """Add what is seen now; `distances` are those of `distances_of`."""
+    n, axes = len(motion.positions), motion.cell if conditions.is_bulk else np.eye(3)
     scaled = motion.positions @ np.linalg.inv(axes)
     if not samples.n:
         samples.scaled = scaled
     moved = (scaled - samples.scaled) @ axes
-    if ensemble.bound is None:
-        moved -= (ensemble.masses * moved).sum(axis=0) / ensemble.masses.sum()
+    if conditions.bound is None:
+        moved -= (conditions.masses * moved).sum(axis=0) / conditions.masses.sum()
     squared = (moved**2).sum(axis=1)
     samples.table[int(samples.n)] = (
-        motion.step * ensemble.timestep_fs / 1000,
-        temperature_k(motion, ensemble),
-        conserved_ev(motion, ensemble) / n,
+        motion.step * conditions.timestep_fs / 1000,
+        temperature_k(motion, conditions),
+        conserved_ev(motion, conditions) / n,
         motion.energy[0] / n,
         squared.mean(),
         np.sqrt(squared.max()),
-        pressure_ev_per_ang3(motion, ensemble) / units.GPa if ensemble.is_bulk else np.nan,
-        motion.volume if ensemble.is_bulk else np.nan,
+        pressure_ev_per_ang3(motion, conditions) / units.GPa if conditions.is_bulk else np.nan,
+        motion.volume if conditions.is_bulk else np.nan,
     )
     samples.pairs += np.histogram(distances, BINS, (0.0, reach_ang))[0] * motion.volume
     samples.n += 1
 
 
-def radial_distribution(samples: Samples, reach_ang: float) -> Floats:
+def radial_distribution(samples: Observations, reach_ang: float) -> Floats:
     """(200, 2) distances in Å, and the density of atoms there over the mean density."""
     edges = np.linspace(0.0, reach_ang, BINS + 1)
     shells = 4 / 3 * np.pi * np.diff(edges**3)

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-FAST_FS, SLOW_FS = 0.5, 2.0  # time steps with and without hydrogen, where the settings name none
+FAST_FS, SLOW_FS = 0.5, 2.0  # time steps with and without hydrogen, where the settings leave it open
 HYDROGEN_AMU = 3.5  # and its isotopes
 MOST_SAMPLES = 2000
 
 
 @dataclass(frozen=True, eq=False)
-class Ensemble:
-    """A supercell's ensemble; times in steps, unless their names say otherwise.
+class Conditions:
+    """What a supercell is kept at; times in steps, unless their names say otherwise.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Ensemble:
 
     @property
     def n_samples(self) -> int:
-        """Samples of a whole trajectory."""
+        """Observations of a whole trajectory."""
         return (self.n_steps - self.n_equilibration) // self.interval + 1
 
     def random(self, step: int) -> np.random.Generator:
@@ -96,7 +96,7 @@ class Ensemble:
         return vectors if self.bound is None else np.einsum("nij,nj->ni", self.bound, vectors)
 
 
-def supercell(start: Atoms, min_length_ang: float) -> tuple[Atoms, Floats | None]:
+def repeated_cell(start: Atoms, min_length_ang: float) -> tuple[Atoms, Floats | None]:
     """Repeat a structure along its periodic axes until it is so long, and say what constraints leave of its movement.
 
     Raises
@@ -115,17 +115,19 @@ def supercell(start: Atoms, min_length_ang: float) -> tuple[Atoms, Floats | None
     return whole.repeat(times), None if bound is None else np.tile(bound, (int(times.prod()), 1, 1))
 
 
-def ensemble_of(atoms: Atoms, bound: Floats | None, settings: dict[str, Any]) -> Ensemble:
-    """Return the ensemble of a supercell by the settings of the task `md`."""
+def conditions_of(atoms: Atoms, bound: Floats | None, settings: dict[str, Any]) -> Conditions:
+    """Return what a supercell is kept at, by the settings of the task `md`."""
     masses = atoms.get_masses()
-    timestep = settings["timestep_fs"] or (FAST_FS if masses.min() < HYDROGEN_AMU else SLOW_FS)
+    timestep = settings["timestep_fs"]
+    if timestep == "auto":
+        timestep = FAST_FS if masses.min() < HYDROGEN_AMU else SLOW_FS
     interval = max(1, round(settings["sample_fs"] / timestep))
     interval = max(interval, round(1000 * settings["duration_ps"] / timestep / MOST_SAMPLES))
     n_equilibration, n_production = (
         interval * round(1000 * settings[name] / timestep / interval) for name in ("equilibration_ps", "duration_ps")
     )
     said = hashlib.sha256(atoms.numbers.tobytes() + atoms.positions.tobytes() + atoms.cell.array.tobytes()).digest()
-    return Ensemble(
+    return Conditions(
         timestep_fs=timestep,
         n_equilibration=n_equilibration,
         n_steps=n_equilibration + max(n_production, interval),

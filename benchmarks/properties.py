@@ -1,0 +1,159 @@
+"""How fast MIRA computes properties, against matcalc with the model's own calculator. Needs the images as environments.
+
+    .venv/bin/python benchmarks/properties.py                       # 20 known crystals
+    .venv/bin/python benchmarks/properties.py -n 8 --tasks eos,elastic
+
+matcalc gets an environment of its own in the cache, from `matcalc.lock`, with the torch and the models of MIRA's images.
+Its settings are its own, but for the length of supercells, displacements and time steps, which are MIRA's: what MIRA does
+beyond them (relaxed ions at each volume and strain, tighter minima) is part of its time. Each portion of the structures
+is a process a way, in turn; loading the model is not counted. `md` is the constant-energy part alone, of cells of about 64
+atoms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import uv
+from ase.io import write
+from compounds import prototypes
+from processes import HERE, MODELS, cores, cpu, model_row, pythons, timed
+from results import write_section
+
+from mira_cli import paths, tasks
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+LOCK = HERE / "matcalc.lock"
+WAYS = ("matcalc", "MIRA's worker")
+SETTINGS: dict[str, dict[str, Any]] = {
+    "eos": {}, "elastic": {}, "phonons": {},
+    "md": {"equilibration_ps": 0, "duration_ps": 0.2, "timestep_fs": 2.0, "min_length_ang": 0, "sample_fs": 20.0,
+           "max_drift_ev_per_atom_per_ps": 100},
+}  # fmt: skip
+MOST_ATOMS, MD_ATOMS = 8, 64
+
+
+def main() -> None:
+    asked = arguments()
+    rows, notes = [], []
+    with tempfile.TemporaryDirectory(prefix="mira-bench-") as scratch:
+        for model in asked.models:
+            for task in asked.tasks:
+                found = compared(model, task, chosen(asked, task), Path(scratch), asked)
+                rows.append(row_of(model, task, found))
+                notes.append(agreement(model, task, found))
+                print(rows[-1], notes[-1], sep="\n", flush=True)
+    head = (
+        f"{asked.structures} known crystals of up to {MOST_ATOMS} atoms (`md`: cells of about {MD_ATOMS}), {cpu()}, "
+        f"{asked.threads} thread{'s' if asked.threads > 1 else ''}; ratios are medians of {asked.portions} portions, and "
+        "their range.\n\n| model | task | matcalc 0.7.0, CPU s | MIRA's worker, CPU s | matcalc ÷ MIRA, CPU | answers |\n"
+        "|---|---|---:|---:|---:|---:|\n"
+    )
+    write_section("properties", "Properties", head + "\n".join(rows) + "\n\n" + "\n".join(filter(None, notes)))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-n", "--structures", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--models", type=lambda text: text.split(","), default=["sevennet-0", "chgnet-0.3.0"])
+    parser.add_argument("--tasks", type=lambda text: text.split(","), default=list(SETTINGS))
+    parser.add_argument("--portions", type=int, default=2, help="turns of each way")
+    parser.add_argument("--threads", type=int, default=cores())
+    asked = parser.parse_args()
+    if unknown := {*asked.models} - {*MODELS} | {*asked.tasks} - {*SETTINGS}:
+        parser.error(f"not known here: {', '.join(unknown)}")
+    return asked
+
+
+def chosen(asked: argparse.Namespace, task: str) -> list[Atoms]:
+    """Known crystals, the same ones for a seed; repeated for `md`, with atoms off their places."""
+    random = np.random.default_rng(asked.seed)
+    known = {name: atoms for name, atoms in prototypes().items() if len(atoms) <= MOST_ATOMS}
+    found = []
+    for name in random.permutation(list(known))[: asked.structures]:
+        atoms = known[str(name)].copy()
+        if task == "md":
+            n = max(1, round((MD_ATOMS / len(atoms)) ** (1 / 3)))
+            atoms = atoms.repeat(n)
+            atoms.rattle(0.02, rng=random)
+        atoms.set_initial_magnetic_moments(None)
+        for key in set(atoms.arrays) - {"numbers", "positions"}:
+            del atoms.arrays[key]
+        atoms.info = {"name": str(name)}
+        found.append(atoms)
+    return found
+
+
+def compared(
+    model: str, task: str, structures: list[Atoms], folder: Path, asked: argparse.Namespace
+) -> dict[str, list[dict[str, Any]]]:
+    """Way -> what each portion took, and its numbers."""
+    image = MODELS[model][2]
+    interpreters = dict(zip(WAYS, (matcalc_environment(), pythons([image])[image]), strict=True))
+    twin = tasks.find_task(task)
+    (folder / "asked.json").write_text(json.dumps(tasks.asked(twin, twin.settings.model_validate(SETTINGS[task]))))
+    (folder / "model.json").write_text(json.dumps(model_row(model)))
+    found: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
+    for turn in range(asked.portions):
+        write(folder / "portion.extxyz", structures[turn :: asked.portions])
+        for way in WAYS[:: 1 if turn % 2 else -1]:
+            more = [way, task, folder / "model.json", folder / "asked.json", folder / "portion.extxyz", folder / "out.json"]
+            timed([interpreters[way], HERE / "properties_ways.py", *more, asked.threads], folder)
+            found[way].append(json.loads((folder / "out.json").read_text()))
+    return found
+
+
+def row_of(model: str, task: str, found: dict[str, list[dict[str, Any]]]) -> str:
+    """A line of Markdown."""
+    theirs, ours = ([one["cpu_s"] for one in found[way]] for way in WAYS)
+    ratios = [a / b for a, b in zip(theirs, ours, strict=True)]
+    answers = [f"{sum(x is not None for one in found[way] for x in one['numbers'])}" for way in WAYS]
+    return (
+        f"| {model} | {task} | {sum(theirs):.1f} | {sum(ours):.1f} | {statistics.median(ratios):.2f} "
+        f"({min(ratios):.2f}–{max(ratios):.2f}) | {answers[0]}; {answers[1]} |"
+    )
+
+
+def agreement(model: str, task: str, found: dict[str, list[dict[str, Any]]]) -> str:
+    """How far the numbers of both ways are apart, in per cent; nothing where they are of trajectories."""
+    if task == "md":
+        return ""
+    theirs, ours = ([x for one in found[way] for x in one["numbers"]] for way in WAYS)
+    apart = [100 * abs(a / b - 1) for a, b in zip(theirs, ours, strict=True) if a and b and math.isfinite(a)]
+    if not apart:
+        return f"* {model}, {task}: no number of both."
+    return f"* {model}, {task}: apart by {statistics.median(apart):.2g} % (median), at most {max(apart):.2g} %."
+
+
+def matcalc_environment() -> Path:
+    """Return the interpreter of matcalc's environment; made once, by hard links from uv's cache."""
+    place = paths.cache_dir() / "benchmarks" / f"matcalc-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
+    python = place / "bin" / "python"
+    if (place / "complete").exists():
+        return python
+    shutil.rmtree(place, ignore_errors=True)
+    program, base = uv.find_uv_bin(), pythons(["fairchem-sevennet"])["fairchem-sevennet"]
+    subprocess.run([program, "venv", "--quiet", "--python", base, place], check=True)
+    sync = [program, "pip", "sync", "--quiet", "--compile-bytecode", "--python", python, LOCK]
+    subprocess.run(sync, check=True)
+    (place / "complete").touch()
+    print(f"{place}: made", file=sys.stderr)
+    return python
+
+
+if __name__ == "__main__":
+    main()
