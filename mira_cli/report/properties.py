@@ -33,12 +33,12 @@ MOST_SAID = 6
 DIGITS = 6
 
 
-def has_properties(task: Task) -> bool:
+def has_quantities(task: Task) -> bool:
     """Whether a task gives numbers, curves or matrices of structures; geometries have a section of their own."""
     return bool(task.curves or task.matrices or task.scalars) and not (task.keeps_geometries or task.is_compared)
 
 
-def properties(gathered: Gathered, task: Task) -> dict[str, Any]:
+def quantities(gathered: Gathered, task: Task) -> dict[str, Any]:
     """All that the section says."""
     scalars, errors = _table(gathered, "scalars"), _table(gathered, "scalar_errors")
     structures, left_out = _structures(gathered, task)
@@ -55,7 +55,7 @@ def properties(gathered: Gathered, task: Task) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def findings_of_properties(gathered: Gathered) -> list[str]:
+def findings_of_quantities(gathered: Gathered) -> list[str]:
     """A few sentences: which model is closest to the references in which quantity."""
     scalars = _table(gathered, "scalars")
     if scalars is None:
@@ -73,7 +73,7 @@ def findings_of_properties(gathered: Gathered) -> list[str]:
     return said
 
 
-def methods_of_properties(gathered: Gathered) -> str:
+def methods_of_quantities(gathered: Gathered) -> str:
     """What was compared, for a methods section."""
     valid = "Only results that pass the task's own checks are compared."
     errors = _table(gathered, "scalar_errors")

@@ -20,7 +20,7 @@ from mira_cli.files import read_json
 from mira_cli.report.alignment import about_energies, method
 from mira_cli.report.disputed import outliers_of
 from mira_cli.report.minima import findings_of_minima, methods_of_minima
-from mira_cli.report.properties import findings_of_properties, has_properties, methods_of_properties
+from mira_cli.report.properties import findings_of_quantities, has_quantities, methods_of_quantities
 from mira_cli.results.devices import on_cpu_instead
 from mira_cli.statuses import ANSWERED, INVALID, INVALID_RESULT, OK
 from mira_cli.structures.notes import alike
@@ -96,8 +96,8 @@ def findings(gathered: Gathered) -> list[str]:
     """A few sentences: who agrees, who does not, where."""
     if gathered.task.keeps_geometries:
         return findings_of_minima(gathered)
-    if has_properties(gathered.task):
-        return findings_of_properties(gathered)
+    if has_quantities(gathered.task):
+        return findings_of_quantities(gathered)
     pairs = gathered.statistics.pairs.to_pylist()
     said = who_agrees([row for row in pairs if row["force_mae_ev_per_ang"] is not None])
     disputed = gathered.disputed.table.filter(gathered.disputed.table["rank"].is_valid())
@@ -140,8 +140,8 @@ def methods(gathered: Gathered) -> list[str]:
     said = [computed, *_added_dispersion(gathered)]
     if gathered.task.keeps_geometries:
         said.append(methods_of_minima())
-    if has_properties(gathered.task):
-        said.append(methods_of_properties(gathered))
+    if has_quantities(gathered.task):
+        said.append(methods_of_quantities(gathered))
     if not gathered.task.is_compared:
         return said
     if len(gathered.models) > 1 and answers.ok.any():

@@ -19,7 +19,7 @@ from mira_cli.report.gathered import Gathered, gather, rounded_columns, rows_of
 from mira_cli.report.groups import groups, without_groups
 from mira_cli.report.minima import minima
 from mira_cli.report.points import points
-from mira_cli.report.properties import has_properties, properties
+from mira_cli.report.properties import has_quantities, quantities
 from mira_cli.report.shareable import shareable, system
 from mira_cli.report.structures_table import ROUNDING, failures, structures_table
 from mira_cli.report.summary import banners, findings, methods, model_facts, pair_cautions
@@ -113,7 +113,7 @@ def content(gathered: Gathered) -> dict[str, Any]:
         "distributions": distributions(gathered) if task.is_compared else [],
         **({} if task.is_compared else {"compared": False, "titles": _titles(task)}),
         **({"minima": minima(gathered, task)} if task.keeps_geometries else {}),
-        **({"properties": properties(gathered, task)} if has_properties(task) else {}),
+        **({"properties": quantities(gathered, task)} if has_quantities(task) else {}),
         "look_at": looked_at,
         "rounding": ROUNDING,
         "failures": shareable(failures(gathered)),

@@ -14,9 +14,9 @@ from tests.unit.told_properties import at_minimum, minimum, told
 from worker.minimum.symmetry import standard_axes, symmetrized
 from worker.properties.elasticity import (
     averages,
+    equal_strains,
     smallest_eigenvalue,
     stiffness,
-    strain_images,
     strained,
     strains_of,
     symmetric,
@@ -138,10 +138,10 @@ def test_strains_that_symmetry_makes_equal_are_asked_for_once() -> None:
     for atoms, number in ((CU, 6), (turned_copper, 6), (bulk("Si", a=5.43), 6), (bulk("Cu", "hcp", a=2.55, c=4.2), 18)):
         rotations = symmetrized(atoms)[1].rotations
         strains = strains_of(sizes, standard_axes(atoms)).reshape(-1, 3, 3)
-        first, turns = strain_images(strains, rotations)
+        first, turns = equal_strains(strains, rotations)
         assert len(np.unique(first)) <= number
         assert turns @ strains[first] @ turns.transpose(0, 2, 1) == pytest.approx(strains, abs=1e-9)
-    first, turns = strain_images(strains, np.eye(3)[None])
+    first, turns = equal_strains(strains, np.eye(3)[None])
     assert (first == np.arange(24)).all()
 
 

@@ -14,7 +14,7 @@ from ase.utils.deltacodesdft import delta as delta_of_ase
 
 from mira_cli.tasks.eos import EosSettings, delta
 from tests.unit.told_properties import at_minimum, minimum, told
-from worker.properties.equations_of_state import FORMS, bulk_modulus_of_pressures, fitted, spread, why_no_fit
+from worker.properties.equations_of_state import FORMS, bulk_modulus_of_pressures, fitted, spread, why_no_minimum
 
 # ASE 3.29: cells of dcdft, FrechetCellFilter and BFGS to 1e-4, seven volumes, Birch-Murnaghan: Å³ and eV an atom, GPa
 OF_EMT = {
@@ -170,7 +170,7 @@ def test_curves_that_are_none_are_told_by_why() -> None:
     smooth = birchmurnaghan(VOLUMES, -3.7, 0.9, 4.6, 12.0)
 
     def why(energies) -> str:
-        return why_no_fit(VOLUMES, energies, fitted("birch_murnaghan", VOLUMES, energies)) or "ok"
+        return why_no_minimum(VOLUMES, energies, fitted("birch_murnaghan", VOLUMES, energies)) or "ok"
 
     assert why(smooth) == "ok"
     assert "not smooth" in why(0.01 * np.abs(VOLUMES - 12) + 1e-3 * (VOLUMES - 12) ** 2)
@@ -178,8 +178,9 @@ def test_curves_that_are_none_are_told_by_why() -> None:
     assert "does not depend on the volume" in why(np.full(7, -0.9447953701))
     at_edge = birchmurnaghan(VOLUMES, -3.7, 0.9, 4.6, VOLUMES[1] - 0.02)
     assert "edge of the range" in why(at_edge)
-    assert "not positive" in why_no_fit(VOLUMES, smooth, fitted("vinet", VOLUMES, smooth)._replace(b0_ev_per_ang3=-1))
-    assert "could not be fitted" in why_no_fit(VOLUMES, smooth, None)
+    unstable = fitted("vinet", VOLUMES, smooth)._replace(b0_ev_per_ang3=-1)
+    assert "not positive" in why_no_minimum(VOLUMES, smooth, unstable)
+    assert "could not be fitted" in why_no_minimum(VOLUMES, smooth, None)
 
 
 def test_delta_is_that_of_ase_in_mev() -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 
-def why_not_periodic(atoms: Atoms) -> str | None:
+def why_no_bulk(atoms: Atoms) -> str | None:
     """Why a structure has no properties of a crystal, in a sentence; None if it is one."""
     if not atoms.pbc.all():
         return "it is not periodic in three directions: only crystals have this property"

@@ -54,7 +54,7 @@ def strained(atoms: Atoms, strain: Floats) -> Atoms:
     return found
 
 
-def strain_images(strains: Floats, rotations: Floats) -> tuple[NDArray[np.int_], Floats]:
+def equal_strains(strains: Floats, rotations: Floats) -> tuple[NDArray[np.int_], Floats]:
     """Of n strains (n, 3, 3) the first (n,) that an operation of the crystal turns into it; and that one, (n, 3, 3)."""
     turned = np.einsum("gab,nbc,gdc->ngad", rotations, strains, rotations)
     apart = np.abs(turned[:, :, None] - strains).max(axis=(3, 4))

@@ -74,7 +74,7 @@ def bulk_modulus_of_pressures(volumes: Floats, pressures: Floats, v0: float) -> 
     return float(-parabola.deriv()(zero)) if x[0] <= zero <= x[-1] else None
 
 
-def why_no_fit(volumes: Floats, energies: Floats, fit: Fit | None) -> str | None:
+def why_no_minimum(volumes: Floats, energies: Floats, fit: Fit | None) -> str | None:
     """Why (n,) energies over rising volumes say nothing of a minimum, in a sentence; None where they do."""
     if np.ptp(energies) < FLAT_EV:
         return "the energy does not depend on the volume: the atoms are too far apart for the model"

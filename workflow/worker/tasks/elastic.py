@@ -10,14 +10,14 @@ from worker.contract import INVALID_RESULT, Layout, Outcome
 from worker.minimum.relaxed import relaxed, together
 from worker.minimum.symmetry import space_group_of, standard_axes
 from worker.minimum.tensors import EV_PER_ANG3_IN_GPA, WEIGHTS, mandel, tensor
-from worker.properties.crystals import why_not_periodic
+from worker.properties.crystals import why_no_bulk
 from worker.properties.elasticity import (
     COMPONENTS,
     SIGNS,
     averages,
+    equal_strains,
     smallest_eigenvalue,
     stiffness,
-    strain_images,
     strained,
     strains_of,
     symmetric,
@@ -84,7 +84,7 @@ class Strains(NamedTuple):
 
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     """Relax ions in the cell of the minimum, then in all strained cells at once."""
-    if why := why_not_periodic(start):
+    if why := why_no_bulk(start):
         return Outcome(INVALID_RESULT, why)
     sizes = settings["strain"] * np.array(SIZES)
     rest = yield from relaxed(start, _of_ions(settings, settings["strain"], "kept"))
@@ -97,7 +97,7 @@ def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     axes = standard_axes(atoms)
     strains = strains_of(sizes, axes).reshape(-1, 3, 3)
     same = symmetry.rotations if settings["strains"] == "distinct" else np.eye(3)[None]
-    first, turns = strain_images(strains, same)
+    first, turns = equal_strains(strains, same)
     asked, place = np.unique(first, return_inverse=True)
     of_strain = np.tile(np.repeat(sizes, len(SIGNS)), COMPONENTS)
     cells = [(strained(atoms, strains[k]), _of_ions(settings, float(of_strain[k]), "free")) for k in asked]

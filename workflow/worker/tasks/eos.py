@@ -10,8 +10,8 @@ from worker.contract import INVALID_RESULT, Layout, Outcome
 from worker.minimum.relaxed import relaxed, together
 from worker.minimum.symmetry import space_group_of
 from worker.minimum.tensors import EV_PER_ANG3_IN_GPA
-from worker.properties.crystals import why_not_periodic
-from worker.properties.equations_of_state import bulk_modulus_of_pressures, fitted, spread, why_no_fit
+from worker.properties.crystals import why_no_bulk
+from worker.properties.equations_of_state import bulk_modulus_of_pressures, fitted, spread, why_no_minimum
 from worker.tasks import FROM_MINIMUM
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ ARRAYS = {
 
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     """Relax ions and shape at all volumes at once, and fit."""
-    if why := why_not_periodic(start):
+    if why := why_no_bulk(start):
         return Outcome(INVALID_RESULT, why)
     scales = np.linspace(settings["smallest_volume"], settings["largest_volume"], settings["points"])
     points = yield from together([relaxed(_scaled(start, scale), _of_shape(settings)) for scale in scales])
@@ -72,7 +72,7 @@ def _outcome(start: Atoms, points: list[Relaxation], form: str) -> Outcome:
     values: dict[str, Any] = {
         "n_points": len(points), "n_evaluations": sum(point.n_steps + 1 for point in points), "space_group": group,
     }  # fmt: skip
-    why = why_no_fit(volumes, energies, fit)
+    why = why_no_minimum(volumes, energies, fit)
     if any(space_group_of(point.atoms) != group for point in points):
         why = f"the space group does not stay {group} along the curve: it is of more than one phase"
     if moving := sum(point.stopped_by != "converged" for point in points):
