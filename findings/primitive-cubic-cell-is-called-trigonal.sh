@@ -16,6 +16,7 @@ model = LennardJonesModel(sigma=3.4, epsilon=0.0104, cutoff=8.5, dtype=torch.flo
 found = {}
 for cubic in (True, False):
     state = ts.io.atoms_to_state([bulk("Ar", "fcc", a=5.26, cubic=cubic)], torch.device("cpu"), torch.float64)
+    state = ts.fire_init(state, model, cell_filter=ts.CellFilter.frechet)  # for the stress
     kind = get_bravais_type(state)
     tensor = calculate_elastic_tensor(state, model, bravais_type=kind)
     found[cubic] = kind.name, float(tensor[0, 0]) * 160.21766
