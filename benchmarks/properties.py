@@ -6,8 +6,8 @@
 matcalc gets an environment of its own in the cache, from `matcalc.lock`, with the torch and the models of MIRA's
 images. Its settings are its own, but for the length of supercells, displacements and time steps, which are MIRA's: what
 MIRA does beyond them (relaxed ions at each volume and strain, tighter minima) is part of its time. Each portion of the
-structures is a process a way, in turn; loading the model and its first evaluation are not counted. `md` is the constant-energy part alone, of
-cells of about 64 atoms.
+structures is a process a way, in turn; loading the model and its first evaluation are not counted. `md` is the
+constant-energy part alone, of cells of about 64 atoms.
 """
 
 from __future__ import annotations
