@@ -40,6 +40,9 @@ class _Memory:
     def land(self, hashes: Iterable[str]) -> None:
         pass
 
+    def absolve(self, structure: str) -> None:
+        pass
+
 
 def recorded(model: Model, potential: Potential, structures: dict[str, Atoms]) -> dict[str, dict[str, Any]]:
     """Send structures through the worker's own loop.
