@@ -114,9 +114,9 @@ submit.__annotations__ = {name: hint for name, hint in run.__annotations__.items
 
 def _start(given: dict[str, Any], detach: Detach | None) -> None:
     """Carry out what the options of `run` say."""
-    from mira_cli.commands.several_tasks import execute_each, task_names
     from mira_cli.config import absolute_paths, build_config
     from mira_cli.driver.execute import execute
+    from mira_cli.driver.several_tasks import execute_each, task_names
     from mira_cli.engine.profile import find_profile
 
     options = (
