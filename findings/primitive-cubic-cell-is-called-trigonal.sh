@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # torch-sim 0.6.2: `get_bravais_type` looks at lengths and angles of the cell alone, so the primitive cell of fcc (60°) is trigonal, and
-# `calculate_elastic_tensor` with it gives constants in that frame's scheme: another C11 for the same crystal than from its cubic cell.
+# `calculate_elastic_tensor` with it gives constants in that frame's scheme: another C11 for the same crystal than from its cubic
+# cell. Needs Python 3.12 or newer (`PYTHON=python3.13 bash …`).
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
-python3 -m venv "$work/env" && "$work/env/bin/pip" install -q ase==3.29.0 torch-sim-atomistic==0.6.2
+"${PYTHON:-python3}" -m venv "$work/env" && "$work/env/bin/pip" install -q ase==3.29.0 torch-sim-atomistic==0.6.2
 cd "$work" && env/bin/python - <<'PYTHON'
 import sys
 import torch
