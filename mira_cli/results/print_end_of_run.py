@@ -88,7 +88,7 @@ def _blocks(columns: dict[str, list[Text]], head_width: int) -> list[list[str]]:
 def _cell(row: dict[str, Any], column: str) -> Text:
     value = row[column]
     if value is None:
-        return Text(row["status"], style="red" if row["status"] != OK else "")
+        return Text("–") if row["status"] == OK else Text(row["status"], style="red")
     shown = f"{value:.4f}" if isinstance(value, float) else str(value)
     return Text(shown if row["status"] == OK else f"{shown} ({row['status']})")
 

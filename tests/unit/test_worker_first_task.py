@@ -76,7 +76,7 @@ def test_a_relaxation_that_does_not_end_ends_the_task(tmp_path, stretched):
     (record,), (relaxed,) = records(own), records(first)
     assert relaxed["status"] == "not_converged"
     assert record["status"] == "invalid_result"
-    assert record["error"].startswith("its relaxation did not end: not converged within 1 step")
+    assert record["error"].startswith("its relaxation found no minimum: not converged within 1 step")
     assert record["energy_ev"] is None
     again, _ = computed(tmp_path / "run", stretched[:1], job="cd34", relaxation=relaxation)
     assert records(again)[0]["error"] == record["error"]

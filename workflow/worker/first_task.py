@@ -83,7 +83,7 @@ class FirstTask:
         if known.status != "ok":
             if known.status not in ANSWERED:
                 return Outcome(known.status, known.error)
-            return Outcome(INVALID_RESULT, f"its relaxation did not end: {known.error}")
+            return Outcome(INVALID_RESULT, f"its relaxation found no minimum: {known.error}")
         start.positions[:], start.cell[:] = known.arrays["positions"], known.arrays["cell"]
         start.info["minimum"] = dict(known.values)
         return (yield from task.steps(start, settings))
