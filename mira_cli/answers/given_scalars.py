@@ -7,23 +7,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.answers.blocks import cuts, geometry_columns
-from mira_cli.structures.labels import keys_of, labels_under
+from mira_cli.structures.labels import numbers_under
 from mira_cli.structures.relaxed_references import match_references
 from mira_cli.tasks import Starts
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from mira_cli.answers.load import LoadedRun
     from mira_cli.structures.packs import StructureIndex
-    from mira_cli.tasks import Column
 
     Array = np.ndarray[Any, Any]
 
 
 def given_scalars(loaded: LoadedRun) -> dict[str, Array]:
     """(s,) by the name of each column that models are compared by; NaN where the input gives nothing."""
-    found = {column.name: _labels(loaded.index.table, column) for column in loaded.task.scalars}
+    labels = loaded.index.table["labels"] if "labels" in loaded.index.table.schema.names else None
+    nothing = np.full(len(loaded.index), np.nan)
+    found = {
+        column.name: nothing if labels is None else numbers_under(labels, (column.name, *column.given_as)).values
+        for column in loaded.task.scalars
+    }
     if loaded.reference is None:
         return found
     of_reference = _of_reference(loaded.reference, loaded)
@@ -32,27 +34,6 @@ def given_scalars(loaded: LoadedRun) -> dict[str, Array]:
         own = np.where(places >= 0, of_reference[name][places], np.nan)
         found[name] = np.where(np.isfinite(own), own, found[name])
     return found
-
-
-def _labels(structures: pa.Table, column: Column) -> Array:
-    """(s,) labels under the name of a column, or what else the input may call it, in any case; NaN for no number."""
-    found = np.full(len(structures), np.nan)
-    if "labels" not in structures.schema.names or structures["labels"].null_count == len(structures):
-        return found
-    by_name = {key.lower(): key for key in keys_of(structures["labels"])}
-    for name in (column.name, *column.given_as):
-        if key := by_name.get(name.lower()):
-            texts = labels_under(structures["labels"], key).to_pylist()
-            own = np.array([_number(text) for text in texts])
-            found = np.where(np.isfinite(found), found, own)
-    return found
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text) if text else float("nan")
-    except ValueError:
-        return float("nan")
 
 
 def _of_reference(reference: StructureIndex, loaded: LoadedRun) -> dict[str, Array]:

@@ -10,7 +10,7 @@ from mira_cli import tasks
 from mira_cli.console import count, counting, lines, say, warn
 from mira_cli.errors import InputError
 from mira_cli.structures.choice import FrameChoice
-from mira_cli.structures.labels import keys_of, label_keys_in_words
+from mira_cli.structures.labels import keys_of, label_keys_in_words, numbers_under
 from mira_cli.structures.notes import alike
 from mira_cli.structures.packs import StructureIndex, load_structures, open_index
 from mira_cli.structures.references import ReferenceKeys, left_out_told, named_keys_told, reference_keys_in_words
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mira_cli.config import RunConfig
     from mira_cli.run.directory import RunDirectory
     from mira_cli.structures.find import Found
+    from mira_cli.tasks import Task
 
     Array = np.ndarray[Any, Any]
 
@@ -55,6 +56,7 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
     if index.read is not None:
         say(f"{len(index):,} of {count(index.read, 'structure')} chosen")
     tell_keys(index, keys)
+    _tell_reference_numbers(index, task)
     if config.group_by and config.group_by not in keys_of(index.table["labels"]):
         warn(
             f"no structure has a label under the key `{config.group_by}`",
@@ -75,6 +77,20 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
         lines(invalid)
     _tell_notes(index)
     return index
+
+
+def _tell_reference_numbers(index: StructureIndex, task: Task) -> None:
+    """Say which numbers of the input, that a task's results would be compared with, are not used."""
+    for column in task.scalars:
+        found = numbers_under(index.table["labels"], (column.name, *column.given_as))
+        for rows, why in (
+            (found.contradicted, f"{' and '.join(f'`{key}`' for key in found.keys)} contradict each other"),
+            (found.no_number, f"what stands under {' or '.join(f'`{key}`' for key in found.keys)} is no number"),
+        ):
+            if rows.any():
+                first = index.table["id"][int(np.flatnonzero(rows)[0])].as_py()
+                in_how_many = count(int(rows.sum()), "structure")
+                warn(f"{why} in {in_how_many}: nothing is compared with it; `{first}` is the first")
 
 
 def read_reference(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +17,11 @@ import numpy as np
 from mira_cli.structures.frame import in_print
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
+
+    Array = np.ndarray[Any, Any]
 
 OF_SHEET = "labels of the sheet"  # a key of `info` that no file has
 PLAIN = re.compile("[!-~]+")
@@ -27,6 +30,7 @@ TRUTH, WHOLE = (bool, np.bool_), (int, np.integer)
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 LONGEST, MOST_KEYS = 100, 50  # letters of a label or key; what is longer is no label
 MOST_NAMED = 8
+NOT_GIVEN = {"", "-", "–", "na", "n/a", "nan", "none", "null"}  # texts that stand for no number
 
 
 def labels_of(info: Mapping[str, Any]) -> str | None:
@@ -72,6 +76,48 @@ def labels_under(labels: pa.Array | pa.ChunkedArray, key: str | None) -> pa.Arra
     encoded = whole.dictionary_encode()
     values = pa.array([json.loads(text).get(key) for text in encoded.dictionary.to_pylist()], pa.string())
     return values.take(encoded.indices)
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Labels of s structures that mean one number.
+
+    Attributes
+    ----------
+    keys
+        Those of the input that are names of it.
+    values
+        (s,) NaN where there is none, and where two contradict each other.
+    contradicted, no_number
+        (s,) whether two keys say different numbers, and whether a label is none.
+    """
+
+    keys: list[str]
+    values: Array
+    contradicted: Array
+    no_number: Array
+
+
+def numbers_under(labels: pa.ChunkedArray, names: Sequence[str]) -> Numbers:
+    """The number of each structure under any of some names, in any case."""
+    by_name = {} if labels.null_count == len(labels) else {key.lower(): key for key in keys_of(labels)}
+    keys = [by_name[name.lower()] for name in dict.fromkeys(names) if name.lower() in by_name]
+    values, contradicted, no_number = np.full(len(labels), np.nan), *np.zeros((2, len(labels)), bool)
+    for key in keys:
+        texts = labels_under(labels, key).to_pylist()
+        own = np.array([_number(text) for text in texts])
+        has = np.isfinite(own)
+        no_number |= np.array([bool(text) and text.strip().lower() not in NOT_GIVEN for text in texts]) & ~has
+        contradicted |= has & np.isfinite(values) & (own != values)
+        values = np.where(np.isfinite(values), values, own)
+    return Numbers(keys, np.where(contradicted, np.nan, values), contradicted, no_number)
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text) if text else float("nan")
+    except ValueError:
+        return float("nan")
 
 
 def keys_of(labels: pa.ChunkedArray) -> dict[str, dict[str, int]]:
