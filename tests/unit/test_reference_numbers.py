@@ -44,7 +44,8 @@ def test_nothing_is_found_where_nothing_is_given() -> None:
 def test_a_run_says_what_is_not_used(tmp_path, mira) -> None:
     write(tmp_path / "cu.cif", bulk("Cu"))
     write(tmp_path / "au.cif", bulk("Au"))
-    (tmp_path / "sheet.csv").write_text("structure_path,bulk_modulus_gpa,reference_bulk_modulus_gpa\ncu.cif,1,140\nau.cif,,abc\n")
+    head = "structure_path,bulk_modulus_gpa,reference_bulk_modulus_gpa"
+    (tmp_path / "sheet.csv").write_text(f"{head}\ncu.cif,1,140\nau.cif,,abc\n")
     call = ("run", tmp_path / "sheet.csv", "-m", "emt", "--task", "eos", "-n", "-o", tmp_path / "r")
     told = " ".join(mira(*call).stderr.split())
     both = "`bulk_modulus_gpa` {} `reference_bulk_modulus_gpa`"
