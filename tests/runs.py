@@ -99,6 +99,15 @@ class Started:
             assert time.monotonic() < deadline, "no records"
             time.sleep(0.05)
 
+    def wait_for_worker(self, run: Path) -> int:
+        """The number of the process that computes, as soon as there is one."""
+        deadline = time.monotonic() + 300
+        while not (found := workers_of(run)):
+            assert self.process.poll() is None, self.process.stderr.read()
+            assert time.monotonic() < deadline, "no worker"
+            time.sleep(0.02)
+        return found[0]
+
     def send(self, number: int = signal.SIGINT) -> None:
         self.process.send_signal(number)
 
