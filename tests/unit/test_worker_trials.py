@@ -1,4 +1,4 @@
-"""A trial that has gone well is not made again, as long as all that it depends on is the same; nothing else is believed."""
+"""A trial that has gone well is not made again, as long as all that it depends on is the same."""
 
 import json
 from dataclasses import replace
