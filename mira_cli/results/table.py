@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
+UNSEEN = "no stress at all: the atoms are farther apart than the model sees"  # in notes
+
+
 def comparison_rows(
     block: AnswerBlock,
     models: Sequence[ModelResults],
@@ -53,7 +56,7 @@ def comparison_rows(
         "formula": structures["formula"].take(each),
         "n_atoms": structures["n_atoms"].take(each),
         "structure_hash": structures["hash"].take(each),
-        "note": structures["note"].take(each),
+        "note": _notes(structures["note"].take(each), np.stack([_unseen(one) for one in block.found], axis=1).ravel()),
         "group": _labels(structures, group_by).take(each),
         **{name: pa.array(values, schema.field(name).type).take(in_turn)
            for name, values in _constants(models).items()},
@@ -61,6 +64,21 @@ def comparison_rows(
            for name in parts[0]},
     }  # fmt: skip
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+
+
+def _unseen(found: RecordBlock) -> Array:
+    """Where a crystal has no stress whatever: of atoms that see one another, some is always left."""
+    return found.ok() & (found.lists("stress_ev_per_ang3", 6) == 0.0).all(1)
+
+
+def _notes(of_structures: pa.Array, unseen: Array) -> pa.Array:
+    """Notes of the rows: those of their structures, and where a model sees no atom's neighbours."""
+    import pyarrow.compute as pc
+
+    if not unseen.any():
+        return of_structures
+    told = pc.if_else(of_structures.is_valid(), pc.binary_join_element_wise(of_structures, UNSEEN, "; "), UNSEEN)
+    return pc.if_else(unseen, told, of_structures)
 
 
 def _labels(structures: pa.Table, group_by: str | None) -> pa.Array:

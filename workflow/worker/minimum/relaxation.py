@@ -46,6 +46,7 @@ SENTENCES = {
     "atoms_fused": "two atoms came too close to one another within {steps}",
     "volume": "the volume became {growth:.2g} times that of the start within {steps}",
     "vacuum_lost": "the vacuum was lost within {steps}",
+    "apart": "no stress is left at all after {steps}: the atoms are so far apart that the model does not see them",
 }
 
 
@@ -230,7 +231,7 @@ class Relaxation:
         if blown_up := self._blown_up(point):
             return blown_up
         if is_converged:
-            return "converged"
+            return "apart" if self._is_apart(point) else "converged"
         if self.n_steps >= self.settings["max_steps"]:
             return "max_steps"
         return "no_progress" if self.descent.is_stuck else None
@@ -243,6 +244,10 @@ class Relaxation:
         strain = self.freedom.full(step, len(self.bare))[1]
         gain = -0.5 * float(step @ point.gradient) / len(self.bare)
         return abs(strain[:3].sum()) <= SETTLED_GROWTH and gain <= SETTLED_EV
+
+    def _is_apart(self, point: Point) -> bool:
+        """Whether a cell that may change has no stress whatever: of atoms that see one another some is always left."""
+        return bool(len(self.freedom.strains)) and point.answer.virial_ev is not None and not point.answer.virial_ev.any()
 
     def _blown_up(self, point: Point) -> str | None:
         if not LEAST_GROWTH <= np.linalg.det(point.deformation) <= MOST_GROWTH:
