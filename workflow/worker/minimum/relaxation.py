@@ -247,7 +247,8 @@ class Relaxation:
 
     def _is_apart(self, point: Point) -> bool:
         """Whether a cell that may change has no stress whatever: of atoms that see one another some is always left."""
-        return bool(len(self.freedom.strains)) and point.answer.virial_ev is not None and not point.answer.virial_ev.any()
+        virial = point.answer.virial_ev
+        return bool(len(self.freedom.strains)) and virial is not None and not virial.any()
 
     def _blown_up(self, point: Point) -> str | None:
         if not LEAST_GROWTH <= np.linalg.det(point.deformation) <= MOST_GROWTH:
