@@ -175,6 +175,20 @@ def _job_spec(
 ) -> dict[str, Any]:
     places = index.places[rows]
     packs = {int(pack): places[places[:, 0] == pack, 1].tolist() for pack in np.unique(places[:, 0])}
+    structures = [{"file": f"work/structures/{pack:05d}.npz", "rows": r} for pack, r in packs.items()]
+    return {**spec_without_structures(job, model, weights, config, image, machine, asks), "structures": structures}
+
+
+def spec_without_structures(
+    job: str,
+    model: ResolvedModel,
+    weights: Weights | None,
+    config: RunConfig,
+    image: ImageUse,
+    machine: Machine,
+    asks: Resources,
+) -> dict[str, Any]:
+    """What the worker reads of a job: the model, and how it computes."""
     return {
         "schema": SCHEMA,
         "job": job,
@@ -188,5 +202,5 @@ def _job_spec(
         "batch_atoms": asks.batch_atoms,
         "memory_mb": asks.mem_mb if machine.cluster else machine.worker_mb,
         "image": image.identity,
-        "structures": [{"file": f"work/structures/{pack:05d}.npz", "rows": r} for pack, r in packs.items()],
+        "structures": [],
     }
