@@ -36,11 +36,9 @@ class Fit(NamedTuple):
     rms_ev: float
 
 
-def fitted(form: str, volumes: Floats, energies: Floats) -> Fit | None:
-    """Least-squares fit of (n,) energies in eV over volumes in Å³; None where there is none."""
-    lowest = int(energies.argmin())
-    curvature = 2 * np.polyfit(volumes, energies - energies[lowest], 2)[0]
-    guess = (energies[lowest], abs(curvature) * volumes[lowest], 4.0, volumes[lowest])
+def fitted(form: str, volumes: Floats, energies: Floats, near: Fit | None = None) -> Fit | None:
+    """Least-squares fit of (n,) energies in eV over volumes in Å³, one not far from `near`; None where there is none."""
+    guess = near[:4] if near else _guess(volumes, energies)
     try:
         found, _ = curve_fit(FORMS[form], volumes, energies, p0=guess, x_scale=np.abs(guess) + 1e-3, method="trf")
     except RuntimeError:  # no convergence
@@ -50,10 +48,17 @@ def fitted(form: str, volumes: Floats, energies: Floats) -> Fit | None:
     return Fit(e0, b0, derivative, v0, float(np.sqrt(np.mean(left**2))))
 
 
+def _guess(volumes: Floats, energies: Floats) -> tuple[float, float, float, float]:
+    lowest = int(energies.argmin())
+    curvature = 2 * np.polyfit(volumes, energies - energies[lowest], 2)[0]
+    return float(energies[lowest]), float(abs(curvature) * volumes[lowest]), 4.0, float(volumes[lowest])
+
+
 def spread(form: str, volumes: Floats, energies: Floats) -> float | None:
     """Largest difference in eV/Å³ between bulk moduli of fits that leave out one point each, or both ends."""
+    whole = fitted(form, volumes, energies)
     left_out = [[i] for i in range(len(volumes))] + [[0, len(volumes) - 1]]
-    parts = [fitted(form, np.delete(volumes, some), np.delete(energies, some)) for some in left_out]
+    parts = [fitted(form, np.delete(volumes, some), np.delete(energies, some), whole) for some in left_out]
     moduli = [fit.b0_ev_per_ang3 for fit in parts if fit is not None]
     return max(moduli) - min(moduli) if len(moduli) == len(parts) else None
 
