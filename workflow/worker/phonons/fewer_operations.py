@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class FewerOperations(Symmetry):
     """The symmetry of a supercell by as few operations as bring each atom onto one that is displaced.
 
-    Also those that keep one that is displaced where it is, and one of each rotation. phonopy goes through all operations
-    one by one in Python, again and again: that took 1.3 s, as long as a model takes for the forces. The force constants
-    are the same, as all other operations are products of these.
+    Also those that keep one that is displaced where it is, and one of each rotation. All others are products of these,
+    so that force constants are the same, bit by bit: phonopy takes the first operation that fits. It goes through all
+    of them one by one in Python, again and again: that took 1.3 s, as long as a model takes for the forces.
     """
 
     def _set_symmetry_dataset(self) -> None:
