@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import math
 import shutil
@@ -45,33 +46,38 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 MOST_ATOMS, MD_ATOMS, MD_STRUCTURES = 8, 64, 4
 DIFFERENCES = """\
-What both ways do is not the same; matcalc's settings are its own. `eos`: matcalc has 11 volumes from 73 to 133 % of that
-of a minimum to 0.1 eV/Å, MIRA 7 within 6 % of that of one to 0.001 eV/Å and 0.02 GPa, with the space group checked; over
-the wider range B₀ is another one. `elastic`: matcalc has 24 strains of up to 6 % in shear, with clamped ions; MIRA has
-those of 0.5 and 1 % that symmetry leaves, and relaxes ions in each; compared is the modulus of clamped ions. `phonons`:
-matcalc repeats the given cell until its edges are long enough, MIRA takes the smallest supercell whose images are as far
-apart, and computes it at rest too; no heat capacity is compared where modes are imaginary. `md`: the same steps."""
+What both ways do is not the same; matcalc's settings are its own. `eos`: matcalc has 11 volumes from 73 to 133 % of
+that of a minimum to 0.1 eV/Å, MIRA 7 within 6 % of that of one to 0.001 eV/Å and 0.02 GPa, with the space group
+checked; over the wider range B₀ is another one. `elastic`: matcalc has 24 strains of up to 6 % in shear, with clamped
+ions; MIRA has those of 0.5 and 1 % that symmetry leaves, and relaxes ions in each; compared is the modulus of clamped
+ions. `phonons`: matcalc repeats the given cell until its edges are long enough, MIRA takes the smallest supercell whose
+images are as far apart, and computes it at rest too; none is compared where modes are imaginary. `md`: the same steps.
+"""
 
 
 def main() -> None:
     asked = arguments()
     rows, notes = [], []
     with tempfile.TemporaryDirectory(prefix="mira-bench-") as scratch:
-        for model in asked.models:
-            for task in asked.tasks:
-                found = compared(model, task, chosen(asked, task), Path(scratch), asked)
-                rows.append(row_of(model, task, found))
-                notes.append(agreement(model, task, found))
-                print(rows[-1], notes[-1], sep="\n", flush=True)
-    head = (
-        f"{asked.structures} known crystals of up to {MOST_ATOMS} atoms (`md`: {MD_STRUCTURES} cells of about {MD_ATOMS}), {cpu()}, "
-        f"{asked.threads} thread{'s' if asked.threads > 1 else ''}; ratios are medians of {asked.portions} portions, "
-        "and their range.\n\n"
+        for task, model in itertools.product(asked.tasks, asked.models):
+            found = compared(model, task, chosen(asked, task), Path(scratch), asked)
+            rows.append(row_of(model, task, found))
+            notes.append(agreement(model, task, found))
+            print(rows[-1], notes[-1], sep="\n", flush=True)
+            # what an interrupted run has, it keeps
+            parts = (head(asked) + "\n".join(rows), "\n".join(filter(None, notes)), DIFFERENCES)
+            write_section("properties", "Properties", "\n\n".join(parts))
+
+
+def head(asked: argparse.Namespace) -> str:
+    """What was asked, and the head of the table."""
+    return (
+        f"{asked.structures} known crystals of up to {MOST_ATOMS} atoms (`md`: {MD_STRUCTURES} cells of about "
+        f"{MD_ATOMS}), {cpu()}, {asked.threads} thread{'s' if asked.threads > 1 else ''}; ratios are medians of "
+        f"{asked.portions} portions, and their range.\n\n"
         "| model | task | matcalc 0.7.0, CPU s | MIRA's worker, CPU s | matcalc ÷ MIRA, CPU | answers |\n"
         "|---|---|---:|---:|---:|---:|\n"
     )
-    parts = (head + "\n".join(rows), "\n".join(filter(None, notes)), DIFFERENCES)
-    write_section("properties", "Properties", "\n\n".join(parts))
 
 
 def arguments() -> argparse.Namespace:
