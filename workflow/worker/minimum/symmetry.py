@@ -142,7 +142,7 @@ def _dataset(cell: Floats, fractional: Floats, labels: NDArray[np.int_]) -> Any:
     return _dataset_of_bytes(cell.tobytes(), (fractional % 1.0).tobytes(), labels.tobytes())
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)  # more than there are stories in a batch
 def _dataset_of_bytes(cell: bytes, fractional: bytes, labels: bytes) -> Any:
     """Found once for exactly the same crystal: it takes up to 30 ms of two atoms, as long as some models do."""
     import spglib
