@@ -148,10 +148,11 @@ def _dataset_of_bytes(cell: bytes, fractional: bytes, labels: bytes) -> Any:
     import spglib
 
     vectors, places = np.frombuffer(cell).reshape(3, 3), np.frombuffer(fractional).reshape(-1, 3)
+    crystal: Any = (vectors, places, np.frombuffer(labels, np.int64))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
-            return spglib.get_symmetry_dataset((vectors, places, np.frombuffer(labels, np.int64)), symprec=SYMPREC_ANG)
+            return spglib.get_symmetry_dataset(crystal, symprec=SYMPREC_ANG)
         except Exception as error:  # some versions raise, others return None; the error's own class is new
             if type(error).__module__.partition(".")[0] != "spglib":
                 raise

@@ -23,7 +23,7 @@ class FewerOperations(Symmetry):
 
     def _set_symmetry_dataset(self) -> None:
         super()._set_symmetry_dataset()
-        rotations, translations = (self._symmetry_operations[name] for name in ("rotations", "translations"))
+        rotations, translations = self._symmetry_operations["rotations"], self._symmetry_operations["translations"]
         kept = _kept(self._cell.scaled_positions, np.unique(self._map_atoms), rotations, translations)
         self._symmetry_operations = {"rotations": rotations[kept], "translations": translations[kept]}
 
