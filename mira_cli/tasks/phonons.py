@@ -41,6 +41,13 @@ IN_WORDS = {
 }
 
 
+def phonon_columns(found: Records, ok: Array, starts: Starts) -> dict[str, Array]:
+    """Columns of n structures that follow from others, empty where `ok` (n,) is false."""
+    is_unstable = ok & np.equal(found.texts("is_stable"), False)
+    imaginary = np.where(is_unstable, found.numbers("lowest_frequency_thz"), np.nan)
+    return {"imaginary_frequency_thz": imaginary, **per_formula_unit(found, ok, starts)}
+
+
 def per_formula_unit(found: Records, ok: Array, _: Starts) -> dict[str, Array]:
     """Columns of n structures about the matter that their formula names, empty where `ok` (n,) is false."""
     n_atoms = np.where(ok, found.numbers("n_formula_unit_atoms"), np.nan)
@@ -108,9 +115,14 @@ TASK = Task(
         Column(
             "lowest_frequency_thz",
             "real",
-            "lowest frequency, negative if imaginary",
+            "lowest frequency, negative if imaginary; of a stable crystal that of the q-point nearest to Γ",
+        ),
+        Column(
+            "imaginary_frequency_thz",
+            "real",
+            "lowest frequency of a crystal that is not stable, negative",
             "yes",
-            ("reference_lowest_frequency_thz",),
+            ("reference_imaginary_frequency_thz",),
         ),
         Column("lowest_frequency_at", "text", "its place in the Brillouin zone, fractional coordinates"),
         Column("highest_frequency_thz", "real", "highest frequency", "yes", ("reference_highest_frequency_thz",)),
@@ -163,7 +175,7 @@ TASK = Task(
         "Thermal sums at {temperature_k} K are over a mesh that avoids Γ, of 1/({mesh_ang} Å), and left out where a "
         "mode is imaginary"
     ),
-    fill=per_formula_unit,
+    fill=phonon_columns,
     curves=(
         Curve(
             "bands",
