@@ -48,7 +48,7 @@ def comparison_rows(
     parts = [_of_model(block, valid, model, found, task) for model, found in zip(models, block.found, strict=True)]
     for part, whole in zip(parts, across, strict=False):
         own = {name: values[block.begin : block.begin + len(structures)] for name, values in whole.items()}
-        part |= own | _refuted(part, own.get("error"))
+        part.update(own | _refuted(part, own.get("error")))
     columns = {
         "structure_id": structures["id"].take(each),
         "formula": structures["formula"].take(each),
@@ -132,7 +132,7 @@ def _refuted(part: dict[str, Array], why: Array | None) -> dict[str, Array]:
     """Status and error of one model's rows, where `why` (n,) says that an answer is none beside the others'."""
     if why is None:
         return {}
-    refuted = (part["status"] == OK) & np.not_equal(why, None)
+    refuted = (part["status"] == OK) & np.array([one is not None for one in why], bool)
     return {
         "status": np.where(refuted, INVALID_RESULT, part["status"]),
         "error": np.where(refuted, why, part["error"]),

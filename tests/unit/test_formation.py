@@ -103,6 +103,7 @@ def test_what_lacks_an_elemental_reference_has_a_status_that_says_so(tmp_path, m
     assert [one["error"] for one in shown["failures"]["groups"]] == [why]
     assert "properties" not in shown  # of one model without references there is nothing to show
 
+
 def test_a_hull_of_three_elements() -> None:
     """A mixture of three phases, at a composition between them."""
     found = told({"a": ("Cu", 0.0), "b": ("Au", 0.0), "c": ("Ag", 0.0), "ab": ("CuAu", -0.2), "abc": ("CuAuAg", -0.1)})

@@ -13,7 +13,16 @@ from mira_cli.run.record_block import Record
 from mira_cli.tasks import Curve
 from mira_cli.tasks.eos import delta
 from tests.runs import rows
-from tests.unit.property_runs import ERRORS, NO_MINIMUM, WIEN2K, elastic_of, elastic_run, eos_run, phonons_of, property_run
+from tests.unit.property_runs import (
+    ERRORS,
+    NO_MINIMUM,
+    WIEN2K,
+    elastic_of,
+    elastic_run,
+    eos_run,
+    phonons_of,
+    property_run,
+)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from worker.beyond import beyond
 from worker.contract import INVALID_RESULT, Layout, Outcome
 from worker.minimum.relaxed import relaxed, together
 from worker.minimum.symmetry import space_group_of, standard_axes
@@ -156,7 +157,7 @@ def _outcome(atoms: Atoms, rest: Relaxation, ends: list[Relaxation], strains: St
     arrays = {"stiffness_gpa": c, "clamped_stiffness_gpa": clamped}
     unbelievable = why_no_stiffness(float(np.abs(c).max()), asymmetry, nonlinearity)
     if residual > MOST_STRESS_GPA:
-        unbelievable = f"the start is not without stress: {residual:.2g} GPa are left"
+        unbelievable = f"the start is not without stress: {beyond(residual, MOST_STRESS_GPA)} GPa are left"
     if unbelievable:
         kept = ("residual_stress_gpa", "n_evaluations", "space_group", "asymmetry_gpa", "nonlinearity_gpa")
         return Outcome(INVALID_RESULT, unbelievable, {name: values[name] for name in kept})
