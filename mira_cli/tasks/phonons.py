@@ -27,7 +27,7 @@ class PhononSettings(FromMinimum):
 
     min_length_ang: float = Field(12.0, ge=3, le=100, description="shortest distance of images in the supercell, Å")
     displacement_ang: float = Field(0.01, ge=1e-4, le=0.1, description="displacement of an atom in Å")
-    mesh_ang: float = Field(60.0, ge=1, le=1000, description="fineness of the mesh of q-points, 1 / (its spacing / 2π)")
+    mesh_ang: float = Field(60.0, ge=20, le=300, description="fineness of the mesh of q-points, 1 / (its spacing / 2π)")
     temperature_k: float = Field(300.0, ge=0, le=10_000, description="temperature of the columns, K")
     max_temperature_k: float = Field(1000.0, gt=0, le=10_000, description="temperature at which thermal curves end, K")
 

@@ -56,8 +56,8 @@ class RelaxSettings(Settings):
 class FromMinimum(Settings):
     """Settings of a task that starts from each model's own minimum."""
 
-    relax_fmax_ev_per_ang: float = Field(0.001, ge=1e-6, le=10, description="largest force left at the start, eV/Å")
-    relax_smax_gpa: float = Field(0.02, ge=1e-5, le=100, description="largest stress left at the start, GPa")
+    relax_fmax_ev_per_ang: float = Field(0.001, ge=1e-6, le=0.1, description="largest force left at the start, eV/Å")
+    relax_smax_gpa: float = Field(0.02, ge=1e-5, le=1, description="largest stress left at the start, GPa")
     relax_max_steps: int = Field(500, ge=1, le=1_000_000, description="steps after which that relaxation is given up")
 
     def relaxation(self) -> RelaxSettings:

@@ -12,6 +12,7 @@ from worker.contract import INVALID_RESULT, Answer, Layout, Outcome
 from worker.phonons import spectrum
 from worker.phonons.primitive import primitive_of
 from worker.phonons.supercells import configurations, displaced, frequencies, take_forces
+from worker.properties.crystals import why_no_bulk
 from worker.tasks import FROM_MINIMUM
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ LEAST_CLASSICAL_PERCENT = 99.5
 
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     """Displace atoms in supercells, all at once, and see what forces draw them back."""
-    if why := _no_crystal(start):
+    if why := refusal(start):
         return Outcome(INVALID_RESULT, why)
     crystal = primitive_of(start, settings["min_length_ang"])
     phonopy = displaced(crystal, settings["displacement_ang"])
@@ -71,10 +72,10 @@ def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     return _outcome(phonopy, crystal, precision, settings)
 
 
-def _no_crystal(start: Atoms) -> str | None:
-    """Say why the vibrations of a minimum are not those of a crystal, or None if they are."""
+def refusal(start: Atoms) -> str | None:
+    """Say why the vibrations of a structure are not those of a crystal, or None if they are."""
     minimum = start.info.get("minimum", {})
-    if not start.pbc.all() or minimum.get("cell_relaxed", "full") != "full":
+    if why_no_bulk(start) or minimum.get("cell_relaxed", "full") != "full":
         return "phonons are those of crystals, which go on in three directions without vacuum"
     if start.constraints or minimum.get("n_fixed"):
         return "atoms that are held have no phonons"
