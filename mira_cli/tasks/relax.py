@@ -172,6 +172,7 @@ TASK = Task(
         "cell_relaxed": Value("text"),
         "max_displacement_ang": Value("real"),
         "n_fixed": Value("whole"),
+        "dispersion_energy_ev": Value("real", needed=False),
     },
     arrays={
         "positions": Layout(),
@@ -203,6 +204,9 @@ TASK = Task(
         Column("cell_relaxed", "text", "how the cell could change; beside vacuum in_plane or along_axis, or none"),
         Column("max_displacement_ang", "real", "largest displacement of an atom, without the cell's change and drift"),
         Column("n_fixed", "whole", "atoms with a fixed coordinate"),
+        Column(
+            "dispersion_energy_ev", "real", "dispersion that was added to the model (`+d3`), part of the last energy"
+        ),
         *_cell_columns(),
     ),
     shown=(

@@ -160,6 +160,7 @@ class Relaxation:
             "cell_relaxed": self.freedom.cell_relaxed,
             "max_displacement_ang": float(np.linalg.norm(moved, axis=1).max()),
             "n_fixed": self.freedom.n_fixed,
+            "dispersion_energy_ev": answer.dispersion_energy_ev,
         }
         arrays = {"positions": atoms.positions, "cell": np.array(atoms.cell), "forces": answer.forces_ev_per_ang}
         arrays |= self._path()
