@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.data import covalent_radii
 
+from worker.beyond import beyond
 from worker.contract import Answer, NoAnswer, Outcome
 from worker.minimum.by_ase import OPTIMIZERS, AseDescent
 from worker.minimum.descent import Descent
@@ -160,6 +161,7 @@ class Relaxation:
             "cell_relaxed": self.freedom.cell_relaxed,
             "max_displacement_ang": float(np.linalg.norm(moved, axis=1).max()),
             "n_fixed": self.freedom.n_fixed,
+            "dispersion_energy_ev": answer.dispersion_energy_ev,
         }
         arrays = {"positions": atoms.positions, "cell": np.array(atoms.cell), "forces": answer.forces_ev_per_ang}
         arrays |= self._path()
@@ -167,10 +169,14 @@ class Relaxation:
             return Outcome("ok", None, values, arrays)
         sentence = SENTENCES[self.stopped_by].format(
             steps="1 step" if self.n_steps == 1 else f"{self.n_steps:,} steps",
-            left=f"forces are {fmax:.2g} eV/Å" + ("" if smax is None else f", stresses {smax:.2g} GPa"),
+            left=self._what_is_left(fmax, smax),
             growth=np.linalg.det(point.deformation),
         )
         return Outcome("not_converged" if self.stopped_by in UNCONVERGED else "blown_up", sentence, values, arrays)
+
+    def _what_is_left(self, fmax: float, smax: float | None) -> str:
+        told = f"forces are {beyond(fmax, self.settings['fmax_ev_per_ang'])} eV/Å"
+        return told if smax is None else f"{told}, stresses {beyond(smax, self.settings['smax_gpa'])} GPa"
 
     def _keep(self, point: Point) -> None:
         """Add a point to the path, and thin it out where it gets too long."""
