@@ -240,3 +240,12 @@ def test_what_a_run_would_refuse_is_refused_in_its_words(given, said) -> None:
     with pytest.raises(MiraError, match=said) as caught:
         calculator(given.pop("model"), **given)
     assert "hint: " in notes(caught.value)
+
+
+def test_the_page_about_calculators_runs() -> None:
+    page = (REPOSITORY / "docs" / "calculator.md").read_text(encoding="utf-8")
+    blocks = page.split("```python\n")[1:]
+    script = "\n".join(block.partition("```")[0] for block in blocks).replace("mace-mpa-0", "emt")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=REPOSITORY, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "unsupported_element None the model does not know Si" in done.stdout
