@@ -46,8 +46,8 @@ def settle_charges(atoms: Atoms) -> list[str]:
     ContradictionError
         The input contradicts itself, or a value is no number.
     """
-    if not _may_state(tuple(atoms.info)) and "initial_charges" not in atoms.arrays:
-        return []  # nearly all crystals
+    if states_nothing(atoms):
+        return []
     found = {key: value for key, value in atoms.info.items() if isinstance(key, str) and _is_key(key, value)}
     notes = [
         f"`{key}` may be a charge, and nothing was taken from it: `charge={value}`"
@@ -78,6 +78,11 @@ def settle_charges(atoms: Atoms) -> list[str]:
         if key != quantity and key not in OF_SHEET:
             notes.append(f"{quantity} {value:{'+' if quantity == 'charge' else ''}g} is from `{key}`")
     return [*notes, *_of_initial_charges(atoms), *_of_electrons(atoms)]
+
+
+def states_nothing(atoms: Atoms) -> bool:
+    """Whether a structure has nothing that may state a charge or a multiplicity, as nearly all crystals; fast."""
+    return not _may_state(tuple(atoms.info)) and "initial_charges" not in atoms.arrays
 
 
 @lru_cache(maxsize=1_000)
