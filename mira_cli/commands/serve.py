@@ -40,7 +40,9 @@ def serve(
         int | None,
         typer.Option(help="Models loaded at once; the least used makes room. [default: as GPUs and memory say]", min=1),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen at; other than this machine's own takes a token.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; other than this machine's own takes a token.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at; 0: one that is free.", min=0, max=65535)] = 8000,
     token_file: Annotated[
         Path | None, typer.Option(help="File with the token that every request must carry.", metavar="FILE")
@@ -50,10 +52,10 @@ def serve(
     timeout: Annotated[float, typer.Option(help="Seconds for one request, with loading.", min=0.01)] = 600.0,
     device: Annotated[str | None, typer.Option(help="`auto`, `cuda` or `cpu`.")] = None,
     dtype: Annotated[str | None, typer.Option(help="Precision.")] = None,
-    runtime: Annotated[
-        Literal["auto", "apptainer", "venv"], typer.Option(help="How images run.")
-    ] = "auto",
-    threads: Annotated[int | None, typer.Option(help="Cores of one worker [default: all, shared by replicas].", min=1)] = None,
+    runtime: Annotated[Literal["auto", "apptainer", "venv"], typer.Option(help="How images run.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="Cores of a worker [default: all, shared by replicas].", min=1)
+    ] = None,
     models_file: Annotated[
         list[Path] | None, typer.Option(help="More models, as in `mira run`.", metavar="FILE")
     ] = None,
@@ -71,15 +73,14 @@ def serve(
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise EnvironmentNotReadyError(
             f"`mira serve` takes MIRA's extra `serve`, and {' and '.join(missing)} are missing",
-            hint=f"`pip install '.[serve]'` in its folder, or `{console.quoted(sys.executable)} -m pip install fastapi uvicorn`",
+            hint="`pip install '.[serve]'` in its folder, or `pip install fastapi uvicorn`",
         )
     if detach:
         _detach()
         return
     from mira_cli.serving.app import RequestLimits
     from mira_cli.serving.pool import absolute
-    from mira_cli.serving.server import Settings, read_token
-    from mira_cli.serving.server import serve as answer
+    from mira_cli.serving.server import ServerSettings, answer_requests, read_token
     from mira_cli.warm.place import held_folder, private_home, worker_folder
 
     token = read_token(token_file)
@@ -92,7 +93,7 @@ def serve(
     pool.plan_named()
     folder, _lock = (into, held_folder(into)) if into else worker_folder(private_home())
     limits = RequestLimits(max_atoms, timeout)
-    answer(pool, Settings(host, port, token, limits, int(max_body_mb * 1e6)), folder)
+    answer_requests(pool, ServerSettings(host, port, token, limits, int(max_body_mb * 1e6)), folder)
 
 
 def _pool(
@@ -106,7 +107,9 @@ def _pool(
     names = served_names(named, [Path(file) for file in settings["models_files"]])
     copies = by_model(replicas, "replicas", "mace-mpa-0=2")
     if wrong := [value for value in copies.values() if not value.isdecimal() or not 1 <= int(value) <= 64]:
-        raise UsageError(f"`--replicas {replicas}`: {wrong[0]} is no count of workers", hint="for example `--replicas 2`")
+        raise UsageError(
+            f"`--replicas {replicas}`: {wrong[0]} is no count of workers", hint="for example `--replicas 2`"
+        )
     numbers = {_full(names, name): int(value) for name, value in copies.items()}
     own_gpus = {_full(names, name): value.split(",") for name, value in by_model(gpus, "gpus", "mace-mpa-0=0").items()}
     machine = this_machine(device=settings.get("device", "auto"), cluster=False)

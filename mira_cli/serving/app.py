@@ -16,11 +16,11 @@ from mira_cli import __version__
 from mira_cli.catalogue.elements import format_elements
 from mira_cli.errors import InputError, MiraError, UsageError
 from mira_cli.serving.bodies import (
-    Answer,
     AtomsBody,
+    ErrorBody,
+    ModelAnswer,
     MultiAnswer,
     MultiModelBody,
-    Problem,
     SinglePointBody,
     asked_structure,
     check_task,
@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 FEW_ATOMS = 100  # are checked in no time; more, beside what else is asked
 GONE = 499
 CODES = {OK: 200, INVALID: 422, "unsupported_element": 422, "unsupported_property": 422}
-PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (401, 404, 413, 421, 422, 500, 503, 504)}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"model": ErrorBody} for code in (401, 404, 413, 421, 422, 500, 503, 504)
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ def make_app(pool: Pool, limits: RequestLimits) -> FastAPI:
     async def models() -> dict[str, Any]:
         return {"models": described_models(pool)}
 
-    @app.post("/api/v1/single_point", summary="One structure, one model.", response_model=Answer, responses=PROBLEMS)
+    @app.post(
+        "/api/v1/single_point", summary="One structure, one model.", response_model=ModelAnswer, responses=PROBLEMS
+    )
     async def single_point(body: SinglePointBody, request: Request) -> JSONResponse:
         check_task(body.task)
         structure = await _structure(body.atoms, limits)
@@ -80,12 +84,18 @@ def make_app(pool: Pool, limits: RequestLimits) -> FastAPI:
         ((code, answer),) = answers
         return JSONResponse({"task": "single_point", "structure": structure.facts, **answer}, code)
 
-    @app.post("/api/v1/multi_model", summary="One structure, several models.", response_model=MultiAnswer, responses=PROBLEMS)
+    @app.post(
+        "/api/v1/multi_model", summary="One structure, several models.", response_model=MultiAnswer, responses=PROBLEMS
+    )
     async def multi_model(body: MultiModelBody, request: Request) -> JSONResponse:
         check_task(body.task)
         structure = await _structure(body.atoms, limits)
         answers = await _while_wanted(request, _answers(pool, list(dict.fromkeys(body.model_names)), structure, limits))
-        said = {"task": "single_point", "structure": structure.facts, "answers": [answer for _, answer in answers or ()]}
+        said = {
+            "task": "single_point",
+            "structure": structure.facts,
+            "answers": [answer for _, answer in answers or ()],
+        }
         return JSONResponse(said, GONE if answers is None else 200)
 
     _tell_errors(app)
@@ -117,7 +127,9 @@ async def _answer(
         outcome = await asyncio.wait_for(asyncio.wrap_future(future), limits.timeout_s)
     except UsageError as error:
         unknown = said["model"] is None
-        return 404 if unknown else 503, said | problem(error) | {"status": "unknown_model" if unknown else "not_available"}
+        return 404 if unknown else 503, said | problem(error) | {
+            "status": "unknown_model" if unknown else "not_available"
+        }
     except WorkerLostError as error:
         return 503, said | problem(error) | {"status": "lost"}
     except MiraError as error:
@@ -126,7 +138,12 @@ async def _answer(
         late = f"`{said['model']}` has not answered within {rough_duration(limits.timeout_s)}"
         return 504, said | {"status": "late", "error": late, "hint": "`mira serve --timeout` sets the limit"}
     said |= _of_model(pool, said["model"])
-    said |= {"status": outcome.status, "error": outcome.error, "batch_size": outcome.batch_size, "wall_s": outcome.wall_s}
+    said |= {
+        "status": outcome.status,
+        "error": outcome.error,
+        "batch_size": outcome.batch_size,
+        "wall_s": outcome.wall_s,
+    }
     if outcome.status == OK:
         said["energy_ev"] = outcome.values["energy_ev"]
         said["forces_ev_per_ang"] = outcome.arrays["forces"].reshape(-1, 3).tolist()
@@ -135,7 +152,7 @@ async def _answer(
 
 
 def _blank(asked: str, structure: AskedStructure) -> dict[str, Any]:
-    said = dict.fromkeys(Answer.model_fields)
+    said = dict.fromkeys(ModelAnswer.model_fields)
     return {**said, "asked_model": asked, "notes": list(structure.notes)}
 
 
@@ -217,7 +234,11 @@ def _tell_errors(app: FastAPI) -> None:
         return JSONResponse(problem(error) | status, code)
 
     @app.exception_handler(RequestValidationError)
-    async def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
+    async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+        if "json" not in request.headers.get("content-type", ""):
+            return JSONResponse(
+                {"error": "the body is not said to be JSON", "hint": "send `Content-Type: application/json`"}, 422
+            )
         return JSONResponse({"error": _sentence(error), "hint": "`/docs` shows what a body looks like"}, 422)
 
     @app.exception_handler(HTTPException)

@@ -66,7 +66,7 @@ class MultiModelBody(Body):
     task: str = Field("single_point", max_length=100)
 
 
-class Answer(BaseModel):
+class ModelAnswer(BaseModel):
     """What one model answers, or why it does not. Its documentation alone: answers are not checked against it."""
 
     asked_model: str = Field(description="the name in the request")
@@ -95,10 +95,10 @@ class MultiAnswer(BaseModel):
 
     task: Literal["single_point"]
     structure: dict[str, Any]
-    answers: list[Answer]
+    answers: list[ModelAnswer]
 
 
-class Problem(BaseModel):
+class ErrorBody(BaseModel):
     """Why a request has no answer."""
 
     error: str

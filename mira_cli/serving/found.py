@@ -63,7 +63,11 @@ def one_server(port: int | None) -> FoundServer:
     chosen = [one for one in servers if port in {None, one.port}]
     if not chosen:
         where = f" at port {port}" if port is not None else ""
-        hint = f"those of yours: {', '.join(one.state['address'] for one in servers)}" if servers else "`mira serve` starts one"
+        hint = (
+            f"those of yours: {', '.join(one.state['address'] for one in servers)}"
+            if servers
+            else "`mira serve` starts one"
+        )
         raise UsageError(f"no server of yours runs{where} on this machine", hint=hint)
     if len(chosen) > 1:
         ports = ", ".join(str(one.port) for one in chosen)
@@ -102,7 +106,8 @@ def wish_restart(server: FoundServer, model: str) -> None:
     served = {one["name"] for one in server.state["models"]}
     if model not in served:
         raise UsageError(
-            f"`{model}` is not loaded at {server.state['address']}", hint=f"those are: {', '.join(sorted(served)) or 'none'}"
+            f"`{model}` is not loaded at {server.state['address']}",
+            hint=f"those are: {', '.join(sorted(served)) or 'none'}",
         )
     write_json(server.folder / f"{RESTART}{os.getpid()}", {"model": model})
 
@@ -118,7 +123,9 @@ def newest_log(port: int | None) -> Path:
     if port is not None or running_servers():
         log = one_server(port).folder / LOG
         if not log.is_file():
-            raise UsageError("this server was not detached: what it says is in its own terminal", hint="`mira serve --detach`")
+            raise UsageError(
+                "this server was not detached: what it says is in its own terminal", hint="`mira serve --detach`"
+            )
         return log
     logs = list(private_home().glob(f"*/{LOG}"))
     if not logs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mira_cli.catalogue.dispersion import base_of
 from mira_cli.catalogue.lookup import all_names, find_models, load_catalogue
 from mira_cli.catalogue.own_weights import is_spec
 from mira_cli.errors import UsageError
@@ -62,7 +63,12 @@ class ServedNames:
         served = f"`GET /api/v1/models` lists those that are served: {', '.join([*self.rows][:8])}"
         if is_spec(name):
             raise UsageError("a request names models by name, never weights by path", hint=served)
-        (full,) = find_models([asked], self.catalogue)  # or a sentence on why there is none
+        everything = all_names(self.catalogue)
+        if asked not in self.catalogue.refused and not {asked, base_of(asked)} & everything.keys():
+            # what looks at files for names that it does not know is never asked
+            hint = f"{suggestion(nearest(name, everything))}{served}"
+            raise UsageError(f"unknown model `{name}`", hint=hint)
+        (full,) = find_models([asked], self.catalogue)  # or a sentence on why it is refused
         if full not in self.rows and not self.is_open:
             meant = f", which means `{full}`," if full != name else ""
             hint = f"{suggestion(nearest(name, known))}{served}; start it with `mira serve --models {full},…`"

@@ -67,7 +67,12 @@ class Pool:
             if name not in self._models:
                 replicas = self._replicas.get(name, self._replicas.get("", 1))
                 self._models[name] = ServedModel(
-                    name, replicas, lambda: self._plan(name, build=False), self._make_room, say=self._say, **self._limits
+                    name,
+                    replicas,
+                    lambda: self._plan(name, build=False),
+                    self._make_room,
+                    say=self._say,
+                    **self._limits,
                 )
             return self._models[name]
 

@@ -160,7 +160,7 @@ class ServedModel:
                 self.plan = self.plan or self._plan()
             worker = self._loaded(number)
             last = 1
-            while (some := self._take(worker, generation, last)) is not None:
+            while (some := self._take(generation, last)) is not None:
                 if worker.lost:
                     self.lost += 1
                     self._say(f"{worker.lost.message}; it is started again")
@@ -216,7 +216,7 @@ class ServedModel:
             if waiting.future.set_running_or_notify_cancel():
                 waiting.future.set_exception(error)
 
-    def _take(self, worker: WarmWorker, generation: int, last: int) -> list[_Waiting] | None:
+    def _take(self, generation: int, last: int) -> list[_Waiting] | None:
         """What is to be asked next: nothing if the worker is to be looked at, None if it is to end."""
         with self._changed:
             if generation != self._generation:

@@ -22,7 +22,6 @@ from mira_cli.serving.found import RESTART, STATE
 from mira_cli.serving.guards import LOOPBACK, Guard
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from mira_cli.serving.pool import Pool
@@ -35,7 +34,7 @@ TOKEN_VARIABLE = "MIRA_SERVE_TOKEN"  # noqa: S105  (a name)
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServerSettings:
     """Where a server listens, who may ask, and how much."""
 
     host: str
@@ -45,7 +44,7 @@ class Settings:
     most_bytes: int
 
 
-def serve(pool: Pool, settings: Settings, folder: Path) -> None:
+def answer_requests(pool: Pool, settings: ServerSettings, folder: Path) -> None:
     """Answer until a signal ends it; returns when all workers have ended.
 
     Raises
@@ -87,7 +86,7 @@ def serve(pool: Pool, settings: Settings, folder: Path) -> None:
 class _Server(uvicorn.Server):
     """Uvicorn's, which would take the signals for itself and raise them again when it has ended."""
 
-    def capture_signals(self) -> AbstractContextManager[None]:
+    def capture_signals(self) -> Any:
         return nullcontext()
 
 
@@ -115,7 +114,10 @@ def _keep_house(pool: Pool, folder: Path, address: str, ending: threading.Event,
     written: dict[str, Any] | None = None
     say(f"answers at {address}, and says how at {address}/docs; Ctrl-C ends it")
     while not ending.wait(TICK_S):
-        state = {**begun, "models": [one for one in described_models(pool) if one["asked"] or one["name"] in pool.names.rows]}
+        state = {
+            **begun,
+            "models": [one for one in described_models(pool) if one["asked"] or one["name"] in pool.names.rows],
+        }
         for one in state["models"]:
             one["pids"] = pool.find(one["name"]).pids
         with suppress(OSError):
