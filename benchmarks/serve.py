@@ -2,8 +2,8 @@
 
     python benchmarks/serve.py [-n 500] [--clients 16] [--models sevennet-0,chgnet-0.3.0]
 
-Both servers are up all the time, and asked in turns, portion by portion. Images as environments; FastAPI and uvicorn are
-installed beside the image of the plain server, from a package index.
+Both servers are up all the time, and asked in turns, portion by portion. Images as environments; FastAPI and uvicorn
+are installed beside the image of the plain server, from a package index.
 """
 
 import argparse
@@ -47,8 +47,9 @@ def main() -> None:
             cold_lines.append(f"| {model} | {cold:.1f} | {warm:.3f} | {cold / warm:.0f} |")
     n = sum(map(len, structures))
     text = (
-        f"{given.n} crystals of 2 to 32 atoms ({n:,} atoms), one a request, from {given.clients} clients at once; {cpu()}.\n"
-        f"Plain: the library's calculator in FastAPI, one request after the other. Medians of {PORTIONS} portions, in turns.\n\n"
+        f"{given.n} crystals of 2 to 32 atoms ({n:,} atoms), one a request, {given.clients} clients at once; {cpu()}.\n"
+        "Plain: the library's calculator in FastAPI, one request after the other. "
+        f"Medians of {PORTIONS} portions, in turns.\n\n"
     )
     write_section("serve", "Models that answer over HTTP", text + "\n".join([*lines, "", *cold_lines]))
 
@@ -132,7 +133,9 @@ def cold_s(model: str, atoms, folder: Path) -> float:
         command = ["run", folder / "one.extxyz", "-m", model, "-o", folder / f"run{number}", "--runtime", "venv"]
         began = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-m", "mira_cli", *map(str, command), "--set", "reuse=false"], check=True, capture_output=True
+            [sys.executable, "-m", "mira_cli", *map(str, command), "--set", "reuse=false"],
+            check=True,
+            capture_output=True,
         )
         took = time.perf_counter() - began
     return took

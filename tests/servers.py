@@ -28,7 +28,8 @@ class RunningServer:
 
     def __init__(self, *words: object, **environment: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mira_cli", "serve", "--port", "0", *map(str, words)], stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-m", "mira_cli", "serve", "--port", "0", *map(str, words)],
+            stderr=subprocess.PIPE, text=True,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment}, start_new_session=True,
         )  # fmt: skip
         self.said: list[str] = []

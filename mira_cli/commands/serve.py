@@ -97,7 +97,8 @@ def serve(
 
 
 def _pool(
-    models: str | None, settings: dict[str, Any], *, gpus: str | None, replicas: str | None, keep: int | None, timeout_s: float
+    models: str | None, settings: dict[str, Any], *, gpus: str | None, replicas: str | None, keep: int | None,
+    timeout_s: float,
 ) -> Pool:  # fmt: skip
     from mira_cli.planning.machine import this_machine
     from mira_cli.serving.names import served_names
@@ -108,7 +109,7 @@ def _pool(
     copies = by_model(replicas, "replicas", "mace-mpa-0=2")
     if wrong := [value for value in copies.values() if not value.isdecimal() or not 1 <= int(value) <= 64]:
         raise UsageError(
-            f"`--replicas {replicas}`: {wrong[0]} is no count of workers", hint="for example `--replicas 2`"
+            f"`--replicas`: {wrong[0]} is no count of workers", hint="for example `--replicas 2`"
         )
     numbers = {_full(names, name): int(value) for name, value in copies.items()}
     own_gpus = {_full(names, name): value.split(",") for name, value in by_model(gpus, "gpus", "mace-mpa-0=0").items()}
@@ -119,7 +120,7 @@ def _pool(
     if "threads" not in settings and most > 1:
         settings["threads"] = max(1, machine.cores // most)
     return Pool(
-        names, settings, replicas=numbers, gpus=own_gpus, keep=keep, timeout_s=timeout_s, start_timeout_s=timeout_s,
+        names, settings, replicas=numbers, gpus=own_gpus, keep=keep, timeout_s=timeout_s,
         say=console.say,
     )  # fmt: skip
 

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from mira_cli.planning.resolve import ResolvedModel
     from mira_cli.planning.weights import Weights
     from mira_cli.run.directory import RunDirectory
-    from mira_cli.slurm.cluster import Partition
     from mira_cli.structures.packs import StructureIndex
     from mira_cli.tasks import Task
 

@@ -12,6 +12,7 @@ from mira_cli.images.parallel_builds import free_memory
 from mira_cli.planning.machine import WORKER_MB
 from mira_cli.serving.replicas import ServedModel
 from mira_cli.warm.plan import plan_workers
+from mira_cli.warm.worker import START_TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,12 +41,12 @@ class Pool:
 
     def __init__(
         self, names: ServedNames, settings: Mapping[str, Any], *, replicas: Mapping[str, int],
-        gpus: Mapping[str, list[str]], keep: int | None, timeout_s: float, start_timeout_s: float,
+        gpus: Mapping[str, list[str]], keep: int | None, timeout_s: float,
         say: Callable[[str], None],
     ) -> None:  # fmt: skip
         self.names, self.keep = names, keep
         self._settings, self._replicas, self._gpus = settings, replicas, gpus
-        self._limits = {"timeout_s": timeout_s, "start_timeout_s": start_timeout_s}
+        self._limits = {"timeout_s": timeout_s, "start_timeout_s": START_TIMEOUT_S}
         self._say = say
         self._models: dict[str, ServedModel] = {}
         self._mutex, self._room = threading.Lock(), threading.Lock()

@@ -13,11 +13,13 @@ import numpy as np
 
 from mira_cli.errors import EnvironmentNotReadyError, MiraError
 from mira_cli.structures.geometry import Geometry
+from mira_cli.warm.lost import WorkerLostError
 from mira_cli.warm.worker import WarmWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from mira_cli.warm.line import Asked
     from mira_cli.warm.plan import WorkerPlan
     from mira_cli.warm.worker import Outcome
 
@@ -32,6 +34,18 @@ MOST_WAITING = 10_000
 class _Waiting:
     geometry: Geometry
     future: Future[Outcome] = field(default_factory=Future)
+    begun: bool = False
+    alone: bool = False  # it was computed when a worker was lost, and may be why
+
+    def begin(self) -> bool:
+        """Whether somebody still waits for it; afterwards it cannot be given up."""
+        self.begun = self.begun or self.future.set_running_or_notify_cancel()
+        return self.begun
+
+    def fail(self, error: MiraError) -> None:
+        """Tell whoever waits why there is no answer."""
+        if self.begin() and not self.future.done():
+            self.future.set_exception(error)
 
 
 class ServedModel:
@@ -154,6 +168,7 @@ class ServedModel:
     def _keep(self, number: int, generation: int) -> None:
         """Keep one replica until it is put away."""
         worker: WarmWorker | None = None
+        some: list[_Waiting] | None = None
         try:
             self._make_room(self)
             with self._planning:
@@ -172,7 +187,10 @@ class ServedModel:
         except MiraError as error:
             self._failed(number, error)
         except Exception as error:  # noqa: BLE001  (whatever it is, those who wait must hear of it)
-            self._failed(number, MiraError(f"this is a bug in MIRA: {type(error).__name__}: {error}"))
+            bug = MiraError(f"this is a bug in MIRA: {type(error).__name__}: {error}")
+            for one in some or ():
+                one.fail(bug)
+            self._failed(number, bug)
         finally:
             if worker is not None:
                 worker.close()
@@ -212,9 +230,7 @@ class ServedModel:
 
     def _fail_waiting(self, error: MiraError) -> None:
         while self._waiting:
-            waiting = self._waiting.popleft()
-            if waiting.future.set_running_or_notify_cancel():
-                waiting.future.set_exception(error)
+            self._waiting.popleft().fail(error)
 
     def _take(self, generation: int, last: int) -> list[_Waiting] | None:
         """What is to be asked next: nothing if the worker is to be looked at, None if it is to end."""
@@ -229,25 +245,41 @@ class ServedModel:
             some: list[_Waiting] = []
             atoms = 0
             while self._waiting and len(some) < PORTION_STRUCTURES:
-                size = int(self._waiting[0].geometry.natoms[0])
-                if some and atoms + size > PORTION_ATOMS:
+                waiting = self._waiting[0]
+                size = int(waiting.geometry.natoms[0])
+                if some and (waiting.alone or atoms + size > PORTION_ATOMS):
                     break
-                waiting = self._waiting.popleft()
-                if waiting.future.set_running_or_notify_cancel():  # nobody waits for it any more
+                self._waiting.popleft()
+                if waiting.begin():
                     some.append(waiting)
                     atoms += size
+                    if waiting.alone:
+                        break
             return some
 
     def _answer(self, worker: WarmWorker, some: list[_Waiting]) -> None:
+        asked = worker.ask(joined([one.geometry for one in some]))
         try:
-            outcomes = worker.ask(joined([one.geometry for one in some])).result()
-        except MiraError as error:
-            for one in some:
-                one.future.set_exception(error)
-        else:
-            self.used = time.monotonic()
-            for one, outcome in zip(some, outcomes, strict=True):
+            asked.result()
+        except WorkerLostError as error:
+            self._ask_again(some, asked, error)
+        self.used = time.monotonic()
+        for one, outcome in zip(some, asked.outcomes, strict=True):
+            if outcome is not None:
                 one.future.set_result(outcome)
+
+    def _ask_again(self, some: list[_Waiting], asked: Asked, error: WorkerLostError) -> None:
+        """Those that have no answer wait again, the ones that may have cost the worker alone; each of these once."""
+        left = [row for row, outcome in enumerate(asked.outcomes) if outcome is None]
+        suspects = {*asked.in_flight} & {*left} or {*left}
+        with self._changed:
+            for row in reversed(left):
+                one = some[row]
+                if self._closed or one.alone or len(some) == 1:
+                    one.future.set_exception(error)
+                else:
+                    one.alone = row in suspects
+                    self._waiting.appendleft(one)
 
 
 def joined(geometries: Sequence[Geometry]) -> Geometry:

@@ -11,10 +11,10 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 from mira_cli.errors import MiraError, UsageError
 from mira_cli.statuses import INVALID, OK
 from mira_cli.structures.charges import ANY_CASE
-from mira_cli.warm.judged import Watch, judged
-from mira_cli.warm.lost import NoAnswerError, RefusedStructureError, told
+from mira_cli.warm.judged import Watch, judged_geometry
+from mira_cli.warm.lost import NoAnswerError, RefusedStructureError, WorkerLostError, told
 from mira_cli.warm.plan import plan_workers
-from mira_cli.warm.worker import START_TIMEOUT_S, TIMEOUT_S, WarmWorker
+from mira_cli.warm.worker import START_TIMEOUT_S, TIMEOUT_S, Outcome, WarmWorker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
-    from mira_cli.warm.worker import Outcome
+    from mira_cli.structures.geometry import Geometry
+    from mira_cli.warm.worker import Asked
 
 REFUSED = {INVALID, "unsupported_element", "unsupported_property"}
 PER_REQUEST_ATOMS = 200_000
@@ -60,9 +61,16 @@ class WarmCalculator(Calculator):
     default_parameters: dict[str, Any] = {}  # noqa: RUF012
 
     def __init__(self, worker: WarmWorker) -> None:
-        super().__init__()
-        self.worker, self._watch = worker, Watch()
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._worker, self._watch = worker, Watch()
         self.parameters["model"] = worker.plan.name
+
+    @property
+    def worker(self) -> WarmWorker:
+        """The process that answers; another one where the last was lost after it had been ready."""
+        if self._worker.lost and self._worker.was_ready and not self._worker.is_closed:
+            self._worker = self._worker.again()
+        return self._worker
 
     def __enter__(self) -> WarmCalculator:
         return self
@@ -76,13 +84,17 @@ class WarmCalculator(Calculator):
 
     def __reduce__(self) -> NoReturn:
         raise UsageError(
-            f"the calculator of `{self.worker.plan.name}` cannot be sent to another process",
+            f"the calculator of `{self.parameters['model']}` cannot be sent to another process",
             hint="start one there: `calculator(…)`",
         )
 
+    def get_spin_polarized(self) -> bool:
+        """Say no. Without it ASE makes a circle, in which a worker that nobody holds would live on for a while."""
+        return False
+
     def close(self) -> None:
         """End the worker; whoever asks it afterwards is told so."""
-        self.worker.close()
+        self._worker.close()
 
     def wait(self) -> dict[str, Any]:
         """Wait until the model is loaded; returns device, precision, packages, accelerator and times of loading.
@@ -96,7 +108,7 @@ class WarmCalculator(Calculator):
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """Name what has changed since the last structure: also what its `info` states of charge and spin."""
-        changes: list[str] = super().check_state(atoms, tol)
+        changes: list[str] = super().check_state(atoms, tol)  # type: ignore[no-untyped-call]
         if self.atoms is not None and _stated(atoms) != _stated(self.atoms):
             changes.append("info")
         return changes
@@ -132,7 +144,7 @@ class WarmCalculator(Calculator):
         found = _evaluated(outcome)
         if found.status != OK:
             kind = RefusedStructureError if found.status in REFUSED else NoAnswerError
-            raise kind(f"{self.worker.plan.name}: {found.error}", found.status)
+            raise kind(f"{self.parameters['model']}: {found.error}", found.status)
         self.results = {
             "energy": found.energy_ev,
             "free_energy": found.energy_ev,
@@ -140,8 +152,12 @@ class WarmCalculator(Calculator):
             **({} if found.stress_ev_per_ang3 is None else {"stress": found.stress_ev_per_ang3}),
         }
         if "stress" in properties and "stress" not in self.results:
-            why = "gives no stress" if self.atoms.pbc.all() else "has a stress only of what is periodic in three directions"
-            raise PropertyNotImplementedError(f"{self.worker.plan.name} {why}")
+            why = (
+                "is not given by this model"
+                if self.atoms.pbc.all()
+                else "is defined where all three directions are periodic"
+            )
+            raise PropertyNotImplementedError(f"{self.parameters['model']}: a stress {why}")
 
     def evaluate(self, structures: Iterable[Atoms]) -> list[Evaluated]:
         """Evaluate structures in batches; returns an answer or a reason for each, in their order.
@@ -149,20 +165,48 @@ class WarmCalculator(Calculator):
         Raises
         ------
         WorkerLostError
-            The worker was closed, or could not be started.
+            The worker was closed, or cannot be started. One that is lost later is started again.
         """
         listed = list(structures)
-        self.worker.wait()
-        found: list[Evaluated] = []
-        asked = []
-        for some in _portions(listed):
-            geometry, reasons = judged(some)
+        portions = [judged_geometry(some) for some in _portions(listed)]
+        worker, asked = self.worker, []
+        for geometry, reasons in portions:
             valid = np.array([reason is None for reason in reasons], dtype=bool)
-            asked.append((reasons, self.worker.ask(geometry.chosen(valid))))
-        for reasons, future in asked:
-            outcomes = iter(future.result())
+            chosen = geometry.chosen(valid)
+            asked.append((reasons, chosen, worker.ask(chosen)))
+        found: list[Evaluated] = []
+        for reasons, geometry, request in asked:
+            outcomes = iter(self._outcomes(geometry, request))
             found += [Evaluated(INVALID, why) if why else _evaluated(next(outcomes)) for why in reasons]
         return found
+
+    def _outcomes(self, geometry: Geometry, request: Asked) -> list[Outcome]:
+        """Outcomes of a request; where the worker was lost, another one is asked about the rest.
+
+        As in a run, who was in flight when it was lost is asked about alone, after all others.
+        """
+        try:
+            return request.result()
+        except WorkerLostError as error:
+            if self._worker.is_closed or not self._worker.was_ready:
+                raise
+            why = str(error)
+        outcomes = request.outcomes
+        left = np.array([outcome is None for outcome in outcomes], dtype=bool)
+        suspects = np.zeros_like(left)
+        suspects[request.in_flight] = True
+        suspects &= left
+        if left.sum() == 1:
+            return [
+                outcome or Outcome("failed", f"{why}, while it evaluated this structure alone") for outcome in outcomes
+            ]
+        rest = np.flatnonzero(left & ~suspects)
+        groups = [rest] if suspects.any() else np.array_split(rest, 2)  # it was lost between two batches
+        for rows in (*groups, *np.flatnonzero(suspects)[:, None]):
+            chosen = geometry.chosen(np.isin(np.arange(len(geometry)), rows))
+            for row, outcome in zip(rows, self._outcomes(chosen, self.worker.ask(chosen)), strict=True):
+                outcomes[row] = outcome
+        return [outcome for outcome in outcomes if outcome]
 
 
 def calculator(

@@ -1,7 +1,7 @@
-"""Whether a structure can be asked about, by the rules and in the words of a run, in no time for one that moves little.
+"""Whether a model can be asked about a structure, by the rules and in the words of a run.
 
 The whole check of one structure takes milliseconds, more than some models. Steps of an optimizer or of dynamics are
-near one that has passed it: as long as no two atoms can have come as near as the check would refuse, it is not repeated.
+near one that has passed it: as long as no two atoms can have come as near as it would refuse, it is not repeated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-def judged(structures: Sequence[Atoms]) -> tuple[Geometry, list[str | None]]:
+def judged_geometry(structures: Sequence[Atoms]) -> tuple[Geometry, list[str | None]]:
     """Geometry with charge and spin as their `info` states them, and the reason why one cannot be computed, or None."""
     reasons: list[str | None] = []
     settled = []
@@ -88,7 +88,7 @@ class Watch:
         self._passed: Passed | None = None
 
     def judge(self, atoms: Atoms) -> tuple[Geometry, str | None]:
-        """Do as `judged` for one structure."""
+        """Do as `judged_geometry` for one structure."""
         bare, reason = _settled(atoms)
         geometry = geometry_from_ase([bare])
         if reason or (self._passed is not None and self._passed.covers(geometry)):

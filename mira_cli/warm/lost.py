@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ase.calculators.calculator import CalculationFailed, CalculatorSetupError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 OF_WORKER = "worker: error: "
 TAIL_LINES = 8
+Error = TypeVar("Error", bound=MiraError)
 
 
 class WorkerLostError(MiraError, CalculationFailed):
@@ -36,7 +37,7 @@ class NoAnswerError(MiraError, CalculationFailed):
         self.status = status
 
 
-def told(error: MiraError) -> MiraError:
+def told(error: Error) -> Error:
     """The same error with its hint and its log as notes, which stand below it in a traceback."""
     for label, said in (("hint", error.hint), ("log", error.log)):
         if said is not None:

@@ -77,5 +77,5 @@ def plan_workers(
         weights, asks = ready.weights.get(model.name), resources[model.name]
         job = spec_without_structures(JOB, model, weights, config, ready.uses[model.image], machine, asks)
         image = ready.images.get(model.image)
-        plans.append(WorkerPlan(model, job, image, weights and weights.path, asks.threads or machine.cores))
+        plans.append(WorkerPlan(model, job, image, weights.path if weights else None, asks.threads or machine.cores))
     return plans

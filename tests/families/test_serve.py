@@ -19,7 +19,8 @@ curl -s "$HOST/api/v1/models"; echo
 curl -s -X POST "$HOST/api/v1/single_point" -H "Content-Type: application/json" \
   -d "{\\"model_name\\": \\"chgnet\\", \\"atoms\\": $CU}"; echo
 curl -s -X POST "$HOST/api/v1/multi_model" -H "Content-Type: application/json" \
-  -d "{\\"model_names\\": [\\"mace-mp\\", \\"m3gnet\\", \\"chgnet\\", \\"sevennet-0\\"], \\"task\\": \\"single_point\\", \\"atoms\\": $CU}"
+  -d "{\\"model_names\\": [\\"mace-mp\\", \\"m3gnet\\", \\"chgnet\\", \\"sevennet-0\\"],
+       \\"task\\": \\"single_point\\", \\"atoms\\": $CU}"
 echo
 """
 

@@ -4,9 +4,10 @@ JOB.json is a job without structures: the model is loaded as that job would load
 and are evaluated by the loop that jobs have: the same batches, the same statuses, the same sentences. Requests that
 wait at the same time are merged. The process ends when its socket does: with whoever has started it.
 
-What it is sent (`worker.frames`): `{"id", "task", "settings"}` with the arrays of a structure pack. What it sends: once
-`{"ready": attempt, "facts": …}`; then, batch by batch, `{"id", "rows", "outcomes", "left"}`, where `left` counts the
-structures of the request that are still to come, with the arrays of the outcomes, concatenated in the order of `rows`.
+What it is sent (`worker.frames`): `{"id", "task", "settings"}` with the arrays of a pack. What it sends: once
+`{"ready": attempt, "facts": …}`; before each batch, where there are several structures, `{"id", "in_flight": rows}`;
+and after it `{"id", "rows", "outcomes", "left"}`, where `left` counts the structures of the request that are still to
+come, with the arrays of the outcomes, concatenated in the order of `rows`.
 Exit codes are those of the worker.
 """
 
@@ -19,19 +20,17 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from worker import isolation
 from worker.errors import WorkerError, guarded, leave, sentence
 from worker.job import read_job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from worker.job import Job
-    from worker.warm import Request
+    from worker.warm import Question
 
-    Waiting = queue.SimpleQueue[Request]
+    Waiting = queue.SimpleQueue[Question]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,10 +80,10 @@ def _queue_all(connection: socket.socket, waiting: Waiting) -> None:
     if not first:
         raise EOFError
     from worker.frames import read_frame
-    from worker.warm import request_of
+    from worker.warm import question_of
 
     while True:
-        waiting.put(request_of(*read_frame(lambda n: _exactly(connection, n))))
+        waiting.put(question_of(*read_frame(lambda n: _exactly(connection, n))))
 
 
 def _exactly(connection: socket.socket, n: int) -> bytearray:

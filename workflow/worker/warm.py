@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from dataclasses import dataclass
 from threading import Event
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
+class Question:
     """Structures that somebody waits for, and what is asked of them."""
 
     id: int
@@ -50,7 +49,7 @@ class Request:
     structures: list[Structure]
 
 
-def request_of(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Request:
+def question_of(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Question:
     """Read a request.
 
     Raises
@@ -74,13 +73,13 @@ def request_of(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Reque
         raise FrameError(f"a request whose {wrong[0]} has the shape {arrays[wrong[0]].shape}, not {shapes[wrong[0]]}")
     pack = Pack(arrays, starts)
     tasks.check(name, settings, (task := tasks.find_task(name)).VERSION)
-    return Request(
+    return Question(
         number, task, settings, [Structure(f"{number}:{row}", int(n_atoms[row]), pack, row) for row in range(n)]
     )
 
 
 def answer_all(
-    job: Job, waiting: SimpleQueue[Request], send: Send, *, folder: Path, threads: int, network: str
+    job: Job, waiting: SimpleQueue[Question], send: Send, *, folder: Path, threads: int, network: str
 ) -> None:
     """Load the model, say so, and answer requests until the process ends.
 
@@ -110,7 +109,7 @@ class _Asked:
         self.fitting = room(loaded.device, job.memory_mb).fitting
         self.budget = self.first_budget = self._budget(0)
 
-    def answer(self, requests: Sequence[Request], send: Send) -> None:
+    def answer(self, requests: Sequence[Question], send: Send) -> None:
         """Evaluate all structures of some requests together."""
         structures = [structure for request in requests for structure in request.structures]
         of = {structure.hash: request for request in requests for structure in request.structures}
@@ -141,9 +140,10 @@ class _Asked:
 class _Outbox:
     """Takes the place of record files and journal: what is finished is sent."""
 
-    def __init__(self, of: dict[str, Request], send: Send) -> None:
+    def __init__(self, of: dict[str, Question], send: Send) -> None:
         self.suspects: set[str] = set()
         self._of, self._send = of, send
+        self._told: set[int] = set()  # requests with structures in flight
         self._left = defaultdict(int, {request.id: len(request.structures) for request in of.values()})
 
     def append(self, finished: Iterable[Finished], **_: object) -> None:
@@ -153,10 +153,21 @@ class _Outbox:
             by_request[self._of[one.structure.hash].id].append(one)
         for number, some in by_request.items():
             self._left[number] -= len(some)
+            if not self._left[number]:
+                self._told.discard(number)
             self._send(_answer_frame(number, some, self._of[some[0].structure.hash].task, self._left[number]))
 
-    def take_off(self, hashes: Iterable[str], batch_atoms: int | None = None) -> None:
-        """Note nothing: who asks knows what was in flight."""
+    def take_off(self, hashes: Iterable[str], *_: object) -> None:
+        """Tell what is about to be evaluated, so that nothing else is suspected if this process does not survive it."""
+        rows: dict[int, list[int]] = defaultdict(list)
+        for key in hashes if len(self._of) > 1 else ():
+            number, row = map(int, key.split(":"))
+            rows[number].append(row)
+        for number in self._told - rows.keys():
+            self._send(packed_frame({"id": number, "in_flight": []}, {}))
+        for number, of_request in sorted(rows.items()):
+            self._send(packed_frame({"id": number, "in_flight": of_request}, {}))
+        self._told = set(rows)
 
     def land(self, hashes: Iterable[str]) -> None:
         """Note nothing."""
