@@ -108,9 +108,7 @@ def _pool(
     names = served_names(named, [Path(file) for file in settings["models_files"]])
     copies = by_model(replicas, "replicas", "mace-mpa-0=2")
     if wrong := [value for value in copies.values() if not value.isdecimal() or not 1 <= int(value) <= 64]:
-        raise UsageError(
-            f"`--replicas`: {wrong[0]} is no count of workers", hint="for example `--replicas 2`"
-        )
+        raise UsageError(f"`--replicas`: {wrong[0]} is no count of workers", hint="for example `--replicas 2`")
     numbers = {_full(names, name): int(value) for name, value in copies.items()}
     own_gpus = {_full(names, name): value.split(",") for name, value in by_model(gpus, "gpus", "mace-mpa-0=0").items()}
     machine = this_machine(device=settings.get("device", "auto"), cluster=False)

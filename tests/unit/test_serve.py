@@ -104,7 +104,7 @@ def test_many_clients_get_their_own_answers(server) -> None:
         ({"symbols": ["Cu"] * 51, "positions": [[0, 0, 3 * i] for i in range(51)]}, 413, "51 atoms are more"),
         ({"symbols": ["Cu"], "positions": [[0, 0, 0]], "charges": [1]}, 422, "there is no `atoms.charges`"),
         ({"symbols": ["Cu"], "positions": [[0, 0]]}, 422, "`atoms.positions.0.2` is missing"),
-        ({"symbols": ["Cu"], "positions": [[0, 0, 0]], "info": {"charge": 1, "net_charge": 2}}, 422, "contradicts itself"),
+        ({"symbols": ["Cu"], "positions": [[0, 0, 0]], "info": {"charge": 1, "net_charge": 2}}, 422, "contradicts"),
         ({"symbols": ["Cu"], "positions": [[0, 0, 0]], "charge": 1, "info": {"charge": 2}}, 422, "contradicts itself"),
         ({"symbols": ["Cu", "Cu"], "positions": [[0, 0, 0], [0, 0, 0.1]]}, 422, "Å"),
     ],
