@@ -25,6 +25,7 @@ import numpy as np
 
 from worker import trials
 from worker.atomic import write_json
+from worker.beyond import beyond
 from worker.errors import WorkerError, sentence
 from worker.failures import Failure, kind_of, release_memory
 from worker.prepare import prepare_structure
@@ -281,7 +282,9 @@ def difference(plain: Sequence[Result], fast: Sequence[Result], asked: Sequence[
             off, allowed = np.abs(expected - found).max(), floor + share * np.abs(expected).max()
             if not off <= allowed:  # nan is not
                 unit, formula = UNITS[quantity], prepared.atoms.get_chemical_formula()
-                return f"{quantity} off by {off:.2g} {unit} in {formula}, where {allowed:.2g} is allowed"
+                limit = f"{allowed:.2g}"
+                told = beyond(off, float(limit))
+                return f"{quantity} off by {told} {unit} in {formula}, where {limit} is allowed"
     return None
 
 
