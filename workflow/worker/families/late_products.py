@@ -25,7 +25,7 @@ def moments_made_once() -> AbstractContextManager[Any]:
     return mock.patch.object(_normalize_activation, "moment", kept)
 
 
-class LateProduct(o3.TensorProduct):  # type: ignore[misc]  # the worker is checked without e3nn
+class LateProduct(o3.TensorProduct):
     """A tensor product whose code is made when it first computes: never, where a faster one takes its place.
 
     Of the rest that it takes to build SevenNet-0, making the code of its convolutions is four tenths.
