@@ -141,6 +141,12 @@ def _of_initial_charges(atoms: Atoms) -> list[str]:
     return [f"charge {round(total):+d} is the sum of the initial charges"]
 
 
+ODD_ELECTRONS = (
+    "with this charge its number of electrons is odd, which no singlet has, and no multiplicity is given: models that "
+    "read one were told 1; name `spin` (2S + 1), 2 for a doublet"
+)
+
+
 def _of_electrons(atoms: Atoms) -> list[str]:
     """Whether the multiplicity is one that so many electrons can have."""
     spin, charge = atoms.info.get("spin"), atoms.info.get("charge", 0.0)
@@ -149,7 +155,7 @@ def _of_electrons(atoms: Atoms) -> list[str]:
     electrons = int(atoms.numbers.sum()) - int(charge)
     if spin is None:
         is_odd = electrons % 2
-        return ["an odd number of electrons, and no multiplicity: models that read one take 1"] if is_odd else []
+        return [ODD_ELECTRONS] if is_odd else []
     if (electrons + int(spin)) % 2 == 0:
         return [f"a multiplicity of {spin:g} does not fit {electrons} electrons; `spin` is 2S + 1"]
     return []

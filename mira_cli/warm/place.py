@@ -52,14 +52,22 @@ def worker_folder(home: Path) -> tuple[Path, int]:
     for left in home.iterdir():
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > FORGOTTEN_S:
-                os.close(_locked(left))
+                os.close(held_folder(left))
                 shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix="", dir=home))
-    return folder, _locked(folder)
+    return folder, held_folder(folder)
 
 
-def _locked(folder: Path) -> int:
-    """A descriptor that locks a folder; raises `OSError` where somebody else does."""
+def held_folder(folder: Path) -> int:
+    """Lock a folder, and return the descriptor that does so while it is open.
+
+    Raises
+    ------
+    BlockingIOError
+        Somebody else does.
+    OSError
+        It is no folder of ours.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

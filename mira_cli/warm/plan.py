@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mira_cli.catalogue.lookup import find_models, load_catalogue
 from mira_cli.config import build_config
@@ -39,7 +39,12 @@ class WorkerPlan:
         return self.model.name
 
 
-def plan_workers(settings: Mapping[str, Any], *, options: Mapping[str, Any] | None = None) -> list[WorkerPlan]:
+def plan_workers(
+    settings: Mapping[str, Any],
+    *,
+    options: Mapping[str, Any] | None = None,
+    images: Literal["build", "require"] = "build",
+) -> list[WorkerPlan]:
     """Plan a worker for each of some models; images that are missing are built, weights fetched, as `mira run` does.
 
     Parameters
@@ -48,6 +53,8 @@ def plan_workers(settings: Mapping[str, Any], *, options: Mapping[str, Any] | No
         `models`, and what else a `run.yaml` may say of models and jobs.
     options
         Settings of each of these models, beside those that `settings` holds by name.
+    images
+        `require`: refuse what would have to be built or fetched first.
 
     Raises
     ------
@@ -62,7 +69,7 @@ def plan_workers(settings: Mapping[str, Any], *, options: Mapping[str, Any] | No
     named = named_models(config)
     config = named.config
     profile = find_profile(config.profile)
-    ready = ready_models(named, choose_runtime(config.runtime)[0], images="build")
+    ready = ready_models(named, choose_runtime(config.runtime)[0], images=images)
     machine = this_machine(device=config.device, cluster=False, gpus=config.gpus)
     resources, _ = resources_of(ready.models, config, profile, machine, [])
     plans = []
