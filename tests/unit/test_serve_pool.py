@@ -4,6 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -21,9 +22,9 @@ from mira_cli.warm.worker import Outcome
 class PretendedWorker:
     """Answers with a structure's charge; dies of gold."""
 
-    alive: set = set()
+    alive: ClassVar[set] = set()
     most = 0
-    batches: list = []
+    batches: ClassVar[list] = []
 
     def __init__(self, plan, **_):
         self.name, self.lost, self.pid = plan.name, None, 1
@@ -138,6 +139,6 @@ def test_a_closed_pool_leaves_nobody_waiting(made) -> None:
 
 
 def test_values_by_model() -> None:
-    assert by_model("a=0,b=1,b=2", "gpus", "…") == {"a": "0", "b": "1,2"}
+    assert by_model("a=0,b=1,2", "gpus", "…") == {"a": "0", "b": "1,2"}
     assert by_model("0,1", "gpus", "…") == {"": "0,1"}
     assert by_model(None, "gpus", "…") == {}
