@@ -149,6 +149,8 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
     for place, name in enumerate(names):
         if is_spec(name):
             short, row = read_spec(name, catalogue)
+            if base_of(name) != name and not Path(str(row.checkpoint.path)).exists():
+                raise _of_unknown_functional(*read_spec(base_of(name), catalogue))
             if found.setdefault(short, row) != row:
                 raise UsageError(
                     f"two checkpoints are called `{short}`", hint="give one a name of its own with `--models-file`"
@@ -168,6 +170,20 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
         else:
             _warn_of_new_weights(name, row)
     return found
+
+
+def _of_unknown_functional(short: str, row: Model) -> UsageError:
+    """Why weights that are named by their path alone have no dispersion added, and how they get it."""
+    options = f", options: {row.options}" if row.options else ""
+    made = (
+        f"{{models: {{mine: {{title: mine, family: {row.family}, checkpoint: {{path: {row.checkpoint.path}}}{options}, "
+        "level_of_theory: PBE, dispersion: none}}}"
+    )
+    return UsageError(
+        f"`{short}{SUFFIX}` has no functional whose D3 parameters could be taken: a path does not say what the weights "
+        "were trained on",
+        hint=f"say it in a models file, `{made}`, and call it so: `--models-file FILE --models mine{SUFFIX}`",
+    )
 
 
 def _named(name: str, known: Mapping[str, str], catalogue: Catalogue) -> tuple[str, Model] | None:

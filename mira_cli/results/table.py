@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.statuses import INVALID
+from mira_cli.statuses import INVALID, INVALID_RESULT, OK
 from mira_cli.structures.labels import labels_under
 from mira_cli.tasks import columns_of
 
@@ -50,7 +50,8 @@ def comparison_rows(
     valid = np.asarray(structures["invalid"].is_null())
     parts = [_of_model(block, valid, model, found, task) for model, found in zip(models, block.found, strict=True)]
     for part, whole in zip(parts, across, strict=False):
-        part |= {name: values[block.begin : block.begin + len(structures)] for name, values in whole.items()}
+        own = {name: values[block.begin : block.begin + len(structures)] for name, values in whole.items()}
+        part.update(own | _refuted(part, own.get("error")))
     columns = {
         "structure_id": structures["id"].take(each),
         "formula": structures["formula"].take(each),
@@ -142,6 +143,17 @@ def _of_model(
         "wall_s": np.where(has, found.numbers("wall_s"), np.nan),
         **{name: np.where(has, values, np.full(len(has), None)) for name, values in origins.items()},
         **columns_of(task, found, found.answered() & valid, block.starts),
+    }
+
+
+def _refuted(part: dict[str, Array], why: Array | None) -> dict[str, Array]:
+    """Status and error of one model's rows, where `why` (n,) says that an answer is none beside the others'."""
+    if why is None:
+        return {}
+    refuted = (part["status"] == OK) & np.array([one is not None for one in why], bool)
+    return {
+        "status": np.where(refuted, INVALID_RESULT, part["status"]),
+        "error": np.where(refuted, why, part["error"]),
     }
 
 

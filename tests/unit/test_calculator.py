@@ -75,6 +75,26 @@ def test_a_band_of_images_shares_one_calculator(emt) -> None:
     assert np.abs(forces).max() > 0
 
 
+def test_a_script_of_phonopy_finds_the_same_modes(emt) -> None:
+    from phonopy import Phonopy
+    from phonopy.structure.atoms import PhonopyAtoms
+
+    def frequencies(calc) -> np.ndarray:
+        cell = bulk("Cu")
+        unit = PhonopyAtoms(cell.symbols, cell=cell.cell.array, scaled_positions=cell.get_scaled_positions())
+        phonons = Phonopy(unit, 2 * np.eye(3, dtype=int))
+        phonons.generate_displacements(distance=0.02)
+        given = [Atoms(s.symbols, s.positions, cell=s.cell, pbc=True) for s in phonons.supercells_with_displacements]
+        phonons.forces = [with_calculator(atoms, calc).get_forces() for atoms in given]
+        phonons.produce_force_constants()
+        phonons.run_qpoints([[0.5, 0, 0], [0.25, 0.1, 0]])
+        return phonons.qpoints.frequencies
+
+    ours = frequencies(emt)
+    assert ours.min() > 1.0
+    assert np.abs(ours - frequencies(EMT())).max() < 1e-6
+
+
 def test_a_calculator_begins_at_once_and_has_no_torch() -> None:
     code = "import sys, time; import mira_cli; assert len(sys.modules) < 200; from mira_cli import calculator; "
     code += "print([m for m in ('torch', 'snakemake', 'pyarrow', 'pandas') if m in sys.modules])"

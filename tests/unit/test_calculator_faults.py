@@ -186,3 +186,24 @@ def test_a_forked_process_is_told_and_does_no_harm(emt) -> None:
         assert "forked" in stream.read()
     os.wait()
     assert with_calculator(rattled(), emt).get_potential_energy()
+
+
+def test_each_calculator_has_a_gpu_of_its_own_and_one_too_many_says_what_it_waits_for(
+    broken, tmp_path, monkeypatch
+) -> None:
+    """The driver and the computing are pretended, the leases are real."""
+    driver = tmp_path / "bin" / "nvidia-smi"
+    driver.parent.mkdir()
+    driver.write_text("#!/bin/sh\nprintf '92\\n93\\n'\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{driver.parent}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    options = {"mode": "nan", "only_element": "Au", "gpu": True}
+    one, other = broken(**options), broken(**options)
+    assert {calc.wait()["gpu"] for calc in (one, other)} == {"92", "93"}
+    third = broken(start_timeout_s=20.0, **options)
+    with pytest.raises(WorkerLostError, match="was not ready after 20 s") as caught:
+        third.wait()
+    assert "waiting for a free GPU among 92, 93" in notes(caught.value)
+    one.close()
+    assert broken(**options).wait()["gpu"] in {"92", "93"}

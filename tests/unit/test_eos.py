@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import spglib
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.calculators.calculator import Calculator, all_changes
@@ -194,3 +195,23 @@ def test_settings_without_a_curve_are_refused() -> None:
     for wrong in ({"points": 5}, {"smallest_volume": 1.01}, {"smallest_volume": 0.999, "largest_volume": 1.001}):
         with pytest.raises(ValueError, match=r"points|volume"):
             EosSettings(**wrong)
+
+
+def test_symmetry_is_looked_for_once_in_a_crystal_that_is_only_scaled(monkeypatch) -> None:
+    start, seen = minimum(bulk("Cu"), EMT()), []
+    look = spglib.get_symmetry_dataset
+    monkeypatch.setattr(spglib, "get_symmetry_dataset", lambda *given, **how: seen.append(1) or look(*given, **how))
+    assert told("eos", start, EMT()).values["space_group"] == "Fm-3m (225)"
+    assert len(seen) == 1  # 16 before: each took as long as an evaluation
+
+
+def test_a_fit_to_a_soft_crystal_ends_at_the_least_squares() -> None:
+    volumes = np.linspace(0.94, 1.06, 7) * 12.0
+    noise = np.random.default_rng(0).normal(0, 1e-5, 7)
+    energies = birchmurnaghan(volumes, -3.7, 10 * GPa, 4.8, 12.0) + noise
+    fit = fitted("birch_murnaghan", volumes, energies)
+    x = (volumes / 12.0) ** (-2 / 3)
+    cubic = np.polynomial.Polynomial.fit(x, energies, 3)  # which this form is
+    assert birchmurnaghan(volumes, *(fit.e0_ev, fit.b0_ev_per_ang3, fit.b0_derivative, fit.v0_ang3)) == pytest.approx(
+        cubic(x), abs=1e-10
+    )

@@ -11,10 +11,13 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from ase.neighborlist import neighbor_list
+from phonopy import Phonopy
 
 from tests.unit.relaxations import answer_of
 from worker.contract import Outcome, recordable
-from worker.phonons import spectrum
+from worker.phonons import fewer_operations, spectrum
+from worker.phonons.primitive import primitive_of
+from worker.phonons.supercells import configurations, displaced, take_forces
 from worker.tasks import phonons
 
 SETTINGS: dict[str, Any] = {
@@ -242,3 +245,38 @@ def test_modes_that_sums_would_lose_in_silence_are_noticed(monkeypatch) -> None:
 def test_the_density_of_states_counts_all_modes() -> None:
     frequencies, modes = (told(copper()).arrays[name] for name in phonons.DOS)
     assert np.trapezoid(modes, frequencies) == pytest.approx(3, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "atoms",
+    [
+        bulk("Cu"),
+        bulk("Si"),
+        bulk("NaCl", "rocksalt", a=5.6),
+        bulk("CaF2", "fluorite", a=5.46),
+        bulk("ZnO", "wurtzite", a=3.25, c=5.2),
+    ],
+    ids=str,
+)
+def test_force_constants_are_those_of_all_operations(monkeypatch, atoms) -> None:
+    """phonopy takes the first operation that fits, and is given that one."""
+    crystal = primitive_of(atoms, 8.0)
+    few = displaced(crystal, 0.01)
+    monkeypatch.setattr(fewer_operations, "PhonopyOfFewer", Phonopy)
+    all_of_them = displaced(crystal, 0.01)
+    n_few, n_all = (len(one.symmetry.symmetry_operations["rotations"]) for one in (few, all_of_them))
+    assert n_few < n_all / 2
+    forces = [pulls(one) for one in configurations(few)]
+    for one in (few, all_of_them):
+        take_forces(one, forces, crystal.length_ang)
+    assert np.array_equal(few.displacements, all_of_them.displacements)
+    assert np.array_equal(few.force_constants, all_of_them.force_constants)
+
+
+def pulls(atoms: Atoms) -> np.ndarray:
+    """(n, 3) forces between near atoms that depend on what they are."""
+    first, second, lengths, vectors = neighbor_list("ijdD", atoms, 4.0)
+    strength = (1 + 0.01 * (atoms.numbers[first] + atoms.numbers[second])) * (4.0 - lengths) ** 2 / lengths
+    found = np.zeros((len(atoms), 3))
+    np.add.at(found, first, -strength[:, None] * vectors)
+    return found

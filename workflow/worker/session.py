@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from worker import accelerator, device, families, provenance, tasks
+from worker import accelerator, device, families, provenance, tasks, trials
 from worker.atomic import write_json
 from worker.batching import Budget, budget_for
 from worker.contract import Finished
@@ -213,6 +213,7 @@ def load_for_job(job: Job, *, threads: int, atoms: int | None, folder: Path, imp
         setting=job.accelerators,
         atoms=atoms,
         folder=folder,
+        surroundings=trials.surroundings(job, chosen, threads, family.DISTRIBUTIONS),
     )
     potential = dispersed(choice.potential, job.model)
     release_memory()  # of the network that is not used

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from threading import Event
 from typing import TYPE_CHECKING, Any, cast
 
@@ -72,10 +73,18 @@ def question_of(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Ques
     if wrong:
         raise FrameError(f"a request whose {wrong[0]} has the shape {arrays[wrong[0]].shape}, not {shapes[wrong[0]]}")
     pack = Pack(arrays, starts)
-    tasks.check(name, settings, (task := tasks.find_task(name)).VERSION)
+    task = _found(name, tuple(settings))
     return Question(
         number, task, settings, [Structure(f"{number}:{row}", int(n_atoms[row]), pack, row) for row in range(n)]
     )
+
+
+@cache
+def _found(name: str, settings: tuple[str, ...]) -> Task:
+    """The task of a name, if it has settings of these names."""
+    task = tasks.find_task(name)
+    tasks.check(name, dict.fromkeys(settings), task.VERSION)
+    return task
 
 
 def answer_all(

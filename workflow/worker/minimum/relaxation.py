@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase.data import covalent_radii
-from ase.neighborlist import neighbor_list
 
+from worker.beyond import beyond
 from worker.contract import Answer, NoAnswer, Outcome
 from worker.minimum.by_ase import OPTIMIZERS, AseDescent
 from worker.minimum.descent import Descent
 from worker.minimum.freedom import GAP_ANG, Freedom, allowed_directions, freedom_of
+from worker.minimum.pairs import near_pairs
 from worker.minimum.springs import springs_of
 from worker.minimum.symmetry import symmetrized
 from worker.minimum.tensors import EV_PER_ANG3_IN_GPA, IDENTITY, WEIGHTS, exponential, tensor
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from worker.minimum.springs import Springs
+    from worker.minimum.symmetry import Symmetry
 
     Floats = NDArray[np.float64]
 
@@ -74,8 +76,8 @@ class Point:
 class Relaxation:
     """The state of one structure's relaxation: `next` says what to evaluate, `take` takes the answer."""
 
-    def __init__(self, start: Atoms, settings: dict[str, Any]) -> None:
-        """Find out what may move.
+    def __init__(self, start: Atoms, settings: dict[str, Any], symmetry: Symmetry | None = None) -> None:
+        """Find out what may move; a symmetry that the start is known to have exactly is not looked for.
 
         Raises
         ------
@@ -83,8 +85,7 @@ class Relaxation:
             Nothing may, or not as it is asked for.
         """
         self.start, self.settings = start, settings
-        symmetry = None
-        if settings["symmetry"] == "kept":
+        if settings["symmetry"] == "kept" and symmetry is None:
             self.start, symmetry = symmetrized(start, allowed_directions(start))
         self.freedom: Freedom = freedom_of(self.start, settings["cell"], symmetry)
         self.pressure_ev_per_ang3 = settings["pressure_gpa"] / EV_PER_ANG3_IN_GPA
@@ -160,6 +161,7 @@ class Relaxation:
             "cell_relaxed": self.freedom.cell_relaxed,
             "max_displacement_ang": float(np.linalg.norm(moved, axis=1).max()),
             "n_fixed": self.freedom.n_fixed,
+            "dispersion_energy_ev": answer.dispersion_energy_ev,
         }
         arrays = {"positions": atoms.positions, "cell": np.array(atoms.cell), "forces": answer.forces_ev_per_ang}
         arrays |= self._path()
@@ -167,10 +169,14 @@ class Relaxation:
             return Outcome("ok", None, values, arrays)
         sentence = SENTENCES[self.stopped_by].format(
             steps="1 step" if self.n_steps == 1 else f"{self.n_steps:,} steps",
-            left=f"forces are {fmax:.2g} eV/Å" + ("" if smax is None else f", stresses {smax:.2g} GPa"),
+            left=self._what_is_left(fmax, smax),
             growth=np.linalg.det(point.deformation),
         )
         return Outcome("not_converged" if self.stopped_by in UNCONVERGED else "blown_up", sentence, values, arrays)
+
+    def _what_is_left(self, fmax: float, smax: float | None) -> str:
+        told = f"forces are {beyond(fmax, self.settings['fmax_ev_per_ang'])} eV/Å"
+        return told if smax is None else f"{told}, stresses {beyond(smax, self.settings['smax_gpa'])} GPa"
 
     def _keep(self, point: Point) -> None:
         """Add a point to the path, and thin it out where it gets too long."""
@@ -277,6 +283,6 @@ def _size(step: Floats, freedom: Freedom, n_atoms: int) -> float:
 def _closest(atoms: Atoms) -> float:
     """Shortest distance of two atoms in Å, at most 1; enlarged for atoms that are fused at more than `FUSED_ANG`."""
     radii = covalent_radii[atoms.numbers]
-    first, second, lengths = neighbor_list("ijd", atoms, np.maximum(FUSED * radii, 0.5))
+    first, second, vectors = near_pairs(atoms, np.maximum(FUSED * radii, 0.5))
     scale = np.minimum(1.0, FUSED_ANG / (FUSED * (radii[first] + radii[second])))
-    return float((lengths * scale).min(initial=1.0))
+    return float((np.linalg.norm(vectors, axis=1) * scale).min(initial=1.0))

@@ -12,10 +12,14 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
+    from worker.minimum.symmetry import Symmetry
+
     T = TypeVar("T")
 
 
-def relaxed(start: Atoms, settings: dict[str, Any]) -> Generator[Atoms, Answer, Relaxation]:
+def relaxed(
+    start: Atoms, settings: dict[str, Any], symmetry: Symmetry | None = None
+) -> Generator[Atoms, Answer, Relaxation]:
     """Return the relaxation of a structure, once it has stopped: `stopped_by` says why.
 
     Parameters
@@ -24,8 +28,10 @@ def relaxed(start: Atoms, settings: dict[str, Any]) -> Generator[Atoms, Answer, 
         The structure with its constraints.
     settings
         All of the task `relax`.
+    symmetry
+        What is to be kept, if it is known, and the start has exactly this.
     """
-    relaxation = Relaxation(start, settings)
+    relaxation = Relaxation(start, settings, symmetry)
     while relaxation.stopped_by is None:
         try:
             answer = yield relaxation.next()

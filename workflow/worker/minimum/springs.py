@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.data import covalent_radii
-from ase.neighborlist import neighbor_list
 
+from worker.minimum.pairs import near_pairs
 from worker.minimum.tensors import UNITS
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def springs_of(atoms: Atoms, volume_ang3: float, freedom: Freedom) -> Springs:
 def _bonds(atoms: Atoms) -> tuple[NDArray[np.int_], NDArray[np.int_], Floats, Floats]:
     """(p,) first and second atoms, (p, 3) vectors Å, (p, 3, 3) springs eV/Å², each pair in both directions."""
     radii = covalent_radii[atoms.numbers]
-    first, second, vectors = neighbor_list("ijD", atoms, REACH * radii)
+    first, second, vectors = near_pairs(atoms, REACH * radii)
     lengths = np.maximum(np.linalg.norm(vectors, axis=1), SHORTEST_ANG)
     ratio = lengths / (radii[first] + radii[second])
     stiffness = STIFF * (LENGTH_ANG / lengths) ** SOFTENING * np.exp(-FADING * (ratio - 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,6 @@ from worker.contract import NoAnswer
 from worker.minimum.tensors import mandel, tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ase import Atoms
     from numpy.typing import NDArray
 
@@ -79,16 +78,15 @@ def symmetrized(atoms: Atoms, bound: Floats | None = None) -> tuple[Atoms, Symme
     NoAnswer
         The symmetry cannot be found: atoms are too close to one another, as a rule.
     """
-    import spglib
-
     cell, labels = atoms.cell.complete().array, atoms.numbers
     if bound is not None:
         labels = np.unique(np.c_[labels, bound.reshape(-1, 9).round(6)], axis=0, return_inverse=True)[1].ravel()
     fractional = np.linalg.solve(cell.T, atoms.positions.T).T
-    found = _quietly(spglib.get_symmetry_dataset, (cell, fractional % 1.0, labels))
+    found = _dataset(cell, fractional, labels)
     if found is None:
         raise NoAnswer("failed", "the symmetry that is to be kept was not found")
-    repeats = np.rint(cell @ np.linalg.inv(found.primitive_lattice))
+    is_primitive = found.mapping_to_primitive.max() == len(atoms) - 1
+    repeats = np.eye(3) if is_primitive else np.rint(cell @ np.linalg.inv(found.primitive_lattice))
     primitive = np.linalg.solve(repeats, cell)
     sites = np.unique(found.mapping_to_primitive, return_inverse=True)[1].ravel()
     places = np.linalg.solve(primitive.T, atoms.positions.T).T
@@ -97,10 +95,10 @@ def symmetrized(atoms: Atoms, bound: Floats | None = None) -> tuple[Atoms, Symme
     off -= np.rint(off)
     places += _site_means(sites, off)[sites] - off  # now exactly the same in each primitive cell
     ideal = places[first]
-    operations = _quietly(spglib.get_symmetry, (primitive, ideal % 1.0, labels[first]))
+    operations = found if is_primitive else _dataset(primitive, ideal, labels[first])
     if operations is None:
         raise NoAnswer("failed", "the symmetry that is to be kept was not found")
-    turns, shifts = operations["rotations"], operations["translations"]
+    turns, shifts = operations.rotations, operations.translations
     images, where = [], np.zeros_like(ideal)
     for turn, shift in zip(turns, shifts, strict=True):
         apart = (ideal @ turn.T + shift)[:, None] - ideal
@@ -121,23 +119,44 @@ def symmetrized(atoms: Atoms, bound: Floats | None = None) -> tuple[Atoms, Symme
 
 def space_group_of(atoms: Atoms) -> str | None:
     """The space group of a crystal, as `Fm-3m (225)`; None where none is found."""
-    found = _dataset(atoms)
+    found = _dataset_of(atoms)
     return None if found is None else f"{found.international} ({found.number})"
 
 
 def standard_axes(atoms: Atoms) -> Floats:
     """(3, 3) orthogonal; its rows are the axes of a crystal's standard setting, or x, y, z where none is found."""
-    found = _dataset(atoms)
+    found = _dataset_of(atoms)
     left, _, right = np.linalg.svd(np.eye(3) if found is None else found.std_rotation_matrix)
     axes: Floats = left @ right
     return axes
 
 
-def _dataset(atoms: Atoms) -> Any:
+def _dataset_of(atoms: Atoms) -> Any:
+    fractional = np.linalg.solve(np.array(atoms.cell).T, atoms.positions.T).T
+    return _dataset(np.array(atoms.cell), fractional, atoms.numbers)
+
+
+def _dataset(cell: Floats, fractional: Floats, labels: NDArray[np.int_]) -> Any:
+    """What spglib finds; None where it finds nothing."""
+    labels = np.asarray(labels, np.int64)
+    return _dataset_of_bytes(cell.tobytes(), (fractional % 1.0).tobytes(), labels.tobytes())
+
+
+@lru_cache(maxsize=128)  # more than there are stories in a batch
+def _dataset_of_bytes(cell: bytes, fractional: bytes, labels: bytes) -> Any:
+    """Found once for exactly the same crystal: it takes up to 30 ms of two atoms, as long as some models do."""
     import spglib
 
-    fractional = np.linalg.solve(np.array(atoms.cell).T, atoms.positions.T).T
-    return _quietly(spglib.get_symmetry_dataset, (np.array(atoms.cell), fractional % 1.0, atoms.numbers))
+    vectors, places = np.frombuffer(cell).reshape(3, 3), np.frombuffer(fractional).reshape(-1, 3)
+    crystal: Any = (vectors, places, np.frombuffer(labels, np.int64))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return spglib.get_symmetry_dataset(crystal, symprec=SYMPREC_ANG)
+        except Exception as error:  # some versions raise, others return None; the error's own class is new
+            if type(error).__module__.partition(".")[0] != "spglib":
+                raise
+            return None
 
 
 def _site_means(sites: NDArray[np.int_], values: Floats) -> Floats:
@@ -154,15 +173,3 @@ def _with_metric(cell: Floats, metric: Floats) -> Floats:
     values, vectors = np.linalg.eigh((stretch + stretch.T) / 2)
     found: Floats = cell @ (vectors * np.sqrt(values)) @ vectors.T
     return found
-
-
-def _quietly(find: Callable[..., Any], cell: tuple[Floats, Floats, NDArray[np.int_]]) -> Any:
-    """What spglib finds; None where it finds nothing, which some of its versions raise and others return."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        try:
-            return find(cell, symprec=SYMPREC_ANG)
-        except Exception as error:  # its own class is new
-            if type(error).__module__.partition(".")[0] != "spglib":
-                raise
-            return None

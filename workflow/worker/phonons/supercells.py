@@ -47,14 +47,15 @@ class Precision:
 
 def displaced(crystal: Primitive, displacement_ang: float) -> Any:
     """A `phonopy.Phonopy` with displacements, as few as symmetry allows, in both directions where it asks for that."""
-    from phonopy import Phonopy
     from phonopy.structure.atoms import PhonopyAtoms
+
+    from worker.phonons.fewer_operations import PhonopyOfFewer
 
     masses = atomic_masses[crystal.numbers]
     cell = PhonopyAtoms(
         cell=crystal.cell, scaled_positions=crystal.places, numbers=crystal.numbers.tolist(), masses=masses
     )
-    found = Phonopy(cell, supercell_matrix=crystal.supercell.T, primitive_matrix="P")
+    found = PhonopyOfFewer(cell, supercell_matrix=crystal.supercell.T, primitive_matrix="P")
     found.generate_displacements(distance=displacement_ang)
     return found
 

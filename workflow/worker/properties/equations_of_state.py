@@ -23,6 +23,7 @@ FORMS: dict[str, Callable[..., Floats]] = {
 }
 ROUGH = 0.05  # root mean square of what a fit leaves, in depths of the curve
 FLAT_EV = 1e-6  # an atom: softer than any crystal within 1 % of its volume
+PRECISE = 1e-12  # relative change at which a fit ends; at 1e-8, B0' of a soft crystal is off by 1e-3
 NEAREST = 3  # points from which the slope of the pressure is taken
 
 
@@ -36,24 +37,31 @@ class Fit(NamedTuple):
     rms_ev: float
 
 
-def fitted(form: str, volumes: Floats, energies: Floats) -> Fit | None:
-    """Least-squares fit of (n,) energies in eV over volumes in Å³; None where there is none."""
+def fitted(form: str, volumes: Floats, energies: Floats, near: Fit | None = None) -> Fit | None:
+    """Least-squares fit of (n,) energies in eV over volumes in Å³; None where there is none.
+
+    `near` is a fit to nearly the same points, to begin with.
+    """
     lowest = int(energies.argmin())
     curvature = 2 * np.polyfit(volumes, energies - energies[lowest], 2)[0]
-    guess = (energies[lowest], abs(curvature) * volumes[lowest], 4.0, volumes[lowest])
+    guess = (energies[lowest], abs(curvature) * volumes[lowest], 4.0, volumes[lowest]) if near is None else near[:4]
+    origin = np.array([guess[0], 0.0, 0.0, 0.0])
     try:
-        found, _ = curve_fit(FORMS[form], volumes, energies, p0=guess, x_scale=np.abs(guess) + 1e-3, method="trf")
+        found, _ = curve_fit(
+            FORMS[form], volumes, energies - guess[0], p0=guess - origin, method="lm", ftol=PRECISE, xtol=PRECISE
+        )
     except RuntimeError:  # no convergence
         return None
-    left = energies - FORMS[form](volumes, *found)
-    e0, b0, derivative, v0 = found.tolist()
+    left = energies - FORMS[form](volumes, *(found + origin))
+    e0, b0, derivative, v0 = (found + origin).tolist()
     return Fit(e0, b0, derivative, v0, float(np.sqrt(np.mean(left**2))))
 
 
 def spread(form: str, volumes: Floats, energies: Floats) -> float | None:
     """Largest difference in eV/Å³ between bulk moduli of fits that leave out one point each, or both ends."""
+    whole = fitted(form, volumes, energies)
     left_out = [[i] for i in range(len(volumes))] + [[0, len(volumes) - 1]]
-    parts = [fitted(form, np.delete(volumes, some), np.delete(energies, some)) for some in left_out]
+    parts = [fitted(form, np.delete(volumes, some), np.delete(energies, some), whole) for some in left_out]
     moduli = [fit.b0_ev_per_ang3 for fit in parts if fit is not None]
     return max(moduli) - min(moduli) if len(moduli) == len(parts) else None
 

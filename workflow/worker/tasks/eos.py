@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from worker.contract import INVALID_RESULT, Layout, Outcome
+from worker.minimum.freedom import allowed_directions
 from worker.minimum.relaxed import relaxed, together
-from worker.minimum.symmetry import space_group_of
+from worker.minimum.symmetry import space_group_of, symmetrized
 from worker.minimum.tensors import EV_PER_ANG3_IN_GPA
 from worker.properties.crystals import why_no_bulk
 from worker.properties.equations_of_state import bulk_modulus_of_pressures, fitted, spread, why_no_minimum
@@ -36,12 +37,20 @@ ARRAYS = {
 }
 
 
+def refusal(start: Atoms) -> str | None:
+    """Say why a structure has no equation of state, or None if it has one."""
+    return why_no_bulk(start)
+
+
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     """Relax ions and shape at all volumes at once, and fit."""
-    if why := why_no_bulk(start):
+    if why := refusal(start):
         return Outcome(INVALID_RESULT, why)
     scales = np.linspace(settings["smallest_volume"], settings["largest_volume"], settings["points"])
-    points = yield from together([relaxed(_scaled(start, scale), _of_shape(settings)) for scale in scales])
+    # a crystal that is scaled has the symmetry that it had
+    ideal, symmetry = symmetrized(start, allowed_directions(start))
+    cells = [_scaled(ideal, scale) for scale in scales]
+    points = yield from together([relaxed(cell, _of_shape(settings), symmetry) for cell in cells])
     return _outcome(start, points, settings["form"])
 
 
@@ -73,7 +82,7 @@ def _outcome(start: Atoms, points: list[Relaxation], form: str) -> Outcome:
         "n_points": len(points), "n_evaluations": sum(point.n_steps + 1 for point in points), "space_group": group,
     }  # fmt: skip
     why = why_no_minimum(volumes, energies, fit)
-    if any(space_group_of(point.atoms) != group for point in points):
+    if any(space_group_of(point.atoms) != group for point in points if point.n_steps):  # others are scaled alone
         why = f"the space group does not stay {group} along the curve: it is of more than one phase"
     if moving := sum(point.stopped_by != "converged" for point in points):
         why = f"ions or shape were not at rest at {moving} of {len(points)} volumes"
