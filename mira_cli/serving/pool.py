@@ -117,8 +117,8 @@ class Pool:
             ends = time.monotonic() + AWAY_S
             while True:
                 others = sorted((m for m in self.known() if m is not asking and m.is_loaded), key=lambda m: m.used)
-                too_many = self.keep is not None and len(others) >= self.keep
-                if not others or not (too_many or free_memory() < WORKER_MB * 1e6):
+                short = free_memory() < WORKER_MB * 1e6 if self.keep is None else len(others) >= self.keep
+                if not others or not short:
                     asking.place(replica)
                     return
                 if time.monotonic() > ends:
