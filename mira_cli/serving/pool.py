@@ -111,14 +111,15 @@ class Pool:
         plans = plan_workers(settings, images="build" if build else "require")
         return plans[0]
 
-    def _make_room(self, asking: ServedModel) -> None:
-        """Put away what was used least recently, until there is room for one more."""
+    def _make_room(self, asking: ServedModel, replica: int) -> None:
+        """Put away what was used least recently, until there is room for one more, and give it to who asks."""
         with self._room:
             ends = time.monotonic() + AWAY_S
             while True:
                 others = sorted((m for m in self.known() if m is not asking and m.is_loaded), key=lambda m: m.used)
-                too_many = self.keep is not None and len(others) >= self.keep
-                if not others or not (too_many or free_memory() < WORKER_MB * 1e6):
+                short = free_memory() < WORKER_MB * 1e6 if self.keep is None else len(others) >= self.keep
+                if not others or not short:
+                    asking.place(replica)
                     return
                 if time.monotonic() > ends:
                     raise EnvironmentNotReadyError(
@@ -131,7 +132,7 @@ class Pool:
 
 
 def by_model(text: str | None, what: str, example: str) -> dict[str, str]:
-    """Read `model=value,model=value`, or one value for all, which is under `""`.
+    """Read `model=value,value,model=value`, or values for all, which is under `""`.
 
     Raises
     ------
@@ -139,8 +140,10 @@ def by_model(text: str | None, what: str, example: str) -> dict[str, str]:
         It is neither.
     """
     found: dict[str, str] = {}
+    name = ""
     for word in (text or "").split(","):
-        name, equals, value = word.strip().rpartition("=")
+        before, equals, value = word.strip().rpartition("=")
+        name = before if equals else name
         if equals and (not name or not value):
             raise UsageError(f"`--{what} {text}` cannot be read at `{word}`", hint=f"for example `--{what} {example}`")
         if value:

@@ -62,7 +62,7 @@ class ServedModel:
     """
 
     def __init__(
-        self, name: str, replicas: int, plan: Callable[[], WorkerPlan], make_room: Callable[[ServedModel], None],
+        self, name: str, replicas: int, plan: Callable[[], WorkerPlan], make_room: Callable[[ServedModel, int], None],
         *, timeout_s: float, start_timeout_s: float, say: Callable[[str], None],
     ) -> None:  # fmt: skip
         self.name, self.replicas = name, replicas
@@ -76,6 +76,7 @@ class ServedModel:
         self._changed = threading.Condition()
         self._waiting: deque[_Waiting] = deque()
         self._running: dict[int, WarmWorker | None] = {}  # replica -> its worker
+        self._placed: set[int] = set()  # replicas that there is room for, from then until they have ended
         self._generation = 0  # replicas of an earlier one end when they are idle, or have answered
         self._busy, self._closed = 0, False
         self._planning = threading.Lock()
@@ -96,8 +97,13 @@ class ServedModel:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether there is a worker, or one on its way."""
-        return bool(self._running)
+        """Whether there is a worker, or one being loaded."""
+        return bool(self._placed)
+
+    def place(self, replica: int) -> None:
+        """Note that there is room for a replica."""
+        with self._changed:
+            self._placed.add(replica)
 
     @property
     def n_waiting(self) -> int:
@@ -143,7 +149,7 @@ class ServedModel:
     def wait_away(self, timeout_s: float) -> None:
         """Wait until no worker of it is left, or for so long."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._running, timeout_s)
+            self._changed.wait_for(lambda: not self._placed, timeout_s)
 
     def close(self) -> None:
         """End its workers at once; who waits is told."""
@@ -170,11 +176,11 @@ class ServedModel:
         worker: WarmWorker | None = None
         some: list[_Waiting] | None = None
         try:
-            self._make_room(self)
+            self._make_room(self, number)
             with self._planning:
                 self.plan = self.plan or self._plan()
             worker = self._loaded(number)
-            last = 1
+            last = 0
             while (some := self._take(generation, last)) is not None:
                 if worker.lost:
                     self.lost += 1
@@ -196,6 +202,7 @@ class ServedModel:
                 worker.close()
             with self._changed:
                 self._running.pop(number, None)
+                self._placed.discard(number)
                 if self._waiting and self.error is None:
                     self._start()
                 self._changed.notify_all()
@@ -235,11 +242,12 @@ class ServedModel:
     def _take(self, generation: int, last: int) -> list[_Waiting] | None:
         """What is to be asked next: nothing if the worker is to be looked at, None if it is to end."""
         with self._changed:
-            if generation != self._generation:
-                return None
             self._changed.wait_for(lambda: self._waiting or generation != self._generation, TICK_S)
+            # one that was loaded answers once before it goes: two models that want one place do not only take turns
+            if generation != self._generation and (last or not self._waiting):
+                return None
             if not self._waiting:
-                return None if generation != self._generation else []
+                return []
             if last > 1:
                 self._changed.wait_for(lambda: len(self._waiting) >= last, GATHER_S)
             some: list[_Waiting] = []

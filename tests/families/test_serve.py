@@ -27,7 +27,7 @@ echo
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
 def test_the_four_commands_of_the_gateway_in_a_shell() -> None:
-    with serving("-m", "sevennet-0,chgnet", "--runtime", "venv") as server:
+    with serving("-m", "sevennet-0,chgnet", "--keep", "2", "--runtime", "venv") as server:
         environment = {**os.environ, "HOST": f"http://{server.address}", "no_proxy": "*"}
         done = subprocess.run(["sh", "-c", COMMANDS], env=environment, capture_output=True, text=True, timeout=600)
         health, models, single, several = map(json.loads, done.stdout.splitlines())

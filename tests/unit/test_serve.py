@@ -18,7 +18,7 @@ from tests.servers import CU, RunningServer, children, gone, serving, wait_until
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with serving("-m", "emt,lj", "--threads", "1", "--max-atoms", "50") as one:
+    with serving("-m", "emt,lj", "--keep", "2", "--threads", "1", "--max-atoms", "50") as one:
         one.multi(["emt", "lj"])  # both are loaded
         yield one
 
@@ -186,7 +186,7 @@ def test_a_client_that_goes_away_costs_nothing(tmp_path) -> None:
 
 
 def test_a_worker_that_is_killed_comes_back(tmp_path) -> None:
-    with serving("-m", "emt,lj", "--threads", "1") as server:
+    with serving("-m", "emt,lj", "--keep", "2", "--threads", "1") as server:
         server.multi(["emt", "lj"])
         before = server.workers()
         assert len(before) == 2
@@ -201,7 +201,7 @@ def test_a_worker_that_is_killed_comes_back(tmp_path) -> None:
 
 def test_a_death_costs_the_requests_of_its_worker_alone(tmp_path) -> None:
     deadly = faulty(tmp_path / "models.yaml", mode="crash", only_element="Au")
-    with serving("-m", "faulty,emt", "--models-file", deadly, "--threads", "1") as server:
+    with serving("-m", "faulty,emt", "--keep", "2", "--models-file", deadly, "--threads", "1") as server:
         server.multi(["faulty", "emt"])
         code, said = server.multi(["faulty", "emt"], {"symbols": ["Au"], "positions": [[0, 0, 0]]})
         assert code == 200
@@ -225,7 +225,7 @@ def test_a_death_costs_nobody_who_only_waited_beside(tmp_path) -> None:
 
 def test_a_model_that_cannot_be_loaded_says_why_at_once(tmp_path) -> None:
     broken = faulty(tmp_path / "models.yaml", mode="load")
-    with serving("-m", "faulty,emt", "--models-file", broken, "--threads", "1") as server:
+    with serving("-m", "faulty,emt", "--keep", "2", "--models-file", broken, "--threads", "1") as server:
         for _ in range(2):
             code, said = server.single("faulty")
             assert code == 503
