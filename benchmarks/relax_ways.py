@@ -1,7 +1,8 @@
 """One model in its image: relaxations by an ASE loop, by the library's own relaxer and by MIRA's worker, in turn.
 
-Run by `relax.py`, as `relax_ways.py MODEL.json STRUCTURES.extxyz OUT.json THREADS PORTIONS`. All ways are to meet the
-same criteria, and a fresh calculator of the model's package says whether they do.
+Run by `relax.py`, as `relax_ways.py MODEL.json STRUCTURES.extxyz OUT.json THREADS PORTIONS LOOPED`. All ways are to
+meet the same criteria, and a fresh calculator of the model's package says whether they do. What takes one structure
+after the other, and so long, takes the first LOOPED portions only.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 FMAX_EV_PER_ANG, SMAX_GPA, MOST_STEPS = 0.01, 0.1, 500
 GPA = 160.21766208  # in 1 eV/Å³
 BATCH_ATOMS = 64  # of torch-sim on a CPU
+LOOPS = ("ASE loop, BFGS", "StructOptimizer")  # one structure after the other
 SETTINGS = {
     "cell": "full", "pressure_gpa": 0.0, "symmetry": "free", "fmax_ev_per_ang": FMAX_EV_PER_ANG, "smax_gpa": SMAX_GPA,
     "max_steps": MOST_STEPS, "optimizer": "lbfgs", "keep": "last",
@@ -185,7 +187,7 @@ def worker_way(mira: Any, structures: list[Atoms]) -> Found:
     return Found(ended, sum(row["n_evaluations"] or 0 for row in rows.values()), said)
 
 
-def compare(row: dict[str, Any], structures: list[Atoms], threads: int, portions: int) -> dict[str, Any]:
+def compare(row: dict[str, Any], structures: list[Atoms], threads: int, portions: int, looped: int) -> dict[str, Any]:
     """Time all ways in turn, portion by portion; judge where they end with one fresh calculator."""
     from evaluation_ways import Worker, calculator, timed
 
@@ -208,7 +210,8 @@ def compare(row: dict[str, Any], structures: list[Atoms], threads: int, portions
     for turn in range(portions):
         part = structures[turn::portions]
         shift = turn % len(ways)
-        for way in list(ways)[shift:] + list(ways)[:shift]:
+        now = [way for way in ways if turn < looped or way not in LOOPS]
+        for way in now[shift:] + now[:shift]:
             with contextlib.redirect_stdout(sys.stderr):
                 wall_s, cpu_s, found = timed(ways[way], part)
             one = rows[way]
@@ -238,13 +241,14 @@ def judged(calculator: Any, atoms: Atoms | None) -> dict[str, float | bool] | No
 
 
 def main() -> None:
-    model_file, structures_file, out, threads, portions = sys.argv[1:6]
+    model_file, structures_file, out, *numbers = sys.argv[1:7]
+    threads, portions, looped = map(int, numbers)
     from worker import isolation
 
-    isolation.set_job_environment(int(threads), in_container=False)  # before numpy's threads start
+    isolation.set_job_environment(threads, in_container=False)  # before numpy's threads start
     from ase.io import read
 
-    found = compare(json.loads(Path(model_file).read_text()), read(structures_file, ":"), int(threads), int(portions))
+    found = compare(json.loads(Path(model_file).read_text()), read(structures_file, ":"), threads, portions, looped)
     Path(out).write_text(json.dumps(found, default=float))
 
 

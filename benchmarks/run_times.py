@@ -50,7 +50,7 @@ class Run:
     planning: float  # from the start of the command to that of Snakemake, with the imports
     snakemake: float  # from its start to the first job
     computing: float  # from the start of the first job to the end of the last
-    collecting: float  # the job that writes the results
+    collecting: float  # writing the results
     rest: float  # Snakemake's end, the table on the terminal
     jobs: list[Job]
 
@@ -63,15 +63,14 @@ def read_run(root: Path, began: float, wall: float) -> Run:
     ends = {e["job_id"]: e["t"] for e in events if e["event"] == "job_finished"}
     computing = [job for job, rule in rules.items() if rule.startswith("evaluate_")]
     first, last = min(starts[job] for job in computing), max(ends[job] for job in computing)
-    collect = next(job for job, rule in rules.items() if rule == "collect")
     timings = json.loads((root / "work" / "call.json").read_text())["timings"]
     return Run(
         wall=wall,
         planning=first - timings["snakemake_start_s"] - began,
         snakemake=timings["snakemake_start_s"],
         computing=last - first,
-        collecting=ends[collect] - starts[collect],
-        rest=began + wall - last - (ends[collect] - starts[collect]),
+        collecting=timings["collecting_s"],
+        rest=began + wall - last - timings["collecting_s"],
         jobs=list(_jobs(root)),
     )
 

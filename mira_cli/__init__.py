@@ -1,3 +1,16 @@
-"""The `mira` command: everything that runs on the host, and nothing that needs a model's own dependencies."""
+"""The `mira` command: everything that runs on the host, and nothing that needs a model's own dependencies.
+
+For scripts, `from mira_cli import calculator`: any model as an ASE calculator (docs/calculator.md).
+"""
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import what scripts use when they use it: the command must start at once."""
+    if name == "calculator":
+        return import_module("mira_cli.warm.calculator").calculator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

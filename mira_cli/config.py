@@ -13,7 +13,7 @@ from mira_cli import tasks
 from mira_cli.catalogue.own_weights import absolute_spec, is_spec
 from mira_cli.compare.schemes import DEFAULT, SCHEMES, Scheme
 from mira_cli.errors import UsageError
-from mira_cli.resources import SHARED, Megabytes, Minutes, Name, Resources, mistake
+from mira_cli.resources import SHARED, Megabytes, Minutes, Name, Resources, mistake, setting_of
 from mira_cli.settings_yaml import load, reason
 from mira_cli.units import UNITS, named
 from mira_cli.wording import did_you_mean
@@ -263,7 +263,7 @@ def _check_task(config: RunConfig) -> None:
         assert config.asked_task
     except ValidationError as error:
         first = error.errors()[0]
-        key, fields = ".".join(map(str, first["loc"])), tasks.find_task(config.task).settings.model_fields
+        key, fields = ".".join(setting_of(first)), tasks.find_task(config.task).settings.model_fields
         has = f"it has {', '.join(f'`task.{name}`' for name in fields)}" if fields else "it has none"
         if first["type"] == "extra_forbidden":
             hint = f"{did_you_mean(key, fields)}{has}"
@@ -271,10 +271,10 @@ def _check_task(config: RunConfig) -> None:
         if not key:  # of two settings together
             told = first["msg"].removeprefix("Value error, ")
             raise UsageError(f"settings of task `{config.task}`: {told}", hint=has) from error
-        message, hint_of_value = mistake(first)
+        message, _ = mistake(error.errors())
         field = fields[str(first["loc"][0])]
         about = f"{field.description}; it is {field.get_default()} unless it is set"
-        raise UsageError(f"setting `task.{key}` {message}", hint=hint_of_value or about) from error
+        raise UsageError(f"setting `task.{key}` {message}", hint=about) from error
 
 
 def _with_known_resources(config: RunConfig) -> RunConfig:
@@ -334,7 +334,7 @@ def _mapping(value: Any, key: str) -> dict[str, Any]:
 
 def _explain(error: ValidationError) -> UsageError:
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(setting_of(first))
     if first["type"] == "extra_forbidden" and len(first["loc"]) > 1:
         hint = did_you_mean(str(first["loc"][-1]), Resources.model_fields)
         return UsageError(f"unknown setting `{key}`", hint=f"{hint}keys: {', '.join(Resources.model_fields)}")
@@ -348,7 +348,7 @@ def _explain(error: ValidationError) -> UsageError:
             key, f"`{key}` is missing"
         )
         return UsageError(what, hint="for example `mira run structures/ --models sevennet-0,chgnet-0.3.0`")
-    message, hint = mistake(first)
+    message, hint = mistake(error.errors())
     return UsageError(f"setting `{key}` {message}", hint=hint or "`mira init --print` shows all settings")
 
 

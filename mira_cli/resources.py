@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
 SHARED = ("all", "gpu", "cpu", "driver")  # what resources are said for, beside single models
 CLUSTER_THREADS = 4  # of a job on a cluster, unless somebody says so
 SURROUNDINGS_MB = 300  # the two Snakemakes around a worker in a SLURM job; they count against its memory
+# what pydantic calls the kinds of value that one place may hold
+_KIND = re.compile(r"bool|int|float|str|none|constrained-\w+|(literal|list|dict|function-\w+|nullable|union)\[.*\]")
 FORMS = {  # how a value is written
     "runtime_min": "`90` (minutes), `1h30m`, `2d` or `1-12:00:00`",
     "mem_mb": "`8000` (megabytes) or `8G`",
@@ -110,30 +112,47 @@ def _laid(layers: Iterable[Resources]) -> Resources:
     return Resources(**merged)
 
 
-def mistake(error: ErrorDetails) -> tuple[str, str]:
-    """Say what is wrong with a setting, as the end of a sentence that begins with its name, and how it is written."""
-    where = [str(part) for part in error["loc"]]
-    allowed, given = error.get("ctx", {}), error["input"]
+def setting_of(error: ErrorDetails) -> list[str]:
+    """Where a wrong value stands, without pydantic's names for the kinds of value that may stand there."""
+    where: list[str] = []
+    for part in error["loc"]:
+        if where and isinstance(part, str) and _KIND.fullmatch(part):
+            break
+        where.append(str(part))
+    return where
+
+
+def mistake(errors: Sequence[ErrorDetails]) -> tuple[str, str]:
+    """Say what is wrong with the first wrong setting, as the end of a sentence that begins with its name, and its form.
+
+    Where a value may be of several kinds, there is an error for each.
+    """
+    first, where = errors[0], setting_of(errors[0])
     form = FORMS.get(where[-1], "") if where else ""
-    kind = error["type"]
-    if kind in {"model_type", "dict_type"}:
+    given = first["input"]
+    if first["type"] in {"model_type", "dict_type"}:
         return f"must hold settings, not {given!r}", "for example `cpu: {partition: cpu, threads: 8}`"
-    if form and kind.startswith("int_"):
+    if form and first["type"].startswith("int_"):
         return f"cannot be {given!r}", f"write {form}"
+    needed = list(dict.fromkeys(_needed(error) for error in errors if setting_of(error) == where))
+    told = " or ".join([needed[0], *(one.removeprefix("must be ") for one in needed[1:])])
+    return f"{told}, not {given!r}", f"write {form}" if form else ""
+
+
+def _needed(error: ErrorDetails) -> str:
+    allowed, kind = error.get("ctx", {}), error["type"]
     if kind in {"int_parsing", "int_type", "int_from_float"}:
-        needed = "must be a whole number"
-    elif kind in {"float_parsing", "float_type", "finite_number"}:
-        needed = "must be a number"
-    elif kind == "greater_than_equal":
-        needed = f"must be at least {allowed['ge']}"
-    elif kind == "less_than_equal":
-        needed = f"must be at most {allowed['le']}"
-    elif kind in {"string_type", "bool_parsing", "bool_type", "list_type", "literal_error"}:
-        needed = {
+        return "must be a whole number"
+    if kind in {"float_parsing", "float_type", "finite_number"}:
+        return "must be a number"
+    if kind == "greater_than_equal":
+        return f"must be at least {allowed['ge']}"
+    if kind == "less_than_equal":
+        return f"must be at most {allowed['le']}"
+    if kind in {"string_type", "bool_parsing", "bool_type", "list_type", "literal_error"}:
+        return {
             "string_type": "must be text",
             "list_type": "must be a list",
             "literal_error": f"must be {allowed.get('expected')}",
         }.get(kind, "must be `true` or `false`")
-    else:
-        needed = error["msg"].replace("Input should be", "must be").replace("Value error, ", "")
-    return f"{needed}, not {given!r}", f"write {form}" if form else ""
+    return error["msg"].replace("Input should be", "must be").replace("Value error, ", "")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from mira_cli.cleaning.waste import Waste, is_partial, remove_paths, without_links
 from mira_cli.console import count, quoted
-from mira_cli.errors import MiraError, RunLockedError, UsageError
+from mira_cli.errors import MiraError, RunLockedError
 from mira_cli.files import read_json
 from mira_cli.run.directory import COMPARISONS, CURVES, MOVED, OF_SCALARS, PATHS, RESULTS, is_run, look_at_run
+from mira_cli.run.registry import no_run
 from mira_cli.slurm import EXECUTOR
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def open_finished(root: Path) -> RunDirectory:
         A `mira` works on it, or it has jobs in SLURM's queue.
     """
     if not is_run(root):
-        raise UsageError(f"`{root}` is not a run directory", hint="name directories that `mira run` wrote")
+        raise no_run(root)
     run = look_at_run(root)
     refuse_locked(run)
     refuse_queued(run)

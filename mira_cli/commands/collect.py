@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from mira_cli.errors import UsageError
-
 
 def collect(
     run: Annotated[Path, typer.Argument(help="Run directory.", metavar="RUN")] = Path(),
@@ -19,9 +17,10 @@ def collect(
     from mira_cli.driver.collect import collect as write_results
     from mira_cli.run.directory import RunDirectory, is_run
     from mira_cli.run.lock import run_locked
+    from mira_cli.run.registry import no_run
 
     if not is_run(run):
-        raise UsageError(f"`{run}` is not a run directory", hint="name the directory that `mira run` wrote")
+        raise no_run(run)
     directory = RunDirectory(run.absolute())
     with nullcontext() if locked_already else run_locked(directory):
         write_results(directory)

@@ -22,6 +22,7 @@ PANELS: dict[str, dict[str, Listed]] = {
         "retry": Listed(
             "resume:retry", "Compute again what has no result, of one model or of all; results that are there stay."
         ),
+        "serve": Listed("serve:app", "Keep models loaded, and answer over HTTP."),
         "cancel": Listed(
             "cancel:cancel",
             "End a run: its jobs leave the queue, its driver ends, "

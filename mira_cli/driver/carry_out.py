@@ -72,19 +72,20 @@ def carry_out(
         return 0.0 if leaves_jobs(stop) else PATIENCE_ON_CLUSTER_S if on_slurm else PATIENCE_S
 
     queue = QueueWatch(job_prefix(run)) if on_slurm else None
-    with queue or nullcontext(), Progress(prepared.plan, run, queue) as progress:
+    with queue or nullcontext(), Progress(prepared.plan, run, queue) as progress:  # it stays while results are written
 
         def on_tick() -> None:
             progress.tick()
             obey()
 
         outcome = run_snakemake(argv, run, lock, on_tick=on_tick, patience_s=patience_s)
-    if outcome.stopped:
-        raise outcome.stopped
-    if not is_collected(run):
-        collect(run)  # Snakemake did not get there, or took older tables for newer ones
+        if outcome.stopped:
+            raise outcome.stopped
+        timings |= _snakemake_timings(run, started)
+        collecting = time.monotonic()
+        collect(run)
+        timings["collecting_s"] = round(time.monotonic() - collecting, 3)
     check_exit(outcome, run, prepared.plan)
-    timings |= _snakemake_timings(run, started)
     write_json(run.work / "call.json", {**call, "timings": timings})
     if provenance := read_json(run.root / "provenance.json"):
         write_json(run.root / "provenance.json", {**provenance, "call": {**call, "timings": timings}})

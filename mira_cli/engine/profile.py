@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from mira_cli import paths
 from mira_cli.errors import UsageError
 from mira_cli.files import replacing
-from mira_cli.resources import SHARED, Resources, mistake
+from mira_cli.resources import SHARED, Resources, mistake, setting_of
 from mira_cli.settings_yaml import load, reason
 from mira_cli.wording import did_you_mean, suggestion
 
@@ -231,10 +231,10 @@ def _checked(raw: dict[str, Any], file: Path) -> dict[str, Resources]:
 
 def _explain(error: ValidationError, key: str, file: Path) -> UsageError:
     first = error.errors()[0]
-    place = ".".join([key, *(str(part) for part in first["loc"])])
+    place = ".".join([key, *setting_of(first)])
     known = f"keys: {', '.join(Resources.model_fields)}"
     if first["type"] == "extra_forbidden":
         hint = did_you_mean(str(first["loc"][-1]), Resources.model_fields)
         return UsageError(f"unknown key `{place}` in `{file}`", hint=hint + known)
-    message, hint = mistake(first)
+    message, hint = mistake(error.errors())
     return UsageError(f"`{place}` in `{file}` {message}", hint=hint or known)

@@ -10,6 +10,7 @@ import numpy as np
 
 from mira_cli import tasks
 from mira_cli.files import read_json
+from mira_cli.planning.changes import told_identity, what_changed
 from mira_cli.planning.chunks import cut_chunks, grown_chunk_atoms, shortest_chunk_atoms, without
 from mira_cli.planning.resolve import short_hash
 from mira_cli.planning.weights import worker_model
@@ -147,7 +148,14 @@ def _why(
         return "structures are new"
     folder = run.records(model.slug, model.key).parent
     others = {key.name for key in folder.iterdir()} - {model.begins_with_key} if folder.is_dir() else set()
-    return "its weights, its settings or its package have changed" if others else "model is new"
+    if not others:
+        return "model is new"
+    before = ((read_json(run.plan) or {}).get("identities") or {}).get(model.name)
+    return (
+        what_changed(before, told_identity(model))
+        if before
+        else "its weights, its settings or its package have changed"
+    )
 
 
 def _job_name(model: ResolvedModel, hashes: Array) -> str:
@@ -175,6 +183,20 @@ def _job_spec(
 ) -> dict[str, Any]:
     places = index.places[rows]
     packs = {int(pack): places[places[:, 0] == pack, 1].tolist() for pack in np.unique(places[:, 0])}
+    structures = [{"file": f"work/structures/{pack:05d}.npz", "rows": r} for pack, r in packs.items()]
+    return {**spec_without_structures(job, model, weights, config, image, machine, asks), "structures": structures}
+
+
+def spec_without_structures(
+    job: str,
+    model: ResolvedModel,
+    weights: Weights | None,
+    config: RunConfig,
+    image: ImageUse,
+    machine: Machine,
+    asks: Resources,
+) -> dict[str, Any]:
+    """What the worker reads of a job: the model, and how it computes."""
     return {
         "schema": SCHEMA,
         "job": job,
@@ -188,5 +210,5 @@ def _job_spec(
         "batch_atoms": asks.batch_atoms,
         "memory_mb": asks.mem_mb if machine.cluster else machine.worker_mb,
         "image": image.identity,
-        "structures": [{"file": f"work/structures/{pack:05d}.npz", "rows": r} for pack, r in packs.items()],
+        "structures": [],
     }

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import sys
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,22 +10,19 @@ import numpy as np
 import yaml
 
 from mira_cli import tasks
-from mira_cli.catalogue.lookup import find_models, load_catalogue
 from mira_cli.config import HEADER
 from mira_cli.console import count, say, warn
 from mira_cli.engine.profile import Profile, find_profile, profile_folders
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import replacing
-from mira_cli.images.prepare import choose_runtime, is_built, prepare_images
-from mira_cli.images.recipe import find_images, pinned_versions
+from mira_cli.images.prepare import choose_runtime
 from mira_cli.planning.chunks import without
 from mira_cli.planning.immovable import refuse_what_cannot_move, refuse_without_stress
 from mira_cli.planning.input import read_input, read_reference
 from mira_cli.planning.machine import Machine, this_machine
+from mira_cli.planning.models import NamedModels, named_models, ready_models, resources_of
 from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan
-from mira_cli.planning.resolve import ResolvedModel, resolve_models
-from mira_cli.planning.weights import Weights, locate_weights, own_weights, probe_weights, wanted_units, with_facts
-from mira_cli.planning.write import surroundings_mb, write_plan
+from mira_cli.planning.write import write_plan
 from mira_cli.run.records import finished_hashes
 from mira_cli.run.reuse import neighbours_with, take_over
 from mira_cli.slurm import EXECUTOR
@@ -37,19 +31,15 @@ from mira_cli.slurm.cluster import partitions
 from mira_cli.slurm.preflight import problems
 from mira_cli.structures.find import Found, find_sources
 from mira_cli.structures.given import of_options
-from mira_cli.weights import store
-from mira_cli.weights.fetch import ensure, permission
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from mira_cli.catalogue.rows import Catalogue
     from mira_cli.config import RunConfig
-    from mira_cli.images.prepare import ReadyImage
-    from mira_cli.images.recipe import Runtime
-    from mira_cli.resources import Resources
+    from mira_cli.planning.resolve import ResolvedModel
+    from mira_cli.planning.weights import Weights
     from mira_cli.run.directory import RunDirectory
-    from mira_cli.slurm.cluster import Partition
     from mira_cli.structures.packs import StructureIndex
     from mira_cli.tasks import Task
 
@@ -90,19 +80,12 @@ def check_request(config: RunConfig, *, as_read: bool = False) -> Request:
 
     With `as_read`, the structures are those that the run has read before, whatever has become of their files.
     """
-    catalogue = load_catalogue(Path(file) for file in config.models_files)
-    rows = find_models(config.models, catalogue)
-    images = {catalogue.families[row.family].image for row in rows.values()}
-    versions = {image.name: pinned_versions(image) for image in find_images(sorted(images - {HOST}))}
-    versions[HOST] = {"ase": version("ase")}
-    models = resolve_models(rows, catalogue, config, versions)
-    own = own_weights(models, catalogue, trusted=config.trust_checkpoints)
-    # what the run writes down is trust in these, and not in whatever will be there when it goes on
-    trusted = [own[m.name].sha256 for m in models if m.name in own and catalogue.families[m.row.family].runs_code]
-    config = config.model_copy(update={"trust_checkpoints": sorted(set(trusted)) or False})
+    named = named_models(config)
+    config = named.config
     found = None if as_read else find_sources(config.structures, of_options(config.elements, config.format))
     reference = None if as_read or config.reference is None else find_sources([config.reference])
-    return Request(config, catalogue, models, find_profile(config.profile), found, reference, own)
+    profile = find_profile(config.profile)
+    return Request(config, named.catalogue, named.models, profile, found, reference, named.weights)
 
 
 def prepare_run(
@@ -140,26 +123,14 @@ def prepare_run(
     refuse_what_cannot_move(config, index)
     refuse_without_stress(config, models, index)
     runtime, why = choose_runtime(config.runtime)
-    needed = sorted({model.image for model in models} - {HOST})
-    if needed:
+    if any(model.image != HOST for model in models):
         say(f"images run in {why}")
-    ready: dict[str, ReadyImage] = {}
-    if images == "skip":
-        uses = _skipped_images(needed, runtime)
-    else:
-        units = wanted_units(models, request.catalogue)
-        for unit in units:  # before minutes of building
-            if store.find_stored(unit.family, unit.name) is None:
-                permission(unit)
-        ready = prepare_images(needed, runtime, build=images == "build")
-        ensure(units, runtime, fetch=images == "build")
-        uses = _image_uses(ready)
-    uses[HOST] = ImageUse({"name": HOST, "recipe": "", "runtime": HOST}, sys.executable)
-    models, weights = _settle_weights(models, ready, request.weights)
+    ready = ready_models(NamedModels(config, request.catalogue, models, request.weights), runtime, images=images)
+    models, uses, weights = ready.models, ready.uses, ready.weights
     refuse_without_stress(config, models, index)  # now it is known of all
     machine = this_machine(device=config.device, cluster=request.profile.cluster, gpus=config.gpus)
     offered = partitions() if request.profile.executor == EXECUTOR else []
-    resources, caps = _resources(models, request, machine, offered)
+    resources, caps = resources_of(models, config, request.profile, machine, offered)
     if config.reuse:
         for model in models:
             _reuse(model, tasks.find_task(config.task), index, run, retry=model.name in again, copy=images != "skip")
@@ -170,15 +141,6 @@ def prepare_run(
     if request.profile.executor == EXECUTOR:
         _ask_slurm(plan, refuse=images != "skip")
     return ReadyRun(config, request.profile, runtime, index, reference, uses, weights, machine, plan, caps)
-
-
-def _resources(
-    models: list[ResolvedModel], request: Request, machine: Machine, offered: list[Partition]
-) -> tuple[dict[str, Resources], dict[str, tuple[int | None, int | None]]]:
-    """What the jobs of each model ask for, and the most that their partition gives."""
-    layers = [request.profile.resources, *request.config.job_resources]
-    wants = {m.name: request.config.device != "cpu" and m.image != HOST for m in models}
-    return asks.jobs(wants, layers, offered, there=machine.has_gpus, surroundings_mb=surroundings_mb(machine))
 
 
 def _reuse(
@@ -220,52 +182,6 @@ def _ask_slurm(plan: Plan, *, refuse: bool) -> None:
             warn(problem.message, hint=problem.hint)
     if final:
         raise EnvironmentNotReadyError(final[0].message, hint=final[0].hint)
-
-
-def _settle_weights(
-    models: list[ResolvedModel], ready: Mapping[str, ReadyImage], own: Mapping[str, Weights]
-) -> tuple[list[ResolvedModel], dict[str, Weights]]:
-    """Find the weights, look into those that a user brings, and let both into the models' keys."""
-    settled: list[ResolvedModel] = []
-    weights: dict[str, Weights] = {}
-    for model in models:
-        found = own.get(model.name) or locate_weights(model)
-        if found is None:
-            if model.row.checkpoint.fetch:
-                say(f"weights of {model.name} are not here yet: they will be fetched, first")
-            settled.append(model)
-            continue
-        weights[model.name] = found
-        known = replace(model, weights_sha256=found.sha256)
-        if model.row.checkpoint.path and model.image in ready:
-            known = with_facts(known, probe_weights(known, found, ready[model.image]))
-        settled.append(known)
-    return settled, weights
-
-
-def _image_uses(ready: Mapping[str, ReadyImage]) -> dict[str, ImageUse]:
-    locks = {image.name: image.folder / "requirements.lock" for image in find_images(ready)}
-    return {
-        name: ImageUse(
-            {
-                "name": name,
-                "recipe": image.recipe,
-                "runtime": image.runtime,
-                "sha256": image.sha256,
-                "lock_sha256": hashlib.sha256(locks[name].read_bytes()).hexdigest(),
-            },
-            image.python,
-            str(image.sif) if image.sif else None,
-        )
-        for name, image in ready.items()
-    }
-
-
-def _skipped_images(names: list[str], runtime: Runtime) -> dict[str, ImageUse]:
-    for image in find_images(names):
-        if not is_built(image, runtime):
-            say(f"image {image.name} is not built yet: it will be, first")
-    return {name: ImageUse({"name": name, "recipe": "", "runtime": runtime}, "") for name in names}
 
 
 def commit_plan(prepared: ReadyRun, run: RunDirectory, *, keep: Collection[str] = ()) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mira_cli import paths
 from mira_cli.files import read_json, write_json
 from mira_cli.images.run_in_image import WORKER_IN_IMAGE
+from mira_cli.planning.changes import told_identity
 from mira_cli.planning.plan import SCHEMA
 from mira_cli.resources import CLUSTER_THREADS, SURROUNDINGS_MB
 from mira_cli.run.collected import is_collected
@@ -114,6 +115,7 @@ def write_plan(
             "jobs": {
                 job.id: {"model": job.model, "structures": job.n_structures, "atoms": job.n_atoms} for job in plan.jobs
             },
+            "identities": {model.name: told_identity(model) for model in plan.models},
             "kept": plan.kept,
             "reasons": plan.reasons,
         },

@@ -38,12 +38,15 @@ def has_quantities(task: Task) -> bool:
     return bool(task.curves or task.matrices or task.scalars) and not (task.keeps_geometries or task.is_compared)
 
 
-def quantities(gathered: Gathered, task: Task) -> dict[str, Any]:
-    """All that the section says."""
+def quantities(gathered: Gathered, task: Task) -> dict[str, Any] | None:
+    """All that the section says; None where it would say nothing, as of one model's numbers without references."""
     scalars, errors = _table(gathered, "scalars"), _table(gathered, "scalar_errors")
     structures, left_out = _structures(gathered, task)
+    rows = rows_of(scalars.slice(0, MOST_ROWS)) if scalars else []
+    if not structures and not any(row["n"] for row in rows):
+        return None
     return {
-        "scalars": rows_of(scalars.slice(0, MOST_ROWS)) if scalars else [],
+        "scalars": rows,
         "scalars_left_out": max(0, len(scalars or ()) - MOST_ROWS),
         "meanings": _meanings(task),
         "parity": _parity(errors, [column.name for column in task.scalars], gathered.names),

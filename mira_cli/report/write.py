@@ -113,7 +113,7 @@ def content(gathered: Gathered) -> dict[str, Any]:
         "distributions": distributions(gathered) if task.is_compared else [],
         **({} if task.is_compared else {"compared": False, "titles": _titles(task)}),
         **({"minima": minima(gathered, task)} if task.keeps_geometries else {}),
-        **({"properties": quantities(gathered, task)} if has_quantities(task) else {}),
+        **({"properties": told} if has_quantities(task) and (told := quantities(gathered, task)) else {}),
         "look_at": looked_at,
         "rounding": ROUNDING,
         "failures": shareable(failures(gathered)),

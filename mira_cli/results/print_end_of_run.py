@@ -13,6 +13,7 @@ from rich.text import Text
 from mira_cli import console, tasks
 from mira_cli.files import read_json
 from mira_cli.results.read_tables import read_table
+from mira_cli.results.table import UNSEEN
 from mira_cli.statuses import ANSWERED, INVALID, INVALID_RESULT, OK
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 20
 COLUMNS = (
     "structure_id", "model", "status", "error", "level_of_theory", "energy_correction", "training_data", "wall_s",
-    "device",
+    "device", "note",
 )  # fmt: skip
 GAP = 3  # columns of the terminal between those of a table
 
@@ -43,6 +44,7 @@ def print_results(run: RunDirectory) -> bool:
     by_model = {model: table.filter(pc.equal(table["model"], model)) for model in models}
     console.stdout().print(_counts(by_model))
     _tell_failures(table)
+    _tell_unseen(table)
     _tell_references({model: mine.slice(0, 1).to_pylist()[0] for model, mine in by_model.items()})
     return bool(pc.all(pc.equal(table["status"], "ok")).as_py())
 
@@ -155,6 +157,16 @@ def _tell_failures(table: pa.Table) -> None:
     _tell_reasons(table.filter(pc.invert(is_valid)), f"of {len(table):,} rows do not pass the task's own checks")
     ended = table.filter(pc.and_(pc.and_(answers, is_valid), pc.not_equal(table["status"], OK)))
     _tell_reasons(ended, f"of {len(table):,} rows did not converge: their numbers are of where they ended")
+
+
+def _tell_unseen(table: pa.Table) -> None:
+    """Say where a model has answered for atoms each on its own."""
+    import pyarrow.compute as pc
+
+    if len(alone := table.filter(pc.match_substring(table["note"], UNSEEN))):
+        told = ", ".join(alone["model"].unique().to_pylist())
+        ids = alone["structure_id"].unique().to_pylist()
+        console.warn(f"{told}: {UNSEEN} ({_some(ids[0], len(ids))})", hint="the column `note` says where")
 
 
 def _tell_reasons(bad: pa.Table, what: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mira_cli.statuses import INVALID
+from mira_cli.statuses import INVALID, INVALID_RESULT, OK
 from mira_cli.structures.labels import labels_under
 from mira_cli.tasks import columns_of
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from mira_cli.tasks import Task
 
     Array = np.ndarray[Any, Any]
+
+
+UNSEEN = "no stress at all: the atoms are farther apart than the model sees"  # in notes
 
 
 def comparison_rows(
@@ -47,13 +50,14 @@ def comparison_rows(
     valid = np.asarray(structures["invalid"].is_null())
     parts = [_of_model(block, valid, model, found, task) for model, found in zip(models, block.found, strict=True)]
     for part, whole in zip(parts, across, strict=False):
-        part |= {name: values[block.begin : block.begin + len(structures)] for name, values in whole.items()}
+        own = {name: values[block.begin : block.begin + len(structures)] for name, values in whole.items()}
+        part.update(own | _refuted(part, own.get("error")))
     columns = {
         "structure_id": structures["id"].take(each),
         "formula": structures["formula"].take(each),
         "n_atoms": structures["n_atoms"].take(each),
         "structure_hash": structures["hash"].take(each),
-        "note": structures["note"].take(each),
+        "note": _notes(structures["note"].take(each), np.stack([_unseen(one) for one in block.found], axis=1).ravel()),
         "group": _labels(structures, group_by).take(each),
         **{name: pa.array(values, schema.field(name).type).take(in_turn)
            for name, values in _constants(models).items()},
@@ -61,6 +65,22 @@ def comparison_rows(
            for name in parts[0]},
     }  # fmt: skip
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+
+
+def _unseen(found: RecordBlock) -> Array:
+    """Where a crystal has no stress whatever: of atoms that see one another, some is always left."""
+    has_none: Array = (found.lists("stress_ev_per_ang3", 6) == 0.0).all(1)
+    return found.ok() & has_none
+
+
+def _notes(of_structures: pa.Array, unseen: Array) -> pa.Array:
+    """Notes of the rows: those of their structures, and where a model sees no atom's neighbours."""
+    import pyarrow.compute as pc
+
+    if not unseen.any():
+        return of_structures
+    told = pc.if_else(of_structures.is_valid(), pc.binary_join_element_wise(of_structures, UNSEEN, "; "), UNSEEN)
+    return pc.if_else(unseen, told, of_structures)
 
 
 def _labels(structures: pa.Table, group_by: str | None) -> pa.Array:
@@ -124,6 +144,17 @@ def _of_model(
         "wall_s": np.where(has, found.numbers("wall_s"), np.nan),
         **{name: np.where(has, values, np.full(len(has), None)) for name, values in origins.items()},
         **columns_of(task, found, found.answered() & valid, block.starts),
+    }
+
+
+def _refuted(part: dict[str, Array], why: Array | None) -> dict[str, Array]:
+    """Status and error of one model's rows, where `why` (n,) says that an answer is none beside the others'."""
+    if why is None:
+        return {}
+    refuted = (part["status"] == OK) & np.array([one is not None for one in why], bool)
+    return {
+        "status": np.where(refuted, INVALID_RESULT, part["status"]),
+        "error": np.where(refuted, why, part["error"]),
     }
 
 

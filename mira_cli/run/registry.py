@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
 
+from mira_cli.console import count, quoted
+from mira_cli.errors import UsageError
 from mira_cli.files import read_json, write_json
 from mira_cli.run.directory import is_run
+
+MOST_NAMED = 8  # runs
 
 
 def register_folder() -> Path:
@@ -50,6 +55,17 @@ def runs_below(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if is_there(path))
     except OSError:
         return []
+
+
+def no_run(root: Path) -> UsageError:
+    """What to say of a directory that is no run: where it holds some, as those of several tasks, the calls for them."""
+    if runs := runs_below(root):
+        command = next((word for word in sys.argv[1:] if word.isalpha()), "table")
+        named = ", ".join(f"`mira {command} {quoted(run)}`" for run in runs[:MOST_NAMED])
+        more = f" and {len(runs) - MOST_NAMED} more" if len(runs) > MOST_NAMED else ""
+        told = f"`{root}` is not a run directory: it holds {count(len(runs), 'run')}"
+        return UsageError(told, hint=f"name one of them: {named}{more}")
+    return UsageError(f"`{root}` is not a run directory", hint="`mira runs` lists the runs that are known")
 
 
 def is_there(root: Path) -> bool:

@@ -46,8 +46,8 @@ def settle_charges(atoms: Atoms) -> list[str]:
     ContradictionError
         The input contradicts itself, or a value is no number.
     """
-    if not _may_state(tuple(atoms.info)) and "initial_charges" not in atoms.arrays:
-        return []  # nearly all crystals
+    if states_nothing(atoms):
+        return []
     found = {key: value for key, value in atoms.info.items() if isinstance(key, str) and _is_key(key, value)}
     notes = [
         f"`{key}` may be a charge, and nothing was taken from it: `charge={value}`"
@@ -78,6 +78,11 @@ def settle_charges(atoms: Atoms) -> list[str]:
         if key != quantity and key not in OF_SHEET:
             notes.append(f"{quantity} {value:{'+' if quantity == 'charge' else ''}g} is from `{key}`")
     return [*notes, *_of_initial_charges(atoms), *_of_electrons(atoms)]
+
+
+def states_nothing(atoms: Atoms) -> bool:
+    """Whether a structure has nothing that may state a charge or a multiplicity, as nearly all crystals; fast."""
+    return not _may_state(tuple(atoms.info)) and "initial_charges" not in atoms.arrays
 
 
 @lru_cache(maxsize=1_000)
@@ -136,6 +141,12 @@ def _of_initial_charges(atoms: Atoms) -> list[str]:
     return [f"charge {round(total):+d} is the sum of the initial charges"]
 
 
+ODD_ELECTRONS = (
+    "with this charge its number of electrons is odd, which no singlet has, and no multiplicity is given: models that "
+    "read one were told 1; name `spin` (2S + 1), 2 for a doublet"
+)
+
+
 def _of_electrons(atoms: Atoms) -> list[str]:
     """Whether the multiplicity is one that so many electrons can have."""
     spin, charge = atoms.info.get("spin"), atoms.info.get("charge", 0.0)
@@ -144,7 +155,7 @@ def _of_electrons(atoms: Atoms) -> list[str]:
     electrons = int(atoms.numbers.sum()) - int(charge)
     if spin is None:
         is_odd = electrons % 2
-        return ["an odd number of electrons, and no multiplicity: models that read one take 1"] if is_odd else []
+        return [ODD_ELECTRONS] if is_odd else []
     if (electrons + int(spin)) % 2 == 0:
         return [f"a multiplicity of {spin:g} does not fit {electrons} electrons; `spin` is 2S + 1"]
     return []

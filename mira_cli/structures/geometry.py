@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,14 @@ class Geometry:
     def any_atom(self, mask: Array) -> Array:
         """(n,) whether a mask (N,) holds for any atom of a structure."""
         return np.bincount(self.owner[mask], minlength=len(self)) > 0
+
+    def chosen(self, mask: Array) -> Geometry:
+        """The structures for which a mask (n,) holds."""
+        if mask.all():
+            return self
+        atoms = mask[self.owner]
+        of_atoms = {"numbers", "positions", "fixed", "fragment"}
+        return Geometry(**{f.name: getattr(self, f.name)[atoms if f.name in of_atoms else mask] for f in fields(self)})
 
 
 def geometry_from_ase(atoms: list[Atoms]) -> Geometry:

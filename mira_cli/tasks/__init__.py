@@ -248,7 +248,8 @@ class Task:
         Called with the settings; those of the relaxation whose minimum the task starts from, None if it starts from the
         structure as it is.
     across
-        Makes those columns, by name, of all structures of one model, for which each must know the others.
+        Makes those columns, by name, of all structures of one model, for which each must know the others. What it calls
+        `error` is why an answer is none, since others lack, None where it is one: the status is then `invalid_result`.
     of_crystals
         Whether only structures without vacuum that are periodic in three directions have what it asks for.
     of_geometry

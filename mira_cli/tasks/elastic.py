@@ -28,7 +28,7 @@ class ElasticSettings(FromMinimum):
         description="all: also those that the crystal's symmetry makes equal, to see how far a model keeps it",
     )
     fmax_per_strain_ev_per_ang: float = Field(
-        0.02, ge=1e-4, le=10, description="largest force left in a strained cell, over the strain, eV/Å"
+        0.02, ge=1e-4, le=1, description="largest force left in a strained cell, over the strain, eV/Å"
     )
     max_steps: int = Field(200, ge=1, le=1_000_000, description="steps after which a strained cell is given up")
 

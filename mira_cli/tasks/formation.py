@@ -86,9 +86,12 @@ def formation_columns(whole: Whole) -> dict[str, Array]:
     complete = np.isfinite(energy) & ~(fractions[:, references < 0] > 0).any(axis=1)
     formed[complete] = energy[complete] - fractions[complete] @ np.nan_to_num(of_elements)
     above, phases = _above_the_hull(whole, fractions, formed)
-    named = np.full(n, None)
+    named, why = np.full(n, None), np.full(n, None)
     for row in np.flatnonzero(np.isfinite(energy)):
         named[row] = _named(elements, fractions[row], references, whole)
+    for row in np.flatnonzero(np.isfinite(energy) & ~complete):
+        lacking = (fractions[row] > 0) & (references < 0)
+        why[row] = "; ".join(_lacking(elements[k], bool((fractions[:, k] == 1).any())) for k in np.flatnonzero(lacking))
     return {
         "energy_per_atom_ev": energy,
         "formation_energy_per_atom_ev": formed,
@@ -96,6 +99,7 @@ def formation_columns(whole: Whole) -> dict[str, Array]:
         "hull_phases": phases,
         "elemental_references": named,
         "cohesive_energy_per_atom_ev": _cohesive(whole, elements, fractions, energy),
+        "error": why,
     }
 
 
@@ -128,6 +132,13 @@ def _named(elements: list[str], share: Array, references: Array, whole: Whole) -
         f"{elements[k]}: {whole.ids[references[k]] if references[k] >= 0 else 'none'}"
         for k in np.flatnonzero(share > 0)
     )
+
+
+def _lacking(element: str, is_given: bool) -> str:
+    """Why an element has no reference."""
+    if is_given:
+        return f"the model has no answer for any of the given structures of {element} alone"
+    return f"no given structure is of {element} alone, to refer its energy to"
 
 
 def _cohesive(whole: Whole, elements: list[str], fractions: Array, energy: Array) -> Array:

@@ -29,7 +29,9 @@ OVER_TIME = {  # by array: name, meaning, and words of the axis
     "volume_ang3": ("volume", "Volume over time", "volume of the supercell, Å³"),
 }
 TYPICAL_LENGTH_ANG = 3.5  # of the cells that are repeated
-FEWEST_SAMPLES = 8
+FEWEST_SAMPLES, MOST_SAMPLES = 8, 2000
+SAMPLE_FS = 20.0  # where the settings leave it open
+AUTO_STEP_FS = 2.0  # the longer of the steps that are chosen, a multiple of the other
 MEANS = {"temperature_k": "temperature", "potential_energy_per_atom_ev": "potential energy per atom, eV"}
 OF_CELL = {"pressure_gpa": "pressure", "volume_ang3": "volume of the supercell"}
 
@@ -46,7 +48,11 @@ class MdSettings(Settings):
     equilibration_ps: float = Field(1.0, ge=0, le=1e6, description="time to warm up in, with a thermostat, in ps")
     duration_ps: float = Field(2.0, gt=0, le=1e6, description="time after that, in ps")
     min_length_ang: float = Field(10.0, ge=0, le=200, description="shortest height of the supercell in Å")
-    sample_fs: float = Field(20.0, gt=0, le=1e6, description="time from one sample to the next, in fs")
+    sample_fs: Annotated[float, Field(gt=0, le=1e6)] | Literal["auto"] = Field(
+        "auto",
+        description=f"time from one sample to the next, in fs; auto: about {SAMPLE_FS:g}, longer where that is more "
+        f"than {MOST_SAMPLES} samples",
+    )
     thermostat_fs: float = Field(100.0, gt=0, le=1e6, description="relaxation time of the thermostat in fs")
     barostat_fs: float = Field(1000.0, gt=0, le=1e6, description="relaxation time of the barostat in fs")
     rdf_max_ang: float = Field(5.0, gt=0, le=30, description="end of the radial distribution function in Å")
@@ -59,9 +65,32 @@ class MdSettings(Settings):
     def _fits(self) -> MdSettings:
         if self.pressure_gpa and self.ensemble != "npt":
             raise ValueError(f"`pressure_gpa` means nothing with `ensemble` {self.ensemble}, which keeps the volume")
-        if 1000 * self.duration_ps < (FEWEST_SAMPLES - 1.5) * self.sample_fs:
+        step_fs = AUTO_STEP_FS if self.timestep_fs == "auto" else self.timestep_fs
+        sample_fs = step_fs * max(1, round(SAMPLE_FS / step_fs)) if self.sample_fs == "auto" else self.sample_fs
+        _whole_steps("sample_fs", sample_fs, step_fs)
+        for name in ("equilibration_ps", "duration_ps"):
+            _whole_steps(name, 1000 * getattr(self, name), step_fs)
+        for name in ("thermostat_fs", "barostat_fs"):
+            if getattr(self, name) < step_fs:
+                raise ValueError(f"`{name}` is shorter than the time step of {step_fs:g} fs")
+        if 1000 * self.duration_ps < (FEWEST_SAMPLES - 1) * sample_fs * (1 - 1e-9):
             raise ValueError(f"`duration_ps` holds fewer than {FEWEST_SAMPLES} samples: make `sample_fs` smaller")
+        if self.sample_fs != "auto" and 1000 * self.duration_ps > MOST_SAMPLES * sample_fs * (1 + 1e-9):
+            raise ValueError(f"`duration_ps` holds more than {MOST_SAMPLES} samples: make `sample_fs` larger")
         return self
+
+
+def _whole_steps(name: str, time_fs: float, step_fs: float) -> None:
+    """Refuse a time that is no multiple of the time step: what was asked is what is run."""
+    steps = round(time_fs / step_fs)
+    if abs(time_fs - steps * step_fs) <= 1e-6 * step_fs:
+        return
+    unit = 1000 if name.endswith("_ps") else 1
+    near = " or ".join(f"{n * step_fs / unit:g}" for n in (int(time_fs / step_fs), int(time_fs / step_fs) + 1) if n)
+    raise ValueError(
+        f"`{name}` {time_fs / unit:g} is no multiple of the time step of {step_fs:g} fs: {near} is, "
+        "or set `timestep_fs`"
+    )
 
 
 def md_evaluations(settings: MdSettings) -> float:
@@ -79,7 +108,7 @@ def md_columns(found: Records, ok: Array, starts: Starts) -> dict[str, Array]:
 
 TASK = Task(
     name="md",
-    version=1,
+    version=2,
     settings=MdSettings,
     evaluations=md_evaluations,
     values={
@@ -91,6 +120,7 @@ TASK = Task(
         **{f"{what}_{name}": Value("real", needed=False) for name in MEANS | OF_CELL for what in ("mean", "stderr")},
         "drift_ev_per_atom_per_ps": Value("real", needed=False),
         "fluctuation_ev_per_atom": Value("real", needed=False),
+        "fluctuation_of_kinetic": Value("real", needed=False),
         "msd_ang2": Value("real", needed=False),
         "largest_displacement_ang": Value("real", needed=False),
         "nearest_of_radii": Value("real", needed=False),
@@ -107,6 +137,11 @@ TASK = Task(
             "yes",
         ),
         Column("fluctuation_ev_per_atom", "real", "root mean square of the conserved energy around that slope"),
+        Column(
+            "fluctuation_of_kinetic",
+            "real",
+            "that, over what the kinetic energy has in equilibrium: how much too long the time step is",
+        ),
         *(
             Column(f"{what}_{name}", "real", f"{'mean' if what == 'mean' else 'standard error of the mean'} {meaning}")
             for name, meaning in (MEANS | OF_CELL).items()

@@ -27,7 +27,7 @@ class PhononSettings(FromMinimum):
 
     min_length_ang: float = Field(12.0, ge=3, le=100, description="shortest distance of images in the supercell, Å")
     displacement_ang: float = Field(0.01, ge=1e-4, le=0.1, description="displacement of an atom in Å")
-    mesh_ang: float = Field(60.0, ge=1, le=1000, description="fineness of the mesh of q-points, 1 / (its spacing / 2π)")
+    mesh_ang: float = Field(60.0, ge=20, le=300, description="fineness of the mesh of q-points, 1 / (its spacing / 2π)")
     temperature_k: float = Field(300.0, ge=0, le=10_000, description="temperature of the columns, K")
     max_temperature_k: float = Field(1000.0, gt=0, le=10_000, description="temperature at which thermal curves end, K")
 
@@ -39,6 +39,13 @@ IN_WORDS = {
     "entropy": "entropy of the vibrations",
     "heat_capacity": "heat capacity at constant volume",
 }
+
+
+def phonon_columns(found: Records, ok: Array, starts: Starts) -> dict[str, Array]:
+    """Columns of n structures that follow from others, empty where `ok` (n,) is false."""
+    is_unstable = ok & np.equal(found.texts("is_stable"), False)
+    imaginary = np.where(is_unstable, found.numbers("lowest_frequency_thz"), np.nan)
+    return {"imaginary_frequency_thz": imaginary, **per_formula_unit(found, ok, starts)}
 
 
 def per_formula_unit(found: Records, ok: Array, _: Starts) -> dict[str, Array]:
@@ -108,9 +115,14 @@ TASK = Task(
         Column(
             "lowest_frequency_thz",
             "real",
-            "lowest frequency, negative if imaginary",
+            "lowest frequency, negative if imaginary; of a stable crystal that of the q-point nearest to Γ",
+        ),
+        Column(
+            "imaginary_frequency_thz",
+            "real",
+            "lowest frequency of a crystal that is not stable, negative",
             "yes",
-            ("reference_lowest_frequency_thz",),
+            ("reference_imaginary_frequency_thz",),
         ),
         Column("lowest_frequency_at", "text", "its place in the Brillouin zone, fractional coordinates"),
         Column("highest_frequency_thz", "real", "highest frequency", "yes", ("reference_highest_frequency_thz",)),
@@ -163,7 +175,7 @@ TASK = Task(
         "Thermal sums at {temperature_k} K are over a mesh that avoids Γ, of 1/({mesh_ang} Å), and left out where a "
         "mode is imaginary"
     ),
-    fill=per_formula_unit,
+    fill=phonon_columns,
     curves=(
         Curve(
             "bands",

@@ -56,8 +56,8 @@ class RelaxSettings(Settings):
 class FromMinimum(Settings):
     """Settings of a task that starts from each model's own minimum."""
 
-    relax_fmax_ev_per_ang: float = Field(0.001, ge=1e-6, le=10, description="largest force left at the start, eV/Å")
-    relax_smax_gpa: float = Field(0.02, ge=1e-5, le=100, description="largest stress left at the start, GPa")
+    relax_fmax_ev_per_ang: float = Field(0.001, ge=1e-6, le=0.1, description="largest force left at the start, eV/Å")
+    relax_smax_gpa: float = Field(0.02, ge=1e-5, le=1, description="largest stress left at the start, GPa")
     relax_max_steps: int = Field(500, ge=1, le=1_000_000, description="steps after which that relaxation is given up")
 
     def relaxation(self) -> RelaxSettings:
@@ -172,6 +172,7 @@ TASK = Task(
         "cell_relaxed": Value("text"),
         "max_displacement_ang": Value("real"),
         "n_fixed": Value("whole"),
+        "dispersion_energy_ev": Value("real", needed=False),
     },
     arrays={
         "positions": Layout(),
@@ -203,6 +204,9 @@ TASK = Task(
         Column("cell_relaxed", "text", "how the cell could change; beside vacuum in_plane or along_axis, or none"),
         Column("max_displacement_ang", "real", "largest displacement of an atom, without the cell's change and drift"),
         Column("n_fixed", "whole", "atoms with a fixed coordinate"),
+        Column(
+            "dispersion_energy_ev", "real", "dispersion that was added to the model (`+d3`), part of the last energy"
+        ),
         *_cell_columns(),
     ),
     shown=(

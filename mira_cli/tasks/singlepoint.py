@@ -42,7 +42,11 @@ TASK = Task(
     version=1,
     settings=Settings,
     evaluations=lambda _: 1,
-    values={"energy_ev": Value("real"), "stress_ev_per_ang3": Value("reals", needed=False)},
+    values={
+        "energy_ev": Value("real"),
+        "stress_ev_per_ang3": Value("reals", needed=False),
+        "dispersion_energy_ev": Value("real", needed=False),
+    },
     arrays={"forces": Layout()},
     columns=(
         Column("energy_ev", "real", "total energy"),
@@ -52,6 +56,7 @@ TASK = Task(
         Column("net_force_ev_per_ang", "real", "norm of the sum of forces"),
         *(Column(f"stress_{ij}_ev_per_ang3", "real", "stress, positive under tension") for ij in VOIGT),
         Column("pressure_gpa", "real", "−trace/3 of the stress"),
+        Column("dispersion_energy_ev", "real", "dispersion that was added to the model (`+d3`), part of the energy"),
     ),
     fill=fill,
     is_compared=True,

@@ -35,7 +35,8 @@ def choose_run(named: Path | None = None, *, here: Path | None = None) -> RunDir
     if named is not None:
         place = here / named.expanduser()
         below = here / RUNS / named
-        return readable_run(below if is_there(below) and not is_there(place) else place)
+        is_below = is_there(below) or (not place.exists() and runs_below(below))
+        return readable_run(below if is_below and not is_there(place) else place)
     if around := next((folder for folder in (here, *here.parents) if is_there(folder)), None):
         return readable_run(around)
     newest = _newest(runs_below(here / RUNS)) or _newest(known_runs())

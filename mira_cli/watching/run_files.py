@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mira_cli.errors import UsageError
 from mira_cli.run.directory import FORMAT, RunDirectory, is_run
+from mira_cli.run.registry import no_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ def readable_run(root: Path) -> RunDirectory:
     except OSError as error:
         raise UsageError(f"cannot read the run `{root}`: {(error.strerror or str(error)).lower()}") from error
     if not there:
-        raise UsageError(f"`{root}` is not a run directory", hint="`mira runs` lists the runs that are known")
+        raise no_run(root)
     if made_by.get("mira_run", FORMAT) != FORMAT:
         raise UsageError(f"`{root}` was made by another version of MIRA", hint="use the version that made it")
     return run

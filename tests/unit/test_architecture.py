@@ -11,20 +11,26 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROTOCOLS = {  # what families, tasks, formats and programs are called by: each module of a kind has them
-    *("load", "fetch", "names", "bundled", "accelerators", "check", "steps", "read", "main", "is_ours"),
+    *("load", "fetch", "names", "bundled", "accelerators", "check", "steps", "refusal", "read", "main", "is_ours"),
 }
 TWINS = {  # host and worker cannot import one another: each has its own side of one thing
     "Checkpoint": "where weights are; and which file to load",
+    "FrameError": "both ends of a warm worker's socket",
     "Family": "a row of families.yaml; and the module that computes it",
     "Job": "one model on one chunk, as planned; and as read from its file",
     "Layout": "how an array lies in its file",
     "Model": "a row of the catalogue; and what a worker needs of it",
+    "Outcome": "what became of a structure: as it is recorded; and as a warm worker has sent it",
     "Task": "a task as data; and the module that computes it",
+    "calculator": "what scripts import; and the check against ASE's calculator of a package",
     "find_task": "the one or the other by its name",
     "files_below": "files that are hashed as weights",
+    "packed_frame": "both ends of a warm worker's socket",
+    "read_frame": "both ends of a warm worker's socket",
     "write_json": "a file appears whole",
 }
 NAMED_BY_OTHERS = {
+    "WarmCalculator": "a calculator as ASE means it",
     "containers": "the folder `containers/`",
     "registry_answers": "a container registry",
     "remember_backend": "uv's `--torch-backend`",

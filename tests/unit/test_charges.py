@@ -10,11 +10,11 @@ from ase.db import connect
 from ase.io import write
 
 from mira_cli.errors import InputError
-from mira_cli.structures.charges import ContradictionError, settle_charges
+from mira_cli.structures.charges import ODD_ELECTRONS, ContradictionError, settle_charges
 from mira_cli.structures.find import find_sources
 from mira_cli.structures.packs import load_structures
 
-ASSUMED = "an odd number of electrons, and no multiplicity: models that read one take 1"
+ASSUMED = ODD_ELECTRONS
 
 GEOMETRY = "O 5.0 5.0 5.12\nH 5.0 5.76 4.53\nH 5.0 4.24 4.53\n"
 ESPRESSO = """&control

@@ -71,6 +71,31 @@ def test_unreadable_config_is_one_sentence(tmp_path, content) -> None:
     assert "\n" not in caught.value.message
 
 
+PYDANTIC = ("constrained", "literal[", "function-", "list[", "Input should", "validation error")
+
+
+@pytest.mark.parametrize(
+    ("task", "assignment", "told"),
+    [
+        ("md", "task.timestep_fs=30", "setting `task.timestep_fs` must be at most 20.0 or 'auto', not 30"),
+        ("md", "task.timestep_fs=fast", "setting `task.timestep_fs` must be a number or 'auto', not 'fast'"),
+        ("md", "task.sample_fs=-1", "setting `task.sample_fs` must be greater than 0 or 'auto', not -1"),
+        ("formation", "task.atom_energies_ev=3", "setting `task.atom_energies_ev` must hold settings, not 3"),
+        ("formation", "task.atom_energies_ev={PBE: {Cu: x}}", "`task.atom_energies_ev.PBE.Cu` must be a number"),
+        ("phonons", "task.mesh_ang=1", "setting `task.mesh_ang` must be at least 20"),
+        ("elastic", "task.relax_fmax_ev_per_ang=5", "`task.relax_fmax_ev_per_ang` must be at most 0.1"),
+        ("singlepoint", "gpus={a: 1}", "setting `gpus` must be a whole number or a list, not"),
+        ("singlepoint", "options.emt.x=[1]", "setting `options.emt.x` must be"),
+        ("singlepoint", "trust_checkpoints=[[1]]", "setting `trust_checkpoints` must be"),
+    ],
+)
+def test_refusals_of_settings_are_in_words_of_mira(task, assignment, told) -> None:
+    with pytest.raises(UsageError) as caught:
+        build_config({**BASE, "task": task}, [assignment])
+    assert told in caught.value.message
+    assert not any(word in f"{caught.value.message} {caught.value.hint}" for word in PYDANTIC)
+
+
 # --- YAML as people mean it
 
 

@@ -90,3 +90,20 @@ def test_resources_know_the_name() -> None:
     settings = {"structures": ["x"], "models": ["sevennet-0+d3"]}
     config = build_config(settings, ["resources.7net-0+D3.mem_mb=1000"])
     assert list(config.resources) == ["sevennet-0+d3"]
+
+
+def test_weights_named_by_a_path_are_told_how_to_say_their_functional(tmp_path) -> None:
+    """And the row of the hint works as it stands."""
+    import re
+
+    from mira_cli.catalogue.lookup import load_catalogue
+
+    (tmp_path / "x.pth").touch()
+    with pytest.raises(UsageError, match="a path does not say what the weights were trained on") as caught:
+        find_models([f"sevennet:{tmp_path / 'x.pth'}+d3"], built_in())
+    assert "`--models-file FILE --models mine+d3`" in caught.value.hint
+    (row,) = re.findall(r"`(\{models.*?\})`", caught.value.hint)
+    (tmp_path / "models.yaml").write_text(row)
+    mine = load_catalogue([tmp_path / "models.yaml"]).models["mine"]
+    assert with_dispersion("mine", mine).added_dispersion is not None
+    assert mine.checkpoint.path == str(tmp_path / "x.pth")

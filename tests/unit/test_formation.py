@@ -11,6 +11,10 @@ from ase.filters import FrechetCellFilter
 from ase.io import write
 from ase.optimize import BFGS
 
+from mira_cli.report.gathered import gather
+from mira_cli.report.write import content
+from mira_cli.results.read_tables import load_collected
+from mira_cli.run.directory import open_run
 from mira_cli.tasks import Whole
 from mira_cli.tasks.formation import FormationSettings, formation_columns, on_the_hull
 from tests.runs import rows
@@ -76,6 +80,28 @@ def test_nothing_is_said_where_an_element_has_no_reference() -> None:
     assert found["bc"]["formation_energy_per_atom_ev"] == pytest.approx(-0.2)
     assert found["bc"]["energy_above_hull_per_atom_ev"] == 0.0
     assert found["a"]["elemental_references"] is None
+    assert found["ab"]["error"] == "the model has no answer for any of the given structures of Cu alone"
+    assert found["bc"]["error"] is found["a"]["error"] is None
+    bare = told({"ab": BINARY["ab"], "b": BINARY["b"]})
+    assert bare["ab"]["error"] == "no given structure is of Cu alone, to refer its energy to"
+
+
+def test_what_lacks_an_elemental_reference_has_a_status_that_says_so(tmp_path, mira) -> None:
+    """In the table, at the end of the run, in its exit code and in the report."""
+    atoms = Atoms("CuAu", scaled_positions=[(0, 0, 0), (0.5, 0.5, 0.5)], cell=[2.8, 2.8, 3.7], pbc=True)
+    write(tmp_path / "CuAu.extxyz", atoms)
+    write(tmp_path / "Cu.extxyz", bulk("Cu", a=3.6))
+    said = mira("run", tmp_path / "CuAu.extxyz", tmp_path / "Cu.extxyz", "-m", "emt", "-o", tmp_path / "run",
+                "--task", "formation", code=1)  # fmt: skip
+    by_formula = {row["formula"]: row for row in rows(tmp_path / "run")}
+    why = "no given structure is of Au alone, to refer its energy to"
+    assert (by_formula["AuCu"]["status"], by_formula["AuCu"]["error"]) == ("invalid_result", why)
+    assert not by_formula["AuCu"]["formation_energy_per_atom_ev"]
+    assert (by_formula["Cu"]["status"], by_formula["Cu"]["error"]) == ("ok", "")
+    assert why in " ".join(said.stderr.split())
+    shown = content(gather(load_collected(open_run(tmp_path / "run"))))
+    assert [one["error"] for one in shown["failures"]["groups"]] == [why]
+    assert "properties" not in shown  # of one model without references there is nothing to show
 
 
 def test_a_hull_of_three_elements() -> None:

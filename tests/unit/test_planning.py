@@ -14,6 +14,7 @@ from mira_cli.config import RunConfig, build_config
 from mira_cli.engine.argv import build_argv, limits
 from mira_cli.engine.profile import find_profile
 from mira_cli.errors import UsageError
+from mira_cli.planning.changes import what_changed
 from mira_cli.planning.chunks import cut_chunks, grown_chunk_atoms, without
 from mira_cli.planning.resolve import resolve_models
 from mira_cli.planning.snakemake_entry import scaled
@@ -196,3 +197,16 @@ def test_unknown_profile_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError) as caught:
         find_profile("locl")
     assert "`local`" in str(caught.value.hint)
+
+
+def test_what_has_changed_is_told() -> None:
+    eos = {"name": "eos", "version": 1, "settings": {"points": 7, "form": "vinet"}}
+    before = {"package": "x==1", "options": {}, "weights": "ab" * 32, "dtype": "float32", "task": eos}
+    assert what_changed(before, before | {"package": "x==2"}) == "its package is x==2, was x==1"
+    assert what_changed(before, before | {"weights": "cd" * 32}) == "its weights changed"
+    assert what_changed(before, before | {"options": {"head": "a"}, "dtype": "float64"}) == (
+        "its options changed; its dtype is float64, was float32"
+    )
+    other = eos | {"settings": {"points": 9, "form": "vinet"}}
+    assert what_changed(before, before | {"task": other}) == "`task.points` is 9, was 7"
+    assert what_changed(before, before | {"task": "singlepoint"}) == "another task"

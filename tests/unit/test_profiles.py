@@ -34,6 +34,13 @@ def make(tmp_path, monkeypatch):
 # --- files
 
 
+def test_snakemake_does_not_wait_for_a_second_to_be_over_once_local_jobs_are_done() -> None:
+    from snakemake.settings.types import MaxJobsPerTimespan
+
+    limit = MaxJobsPerTimespan.parse_choice(find_profile("local").settings["max-jobs-per-timespan"])
+    assert limit.timespan == 0  # else its timer of the last job keeps it for as long
+
+
 def test_every_shipped_profile_can_be_read_and_says_what_it_is_for(mira, make) -> None:
     rows = {row["profile"]: row for row in json.loads(mira("profiles", "list", "--json").stdout)}
     assert {"local", "slurm"} < set(rows)

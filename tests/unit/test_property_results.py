@@ -13,7 +13,16 @@ from mira_cli.run.record_block import Record
 from mira_cli.tasks import Curve
 from mira_cli.tasks.eos import delta
 from tests.runs import rows
-from tests.unit.property_runs import ERRORS, NO_MINIMUM, WIEN2K, elastic_of, elastic_run, eos_run
+from tests.unit.property_runs import (
+    ERRORS,
+    NO_MINIMUM,
+    WIEN2K,
+    elastic_of,
+    elastic_run,
+    eos_run,
+    phonons_of,
+    property_run,
+)
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +127,21 @@ def test_lines_and_marks_of_bands_are_kept_apart() -> None:
         section._curve(Record({"status": "ok"}, None, {}, {"path": np.zeros((3, 1)), "bands": np.zeros((4, 1))}), curve)
         is None
     )
+
+
+def test_lowest_frequencies_are_compared_only_where_they_are_imaginary(tmp_path) -> None:
+    """That of a stable crystal is the one of the q-point nearest to Γ: it says how fine a mesh is."""
+    run = property_run(
+        tmp_path,
+        "phonons",
+        {"a": [phonons_of(0.3), phonons_of(-2.0)], "b": [phonons_of(0.9), phonons_of(-3.0)]},
+        {"reference_lowest_frequency_thz": [0.1, 0.1], "reference_imaginary_frequency_thz": ["", -2.5]},
+    )
+    assert [row["lowest_frequency_thz"] for row in rows(run.root)] == ["0.3", "0.9", "-2", "-3"]
+    compared = {row["quantity"]: row for row in read_table(run, "scalars").to_pylist() if row["against"] == "model"}
+    assert "lowest_frequency_thz" not in compared
+    assert (compared["imaginary_frequency_thz"]["n"], compared["imaginary_frequency_thz"]["mae"]) == (1, 1.0)
+    against = read_table(run, "scalar_errors").to_pylist()
+    assert {(row["quantity"], row["model"], row["difference"]) for row in against} == {
+        ("imaginary_frequency_thz", "a", 0.5), ("imaginary_frequency_thz", "b", -0.5),
+    }  # fmt: skip

@@ -117,6 +117,19 @@ def test_commands_share_the_name_and_the_refusal(mira, tmp_path) -> None:
         assert "`mira runs` lists the runs" in err
 
 
+def test_a_folder_of_several_tasks_names_its_runs(mira, tmp_path) -> None:
+    for task in ("eos", "elastic"):
+        make(tmp_path / "runs" / "metals" / task)
+    for name in ("metals", "runs/metals", str(tmp_path / "runs" / "metals")):
+        with pytest.raises(UsageError, match="is not a run directory: it holds 2 runs"):
+            choose_run(Path(name), here=tmp_path)
+    for command in ("table", "resume", "clean"):
+        err = " ".join(mira(command, "metals", code=2, cwd=tmp_path).stderr.split())
+        for task in ("eos", "elastic"):
+            assert f"`mira {command} {tmp_path}/runs/metals/{task}`" in err
+    assert "it holds 2 runs" in mira("collect", tmp_path / "runs" / "metals", code=2).stderr
+
+
 def test_no_run_at_all_is_a_usage_error(tmp_path) -> None:
     with pytest.raises(UsageError, match="no run here"):
         choose_run(here=tmp_path)

@@ -343,6 +343,18 @@ def test_a_vacuum_that_fills_up_is_told() -> None:
     assert relaxed(layers, push, cell="fixed", fmax_ev_per_ang=1e-3).status == "ok"
 
 
+@pytest.mark.parametrize(("sigma_ang", "n_steps"), [(2.4, "some"), (1.5, "no")])
+def test_atoms_that_do_not_see_one_another_are_at_no_minimum(sigma_ang, n_steps) -> None:
+    """They are pushed, or begin, beyond the model's cutoff of 2.6 Å, where all forces and stresses end."""
+    crystal = bulk("Cu", a=3.6 if n_steps == "some" else 4.0)
+    found = relaxed(crystal, LennardJones(epsilon=0.1, sigma=sigma_ang, rc=2.6))
+    assert (found.status, found.values["stopped_by"]) == ("blown_up", "apart"), found.error
+    assert found.error.startswith("no stress is left at all after ")
+    assert (found.values["n_steps"] > 0) == (n_steps == "some")
+    held = relaxed(crystal, LennardJones(epsilon=0.1, sigma=sigma_ang, rc=2.6), cell="fixed")
+    assert held.status == "ok"  # nobody knows what a cell that may not change should have
+
+
 def test_what_a_model_cannot_answer_on_the_way_says_where() -> None:
     story = relax.steps(distorted(bulk("Cu", cubic=True)), SETTINGS)
     asked = next(story)

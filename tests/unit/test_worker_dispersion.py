@@ -187,7 +187,37 @@ def test_a_worker_adds_it(tmp_path) -> None:
     plain.calc = EMT()
     with_it = plain.get_potential_energy() + by_library(copper, "pbe", ewald={}).get_potential_energy()
     assert records[hash_of(0)]["energy_ev"] == pytest.approx(with_it, abs=1e-6)
+    assert records[hash_of(0)]["dispersion_energy_ev"] == pytest.approx(
+        by_library(copper, "pbe", ewald={}).get_potential_energy(), abs=1e-7
+    )
     assert records[hash_of(1)]["status"] == "unsupported_element"
+
+
+def test_a_relaxation_says_how_much_of_its_last_energy_it_is(tmp_path) -> None:
+    from mira_cli import tasks
+
+    added = OF_LEVEL["PBE"].model_dump(exclude={"functional"})
+    relax = tasks.find_task("relax")
+    write_job(
+        tmp_path, [bulk("Cu", a=3.5)], model={"added_dispersion": added}, task=tasks.asked(relax, relax.settings())
+    )
+    done = run_worker(tmp_path)
+    assert done.returncode == 0, done.stderr
+    (record,) = read_records(tmp_path).values()
+    cell = np.fromfile(tmp_path / "records/cell.f64").reshape(3, 3)
+    end = Atoms("Cu", cell=cell, pbc=True)
+    assert record["dispersion_energy_ev"] == pytest.approx(alone(end).energy_ev, abs=1e-8)
+
+
+def test_kept_answers_have_it() -> None:
+    from worker.contract import Answer
+    from worker.kept_answers import Had, packed, rounds
+
+    for added in (None, -0.25):
+        had = Had(b"0" * 16, Answer(1.5, np.ones((2, 3)), None, None, added), 1, 1, 0.5)
+        (((back,), _),) = rounds(packed(had))
+        assert (back.answer.energy_ev, back.answer.dispersion_energy_ev) == (1.5, added)
+        assert back.answer.forces_ev_per_ang.shape == (2, 3)
 
 
 def test_atoms_far_apart_feel_pairs_alone() -> None:

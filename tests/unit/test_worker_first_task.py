@@ -4,14 +4,16 @@ import json
 
 import numpy as np
 import pytest
-from ase.build import bulk
+from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
 
 from mira_cli import tasks
 from mira_cli.tasks.relax import FromMinimum
 from tests.unit.worker_jobs import run_worker, write_job
+from worker.tasks import find_task
 
 RELAX = tasks.asked(tasks.find_task("relax"), FromMinimum().relaxation())
 KEY = "0123456789abcdef"
@@ -94,3 +96,25 @@ def test_cells_are_relaxed_too(tmp_path, stretched):
     volumes = np.abs(np.linalg.det(ends)) / 2
     assert sorted(volumes) == pytest.approx(sorted([11.565, 10.601, 15.933]), rel=2e-3)  # a table made with ASE
     assert {one["n_fixed"] for one in records(first)} == {0}
+
+
+@pytest.mark.parametrize("name", ["eos", "elastic", "phonons"])
+def test_what_cannot_have_a_property_is_not_relaxed_for_it(tmp_path, name):
+    task = tasks.asked(tasks.find_task(name), tasks.find_task(name).settings())
+    write_job(tmp_path, [fcc111("Cu", (1, 1, 3), vacuum=8.0, periodic=True)], task=task, begins_with_key=KEY)
+    done = run_worker(tmp_path, "--records", "work/records/emt/own/ab12")
+    assert done.returncode == 0, done.stderr
+    own, first = (tmp_path / f"work/records/emt/{key}/ab12/records.jsonl" for key in ("own", KEY))
+    (told,) = records([json.loads(line) for line in own.read_text().splitlines()])
+    assert told["status"] == "invalid_result"
+    assert "vacuum" in told["error"]
+    assert not told.get("evaluated_atoms")
+    assert not first.exists() or not records([json.loads(line) for line in first.read_text().splitlines()])
+
+
+def test_a_crystal_whose_atoms_are_held_has_no_elastic_constants():
+    held = bulk("Cu", cubic=True)
+    held.set_constraint(FixAtoms([0, 1, 2, 3]))
+    assert find_task("elastic").refusal(held) == "all its atoms are held: none can follow a strain"
+    held.set_constraint(FixAtoms([0]))
+    assert find_task("elastic").refusal(held) is None

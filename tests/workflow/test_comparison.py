@@ -176,3 +176,18 @@ def test_the_way_energies_are_aligned_is_a_setting_and_costs_no_evaluation(mira,
     assert used() == {"elemental"}
     assert "energies are not" not in refused.stderr  # copper and nickel are there
     assert records(run) == before
+
+
+def test_atoms_beyond_a_models_sight_are_told(mira, tmp_path) -> None:
+    """Its answer is that of atoms each on its own, and it is no failure of the model."""
+    for name, lattice_ang in (("near", 3.6), ("far", 4.0)):
+        write(tmp_path / f"{name}.cif", bulk("Cu", a=lattice_ang))
+    narrow = ("--set", "options.lj.rc=2.6")
+    err = mira("run", *tmp_path.glob("*.cif"), "-m", "lj,emt", *narrow, "-o", tmp_path / "run").stderr
+    assert "lj: no stress at all: the atoms are farther apart than the model sees (far.cif#0)" in " ".join(err.split())
+    told = {(row["structure_id"], row["model"]): (row["status"], row["note"]) for row in rows(tmp_path / "run")}
+    note = "no stress at all: the atoms are farther apart than the model sees"
+    assert told.pop(("far.cif#0", "lj")) == ("ok", note)
+    assert set(told.values()) == {("ok", "")}
+    report = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Answers without any stress: atoms farther apart than the model sees." in report

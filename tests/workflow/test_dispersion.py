@@ -38,6 +38,8 @@ def test_both_stand_in_one_table(run) -> None:
         atoms.calc = DFTD3(method="pbe", damping="d3bj", ewald={})
         added = float(both["energy_ev"]) - float(plain["energy_ev"])
         assert added == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
+        assert float(both["dispersion_energy_ev"]) == pytest.approx(added, abs=1e-10)
+        assert plain["dispersion_energy_ev"] == ""
 
 
 def test_the_report_says_what_was_added(run) -> None:

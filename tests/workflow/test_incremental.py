@@ -51,6 +51,12 @@ def test_run_computes_every_pair_and_agrees_with_ase(finished) -> None:
             assert float(row["stress_xx_ev_per_ang3"]) == pytest.approx(atoms.get_stress()[0], abs=1e-9)
 
 
+def test_a_run_collects_in_its_own_process_and_leaves_snakemake_the_jobs(finished) -> None:
+    events = [json.loads(line) for line in (finished / "work" / "events.jsonl").read_text().splitlines()]
+    assert {event["rule_name"] for event in events if "rule_name" in event} == {"evaluate_emt", "evaluate_lj", "all"}
+    assert json.loads((finished / "work" / "call.json").read_text())["timings"]["collecting_s"] > 0
+
+
 def test_second_call_computes_nothing_and_starts_no_snakemake(mira, finished, structures) -> None:
     table, before = (finished / "comparison.csv").stat().st_mtime_ns, (finished / "logs" / "snakemake.log").read_text()
     done = mira("run", structures, "--models", "emt,lj", "-o", finished)
@@ -85,7 +91,7 @@ def test_changed_setting_recomputes_what_it_touches(mira, finished, structures) 
     call = ("run", structures, "--models", "emt,lj", "-o", finished, "--set", "options.lj.sigma=2.0")
     told = mira(*call, "-n").stderr
     assert "emt: nothing to compute" in told
-    assert "(its weights, its settings or its package have changed)" in told
+    assert "(its options changed)" in told
     mira(*call)
     assert len(records(finished)) == 21
     after = {row["structure_id"]: row["energy_ev"] for row in rows(finished) if row["model"] == "lj"}

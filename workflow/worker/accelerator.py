@@ -3,7 +3,7 @@
 A family may have several ways to compute one model: kernels of another package on GPUs, its own convolution on CPUs.
 What they promise does not count. Both networks are asked about a few small structures, and where they differ by more
 than rounding, the plain one is used and the log says why. Since no number changes, what was used is not in a record's
-key; each attempt says it.
+key; each attempt says it. Where the same trial has gone well before (`worker.trials`), the faster one is used at once.
 
 A kernel can also take the process with it. So a trial is written down before it begins, and whoever finds the note of
 one that never ended does without.
@@ -17,16 +17,18 @@ import importlib.util
 import json
 import sys
 from dataclasses import dataclass, field
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from worker import trials
 from worker.atomic import write_json
+from worker.beyond import beyond
 from worker.errors import WorkerError, sentence
 from worker.failures import Failure, kind_of, release_memory
 from worker.prepare import prepare_structure
-from worker.sample_structures import structures_to_check as structures_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -138,6 +140,7 @@ def accelerate(
     setting: str = "auto",
     atoms: int | None = None,
     folder: Path | None = None,
+    surroundings: dict[str, Any] | None = None,
 ) -> Accelerated:
     """Find the fastest way to compute a model that answers as the plain one does.
 
@@ -153,6 +156,8 @@ def accelerate(
         Atoms that wait to be evaluated; None where that does not matter.
     folder
         Where trials are written down; None for nowhere.
+    surroundings
+        What their outcome depends on beside the model (`worker.trials`); None if each is to be made again.
 
     Raises
     ------
@@ -166,17 +171,39 @@ def accelerate(
     if not offers:
         return Accelerated(potential)
     note = folder / NOTE if folder else None
-    return _first_that_agrees(offers, potential, _structures(model, potential), note)
+    about = None
+    if surroundings is not None and potential.checkpoint_sha256 is not None:
+        about = {**surroundings, **_about(model, potential)}
+    return _first_that_agrees(offers, potential, cache(partial(_structures, model, potential)), note, about)
+
+
+def _about(model: Model, potential: Potential) -> dict[str, Any]:
+    """What of a model the outcome of a trial depends on, JSON-ready."""
+    return {
+        "family": model.family,
+        "checkpoint": potential.checkpoint_sha256,
+        "options": model.options,
+        "dtype": potential.dtype,
+        "elements": [sorted(known) for known in (model.elements, potential.elements) if known is not None],
+    }
 
 
 def _structures(model: Model, potential: Potential) -> list[Prepared]:
+    from worker.sample_structures import structures_to_check as structures_of  # makes ASE import what few jobs need
+
     limits = [limit for limit in (model.elements, potential.elements) if limit is not None]
     known = frozenset.intersection(*limits) if limits else None
     given = structures_of(known, charged=potential.takes_charge)
     return [prepare_structure(given[name], potential.cutoff_ang) for name in ASKED]
 
 
-def _first_that_agrees(offers: list[Offer], plain: Potential, asked: list[Prepared], note: Path | None) -> Accelerated:
+def _first_that_agrees(
+    offers: list[Offer],
+    plain: Potential,
+    asked: Callable[[], list[Prepared]],
+    note: Path | None,
+    about: dict[str, Any] | None,
+) -> Accelerated:
     refused: dict[str, str] = {}
     fatal = _noted(note)
     for offer in offers:
@@ -184,9 +211,14 @@ def _first_that_agrees(offers: list[Offer], plain: Potential, asked: list[Prepar
             reason: str | None = "an earlier attempt ended while it was tried"
         else:
             _write_down(note, [*fatal, offer.name])
-            fast, reason = _tried(offer, plain, asked)  # where the process does not survive this, the note stays
+            trial = about and {**about, "accelerator": offer.name}
+            known = trial is not None and trials.went_well(trial)
+            # where the process does not survive this, the note stays
+            fast, reason = _tried(offer, plain, [] if known else asked())
             _write_down(note, fatal)
             if fast is not None:
+                if trial and not known:
+                    trials.remember(trial)
                 return Accelerated(fast, offer.name, refused)
         refused[offer.name] = str(reason)
         print(f"worker: {offer.name} is not used: {reason}", file=sys.stderr, flush=True)
@@ -195,11 +227,11 @@ def _first_that_agrees(offers: list[Offer], plain: Potential, asked: list[Prepar
 
 
 def _tried(offer: Offer, plain: Potential, asked: list[Prepared]) -> tuple[Potential | None, str | None]:
-    """Make what is offered and ask both; the potential if it is good, else why it is not."""
+    """Make what is offered and ask both, where there is something to ask; the potential if it is good, else why not."""
     try:
-        expected = _answers(plain, asked)
+        expected = _answers(plain, asked) if asked else []
         fast = _made(offer)
-        reason = difference(expected, _answers(fast, asked), asked, plain.dtype)
+        reason = difference(expected, _answers(fast, asked), asked, plain.dtype) if asked else None
     except Exception as error:
         if kind_of(error) is Failure.DEVICE_LOST:
             raise WorkerError(
@@ -250,7 +282,9 @@ def difference(plain: Sequence[Result], fast: Sequence[Result], asked: Sequence[
             off, allowed = np.abs(expected - found).max(), floor + share * np.abs(expected).max()
             if not off <= allowed:  # nan is not
                 unit, formula = UNITS[quantity], prepared.atoms.get_chemical_formula()
-                return f"{quantity} off by {off:.2g} {unit} in {formula}, where {allowed:.2g} is allowed"
+                limit = f"{allowed:.2g}"
+                told = beyond(off, float(limit))
+                return f"{quantity} off by {told} {unit} in {formula}, where {limit} is allowed"
     return None
 
 

@@ -38,12 +38,15 @@ class Answer:
     virial_ev
         (6,) in eV: how the energy changes with a strain of atoms and cell together, which is stress × volume. Defined
         where any direction is periodic, and means nothing across the others; None without one, or without stresses.
+    dispersion_energy_ev
+        What of the energy in eV was added to the model's own; None without such.
     """
 
     energy_ev: float
     forces_ev_per_ang: NDArray[np.float64]
     stress_ev_per_ang3: NDArray[np.float64] | None
     virial_ev: NDArray[np.float64] | None = None
+    dispersion_energy_ev: float | None = None
 
 
 class NoAnswer(Exception):  # noqa: N818  (no error of the program: a model may have none)
@@ -281,7 +284,8 @@ def judged(result: Result, n_atoms: int, *, wants_stress: bool) -> Answer | NoAn
     broken = [name for name, (values, _) in wanted.items() if not np.isfinite(values).all()]
     if broken:
         return NoAnswer("nonfinite", f"the model returned {' and '.join(broken)} that are not finite numbers")
-    return Answer(float(energy), forces, stress if wants_stress else None)
+    dispersion_ev = result.dispersion_energy_ev
+    return Answer(float(energy), forces, stress if wants_stress else None, dispersion_energy_ev=dispersion_ev)
 
 
 def _symbol(z: int) -> str:

@@ -122,6 +122,7 @@ def _sum(one: Result, other: Result) -> Result:
         one.energy_ev + other.energy_ev,
         np.asarray(one.forces_ev_per_ang, np.float64) + other.forces_ev_per_ang,
         None if stress is None or added is None else np.asarray(stress, np.float64) + added,
+        dispersion_energy_ev=other.energy_ev,
     )
 
 

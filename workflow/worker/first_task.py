@@ -76,6 +76,8 @@ class FirstTask:
     def steps(self, structure: Structure, task: Task, settings: dict[str, Any]) -> Steps:
         """Tell the first task's story where it is not known, and then, from where it ended, that of `task`."""
         start, known = structure.atoms(), self._known.get(structure.hash)
+        if why := getattr(task, "refusal", lambda _: None)(start):
+            return Outcome(INVALID_RESULT, why)
         if known is None:
             outcome = yield from self._task.steps(start.copy(), self._first.settings)
             yield outcome

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-# checksum, atoms, answers together, numbers of stress, of virial, batch size, s, hash
-_HEAD = struct.Struct("<IIIHHId16s")
+# checksum, atoms, answers together, numbers of stress, of virial, of dispersion, batch size, s, hash
+_HEAD = struct.Struct("<IIIHHHId16s")
 
 
 class Had(NamedTuple):
@@ -44,9 +44,12 @@ def packed(had: Had) -> bytes:
     """Return an answer as its file has it."""
     answer = had.answer
     stress, virial = (() if one is None else one for one in (answer.stress_ev_per_ang3, answer.virial_ev))
-    forces = answer.forces_ev_per_ang
-    numbers = np.concatenate([[answer.energy_ev], stress, virial, forces.ravel()]).astype("<f8").tobytes()
-    sizes = len(forces), had.together, len(stress), len(virial)
+    forces, added = answer.forces_ev_per_ang, answer.dispersion_energy_ev
+    of_dispersion = () if added is None else (added,)
+    numbers = (
+        np.concatenate([[answer.energy_ev], stress, virial, of_dispersion, forces.ravel()]).astype("<f8").tobytes()
+    )
+    sizes = len(forces), had.together, len(stress), len(virial), len(of_dispersion)
     content = _HEAD.pack(0, *sizes, had.batch_size, had.wall_s, had.configuration)[4:] + numbers
     return struct.pack("<I", zlib.crc32(content)) + content
 
@@ -64,13 +67,13 @@ def rounds(kept: bytes) -> Iterator[tuple[list[Had], int]]:
 def _answers(kept: bytes) -> Iterator[tuple[Had, int]]:
     begin = 0
     while begin + _HEAD.size <= len(kept):
-        checksum, n_atoms, together, n_stress, n_virial, *cost, of = _HEAD.unpack_from(kept, begin)
-        end = begin + _HEAD.size + 8 * (1 + n_stress + n_virial + 3 * n_atoms)
+        checksum, n_atoms, together, n_stress, n_virial, n_added, *cost, of = _HEAD.unpack_from(kept, begin)
+        end = begin + _HEAD.size + 8 * (1 + n_stress + n_virial + n_added + 3 * n_atoms)
         if end > len(kept) or zlib.crc32(memoryview(kept)[begin + 4 : end]) != checksum:
             return
         numbers = np.frombuffer(kept, "<f8", offset=begin + _HEAD.size, count=(end - begin - _HEAD.size) // 8).copy()
-        energy, stress, virial, forces = np.split(numbers, np.cumsum([1, n_stress, n_virial]))
+        energy, stress, virial, added, forces = np.split(numbers, np.cumsum([1, n_stress, n_virial, n_added]))
         tensors = (stress if n_stress else None, virial if n_virial else None)
-        answer = Answer(float(energy[0]), forces.reshape(-1, 3), *tensors)
+        answer = Answer(float(energy[0]), forces.reshape(-1, 3), *tensors, float(added[0]) if n_added else None)
         yield Had(of, answer, together, *cost), end
         begin = end

@@ -8,10 +8,10 @@ import sys
 import time
 import traceback
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from worker import accelerator, device, families, provenance, tasks
+from worker import accelerator, device, families, provenance, tasks, trials
 from worker.atomic import write_json
 from worker.batching import Budget, budget_for
 from worker.contract import Finished
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from worker.accelerator import Accelerated
     from worker.device import Device
     from worker.families.base import Family, Potential
+    from worker.gpu import Lease
     from worker.job import Job, Model
     from worker.stopping import Stop
     from worker.structures import Structure
@@ -121,46 +123,11 @@ def _attempt(
     stop: Stop,
 ) -> float | None:
     """Load the model and evaluate what is left; return the peak of GPU memory in MB, None on a CPU."""
-    family, task = families.find_family(job.model.family), tasks.find_task(job.task)
-    if job.model.dtype not in family.DTYPES:
-        can = ", ".join(family.DTYPES)
-        raise WorkerError(f"{job.model.name} computes in {can}, not in {job.model.dtype}")
-    framework = framework_of(family, job.model)
-    lease = device.reserve(job, framework)
-    begin = time.perf_counter()
-    import_family(family)
-    import_modules(getattr(task, "IMPORTS", ()))
-    chosen = device.choose_device(job.device, framework, threads)
-    if lease and chosen.id == "cpu":
-        lease.release()
-    imported = time.perf_counter()
+    task = tasks.find_task(job.task)
     queued_atoms = sum(structure.n_atoms for structure in todo)
-    choice = accelerator.accelerate(
-        family,
-        job.model,
-        load_model(family, job.model, chosen),
-        chosen.id,
-        setting=job.accelerators,
-        atoms=queued_atoms,
-        folder=folder,
-    )
-    potential = dispersed(choice.potential, job.model)
-    release_memory()  # of the network that is not used
-    loaded = time.perf_counter()
-    attempt = provenance.attempt(
-        job,
-        started=started,
-        device=chosen,
-        distributions=(*family.DISTRIBUTIONS, *([DISTRIBUTION] if job.model.added_dispersion else [])),
-        checkpoint_sha256=potential.checkpoint_sha256,
-        dtype=potential.dtype,
-        threads=threads,
-        import_s=imported - begin,
-        load_s=loaded - imported,
-        network=network,
-        accelerator=choice.name,
-        refused=choice.refused,
-    )
+    loaded = load_for_job(job, threads=threads, atoms=queued_atoms, folder=folder, imports=getattr(task, "IMPORTS", ()))
+    potential, chosen = loaded.potential, loaded.device
+    attempt = attempt_of(job, loaded, started=started, threads=threads, network=network)
     records.append_attempt(attempt)
     if first:
         first.append_attempt(attempt)
@@ -192,6 +159,84 @@ def _attempt(
         reached=first.record if first else lambda _: None,
     )
     return device.peak_gpu_mb(chosen)
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A job's model, ready to be asked, and how it came to be: times in seconds; the lease holds its GPU."""
+
+    family: Family
+    potential: Potential
+    device: Device
+    choice: Accelerated
+    lease: Lease | None
+    import_s: float
+    load_s: float
+
+
+def load_for_job(job: Job, *, threads: int, atoms: int | None, folder: Path, imports: Iterable[str] = ()) -> Loaded:
+    """Take a device, import what computes, and load the model in the fastest way that agrees with the plain one.
+
+    Parameters
+    ----------
+    atoms
+        Atoms that wait to be evaluated; None where that does not matter.
+    folder
+        Where trials of accelerators are written down.
+    imports
+        What else is imported.
+
+    Raises
+    ------
+    WorkerError
+        The model cannot be loaded, or not on the device, or not in the precision that the job says.
+    """
+    family = families.find_family(job.model.family)
+    if job.model.dtype not in family.DTYPES:
+        can = ", ".join(family.DTYPES)
+        raise WorkerError(f"{job.model.name} computes in {can}, not in {job.model.dtype}")
+    framework = framework_of(family, job.model)
+    lease = device.reserve(job, framework)
+    begin = time.perf_counter()
+    import_family(family)
+    import_modules(imports)
+    chosen = device.choose_device(job.device, framework, threads)
+    if lease and chosen.id == "cpu":
+        lease.release()
+        lease = None
+    imported = time.perf_counter()
+    choice = accelerator.accelerate(
+        family,
+        job.model,
+        load_model(family, job.model, chosen),
+        chosen.id,
+        setting=job.accelerators,
+        atoms=atoms,
+        folder=folder,
+        surroundings=trials.surroundings(job, chosen, threads, family.DISTRIBUTIONS),
+    )
+    potential = dispersed(choice.potential, job.model)
+    release_memory()  # of the network that is not used
+    return Loaded(family, potential, chosen, choice, lease, imported - begin, time.perf_counter() - imported)
+
+
+def attempt_of(job: Job, loaded: Loaded, *, started: str, threads: int, network: str) -> dict[str, Any]:
+    """Describe where and with what a loaded model computes, JSON-ready."""
+    added = [DISTRIBUTION] if job.model.added_dispersion else []
+    return provenance.attempt(
+        job,
+        started=started,
+        device=loaded.device,
+        distributions=(*loaded.family.DISTRIBUTIONS, *added),
+        checkpoint_sha256=loaded.potential.checkpoint_sha256,
+        dtype=loaded.potential.dtype,
+        threads=threads,
+        import_s=loaded.import_s,
+        load_s=loaded.load_s,
+        network=network,
+        accelerator=loaded.choice.name,
+        refused=loaded.choice.refused,
+    )
 
 
 def framework_of(family: Family, model: Model) -> str | None:

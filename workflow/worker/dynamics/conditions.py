@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 FAST_FS, SLOW_FS = 0.5, 2.0  # time steps with and without hydrogen, where the settings leave it open
 HYDROGEN_AMU = 3.5  # and its isotopes
-MOST_SAMPLES = 2000
+SAMPLE_FS, MOST_SAMPLES = 20.0, 2000  # where the settings leave it open
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,7 @@ class Conditions:
     timestep_fs
         Time step.
     n_equilibration, n_steps, interval
-        Steps until the first sample, all steps, and those from one sample to the next, which divide the others.
+        Steps until the first sample, all steps, and those from one sample to the next.
     temperature_k, pressure_ev_per_ang3
         What is to be reached; no pressure where the volume stays.
     thermostat_steps, barostat_steps
@@ -87,6 +88,14 @@ class Conditions:
         """Observations of a whole trajectory."""
         return (self.n_steps - self.n_equilibration) // self.interval + 1
 
+    def next_look(self, step: int) -> int:
+        """The step at which a trajectory is looked at next: as far as the next sample, or the end of a part."""
+        return min(step + self.interval, self.n_equilibration if step < self.n_equilibration else self.n_steps)
+
+    def is_sampled(self, step: int) -> bool:
+        """Whether a step is one of those that are sampled."""
+        return step >= self.n_equilibration and (step - self.n_equilibration) % self.interval == 0
+
     def random(self, step: int) -> np.random.Generator:
         """Return the random numbers of a step, -1 for those of the start: the same whoever asks."""
         return np.random.default_rng([*self.seed, step + 1])
@@ -116,21 +125,23 @@ def repeated_cell(start: Atoms, min_length_ang: float) -> tuple[Atoms, Floats | 
 
 
 def conditions_of(atoms: Atoms, bound: Floats | None, settings: dict[str, Any]) -> Conditions:
-    """Return what a supercell is kept at, by the settings of the task `md`."""
+    """Return what a supercell is kept at, by the settings of `md`, whose times are multiples of the time step."""
     masses = atoms.get_masses()
     timestep = settings["timestep_fs"]
     if timestep == "auto":
         timestep = FAST_FS if masses.min() < HYDROGEN_AMU else SLOW_FS
-    interval = max(1, round(settings["sample_fs"] / timestep))
-    interval = max(interval, round(1000 * settings["duration_ps"] / timestep / MOST_SAMPLES))
     n_equilibration, n_production = (
-        interval * round(1000 * settings[name] / timestep / interval) for name in ("equilibration_ps", "duration_ps")
+        round(1000 * settings[name] / timestep) for name in ("equilibration_ps", "duration_ps")
     )
+    if settings["sample_fs"] == "auto":
+        interval = max(1, round(SAMPLE_FS / timestep), math.ceil(n_production / MOST_SAMPLES))
+    else:
+        interval = round(settings["sample_fs"] / timestep)
     said = hashlib.sha256(atoms.numbers.tobytes() + atoms.positions.tobytes() + atoms.cell.array.tobytes()).digest()
     return Conditions(
         timestep_fs=timestep,
         n_equilibration=n_equilibration,
-        n_steps=n_equilibration + max(n_production, interval),
+        n_steps=n_equilibration + n_production,
         interval=interval,
         temperature_k=settings["temperature_k"],
         pressure_ev_per_ang3=settings["pressure_gpa"] * units.GPa if settings["ensemble"] == "npt" else None,

@@ -39,11 +39,14 @@ class Result:
         (n_atoms, 3) in eV/Å, in the order of the atoms.
     stress_ev_per_ang3
         (6,) in eV/Å³, positive under tension, xx yy zz yz xz xy; None if the model has none.
+    dispersion_energy_ev
+        What of the energy was added to the model's own (`worker.dispersion`); None without such.
     """
 
     energy_ev: float
     forces_ev_per_ang: NDArray[Any]
     stress_ev_per_ang3: NDArray[Any] | None
+    dispersion_energy_ev: float | None = None
 
 
 class Potential(Protocol):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import importlib
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import numpy as np
 
@@ -154,8 +156,15 @@ def load(model: Model, device: str, dtype: str) -> SevenNet:  # noqa: ARG001 - D
 
 def _calculator(content: Any, device: str, modal: str | None, **kernels: bool) -> Any:
     from sevenn.calculator import SevenNetCalculator
+    from sevenn.nn import convolution
 
-    network = content.build_model(**kernels)
+    from worker.families.late_products import LateProduct, moments_made_once
+
+    with ExitStack() as stack:
+        stack.enter_context(moments_made_once())
+        if device == "cpu":  # where the fused convolution takes their place
+            stack.enter_context(mock.patch.object(convolution, "TensorProduct", LateProduct))
+        network = content.build_model(**kernels)
     single = SevenNetCalculator(model=network, file_type="model_instance", device=device, modal=modal)
     single.model.requires_grad_(False)
     return single
@@ -224,8 +233,6 @@ def _read(file: Path) -> Any:
 
     The package's own reader asks torch to unpickle whatever there is, so torch is told what it may do.
     """
-    from unittest import mock
-
     import torch
     from sevenn.checkpoint import SevenNetCheckpoint
 

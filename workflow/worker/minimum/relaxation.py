@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.data import covalent_radii
 
+from worker.beyond import beyond
 from worker.contract import Answer, NoAnswer, Outcome
 from worker.minimum.by_ase import OPTIMIZERS, AseDescent
 from worker.minimum.descent import Descent
@@ -47,6 +48,7 @@ SENTENCES = {
     "atoms_fused": "two atoms came too close to one another within {steps}",
     "volume": "the volume became {growth:.2g} times that of the start within {steps}",
     "vacuum_lost": "the vacuum was lost within {steps}",
+    "apart": "no stress is left at all after {steps}: the atoms are so far apart that the model does not see them",
 }
 
 
@@ -159,6 +161,7 @@ class Relaxation:
             "cell_relaxed": self.freedom.cell_relaxed,
             "max_displacement_ang": float(np.linalg.norm(moved, axis=1).max()),
             "n_fixed": self.freedom.n_fixed,
+            "dispersion_energy_ev": answer.dispersion_energy_ev,
         }
         arrays = {"positions": atoms.positions, "cell": np.array(atoms.cell), "forces": answer.forces_ev_per_ang}
         arrays |= self._path()
@@ -166,10 +169,14 @@ class Relaxation:
             return Outcome("ok", None, values, arrays)
         sentence = SENTENCES[self.stopped_by].format(
             steps="1 step" if self.n_steps == 1 else f"{self.n_steps:,} steps",
-            left=f"forces are {fmax:.2g} eV/Å" + ("" if smax is None else f", stresses {smax:.2g} GPa"),
+            left=self._what_is_left(fmax, smax),
             growth=np.linalg.det(point.deformation),
         )
         return Outcome("not_converged" if self.stopped_by in UNCONVERGED else "blown_up", sentence, values, arrays)
+
+    def _what_is_left(self, fmax: float, smax: float | None) -> str:
+        told = f"forces are {beyond(fmax, self.settings['fmax_ev_per_ang'])} eV/Å"
+        return told if smax is None else f"{told}, stresses {beyond(smax, self.settings['smax_gpa'])} GPa"
 
     def _keep(self, point: Point) -> None:
         """Add a point to the path, and thin it out where it gets too long."""
@@ -230,7 +237,7 @@ class Relaxation:
         if blown_up := self._blown_up(point):
             return blown_up
         if is_converged:
-            return "converged"
+            return "apart" if self._is_apart(point) else "converged"
         if self.n_steps >= self.settings["max_steps"]:
             return "max_steps"
         return "no_progress" if self.descent.is_stuck else None
@@ -243,6 +250,11 @@ class Relaxation:
         strain = self.freedom.full(step, len(self.bare))[1]
         gain = -0.5 * float(step @ point.gradient) / len(self.bare)
         return abs(strain[:3].sum()) <= SETTLED_GROWTH and gain <= SETTLED_EV
+
+    def _is_apart(self, point: Point) -> bool:
+        """Whether a cell that may change has no stress whatever: of atoms that see one another some is always left."""
+        virial = point.answer.virial_ev
+        return bool(len(self.freedom.strains)) and virial is not None and not virial.any()
 
     def _blown_up(self, point: Point) -> str | None:
         if not LEAST_GROWTH <= np.linalg.det(point.deformation) <= MOST_GROWTH:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from worker.beyond import beyond
 from worker.minimum.tensors import UNITS, WEIGHTS, mandel
 
 if TYPE_CHECKING:
@@ -132,8 +133,9 @@ def why_no_stiffness(largest: float, asymmetry: float, nonlinearity: float) -> s
     if largest < LEAST_GPA:
         return "the stress does not depend on the strain: the atoms are too far apart for the model"
     if nonlinearity > MOST_NONLINEARITY * largest:
-        percent = 100 * nonlinearity / largest
-        return f"the stress is not linear in the strain: C differs by {percent:.0f} % between the two sizes of strains"
+        percent = beyond(100 * nonlinearity / largest, 100 * MOST_NONLINEARITY)
+        return f"the stress is not linear in the strain: C differs by {percent} % between the two sizes of strains"
     if asymmetry > MOST_ASYMMETRY * largest:
-        return f"C is not symmetric: it differs from its transpose by {100 * asymmetry / largest:.0f} %"
+        percent = beyond(100 * asymmetry / largest, 100 * MOST_ASYMMETRY)
+        return f"C is not symmetric: it differs from its transpose by {percent} %"
     return None

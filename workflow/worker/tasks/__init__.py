@@ -46,7 +46,8 @@ class Task(Protocol):
     ARRAYS
         Arrays beside it, and how they lie in their files.
 
-    A module may have `IMPORTS`: what it computes with, beside numpy and ASE.
+    A module may have `IMPORTS`: what it computes with, beside numpy and ASE. It may have `refusal`, which is called
+    with a structure before it is relaxed, and says in a sentence why it has not what is asked for, or None.
     """
 
     VERSION: int

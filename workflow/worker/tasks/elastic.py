@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from worker.beyond import beyond
 from worker.contract import INVALID_RESULT, Layout, Outcome
+from worker.minimum.freedom import allowed_directions
 from worker.minimum.relaxed import relaxed, together
 from worker.minimum.symmetry import space_group_of, standard_axes
 from worker.minimum.tensors import EV_PER_ANG3_IN_GPA, WEIGHTS, mandel, tensor
@@ -82,9 +84,17 @@ class Strains(NamedTuple):
     turns: Floats
 
 
+def refusal(start: Atoms) -> str | None:
+    """Say why a structure has no elastic constants, or None if it has some."""
+    bound = allowed_directions(start)
+    if bound is not None and not bound.any():
+        return "all its atoms are held: none can follow a strain"
+    return why_no_bulk(start)
+
+
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     """Relax ions in the cell of the minimum, then in all strained cells at once."""
-    if why := why_no_bulk(start):
+    if why := refusal(start):
         return Outcome(INVALID_RESULT, why)
     sizes = settings["strain"] * np.array(SIZES)
     rest = yield from relaxed(start, _of_ions(settings, settings["strain"], "kept"))
@@ -156,7 +166,7 @@ def _outcome(atoms: Atoms, rest: Relaxation, ends: list[Relaxation], strains: St
     arrays = {"stiffness_gpa": c, "clamped_stiffness_gpa": clamped}
     unbelievable = why_no_stiffness(float(np.abs(c).max()), asymmetry, nonlinearity)
     if residual > MOST_STRESS_GPA:
-        unbelievable = f"the start is not without stress: {residual:.2g} GPa are left"
+        unbelievable = f"the start is not without stress: {beyond(residual, MOST_STRESS_GPA)} GPa are left"
     if unbelievable:
         kept = ("residual_stress_gpa", "n_evaluations", "space_group", "asymmetry_gpa", "nonlinearity_gpa")
         return Outcome(INVALID_RESULT, unbelievable, {name: values[name] for name in kept})

@@ -37,9 +37,14 @@ ARRAYS = {
 }
 
 
+def refusal(start: Atoms) -> str | None:
+    """Say why a structure has no equation of state, or None if it has one."""
+    return why_no_bulk(start)
+
+
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     """Relax ions and shape at all volumes at once, and fit."""
-    if why := why_no_bulk(start):
+    if why := refusal(start):
         return Outcome(INVALID_RESULT, why)
     scales = np.linspace(settings["smallest_volume"], settings["largest_volume"], settings["points"])
     # a crystal that is scaled has the symmetry that it had

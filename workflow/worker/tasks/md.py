@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from worker.beyond import beyond
 from worker.contract import INVALID_RESULT, Answer, Milestone, NoAnswer, Outcome
 from worker.dynamics import summary
 from worker.dynamics.conditions import conditions_of, repeated_cell
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from worker.milestones import State
     from worker.tasks import Steps
 
-VERSION = 1  # raise it, and that in `mira_cli/tasks/md.py`, when the numbers change
+VERSION = 2  # raise it, and that in `mira_cli/tasks/md.py`, when the numbers change
 SETTINGS = (
     "ensemble", "temperature_k", "pressure_gpa", "timestep_fs", "duration_ps", "equilibration_ps", "min_length_ang",
     "sample_fs", "thermostat_fs", "barostat_fs", "rdf_max_ang", "max_drift_ev_per_atom_per_ps", "seed",
@@ -71,7 +72,7 @@ def _to_next_look(
         take(motion, answer, conditions)
         motion.step += 1
         return None
-    for _ in range(conditions.interval):
+    for _ in range(conditions.next_look(int(motion.step)) - int(motion.step)):
         begin_step(motion, conditions)
         take(motion, (yield _placed(atoms, motion)), conditions)
         end_step(motion, conditions)
@@ -92,11 +93,11 @@ def _looked(
     if nearest < FUSED:
         return (
             "fused_atoms",
-            f"two atoms came as near as {nearest:.2f} of their covalent radii {_after(motion, conditions)}",
+            f"two atoms came as near as {beyond(nearest, FUSED)} of their covalent radii {_after(motion, conditions)}",
         )
     if conditions.is_bulk and not SMALLEST <= motion.volume / volume <= LARGEST:
         return "volume", f"its volume went from {volume:.0f} to {motion.volume:.0f} Å³ {_after(motion, conditions)}"
-    if motion.step >= conditions.n_equilibration:
+    if conditions.is_sampled(int(motion.step)):
         observe(samples, motion, conditions, distances, reach_ang)
     return None
 

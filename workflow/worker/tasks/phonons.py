@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from ase import Atoms
 
+from worker.beyond import beyond
 from worker.contract import INVALID_RESULT, Answer, Layout, Outcome
 from worker.phonons import spectrum
 from worker.phonons.primitive import primitive_of
 from worker.phonons.supercells import configurations, displaced, frequencies, take_forces
+from worker.properties.crystals import why_no_bulk
 from worker.tasks import FROM_MINIMUM
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ LEAST_CLASSICAL_PERCENT = 99.5
 
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     """Displace atoms in supercells, all at once, and see what forces draw them back."""
-    if why := _no_crystal(start):
+    if why := refusal(start):
         return Outcome(INVALID_RESULT, why)
     crystal = primitive_of(start, settings["min_length_ang"])
     phonopy = displaced(crystal, settings["displacement_ang"])
@@ -70,10 +72,10 @@ def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     return _outcome(phonopy, crystal, precision, settings)
 
 
-def _no_crystal(start: Atoms) -> str | None:
-    """Say why the vibrations of a minimum are not those of a crystal, or None if they are."""
+def refusal(start: Atoms) -> str | None:
+    """Say why the vibrations of a structure are not those of a crystal, or None if they are."""
     minimum = start.info.get("minimum", {})
-    if not start.pbc.all() or minimum.get("cell_relaxed", "full") != "full":
+    if why_no_bulk(start) or minimum.get("cell_relaxed", "full") != "full":
         return "phonons are those of crystals, which go on in three directions without vacuum"
     if start.constraints or minimum.get("n_fixed"):
         return "atoms that are held have no phonons"
@@ -130,7 +132,8 @@ def _outcome(phonopy: Any, crystal: Primitive, precision: Precision, settings: d
         return Outcome(INVALID_RESULT, why, values, arrays)
     if is_stable:
         if thermal.classical_percent < LEAST_CLASSICAL_PERCENT:
-            lost = f"the heat capacity ends at {thermal.classical_percent:.1f} % of 3 R: modes near Γ are imaginary"
+            percent = beyond(thermal.classical_percent, LEAST_CLASSICAL_PERCENT)
+            lost = f"the heat capacity ends at {percent} % of 3 R: modes near Γ are imaginary"
             return Outcome(INVALID_RESULT, lost, values, arrays)
         at_one = (*thermal.curves[-1, 1:], thermal.zero_point_energy_ev, thermal.classical_percent)
         values |= dict(zip(THERMAL, map(float, at_one), strict=True))
@@ -141,13 +144,15 @@ def _outcome(phonopy: Any, crystal: Primitive, precision: Precision, settings: d
 def _imprecise(precision: Precision, highest_thz: float, settings: dict[str, Any]) -> str | None:
     """Say why force constants cannot be believed, or None if they can."""
     displacement = f"displacements of {settings['displacement_ang']} Å"
-    if precision.acoustic_gamma_thz > max(LEAST_ACOUSTIC_THZ, MOST_ACOUSTIC * highest_thz):
-        at_gamma = f"acoustic modes at Γ have {precision.acoustic_gamma_thz:.2g} THz"
+    most_at_gamma = max(LEAST_ACOUSTIC_THZ, MOST_ACOUSTIC * highest_thz)
+    if precision.acoustic_gamma_thz > most_at_gamma:
+        at_gamma = f"acoustic modes at Γ have {beyond(precision.acoustic_gamma_thz, most_at_gamma)} THz"
         return f"{at_gamma}: forces are not precise enough for {displacement}"
     if precision.asymmetry_percent > MOST_ASYMMETRY_PERCENT:
-        lack = f"force constants lack their symmetry by {precision.asymmetry_percent:.2g} %"
+        lack = f"force constants lack their symmetry by {beyond(precision.asymmetry_percent, MOST_ASYMMETRY_PERCENT)} %"
         return f"{lack}: forces are no gradient, or not precise enough for {displacement}"
     if precision.edge_percent > MOST_EDGE_PERCENT:
-        at_edge = f"force constants half a supercell away are {precision.edge_percent:.2g} % of the largest"
+        edge = beyond(precision.edge_percent, MOST_EDGE_PERCENT)
+        at_edge = f"force constants half a supercell away are {edge} % of the largest"
         return f"{at_edge}: the supercell is too short with min_length_ang {settings['min_length_ang']:g}"
     return None

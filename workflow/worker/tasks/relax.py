@@ -19,9 +19,9 @@ SETTINGS = (
 )  # fmt: skip
 VALUES = (
     "start_energy_ev", "energy_ev", "enthalpy_ev", "stress_ev_per_ang3", "fmax_ev_per_ang", "smax_gpa", "n_steps",
-    "n_evaluations", "stopped_by", "cell_relaxed", "max_displacement_ang", "n_fixed",
+    "n_evaluations", "stopped_by", "cell_relaxed", "max_displacement_ang", "n_fixed", "dispersion_energy_ev",
 )  # fmt: skip
-OPTIONAL = ("stress_ev_per_ang3", "smax_gpa")
+OPTIONAL = ("stress_ev_per_ang3", "smax_gpa", "dispersion_energy_ev")
 ARRAYS = {
     "positions": Layout(),
     "cell": Layout(rows=3),

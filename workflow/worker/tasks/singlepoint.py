@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 VERSION = 1  # raise it, and that in `mira_cli/tasks/singlepoint.py`, when the numbers change
 SETTINGS = ()
-VALUES = ("energy_ev", "stress_ev_per_ang3")
-OPTIONAL = ("stress_ev_per_ang3",)
+VALUES = ("energy_ev", "stress_ev_per_ang3", "dispersion_energy_ev")
+OPTIONAL = ("stress_ev_per_ang3", "dispersion_energy_ev")
 ARRAYS = {"forces": Layout()}
 
 
@@ -22,5 +22,9 @@ def steps(start: Atoms, settings: dict[str, Any]) -> Steps:  # noqa: ARG001
     """Evaluate the structure once."""
     answer = cast("Answer", (yield start))
     stress = answer.stress_ev_per_ang3
-    values = {"energy_ev": answer.energy_ev, "stress_ev_per_ang3": None if stress is None else stress.tolist()}
+    values = {
+        "energy_ev": answer.energy_ev,
+        "stress_ev_per_ang3": None if stress is None else stress.tolist(),
+        "dispersion_energy_ev": answer.dispersion_energy_ev,
+    }
     return Outcome("ok", values=values, arrays={"forces": answer.forces_ev_per_ang})

@@ -1,0 +1,1 @@
+"""Warm models behind HTTP: names, bodies, guards, and the workers behind them."""

@@ -1,0 +1,266 @@
+"""The HTTP interface: four addresses, and errors as JSON with a sentence and a hint."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from mira_cli import __version__
+from mira_cli.catalogue.elements import format_elements
+from mira_cli.errors import InputError, MiraError, UsageError
+from mira_cli.serving.bodies import (
+    AtomsBody,
+    ErrorBody,
+    ModelAnswer,
+    MultiAnswer,
+    MultiModelBody,
+    SinglePointBody,
+    asked_structure,
+    check_task,
+)
+from mira_cli.serving.guards import problem
+from mira_cli.statuses import INVALID, OK
+from mira_cli.warm.lost import RefusedStructureError, WorkerLostError
+from mira_cli.wording import rough_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterable
+    from concurrent.futures import Future
+
+    from mira_cli.catalogue.rows import Model
+    from mira_cli.serving.bodies import AskedStructure
+    from mira_cli.serving.pool import Pool
+    from mira_cli.warm.worker import Outcome
+
+FEW_ATOMS = 100  # are checked in no time; more, beside what else is asked
+GONE = 499
+CODES = {OK: 200, INVALID: 422, "unsupported_element": 422, "unsupported_property": 422}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"model": ErrorBody} for code in (401, 404, 413, 421, 422, 500, 503, 504)
+}
+
+
+@dataclass(frozen=True)
+class RequestLimits:
+    """What one request may ask for, and how long it may take."""
+
+    most_atoms: int
+    timeout_s: float
+
+
+def make_app(pool: Pool, limits: RequestLimits) -> FastAPI:
+    """Return the application; the guard is to be put around it."""
+    app = FastAPI(
+        title="MIRA", version=__version__, summary="Many machine-learning interatomic potentials, asked by HTTP.",
+        redoc_url=None,
+    )  # fmt: skip
+
+    @app.get("/health", summary="Whether the server answers, and what is loaded.")
+    async def health() -> dict[str, Any]:
+        models = pool.known()
+        loaded = [model.name for model in models if model.state == "ready"]
+        return {"status": "ok", "version": __version__, "loaded": loaded, "waiting": sum(m.n_waiting for m in models)}
+
+    @app.get("/api/v1/models", summary="The models that are served.")
+    async def models() -> dict[str, Any]:
+        return {"models": described_models(pool)}
+
+    @app.post(
+        "/api/v1/single_point", summary="One structure, one model.", response_model=ModelAnswer, responses=PROBLEMS
+    )
+    async def single_point(body: SinglePointBody, request: Request) -> JSONResponse:
+        check_task(body.task)
+        structure = await _structure(body.atoms, limits)
+        answers = await _while_wanted(request, _answers(pool, [body.model_name], structure, limits))
+        if answers is None:
+            return JSONResponse({}, GONE)
+        ((code, answer),) = answers
+        return JSONResponse({"task": "single_point", "structure": structure.facts, **answer}, code)
+
+    @app.post(
+        "/api/v1/multi_model", summary="One structure, several models.", response_model=MultiAnswer, responses=PROBLEMS
+    )
+    async def multi_model(body: MultiModelBody, request: Request) -> JSONResponse:
+        check_task(body.task)
+        structure = await _structure(body.atoms, limits)
+        answers = await _while_wanted(request, _answers(pool, list(dict.fromkeys(body.model_names)), structure, limits))
+        said = {
+            "task": "single_point",
+            "structure": structure.facts,
+            "answers": [answer for _, answer in answers or ()],
+        }
+        return JSONResponse(said, GONE if answers is None else 200)
+
+    _tell_errors(app)
+    return app
+
+
+async def _structure(said: AtomsBody, limits: RequestLimits) -> AskedStructure:
+    if len(said.symbols) <= FEW_ATOMS:
+        return asked_structure(said, most_atoms=limits.most_atoms)
+    return await run_in_threadpool(asked_structure, said, most_atoms=limits.most_atoms)
+
+
+async def _answers(
+    pool: Pool, names: Iterable[str], structure: AskedStructure, limits: RequestLimits
+) -> list[tuple[int, dict[str, Any]]]:
+    """Ask all at once; returns an HTTP status and an answer for each."""
+    return await asyncio.gather(*(_answer(pool, name, structure, limits) for name in names))
+
+
+async def _answer(
+    pool: Pool, asked: str, structure: AskedStructure, limits: RequestLimits
+) -> tuple[int, dict[str, Any]]:
+    said = _blank(asked, structure)
+    future: Future[Outcome] | None = None
+    try:
+        said["model"], note = await run_in_threadpool(pool.names.find, asked)
+        said["notes"] += [note] if note else []
+        future = pool.ask(said["model"], structure.geometry)
+        outcome = await asyncio.wait_for(asyncio.wrap_future(future), limits.timeout_s)
+    except UsageError as error:
+        unknown = said["model"] is None
+        return 404 if unknown else 503, said | problem(error) | {
+            "status": "unknown_model" if unknown else "not_available"
+        }
+    except WorkerLostError as error:
+        return 503, said | problem(error) | {"status": "lost"}
+    except MiraError as error:
+        return 503, said | problem(error) | {"status": "not_available"}
+    except TimeoutError:
+        late = f"`{said['model']}` has not answered within {rough_duration(limits.timeout_s)}"
+        return 504, said | {"status": "late", "error": late, "hint": "`mira serve --timeout` sets the limit"}
+    said |= _of_model(pool, said["model"])
+    said |= {
+        "status": outcome.status,
+        "error": outcome.error,
+        "batch_size": outcome.batch_size,
+        "wall_s": outcome.wall_s,
+    }
+    if outcome.status == OK:
+        said["energy_ev"] = outcome.values["energy_ev"]
+        said["forces_ev_per_ang"] = outcome.arrays["forces"].reshape(-1, 3).tolist()
+        said["stress_ev_per_ang3"] = outcome.values["stress_ev_per_ang3"]
+    return CODES.get(outcome.status, 500), said
+
+
+def _blank(asked: str, structure: AskedStructure) -> dict[str, Any]:
+    said = dict.fromkeys(ModelAnswer.model_fields)
+    return {**said, "asked_model": asked, "notes": list(structure.notes)}
+
+
+def _of_model(pool: Pool, name: str) -> dict[str, Any]:
+    """What numbers of a model go with."""
+    model = pool.find(name)
+    plan, ready = model.plan, model.ready or {}
+    if plan is None:
+        return {}
+    return {
+        **_level(plan.model.row),
+        "weights_sha256": ready.get("checkpoint_sha256") or plan.model.weights_sha256,
+        "package": plan.model.package,
+        "dtype": ready.get("dtype"),
+        "device": ready.get("device"),
+        "key": plan.model.key,
+    }
+
+
+def _level(row: Model) -> dict[str, Any]:
+    return {
+        "level_of_theory": row.level_of_theory,
+        "energy_correction": row.energy_correction,
+        "dispersion": row.dispersion,
+    }
+
+
+def described_models(pool: Pool) -> list[dict[str, Any]]:
+    """What is served, and in which state, JSON-ready."""
+    known = {model.name: model for model in pool.known()}
+    rows = {**(pool.names.catalogue.models if pool.names.is_open else {}), **pool.names.rows}
+    rows |= {name: model.plan.model.row for name, model in known.items() if model.plan and name not in rows}
+    described = []
+    for name, row in rows.items():
+        model = known.get(name)
+        described.append({
+            "name": name,
+            "aliases": row.aliases,
+            "title": row.title,
+            "state": model.state if model else "not loaded",
+            "error": model.error.message if model and model.error else None,
+            "replicas": model.replicas if model else 1,
+            "asked": model.asked if model else 0,
+            "waiting": model.n_waiting if model else 0,
+            "workers_lost": model.lost if model else 0,
+            "elements": format_elements(row.elements) if row.elements else None,
+            "stress": row.stress,
+            "forces": row.forces,
+            "code_licence": row.code_licence,
+            "weights_licence": row.weights_licence,
+            **_level(row),
+        })  # fmt: skip
+    return described
+
+
+async def _while_wanted(
+    request: Request, work: Awaitable[list[tuple[int, dict[str, Any]]]]
+) -> list[tuple[int, dict[str, Any]]] | None:
+    """Wait for answers, and give them up if whoever asked has gone away; then None."""
+    answering, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return answering.result() if answering.done() else None
+    finally:
+        answering.cancel()
+        leaving.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _tell_errors(app: FastAPI) -> None:
+    @app.exception_handler(MiraError)
+    async def refused(_request: Request, error: MiraError) -> JSONResponse:
+        code = 413 if isinstance(error, InputError) else 422
+        status = {"status": error.status} if isinstance(error, RefusedStructureError) else {}
+        return JSONResponse(problem(error) | status, code)
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+        if "json" not in request.headers.get("content-type", ""):
+            return JSONResponse(
+                {"error": "the body is not said to be JSON", "hint": "send `Content-Type: application/json`"}, 422
+            )
+        return JSONResponse({"error": _sentence(error), "hint": "`/docs` shows what a body looks like"}, 422)
+
+    @app.exception_handler(HTTPException)
+    async def other(request: Request, error: HTTPException) -> JSONResponse:
+        what = {404: f"there is nothing at `{request.url.path[:100]}`", 405: f"`{request.method}` is not answered here"}
+        said = what.get(error.status_code, str(error.detail))
+        return JSONResponse({"error": said, "hint": "`/docs` lists what there is"}, error.status_code)
+
+    @app.exception_handler(Exception)
+    async def bug(_request: Request, error: Exception) -> JSONResponse:
+        said = f"this is a bug in MIRA: {type(error).__name__}: {error}"
+        return JSONResponse({"error": said, "hint": "`mira serve logs` says more"}, 500)
+
+
+def _sentence(error: RequestValidationError) -> str:
+    """The first mistake of a body; its content is not repeated."""
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return "the body is no JSON"
+    place = ".".join(str(part) for part in first["loc"][1:]) or "the body"
+    if first["type"] == "extra_forbidden":
+        return f"there is no `{place[:100]}`"
+    if first["type"] == "missing":
+        return f"`{place}` is missing"
+    return f"`{place[:100]}`: {first['msg'][0].lower()}{first['msg'][1:]}"

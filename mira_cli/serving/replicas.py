@@ -1,0 +1,297 @@
+"""One served model: what waits for it, and the workers, its replicas, that take from what waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mira_cli.errors import EnvironmentNotReadyError, MiraError
+from mira_cli.structures.geometry import Geometry
+from mira_cli.warm.lost import WorkerLostError
+from mira_cli.warm.worker import WarmWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mira_cli.warm.line import Asked
+    from mira_cli.warm.plan import WorkerPlan
+    from mira_cli.warm.worker import Outcome
+
+PORTION_ATOMS, PORTION_STRUCTURES = 20_000, 256
+GATHER_S = 0.01  # where several asked last time, the others are about to
+TICK_S = 0.5  # between two looks at an idle worker
+RETRY_S = 20.0  # after which a model that could not be loaded is tried again
+MOST_WAITING = 10_000
+
+
+@dataclass(eq=False)
+class _Waiting:
+    geometry: Geometry
+    future: Future[Outcome] = field(default_factory=Future)
+    begun: bool = False
+    alone: bool = False  # it was computed when a worker was lost, and may be why
+
+    def begin(self) -> bool:
+        """Whether somebody still waits for it; afterwards it cannot be given up."""
+        self.begun = self.begun or self.future.set_running_or_notify_cancel()
+        return self.begun
+
+    def fail(self, error: MiraError) -> None:
+        """Tell whoever waits why there is no answer."""
+        if self.begin() and not self.future.done():
+            self.future.set_exception(error)
+
+
+class ServedModel:
+    """A model that is loaded when it is first asked, and comes back when its worker is lost.
+
+    Attributes
+    ----------
+    plan, ready
+        How it is loaded, and what its worker has said of where it computes; None until then.
+    asked, lost
+        Counts of structures, and of workers that have died or hung.
+    used
+        Monotonic clock when it was last asked, or has last answered.
+    """
+
+    def __init__(
+        self, name: str, replicas: int, plan: Callable[[], WorkerPlan], make_room: Callable[[ServedModel, int], None],
+        *, timeout_s: float, start_timeout_s: float, say: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.name, self.replicas = name, replicas
+        self.plan: WorkerPlan | None = None
+        self.ready: dict[str, Any] | None = None
+        self.asked, self.lost, self.used = 0, 0, 0.0
+        self.error: MiraError | None = None
+        self._plan, self._make_room, self._say = plan, make_room, say
+        self._limits = {"timeout_s": timeout_s, "start_timeout_s": start_timeout_s}
+        self._failed_at = -RETRY_S
+        self._changed = threading.Condition()
+        self._waiting: deque[_Waiting] = deque()
+        self._running: dict[int, WarmWorker | None] = {}  # replica -> its worker
+        self._placed: set[int] = set()  # replicas that there is room for, from then until they have ended
+        self._generation = 0  # replicas of an earlier one end when they are idle, or have answered
+        self._busy, self._closed = 0, False
+        self._planning = threading.Lock()
+
+    @property
+    def state(self) -> str:
+        """One word for people: `loading`, `ready`, `failed` or `not loaded`."""
+        with self._changed:
+            if any(worker is not None for worker in self._running.values()):
+                return "ready"
+            return "loading" if self._running else "failed" if self.error else "not loaded"
+
+    @property
+    def pids(self) -> list[int]:
+        """Process numbers of its workers."""
+        with self._changed:
+            return [worker.pid for worker in self._running.values() if worker is not None]
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether there is a worker, or one being loaded."""
+        return bool(self._placed)
+
+    def place(self, replica: int) -> None:
+        """Note that there is room for a replica."""
+        with self._changed:
+            self._placed.add(replica)
+
+    @property
+    def n_waiting(self) -> int:
+        """Count of structures that wait, without those that are computed now."""
+        return len(self._waiting)
+
+    def ask(self, geometry: Geometry) -> Future[Outcome]:
+        """Ask about one structure; the future has its outcome, or raises why there is none.
+
+        Raises
+        ------
+        MiraError
+            The model could not be loaded a moment ago, or too many wait for it.
+        """
+        with self._changed:
+            if self._closed:
+                raise EnvironmentNotReadyError("the server is ending")
+            if self.error is not None and time.monotonic() - self._failed_at < RETRY_S:
+                raise self.error
+            if len(self._waiting) >= MOST_WAITING:
+                raise EnvironmentNotReadyError(
+                    f"{MOST_WAITING:,} structures wait for `{self.name}` already", hint="ask again in a moment"
+                )
+            waiting = _Waiting(geometry)
+            self._waiting.append(waiting)
+            self.asked, self.used = self.asked + 1, time.monotonic()
+            self._start()
+            self._changed.notify()
+        return waiting.future
+
+    def load(self) -> None:
+        """Begin to load it, if nobody has."""
+        with self._changed:
+            self.error = None
+            self._start()
+
+    def put_away(self) -> None:
+        """End its workers as soon as they have answered; whoever still waits, or asks again, has it loaded again."""
+        with self._changed:
+            self._generation += 1
+            self._changed.notify_all()
+
+    def wait_away(self, timeout_s: float) -> None:
+        """Wait until no worker of it is left, or for so long."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._placed, timeout_s)
+
+    def close(self) -> None:
+        """End its workers at once; who waits is told."""
+        with self._changed:
+            self._closed = True
+            self._generation += 1
+            workers = [worker for worker in self._running.values() if worker is not None]
+            self._fail_waiting(EnvironmentNotReadyError("the server is ending"))
+            self._changed.notify_all()
+        for worker in workers:
+            worker.close()
+
+    def _start(self) -> None:
+        """Start those replicas that are not there; the lock is held."""
+        for number in range(self.replicas):
+            if number not in self._running and not self._closed:
+                self._running[number] = None
+                threading.Thread(
+                    target=self._keep, args=(number, self._generation), name=f"{self.name} {number}", daemon=True
+                ).start()
+
+    def _keep(self, number: int, generation: int) -> None:
+        """Keep one replica until it is put away."""
+        worker: WarmWorker | None = None
+        some: list[_Waiting] | None = None
+        try:
+            self._make_room(self, number)
+            with self._planning:
+                self.plan = self.plan or self._plan()
+            worker = self._loaded(number)
+            last = 0
+            while (some := self._take(generation, last)) is not None:
+                if worker.lost:
+                    self.lost += 1
+                    self._say(f"{worker.lost.message}; it is started again")
+                    worker.close()
+                    worker = self._loaded(number)
+                if some:
+                    last = len(some)
+                    self._answer(worker, some)
+        except MiraError as error:
+            self._failed(number, error)
+        except Exception as error:  # noqa: BLE001  (whatever it is, those who wait must hear of it)
+            bug = MiraError(f"this is a bug in MIRA: {type(error).__name__}: {error}")
+            for one in some or ():
+                one.fail(bug)
+            self._failed(number, bug)
+        finally:
+            if worker is not None:
+                worker.close()
+            with self._changed:
+                self._running.pop(number, None)
+                self._placed.discard(number)
+                if self._waiting and self.error is None:
+                    self._start()
+                self._changed.notify_all()
+
+    def _loaded(self, number: int) -> WarmWorker:
+        assert self.plan is not None
+        with self._changed:
+            self._running[number] = None
+        began = time.monotonic()
+        worker = WarmWorker(self.plan, **self._limits)
+        try:
+            ready = worker.wait()["ready"]
+        except MiraError:
+            worker.close()
+            raise
+        with self._changed:
+            self.ready, self.error = ready, None
+            closed = self._closed
+            self._running[number] = worker
+        if closed:
+            worker.close()
+        self._say(f"{self.name} is ready, after {time.monotonic() - began:.1f} s")
+        return worker
+
+    def _failed(self, number: int, error: MiraError) -> None:
+        with self._changed:
+            if not self._closed:
+                self._say(f"{self.name} cannot be loaded: {error.message}")
+            if not any(worker for other, worker in self._running.items() if other != number):
+                self.error, self._failed_at = error, time.monotonic()
+                self._fail_waiting(error)
+
+    def _fail_waiting(self, error: MiraError) -> None:
+        while self._waiting:
+            self._waiting.popleft().fail(error)
+
+    def _take(self, generation: int, last: int) -> list[_Waiting] | None:
+        """What is to be asked next: nothing if the worker is to be looked at, None if it is to end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or generation != self._generation, TICK_S)
+            # one that was loaded answers once before it goes: two models that want one place do not only take turns
+            if generation != self._generation and (last or not self._waiting):
+                return None
+            if not self._waiting:
+                return []
+            if last > 1:
+                self._changed.wait_for(lambda: len(self._waiting) >= last, GATHER_S)
+            some: list[_Waiting] = []
+            atoms = 0
+            while self._waiting and len(some) < PORTION_STRUCTURES:
+                waiting = self._waiting[0]
+                size = int(waiting.geometry.natoms[0])
+                if some and (waiting.alone or atoms + size > PORTION_ATOMS):
+                    break
+                self._waiting.popleft()
+                if waiting.begin():
+                    some.append(waiting)
+                    atoms += size
+                    if waiting.alone:
+                        break
+            return some
+
+    def _answer(self, worker: WarmWorker, some: list[_Waiting]) -> None:
+        asked = worker.ask(joined([one.geometry for one in some]))
+        try:
+            asked.result()
+        except WorkerLostError as error:
+            self._ask_again(some, asked, error)
+        self.used = time.monotonic()
+        for one, outcome in zip(some, asked.outcomes, strict=True):
+            if outcome is not None:
+                one.future.set_result(outcome)
+
+    def _ask_again(self, some: list[_Waiting], asked: Asked, error: WorkerLostError) -> None:
+        """Those that have no answer wait again, the ones that may have cost the worker alone; each of these once."""
+        left = [row for row, outcome in enumerate(asked.outcomes) if outcome is None]
+        suspects = {*asked.in_flight} & {*left} or {*left}
+        with self._changed:
+            for row in reversed(left):
+                one = some[row]
+                if self._closed or one.alone or len(some) == 1:
+                    one.future.set_exception(error)
+                else:
+                    one.alone = row in suspects
+                    self._waiting.appendleft(one)
+
+
+def joined(geometries: Sequence[Geometry]) -> Geometry:
+    """Structures of several geometries as one, in their order."""
+    if len(geometries) == 1:
+        return geometries[0]
+    return Geometry(**{f.name: np.concatenate([getattr(one, f.name) for one in geometries]) for f in fields(Geometry)})

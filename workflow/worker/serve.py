@@ -1,0 +1,101 @@
+"""`python -m worker.serve JOB.json --socket FILE [--threads N]`: one model, loaded once, that answers as long as asked.
+
+JOB.json is a job without structures: the model is loaded as that job would load it. Structures come through the socket,
+and are evaluated by the loop that jobs have: the same batches, the same statuses, the same sentences. Requests that
+wait at the same time are merged. The process ends when its socket does: with whoever has started it.
+
+What it is sent (`worker.frames`): `{"id", "task", "settings"}` with the arrays of a pack. What it sends: once
+`{"ready": attempt, "facts": …}`; before each batch, where there are several structures, `{"id", "in_flight": rows}`;
+and after it `{"id", "rows", "outcomes", "left"}`, where `left` counts the structures of the request that are still to
+come, with the arrays of the outcomes, concatenated in the order of `rows`.
+Exit codes are those of the worker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import queue
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from worker import isolation
+from worker.errors import WorkerError, guarded, leave, sentence
+from worker.job import read_job
+
+if TYPE_CHECKING:
+    from worker.job import Job
+    from worker.warm import Question
+
+    Waiting = queue.SimpleQueue[Question]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve one model and return the exit code."""
+    parser = argparse.ArgumentParser(prog="worker.serve", description="Answer for one model as long as asked.")
+    parser.add_argument("job", type=Path, metavar="JOB.json")
+    parser.add_argument("--socket", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), metavar="N")
+    asked = parser.parse_args(arguments)
+    return guarded(lambda: _run(read_job(asked.job), asked.socket.absolute(), asked.threads))
+
+
+def _run(job: Job, place: Path, threads: int) -> int:
+    connection = _connected(place)
+    isolation.set_job_environment(threads, in_container=job.image.get("runtime") == "apptainer")
+    network = isolation.leave_network()  # while there is one thread
+    waiting: Waiting = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(connection, waiting), daemon=True).start()
+    from worker import warm  # numpy starts threads at import
+
+    warm.answer_all(job, waiting, connection.sendall, folder=Path.cwd(), threads=threads, network=network)
+    return 0
+
+
+def _connected(place: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.connect(str(place))
+    except OSError as error:
+        raise WorkerError(f"nobody listens at {place}: {error.strerror}") from error
+    return connection
+
+
+def _listen(connection: socket.socket, waiting: Waiting) -> None:
+    """Queue what is asked; when nobody can ask any more, leave at once, in the middle of whatever is computed."""
+    try:
+        _queue_all(connection, waiting)
+    except EOFError:
+        leave(0)
+    except Exception as error:  # noqa: BLE001 - whatever it is, nobody can be answered any more
+        print(f"worker: error: the connection broke: {sentence(error)}", file=sys.stderr)
+        leave(1)
+
+
+def _queue_all(connection: socket.socket, waiting: Waiting) -> None:
+    first = connection.recv(1, socket.MSG_PEEK)  # before numpy is imported here, beside the import of the model
+    if not first:
+        raise EOFError
+    from worker.frames import read_frame
+    from worker.warm import question_of
+
+    while True:
+        waiting.put(question_of(*read_frame(lambda n: _exactly(connection, n))))
+
+
+def _exactly(connection: socket.socket, n: int) -> bytearray:
+    data = bytearray(n)
+    view = memoryview(data)
+    while view:
+        got = connection.recv_into(view)
+        if not got:
+            raise EOFError
+        view = view[got:]
+    return data
+
+
+if __name__ == "__main__":
+    leave(main())
