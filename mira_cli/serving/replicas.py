@@ -131,7 +131,7 @@ class ServedModel:
             self._waiting.append(waiting)
             self.asked, self.used = self.asked + 1, time.monotonic()
             self._start()
-            self._changed.notify()
+            self._changed.notify_all()  # a thread that waits for something else would swallow a single one
         return waiting.future
 
     def load(self) -> None:
@@ -191,12 +191,9 @@ class ServedModel:
                     last = len(some)
                     self._answer(worker, some)
         except MiraError as error:
-            self._failed(number, error)
+            self._failed(number, some or [], error)
         except Exception as error:  # noqa: BLE001  (whatever it is, those who wait must hear of it)
-            bug = MiraError(f"this is a bug in MIRA: {type(error).__name__}: {error}")
-            for one in some or ():
-                one.fail(bug)
-            self._failed(number, bug)
+            self._failed(number, some or [], MiraError(f"this is a bug in MIRA: {type(error).__name__}: {error}"))
         finally:
             if worker is not None:
                 worker.close()
@@ -227,8 +224,10 @@ class ServedModel:
         self._say(f"{self.name} is ready, after {time.monotonic() - began:.1f} s")
         return worker
 
-    def _failed(self, number: int, error: MiraError) -> None:
+    def _failed(self, number: int, taken: list[_Waiting], error: MiraError) -> None:
         with self._changed:
+            for one in taken:
+                one.fail(error)
             if not self._closed:
                 self._say(f"{self.name} cannot be loaded: {error.message}")
             if not any(worker for other, worker in self._running.items() if other != number):

@@ -130,6 +130,19 @@ def test_what_cannot_be_planned_is_told_to_all_and_tried_again_later(made, monke
     assert len(tried) == 2
 
 
+def test_who_was_taken_from_the_queue_hears_that_the_next_worker_cannot_start(made, monkeypatch) -> None:
+    pool = made()
+    pool.ask("a", structure()).result(20)
+
+    def broken(_):
+        raise WorkerLostError("it cannot start")
+
+    monkeypatch.setattr(PretendedWorker, "wait", broken)
+    asked = [pool.ask("a", structure("Au" if n == 3 else "Cu")) for n in range(6)]
+    assert not wait(asked, timeout=20).not_done
+    assert "it cannot start" in str(asked[5].exception())
+
+
 def test_a_closed_pool_leaves_nobody_waiting(made) -> None:
     pool = made()
     asked = [pool.ask("a", structure()) for _ in range(50)]
