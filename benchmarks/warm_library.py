@@ -43,7 +43,7 @@ def evaluated(atoms: Atoms) -> dict[str, float]:
     """Seconds of one call, and the energy."""
     began = time.perf_counter()
     atoms.get_forces()
-    return {"s": time.perf_counter() - began, "energy": atoms.get_potential_energy(), "steps": 0}
+    return {"s": time.perf_counter() - began, "energy": float(atoms.get_potential_energy()), "steps": 0}
 
 
 def relaxed(atoms: Atoms, steps: int = 30) -> dict[str, float]:
@@ -54,7 +54,7 @@ def relaxed(atoms: Atoms, steps: int = 30) -> dict[str, float]:
     began = time.perf_counter()
     run = LBFGS(FrechetCellFilter(atoms), logfile=None)
     run.run(fmax=0.02, steps=steps)
-    return {"s": time.perf_counter() - began, "energy": atoms.get_potential_energy(), "steps": run.nsteps}
+    return {"s": time.perf_counter() - began, "energy": float(atoms.get_potential_energy()), "steps": run.nsteps}
 
 
 if __name__ == "__main__":

@@ -149,8 +149,7 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
     for place, name in enumerate(names):
         if is_spec(name):
             short, row = read_spec(name, catalogue)
-            if base_of(name) != name and not Path(str(row.checkpoint.path)).exists():
-                raise _of_unknown_functional(*read_spec(base_of(name), catalogue))
+            _refuse_dispersion(name, row, catalogue)
             if found.setdefault(short, row) != row:
                 raise UsageError(
                     f"two checkpoints are called `{short}`", hint="give one a name of its own with `--models-file`"
@@ -172,14 +171,19 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
     return found
 
 
-def _of_unknown_functional(short: str, row: Model) -> UsageError:
-    """Why weights that are named by their path alone have no dispersion added, and how they get it."""
+def _refuse_dispersion(name: str, row: Model, catalogue: Catalogue) -> None:
+    """Say how weights that are named by their path alone get dispersion; one of that very name is no such wish."""
+    from mira_cli.catalogue.own_weights import read_spec
+
+    if base_of(name) == name or Path(str(row.checkpoint.path)).exists():
+        return
+    short, row = read_spec(base_of(name), catalogue)
     options = f", options: {row.options}" if row.options else ""
     made = (
         f"{{models: {{mine: {{title: mine, family: {row.family}, checkpoint: {{path: {row.checkpoint.path}}}{options}, "
         "level_of_theory: PBE, dispersion: none}}}"
     )
-    return UsageError(
+    raise UsageError(
         f"`{short}{SUFFIX}` has no functional whose D3 parameters could be taken: a path does not say what the weights "
         "were trained on",
         hint=f"say it in a models file, `{made}`, and call it so: `--models-file FILE --models mine{SUFFIX}`",

@@ -192,8 +192,8 @@ def _about_answers(gathered: Gathered) -> list[dict[str, Any]]:
         found.append(_banner("note", text, [f"{one.note} ({count(one.structures, 'structure')})" for one in said]))
     unseen = (gathered.answers.stress == 0.0).all(2).sum(0)
     if unseen.any():
-        counts = [f"{name}: {count(int(n), 'structure')}" for name, n in zip(gathered.names, unseen, strict=True) if n]
-        found.append(_banner("warn", "Answers without any stress: atoms farther apart than the model sees.", counts))
+        told = [f"{name}: {count(int(n), 'structure')}" for name, n in zip(gathered.names, unseen, strict=True) if n]
+        found.append(_banner("warn", "Answers without any stress: atoms farther apart than the model sees.", told))
     if ended:
         text = f"{sum(ended.values()):,} of {count(total, 'answer')} did not converge."
         counts = ", ".join(f"{name}: {n:,}" for name, n in ended.items())

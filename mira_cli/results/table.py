@@ -69,7 +69,8 @@ def comparison_rows(
 
 def _unseen(found: RecordBlock) -> Array:
     """Where a crystal has no stress whatever: of atoms that see one another, some is always left."""
-    return found.ok() & (found.lists("stress_ev_per_ang3", 6) == 0.0).all(1)
+    has_none: Array = (found.lists("stress_ev_per_ang3", 6) == 0.0).all(1)
+    return found.ok() & has_none
 
 
 def _notes(of_structures: pa.Array, unseen: Array) -> pa.Array:

@@ -246,7 +246,8 @@ class Line:
         except subprocess.TimeoutExpired:
             self._kill()
             self.process.wait()
-        os.close(self.lock_fd)
+        held, self.lock_fd = self.lock_fd, -1  # the number may soon be another file's
+        os.close(held)
 
     def _kill(self) -> None:
         with suppress(ProcessLookupError):

@@ -155,10 +155,10 @@ _LINES: weakref.WeakSet[Line] = weakref.WeakSet()
 def _let_go() -> None:
     """In a process that was forked: close what is the parent's, so that its workers end with it alone."""
     for line in list(_LINES):
-        with suppress(OSError):
-            if line.connection is not None:
-                line.connection.close()
-            line.listener.close()
+        if line.connection is not None:
+            line.connection.close()
+        line.listener.close()
+        with suppress(OSError):  # it was closed here before
             os.close(line.lock_fd)
 
 

@@ -26,7 +26,7 @@ calculator = own_calculator(*sys.argv[2:4])
 found = []
 for atoms in read(sys.argv[4], ':'):
     atoms.calc = calculator
-    found.append([atoms.get_potential_energy(), atoms.get_forces().tolist(), atoms.get_stress().tolist()])
+    found.append([float(atoms.get_potential_energy()), atoms.get_forces().tolist(), atoms.get_stress().tolist()])
 print('\\n' + json.dumps(found))
 """
 

@@ -1,4 +1,4 @@
-"""A trial that has gone well is not made again, as long as all that it depends on is the same; nothing else is believed."""
+"""A trial that has gone well is not made again, as long as all that it depends on is the same."""
 
 import json
 from dataclasses import replace
@@ -61,7 +61,7 @@ def test_the_same_trial_is_made_once(asked, offer) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"image": {"name": "one", "recipe": "abd"}},
+        {"image": {"name": "one", "recipe": "xyz"}},
         {"packages": {"torch": "2.13.1"}},
         {"device": ["cuda:0", "A100"]},
         {"device": ["cpu", "H200"]},

@@ -157,7 +157,7 @@ def accelerate(
     folder
         Where trials are written down; None for nowhere.
     surroundings
-        What their outcome depends on beside the model (`worker.trials`); None if each is to be made, whatever went before.
+        What their outcome depends on beside the model (`worker.trials`); None if each is to be made again.
 
     Raises
     ------
@@ -227,7 +227,7 @@ def _first_that_agrees(
 
 
 def _tried(offer: Offer, plain: Potential, asked: list[Prepared]) -> tuple[Potential | None, str | None]:
-    """Make what is offered and ask both; the potential if it is good, else why it is not. Nothing to ask: it is made."""
+    """Make what is offered and ask both, where there is something to ask; the potential if it is good, else why not."""
     try:
         expected = _answers(plain, asked) if asked else []
         fast = _made(offer)

@@ -25,8 +25,8 @@ def moments_made_once() -> AbstractContextManager[Any]:
     return mock.patch.object(_normalize_activation, "moment", kept)
 
 
-class LateProduct(o3.TensorProduct):  # type: ignore[misc]  # the worker is checked without e3nn
-    """A tensor product whose code is made when it first computes, which it never does where a faster one takes its place.
+class LateProduct(o3.TensorProduct):
+    """A tensor product whose code is made when it first computes: never, where a faster one takes its place.
 
     Of the rest that it takes to build SevenNet-0, making the code of its convolutions is four tenths.
     """
@@ -50,7 +50,7 @@ class LateProduct(o3.TensorProduct):  # type: ignore[misc]  # the worker is chec
 
 
 class _Coefficients(torch.nn.Module):
-    """The coefficients that a checkpoint holds for the code of a product, under the names that the code has for them."""
+    """What a checkpoint holds for the code of a product: coefficients, under the names that the code has for them."""
 
     def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
         for name, value in state.items():
