@@ -96,7 +96,10 @@ def plain_server(model: str, folder: Path) -> tuple[subprocess.Popen[str], int]:
     subprocess.run([*command, "fastapi", "uvicorn"], check=True)
     words = [python, HERE / "plain_server.py", family, bundled, packages]
     process = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True)
-    return process, int(process.stdout.readline())
+    for line in process.stdout:  # libraries speak there, too
+        if line.strip().isdecimal():
+            return process, int(line)
+    sys.exit("error: the plain server did not start")
 
 
 def mira_server(model: str) -> tuple[subprocess.Popen[str], int]:

@@ -34,6 +34,7 @@ MOST_WAITING = 10_000
 class _Waiting:
     geometry: Geometry
     future: Future[Outcome] = field(default_factory=Future)
+    asked: float = field(default_factory=time.monotonic)
     begun: bool = False
     alone: bool = False  # it was computed when a worker was lost, and may be why
 
@@ -282,7 +283,8 @@ class ServedModel:
         with self._changed:
             for row in reversed(left):
                 one = some[row]
-                if self._closed or one.alone or len(some) == 1:
+                late = time.monotonic() - one.asked >= self._limits["timeout_s"]  # nobody waits any more
+                if self._closed or one.alone or late:
                     one.future.set_exception(error)
                 else:
                     one.alone = row in suspects
