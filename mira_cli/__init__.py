@@ -3,8 +3,11 @@
 For scripts, `from mira_cli import calculator`: any model as an ASE calculator (docs/calculator.md).
 """
 
-from importlib import import_module
-from typing import Any
+from __future__ import annotations
+
+TYPE_CHECKING = False  # `typing` itself waits until the packages of another Python are left out (`python_path`)
+if TYPE_CHECKING:
+    from typing import Any
 
 __version__ = "0.1.0"
 
@@ -12,5 +15,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """Import what scripts use when they use it: the command must start at once."""
     if name == "calculator":
+        from importlib import import_module
+
         return import_module("mira_cli.warm.calculator").calculator
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

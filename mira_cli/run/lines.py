@@ -133,7 +133,7 @@ def _typed(data: dict[str, Any], task: Task) -> dict[str, Any]:
     types = types_of(task)
     if not all(isinstance(data.get(name), kinds) for name, kinds in types.items()):
         return {}
-    typed = {name: data[name] for name in ("kind", *types)}
+    typed: dict[str, Any] = {name: data.get(name) for name in ("kind", *types)}
     for name, kinds in types.items():
         if kinds is NUMBER and typed[name] is not None:
             typed[name] = float(typed[name])
