@@ -81,12 +81,13 @@ def named_structures(names: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
     odd = pc.invert(pc.match_substring_regex(names, PLAIN))
-    quoted = pa.array(map(_quoted, names.filter(odd).to_pylist()), pa.string())
+    quoted = pa.array([info_text("structure_id", name) for name in names.filter(odd).to_pylist()], pa.string())
     plain = pc.binary_join_element_wise("structure_id=", names, "")
     return pc.replace_with_mask(plain, odd, quoted)
 
 
-def _quoted(name: str) -> str:
+def info_text(key: str, value: str) -> str:
+    """`key=value`, in quotes where they are needed."""
     from ase.io.extxyz import key_val_dict_to_str
 
-    return str(key_val_dict_to_str({"structure_id": name}))
+    return str(key_val_dict_to_str({key: value}))

@@ -11,6 +11,7 @@ from mira_cli.errors import UsageError
 from mira_cli.results.extxyz_text import (
     atom_lines,
     formed,
+    info_text,
     lattices,
     named_structures,
     periodicities,
@@ -20,6 +21,7 @@ from mira_cli.results.move_masks import COLUMNS, mask_flags, mask_kinds
 from mira_cli.results.shortest_text import join_numbers, shortest_text
 from mira_cli.run.record_block import spans
 from mira_cli.statuses import OK
+from mira_cli.structures.references import ANSWER_OF
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,17 +52,18 @@ def write_labelled(
         )
     written = 0
     for block in answer_blocks(loaded.index, [model]):
-        frames = list(labelled_frames(block, 0, statuses))
+        frames = list(labelled_frames(block, 0, model.name, statuses))
         stream.writelines(frames)
         written += len(frames)
     return written, len(loaded.index) - written
 
 
-def labelled_frames(block: AnswerBlock, k: int, statuses: Sequence[str]) -> Iterator[bytes]:
+def labelled_frames(block: AnswerBlock, k: int, model: str, statuses: Sequence[str]) -> Iterator[bytes]:
     """Frames of the answers with these statuses: `energy`, `forces` and `stress` of the k-th model; eV and Å.
 
     They are in the geometry that the model was asked about last: where the task moves atoms, not the input's.
-    `structure_id` says which structure it is, and `status` whether its atoms came to rest.
+    `structure_id` says which structure it is, `answer_of` whose the numbers are, so that whoever reads them as
+    references knows (`structures/references.py`), and `status` whether its atoms came to rest.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -89,6 +92,7 @@ def labelled_frames(block: AnswerBlock, k: int, statuses: Sequence[str]) -> Iter
     words = [
         *(formed(~np.isnan(values), f"{key}={{}}", shortest_text(values)) for key, values in given.items()),
         named_structures(block.structures["id"].take(valid).combine_chunks()),
+        pa.array([info_text(ANSWER_OF, model)] * len(valid)),
         formed(np.ones(len(valid), bool), "energy={}", shortest_text(found.numbers("energy_ev")[valid])),
         formed(np.asarray(has_stress), 'stress="{}"', join_numbers(stress.ravel(), np.full(len(stress), 9))),
     ]

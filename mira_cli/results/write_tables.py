@@ -65,7 +65,7 @@ def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
             energies.write_table(energies_rows(block, with_energy, wide))
             text.writelines(frames(block, models))
             for k, stream in enumerate(moved):
-                stream.writelines(labelled_frames(block, k, AT_REST))
+                stream.writelines(labelled_frames(block, k, models[k].name, AT_REST))
             sums = _counted(sums, block)
         columns.write_table(pa.concat_tables([comparison_schema(task).empty_table(), *waiting]))
     with_paths = models if has_paths(task, asked.get("settings", {})) else []

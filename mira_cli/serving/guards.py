@@ -22,7 +22,7 @@ BODY_S = 30.0  # to send a body
 DRAIN_BYTES = 1 << 28  # of a body that is refused are thrown away, so that the sender can read why
 
 
-class NotRead(Exception):  # noqa: N818  (an answer)
+class NotReadError(Exception):
     """A request that is not read."""
 
     def __init__(self, code: int, error: str, hint: str) -> None:
@@ -64,11 +64,11 @@ class Guard:
             if declared > DRAIN_BYTES or (declared > self.most_bytes and b"expect" in headers):
                 raise self._too_large()  # whoever waits to be told to go on need not send it
             body = await asyncio.wait_for(self._body(receive), BODY_S)
-        except NotRead as refusal:
+        except NotReadError as refusal:
             await _answer(send, refusal)
             return
         except TimeoutError:
-            await _answer(send, NotRead(408, f"the body has not come within {BODY_S:g} s", "send it at once"))
+            await _answer(send, NotReadError(408, f"the body has not come within {BODY_S:g} s", "send it at once"))
             return
         if body is None:
             return
@@ -77,13 +77,13 @@ class Guard:
     def _check(self, headers: dict[bytes, bytes]) -> None:
         if self._expected is not None:
             if not hmac.compare_digest(headers.get(b"authorization", b""), self._expected):
-                raise NotRead(
+                raise NotReadError(
                     401, "this server answers those who have its token",
                     "send `Authorization: Bearer TOKEN`, with what its `--token-file` holds",
                 )  # fmt: skip
         elif _host(headers.get(b"host", b"")) not in LOOPBACK:
             # a page of another site whose name leads here would read answers as if they were its own
-            raise NotRead(
+            raise NotReadError(
                 421, "without a token this server answers to no name but that of this machine for itself",
                 "ask `127.0.0.1` or `localhost`, or start it with `--token-file`",
             )  # fmt: skip
@@ -106,8 +106,8 @@ class Guard:
             raise self._too_large()
         return b"".join(parts)
 
-    def _too_large(self) -> NotRead:
-        return NotRead(
+    def _too_large(self) -> NotReadError:
+        return NotReadError(
             413, f"a body of more than {self.most_bytes / 1e6:g} MB is not read",
             "`mira run` computes structures of any number and size; `mira serve --max-body-mb` sets the limit",
         )  # fmt: skip
@@ -135,7 +135,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-async def _answer(send: Send, refusal: NotRead) -> None:
+async def _answer(send: Send, refusal: NotReadError) -> None:
     body = json.dumps({"error": refusal.error, "hint": refusal.hint}, ensure_ascii=False).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     headers += [(b"www-authenticate", b"Bearer")] if refusal.code == 401 else []

@@ -39,6 +39,7 @@ SMALL_FORCE = 1e-3  # eV/Å: below it two forces are one
 SMALL_SKEWNESS = 1e-4  # of a stress or virial, in whatever unit
 SMALL_STRESS = 1e-6  # eV/Å³: below it a stress is rounding
 MOST_NAMED = 6
+ANSWER_OF = "answer_of"  # key under which MIRA's own files say whose answers they hold
 COMPUTED, COMPUTED_FREE = "calculator", "free energy of the calculator"  # told in place of a key
 SIGMA_0 = "energy(sigma→0)"  # the same for that of VASP's three energies which ASE calls `energy`
 KEYS_OF_SOURCES = {  # keys of what a calculator of this name holds
@@ -206,6 +207,8 @@ def settled(
         if quantity in taken and getattr(keys, quantity) is None
         for note in _contradicting(atoms, quantity, taken[quantity], keys)
     ]
+    if taken and isinstance(model := atoms.info.get(ANSWER_OF), str):
+        notes.append(f"its references are answers of the model {model}")
     if "stress" not in taken:
         notes += _not_symmetric(atoms, keys)
     if (

@@ -1,5 +1,7 @@
 """One model's answers as labels that other tools read."""
 
+import json
+
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
@@ -40,6 +42,7 @@ def test_ase_reads_back_what_its_own_calculator_would_say(run, tmp_path) -> None
     assert "1 structure without an answer left out" in told.stderr
     found = read(tmp_path / "labels.extxyz", ":")
     assert [atoms.info.pop("structure_id") for atoms in found] == [f"in.extxyz#{i}" for i in (0, 1, 3)]
+    assert {atoms.info.pop("answer_of") for atoms in found} == {"a"}
     for atoms, i in zip(found, (0, 1, 3), strict=True):
         energy, forces, *stress = answers["a"][i]
         own = images[i].copy()
@@ -54,6 +57,13 @@ def test_ase_reads_back_what_its_own_calculator_would_say(run, tmp_path) -> None
         np.testing.assert_array_equal(atoms.cell, again.cell)
         assert (atoms.pbc == again.pbc).all()
         assert atoms.get_chemical_symbols() == again.get_chemical_symbols()
+
+
+def test_whoever_reads_answers_as_references_is_told_whose_they_are(run, tmp_path) -> None:
+    mira("export", run[0].root, "-m", "a", "-o", tmp_path / "labels.extxyz")
+    told = json.loads(mira("inspect", tmp_path / "labels.extxyz", "--json").stdout)
+    notes = [row["note"] for row in told["structures"]]
+    assert notes == ["its references are answers of the model a"] * 3
 
 
 @pytest.mark.parametrize(

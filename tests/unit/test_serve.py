@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from ase import Atoms
@@ -282,7 +283,7 @@ def test_a_token_is_asked_of_everyone_and_told_to_nobody(tmp_path, mira) -> None
         )
         assert code == 200
         (worker,) = server.workers()
-        assert token.encode() not in open(f"/proc/{worker}/environ", "rb").read()  # noqa: PTH123, SIM115
+        assert token.encode() not in Path(f"/proc/{worker}/environ").read_bytes()
     assert token not in "".join(server.said)
     file.chmod(0o644)
     assert "others can read" in mira("serve", "-m", "emt", "--port", "0", "--token-file", file, code=2).stderr
@@ -296,7 +297,7 @@ def test_the_token_of_the_environment_does_not_reach_workers() -> None:
         body = {"model_name": "emt", "atoms": CU}
         assert server.call("POST", "/api/v1/single_point", body, Authorization=f"Bearer {token}")[0] == 200
         (worker,) = server.workers()
-        assert token.encode() not in open(f"/proc/{worker}/environ", "rb").read()  # noqa: PTH123, SIM115
+        assert token.encode() not in Path(f"/proc/{worker}/environ").read_bytes()
 
 
 def test_two_servers_in_the_background_are_told_apart_and_end(mira) -> None:
