@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,10 +27,10 @@ JSON = {"Content-Type": "application/json"}
 class RunningServer:
     """`mira serve` in a process; what it says is in `said`."""
 
-    def __init__(self, *words: object, **environment: str) -> None:
+    def __init__(self, *words: object, before: Callable[[], object] | None = None, **environment: str) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mira_cli", "serve", "--port", "0", *map(str, words)],
-            stderr=subprocess.PIPE, text=True,
+            stderr=subprocess.PIPE, text=True, preexec_fn=before,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment}, start_new_session=True,
         )  # fmt: skip
         self.said: list[str] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import sys
 import threading
@@ -20,6 +19,7 @@ from mira_cli.files import read_json, write_json
 from mira_cli.serving.app import RequestLimits, described_models, make_app
 from mira_cli.serving.found import RESTART, STATE
 from mira_cli.serving.guards import LOOPBACK, Guard
+from mira_cli.signals import take_signals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,8 +69,7 @@ def answer_requests(pool: Pool, settings: ServerSettings, folder: Path) -> None:
     ))  # fmt: skip
     ending = threading.Event()
     with suppress(ValueError):  # not in the main thread, as in tests
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: ending.set())
+        take_signals(lambda *_: ending.set())
     keeper = threading.Thread(target=_keep_house, args=(pool, folder, address, ending, server), daemon=True)
     keeper.start()
     try:

@@ -256,6 +256,14 @@ def test_no_worker_outlives_its_server(number) -> None:
     assert server.process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 0)
 
 
+def test_hangup_ends_no_server_that_nohup_started() -> None:
+    server = RunningServer("-m", "emt", "--threads", "1", before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    server.process.send_signal(signal.SIGHUP)
+    assert server.single("emt")[0] == 200
+    server.end()
+    assert server.process.returncode == 0
+
+
 def test_the_least_used_model_makes_room() -> None:
     with serving("-m", "emt,lj", "--keep", "1", "--threads", "1") as server:
         for _ in range(2):
