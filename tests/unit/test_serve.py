@@ -100,7 +100,7 @@ def test_many_clients_get_their_own_answers(server) -> None:
         ({"symbols": [], "positions": []}, 422, "no atoms"),
         ({"symbols": ["Cu"], "positions": [[float("nan"), 0, 0]]}, 422, "positions are not finite numbers"),
         ({"symbols": ["Cu"], "positions": [[0, 0, 0]], "pbc": [True] * 3}, 422, "periodic, and without a `cell`"),
-        ({"symbols": ["Cu", "Cu"], "positions": [[0, 0, 0]]}, 422, "2 symbols, and 1 positions"),
+        ({"symbols": ["Cu", "Cu"], "positions": [[0, 0, 0]]}, 422, "2 symbols and 1 position: each atom"),
         ({"symbols": ["X"], "positions": [[0, 0, 0]]}, 422, "`X` is no chemical symbol"),
         ({"symbols": ["Cu"] * 51, "positions": [[0, 0, 3 * i] for i in range(51)]}, 413, "51 atoms are more"),
         ({"symbols": ["Cu"], "positions": [[0, 0, 0]], "charges": [1]}, 422, "there is no `atoms.charges`"),
