@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - on this machine, for everyone; not the environment's
+OF_TESTS = "MIRA_TEST_HOME"  # their workers and servers are not the user's
 FORGOTTEN_S = 86_400.0  # logs of workers that were lost are there for a day
 
 
@@ -29,6 +30,7 @@ def private_home(places: Sequence[str] = PLACES) -> Path:
     EnvironmentNotReadyError
         There is no place for one.
     """
+    places = (os.environ[OF_TESTS],) if OF_TESTS in os.environ else places
     folders = [Path(place) / f"mira-warm-{os.getuid()}" for place in places]
     for folder in folders:
         with suppress(OSError):
