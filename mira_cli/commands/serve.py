@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(cls=Group, help="Keep models loaded, and answer over HTTP.", invoke_without_command=True)
 Port = Annotated[int | None, typer.Option(help="Which server, if several run.", metavar="PORT")]
 Job = Annotated[str | None, typer.Option(help="Which server on a cluster: the number of its job.", metavar="ID")]
-NEEDED = ("fastapi", "uvicorn")
+NEEDED = ("fastapi", "fastapi_offline", "uvicorn")
 HERE_ALONE = ("host", "port", "token_file", "gpus", "detach")  # options that a job has no use for
 
 
@@ -83,8 +83,8 @@ def serve(
         return
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise EnvironmentNotReadyError(
-            f"`mira serve` takes MIRA's extra `serve`, and {' and '.join(missing)} are missing",
-            hint="`pip install '.[serve]'` in its folder, or `pip install fastapi uvicorn`",
+            f"`mira serve` takes MIRA's extra `serve`: there is no {' and no '.join(missing)}",
+            hint="`pip install '.[serve]'` in its folder, or `pip install fastapi fastapi-offline uvicorn`",
         )
     if of_job is not None:
         _answer_on_node(of_job)

@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
     from concurrent.futures import Future
 
+    from fastapi import FastAPI
+
     from mira_cli.catalogue.rows import Model
     from mira_cli.serving.bodies import AskedStructure
     from mira_cli.serving.pool import Pool
@@ -61,7 +64,7 @@ class RequestLimits:
 
 def make_app(pool: Pool, limits: RequestLimits) -> FastAPI:
     """Return the application; the guard is to be put around it."""
-    app = FastAPI(
+    app = FastAPIOffline(  # `/docs` with its script from here: this machine may have no network
         title="MIRA", version=__version__, summary="Many machine-learning interatomic potentials, asked by HTTP.",
         redoc_url=None,
     )  # fmt: skip

@@ -28,7 +28,7 @@ Vector = tuple[float, float, float]
 Symbol = Annotated[str, Field(max_length=3)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 # what stands in a comment of an extended xyz file; no lists and no objects
-Word = Annotated[str, Field(max_length=100)] | float | bool | None
+Word = Annotated[str, Field(max_length=100)] | int | float | bool | None
 
 
 class Body(BaseModel):

@@ -117,6 +117,15 @@ def test_what_cannot_be_computed_is_refused_in_the_words_of_a_run(server, atoms,
     assert "hint" in said
 
 
+def test_what_is_odd_is_a_note_in_the_words_of_a_run(server) -> None:
+    near = {"symbols": ["Cu", "Cu"], "positions": [[0, 0, 0], [0, 0, 1.35]]}
+    (note,) = server.single("emt", near)[1]["notes"]
+    assert "Å" in note
+    noted = server.multi(["emt", "lj"], {**CU, "info": {"total_charge": 0, "q": 1}})[1]["answers"]
+    assert [len(one["notes"]) for one in noted] == [2, 2]
+    assert server.single("emt")[1]["notes"] == []
+
+
 def test_bodies_that_are_none(server) -> None:
     where = ("POST", "/api/v1/single_point")
     assert server.call(*where, b"{")[1]["error"] == "the body is no JSON"
