@@ -132,7 +132,8 @@ def _described(line: HttpLine, model: str) -> dict[str, Any]:
 
 
 def _refused(said: dict[str, Any]) -> WorkerLostError:
-    return told(WorkerLostError(str(said.get("error")), hint=said.get("hint")))
+    error = said.get("error") or "the server has sent neither an answer nor a reason"
+    return told(WorkerLostError(str(error), hint=said.get("hint") or "`mira serve status` shows yours"))
 
 
 @dataclass(eq=False)
@@ -180,8 +181,11 @@ class _Desk:
     def put(self, task: tuple[_Together, int]) -> None:
         """Have a structure asked about by the next connection that is free."""
         with self._mutex:
+            if self._closed is not None:
+                task[0].note(task[1], self._closed)
+                return
             self._tasks.put(task)
-            if self._tasks.qsize() > self._idle and len(self._lines) < CONNECTIONS and self._closed is None:
+            if self._tasks.qsize() > self._idle and len(self._lines) < CONNECTIONS:
                 line = HttpLine(self.address)
                 self._lines.append(line)
                 threading.Thread(target=self._work, args=(line,), name=f"asks {self.name}", daemon=True).start()
