@@ -128,9 +128,15 @@ class UnknownModelError(UsageError):
     """There is no such model, or it is not served."""
 
 
+async def _found(pool: Pool, name: str) -> tuple[str, str | None]:
+    if name in pool.names.rows:  # another thread would cost more than the look
+        return name, None
+    return await run_in_threadpool(pool.names.find, name)
+
+
 async def _named(pool: Pool, name: str) -> tuple[str, str | None]:
     try:
-        return await run_in_threadpool(pool.names.find, name)
+        return await _found(pool, name)
     except UsageError as error:
         raise UnknownModelError(error.message, hint=error.hint) from error
 
@@ -177,7 +183,7 @@ async def _answer(
     said = _blank(asked, structure)
     future: Future[Outcome] | None = None
     try:
-        said["model"], note = await run_in_threadpool(pool.names.find, asked)
+        said["model"], note = await _found(pool, asked)
         said["notes"] += [note] if note else []
         future = pool.ask(said["model"], structure.geometry)
         outcome = await asyncio.wait_for(asyncio.wrap_future(future), limits.timeout_s)

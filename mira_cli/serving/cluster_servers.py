@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ JOB, TOKEN, ADDRESS = "job.json", "token", "address.json"  # files of the folder
 SHOWN_S = 86_400.0  # for a day, one that has ended is shown
 LOOK_S = 5.0
 PATIENCE_S = 60.0
+FORGOTTEN_S = 30 * 86_400.0  # not at once: the queue of another cluster, with the same home, may have it
 
 
 @dataclass(frozen=True)
@@ -102,17 +104,19 @@ def cluster_servers() -> list[ClusterServer]:
     for file in servers_home().glob(f"*/{JOB}"):
         with suppress(OSError):
             if isinstance(note := read_json(file), dict):
-                noted.append((note, file.parent, time.time() - file.stat().st_mtime < SHOWN_S))
+                noted.append((note, file.parent, time.time() - file.stat().st_mtime))
     if not noted:
         return []
     queue = {job.name: job for job in live_jobs(PREFIX) if job.state != "COMPLETING"}
     found = []
-    for note, folder, is_new in sorted(noted, key=lambda one: str(one[0]["submitted"])):
+    for note, folder, age_s in sorted(noted, key=lambda one: str(one[0]["submitted"])):
         job = queue.get(note["name"])
         if job is not None:
             found.append(ClusterServer(folder, {**note, "job": job.id}, job))
-        elif is_new and note["job"] and not note.get("stopped"):
+        elif age_s < SHOWN_S and note["job"] and not note.get("stopped"):
             found.append(ClusterServer(folder, note, None))
+        elif age_s > FORGOTTEN_S:
+            shutil.rmtree(folder, ignore_errors=True)
     return found
 
 

@@ -172,7 +172,8 @@ def address_left(folder: Path, address: str) -> Iterator[None]:
     try:
         yield
     finally:
-        (folder / ADDRESS).unlink(missing_ok=True)
+        for name in (ADDRESS, TOKEN):  # nobody else was told the token
+            (folder / name).unlink(missing_ok=True)
 
 
 def _end(job: str | None) -> str | None:

@@ -160,15 +160,15 @@ def test_what_a_job_cannot_be_is_refused_before_it_is_sent(cluster, mira, profil
     assert cluster.squeue() == []
 
 
-def test_models_of_one_job_share_its_memory_and_a_gpu_is_one_workers() -> None:
-    from mira_cli.resources import Resources
-    from mira_cli.serving.submit import _together
-
-    cpu = {name: Resources(gpu=0, mem_mb=8_000, runtime_min=60, threads=4) for name in "ab"}
-    keep, asks = _together(cpu, None, 1, [])
-    assert (keep, asks.mem_mb, asks.runtime_min, asks.threads) == (2, 16_000, 60, 4)
-    assert _together(cpu, 1, 2, [])[1].mem_mb == 16_000
-    mixed = {**cpu, "c": Resources(gpu=1, mem_mb=4_000, runtime_min=90, partition="gpu", batch_atoms=500)}
-    keep, asks = _together(mixed, None, 1, [])
-    assert (keep, asks.gpu, asks.partition, asks.mem_mb, asks.runtime_min) == (1, 1, "gpu", 8_000, 90)
-    assert asks.batch_atoms == 500
+def test_without_an_answer_of_slurms_what_runs_here_is_shown(cluster, mira, submit) -> None:
+    job, address = submit()
+    cluster.wait_for(address.exists)
+    cluster.stop_controller()
+    shown = mira("serve", "status").stderr
+    assert "servers on the cluster are not shown" in shown
+    assert "SLURM does not answer" in mira("serve", "stop", code=4).stderr
+    with calculator("emt", address=address) as calc:
+        assert calc.evaluate([bulk("Cu")])[0].status == "ok"
+    cluster.start_controller()
+    assert state_of(mira, job)["state"] == "RUNNING"
+    mira("serve", "stop", "--job", job)
