@@ -64,7 +64,7 @@ def serve(
     ] = None,
     trust_checkpoint: TrustCheckpoint = False,
     profile: Annotated[
-        str | None, typer.Option("--profile", "-p", help="Run as a SLURM job: a name, or a folder.", metavar="NAME")
+        str | None, typer.Option(help="Run as a SLURM job: a name from profiles/, or a folder.", metavar="NAME")
     ] = None,
     assignments: Annotated[
         list[str] | None,

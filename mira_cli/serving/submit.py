@@ -202,4 +202,4 @@ def _addresses_towards(host: str) -> list[str]:
             with socket.socket(family, kind) as towards, suppress(OSError):
                 towards.connect(place)
                 found.append(str(towards.getsockname()[0]))
-    return found
+    return [one for one in found if not ipaddress.ip_address(one).is_link_local]  # which no URL can name

@@ -174,7 +174,8 @@ class WarmCalculator(Calculator):
         Raises
         ------
         WorkerLostError
-            The worker was closed, or cannot be started. One that is lost later is started again.
+            The worker was closed, or cannot be started; or its server answers nothing at all. A worker that is lost
+            later is started again; where a server is, what it has answered stays, and the rest is `failed`.
         """
         listed = list(structures)
         portions = [judged_geometry(some) for some in _portions(listed)]

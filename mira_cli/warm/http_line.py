@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CONNECT_S = 10.0
 MOST_BYTES = 1 << 28  # of an answer
-RETURNED = "`mira serve status` shows your servers, and `curl -i {}/health` whether one answers"
+WHERE_TO_LOOK = "`mira serve status` shows your servers, and `curl -i {}/health` whether one answers"
 
 
 class HttpLine:
@@ -53,21 +53,21 @@ class HttpLine:
             try:
                 answer, data = self._exchange(method, path, text, timeout_s)
                 return answer.status, self._understood(answer, data)
-            except (ConnectionResetError, BrokenPipeError) as error:
+            except (ConnectionResetError, BrokenPipeError):
                 self.close()
                 if not was_kept:  # one that is kept may have been closed while nobody needed it
-                    raise self._lost(f"the server at {url} has hung up without an answer") from error
-            except TimeoutError as error:
+                    raise self._lost(f"the server at {url} has hung up without an answer") from None
+            except TimeoutError:
                 self.close()
                 late = rough_duration(timeout_s)
-                raise self._lost(f"the server at {url} gives no answer within {late}") from error
-            except http.client.HTTPException as error:
+                raise self._lost(f"the server at {url} gives no answer within {late}") from None
+            except http.client.HTTPException:
                 self.close()
-                raise self._lost(f"what answers at {url} is no server of MIRA's: it does not speak HTTP") from error
+                raise self._lost(f"what answers at {url} is no server of MIRA's: it does not speak HTTP") from None
             except OSError as error:
                 self.close()
                 why = "its certificate or TLS is not right" if isinstance(error, ssl.SSLError) else in_words(error)
-                raise self._lost(f"the server at {url} cannot be reached: {why}") from error
+                raise self._lost(f"the server at {url} cannot be reached: {why}") from None
             except BaseException:
                 self.close()  # an answer that nobody has read must not be taken for the next one
                 raise
@@ -143,7 +143,7 @@ class HttpLine:
         return said
 
     def _lost(self, what: str, hint: str | None = None) -> WorkerLostError:
-        return told(WorkerLostError(what, hint=hint or RETURNED.format(self.address.url)))
+        return told(WorkerLostError(what, hint=hint or WHERE_TO_LOOK.format(self.address.url)))
 
 
 class _TimedSocket:

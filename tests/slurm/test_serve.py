@@ -102,7 +102,7 @@ def test_a_server_in_the_queue_answers_and_is_ended(cluster, mira, submit, tmp_p
 
 def test_a_job_that_waits_says_why_and_one_that_is_cancelled_is_known_to_be_over(cluster, mira, profile) -> None:
     held = write_profile(profile, resources={"cpu": {"partition": "cpu", "slurm_extra": "--hold"}})
-    done = mira("serve", "-m", "emt,lj", "-p", held, "--set", "resources.cpu.runtime_min=7")
+    done = mira("serve", "-m", "emt,lj", "--profile", held, "--set", "resources.cpu.runtime_min=7")
     assert "it ends 7 min after its start" in done.stderr
     address = Path(done.stdout.strip())
     job = json.loads((address.parent / "job.json").read_text())["job"]
@@ -152,10 +152,10 @@ def test_what_a_job_cannot_be_is_refused_before_it_is_sent(cluster, mira, profil
         ("-m", "emt", "--set", "resources.cpu.colour=1"): "colour",
     }
     for words, said in cases.items():
-        assert said in mira("serve", "-p", profile, *words, code=2).stderr
-    large = mira("serve", "-p", profile, "-m", "emt", "--set", "resources.cpu.mem_mb=64G", code=4).stderr
+        assert said in mira("serve", "--profile", profile, *words, code=2).stderr
+    large = mira("serve", "--profile", profile, "-m", "emt", "--set", "resources.cpu.mem_mb=64G", code=4).stderr
     assert "the job of the server would not start: it would ask for 64,300 MB" in large
-    assert "sends no jobs to SLURM" in mira("serve", "-p", "local", "-m", "emt", code=2).stderr
+    assert "sends no jobs to SLURM" in mira("serve", "--profile", "local", "-m", "emt", code=2).stderr
     assert "`--profile NAME`" in mira("serve", "-m", "emt", "--set", "resources.all.gpu=0", code=2).stderr
     assert cluster.squeue() == []
 
