@@ -18,7 +18,7 @@ constraints/test_fixsubsetcom.py constraints/test_hookean.py constraints/test_mi
 emt/test_emt2.py emt/test_emt_h3o2m.py emt/test_emt_stress.py filter/test_cellfilter.py filter/test_filter.py
 filter/test_strain.py filter/test_strain_emt.py fio/test_xyz.py md/test_irun_force_call_order.py md/test_langevin_com.py
 md/test_md.py md/test_rng.py neb/test_neb.py neb/test_shared_calculator_neb.py optimize/test_fire2.py
-optimize/test_linesearch_maxstep.py optimize/test_nsteps.py optimize/test_optimize_stepwise.py
+optimize/test_nsteps.py optimize/test_optimize_stepwise.py
 optimize/test_optimizer_restart.py optimize/test_optimizers.py optimize/test_replay.py optimize/test_restart.py
 standardization/test_properties.py test_eos.py test_forcecurve.py test_hcp.py test_issue276.py
 test_linesearch_maxstep.py test_loggingcalc.py test_phonons.py test_singlepointcalc.py test_thermochemistry.py
