@@ -2,9 +2,11 @@
 
 import http.client
 import re
+import socket
 
 import pytest
 
+from mira_cli.serving.server import _bound
 from tests.runs import faulty
 from tests.servers import serving
 
@@ -86,3 +88,9 @@ def test_a_model_that_cannot_be_loaded_says_why(tmp_path) -> None:
             status, said = server.call("POST", "/api/v1/models/faulty/load")
             assert status == 503
             assert "cannot start" in said["error"]
+
+
+def test_an_answer_is_sent_at_once_and_not_kept_back_until_the_client_has_confirmed_its_head() -> None:
+    """What asyncio asks for, before it sets TCP_NODELAY on what it accepts: 40 ms an answer on Linux."""
+    with _bound("127.0.0.1", 0) as listening:
+        assert listening.proto == socket.IPPROTO_TCP
