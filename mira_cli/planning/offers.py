@@ -78,8 +78,6 @@ def find_offer(
     spec: dict[str, Any],
     machine: Machine,
     asks: Resources,
-    *,
-    on_host: bool,
 ) -> WarmOffer | None:
     """The first offer of what a job of this model would load, on the kind of device that it would take.
 
@@ -89,13 +87,11 @@ def find_offer(
         The job, as `plan.spec_without_structures` makes it.
     asks
         What its jobs ask for.
-    on_host
-        Whether its jobs run in this Python, on CPUs always.
     """
     for offer in offers:
         if offer.model != model.name or offer.key != model.key or any(offer.job[n] != spec[n] for n in OF_JOB):
             continue
-        on_gpu = bool(machine.gpus) and not on_host
+        on_gpu = bool(machine.gpus) and bool(asks.gpu)
         wanted = spec["device"] if spec["device"] != "auto" else "cuda" if on_gpu else "cpu"
         device, _, _ = offer.ready["device"].partition(":")
         in_reach = device == "cpu" or offer.ready["gpu"] in machine.gpus

@@ -128,12 +128,10 @@ def make_plan(
         shortest = None if own or machine.cluster else shortest_chunk_atoms(gpu=gpu, evaluations=evaluations)
         rows = wanted.get(model.name, NOTHING)
         little = index.n_atoms[rows].sum(dtype=np.int64) <= shortest_chunk_atoms(gpu=gpu, evaluations=evaluations)
-        offer = None
         # much work is done sooner by many workers of its own; what has failed before is not a stranger's to try again
-        if offers and (little or machine.slots == 1) and model.name not in again:
-            loaded = spec_without_structures("", model, of_model, config, images[model.image], machine, asks)
-            offer = find_offer(offers, model, loaded, machine, asks, on_host=model.image == HOST)
-        if offer:
+        may_ask = offers if (little or machine.slots == 1) and model.name not in again else ()
+        bare = spec_without_structures("", model, of_model, config, images[model.image], machine, asks)
+        if offer := find_offer(may_ask, model, bare, machine, asks):
             warm[model.name] = offer
         least, shortest = (1, None) if offer else (spread, shortest)  # its worker is one, however many jobs ask it
         for chunk in cut_chunks(rows, index.n_atoms, chunk_atoms, at_least=least, shortest_atoms=shortest):

@@ -81,14 +81,18 @@ class _Caller:
         """Ask what is requested; when nobody waits any more, nothing is computed for them that has not begun."""
         with suppress(EOFError, OSError, FrameError, KeyError, ValueError):
             while True:
-                self._ask(*read_frame(self._exactly))
+                header, arrays = read_frame(self._exactly)
+                if "left" in header:
+                    self._give_gpu_back()
+                else:
+                    self._ask(header, arrays)
         self.over.put(None)
         for future in list(self.waiting):
             future.cancel()
 
     def _ask(self, header: dict[str, Any], arrays: Arrays) -> None:
         number, geometries = int(header["id"]), _geometries(arrays)
-        model = self.pool.find(header["model"])
+        model = {one.name: one for one in self.pool.known()}[header["model"]]
         self.wanted = model, header["offer"]
         offer = offer_of(model, self.folder, self.address)
         if offer is None or offer.id != header["offer"]:
@@ -103,6 +107,12 @@ class _Caller:
                 continue
             self.waiting.add(future)
             future.add_done_callback(partial(self._note, number, row))
+
+    def _give_gpu_back(self) -> None:
+        """Let a worker of the run's own have the model's GPU; whoever asks the model afterwards has it loaded again."""
+        model = self.wanted and self.wanted[0]
+        if model and model.ready and model.ready["device"] != "cpu":
+            model.put_away()
 
     def _note(self, number: int, row: int, done: Future[Outcome]) -> None:
         future = cast("Awaited", done)

@@ -10,8 +10,8 @@ import pytest
 from ase.build import bulk
 from ase.io import write
 
-from tests.runs import faulty, processes_of, records, rows, statuses
-from tests.servers import serving, wait_until
+from tests.runs import answers, attempts, faulty, processes_of, records, rows, statuses
+from tests.servers import load, own_state, serving, wait_until
 
 ASKED = "asked of the worker that `mira serve` keeps loaded at"
 
@@ -26,36 +26,6 @@ def server():
     with serving("-m", "emt,lj", "--threads", "1") as one:
         load(one, "emt", "lj")
         yield one
-
-
-def load(server, *models: str) -> None:
-    """Ask each once, and wait until the server has written down that it is loaded."""
-    for model in models:
-        server.single(model, {"symbols": ["Cu", "Cu"], "positions": [[0, 0, 0], [0, 0, 2.5]]})
-    wait_until(lambda: {offer["model"] for offer in own_state(server).get("offers", ())} >= {*models}, "it is offered")
-
-
-def own_state(server) -> dict:
-    from mira_cli.serving.found import running_servers
-
-    return next(one.state for one in running_servers() if one.state["pid"] == server.process.pid)
-
-
-def attempts(run) -> list[dict]:
-    lines = [line for file in run.glob("work/records/*/*/*/records.jsonl") for line in file.read_text().splitlines()]
-    return [line for line in map(json.loads, lines) if line["kind"] == "attempt"]
-
-
-def answers(run) -> dict[str, tuple[float, np.ndarray]]:
-    """Energy and forces of each structure."""
-    found = {}
-    for file in run.glob("work/records/*/*/*/records.jsonl"):
-        forces = np.fromfile(file.with_name("forces.f64")).reshape(-1, 3)
-        for line in map(json.loads, file.read_text().splitlines()):
-            if line["kind"] == "record" and line["status"] == "ok":
-                first = line["forces_row"]
-                found[line["structure"]] = line["energy_ev"], forces[first : first + line["n_atoms"]]
-    return found
 
 
 def keys(run) -> set[str]:
@@ -232,3 +202,20 @@ def test_people_are_answered_while_a_run_asks(started, large, tmp_path) -> None:
         assert len(records(run)) < 8, "they waited for the whole run"
         assert one.end()[0] == 0
     assert_complete(run)
+
+
+def test_a_gpu_is_given_back_for_what_the_server_leaves(mira, structures, tmp_path, monkeypatch) -> None:
+    """The one GPU is the server's worker's: the run would wait for it for ever."""
+    driver = tmp_path / "bin" / "nvidia-smi"
+    driver.parent.mkdir()
+    driver.write_text("#!/bin/sh\necho 92\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{driver.parent}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    models = faulty(tmp_path / "m.yaml", mode="crash", only_element="Cu", gpu=True)
+    call = ("-m", "faulty", "--models-file", models, "-o", tmp_path / "run", "--set", "resources.faulty.gpu=1")
+    with serving("-m", "faulty", "--models-file", models) as server:
+        load_gold(server)
+        assert ASKED in mira("run", structures, *call, code=1).stderr
+    assert sorted(statuses(tmp_path / "run")["faulty"]) == ["failed", *["ok"] * 6]
+    assert {(attempt["device"], attempt["gpu"]) for attempt in attempts(tmp_path / "run")} == {("cuda:0", "92")}

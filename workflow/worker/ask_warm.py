@@ -1,8 +1,9 @@
 """A job whose model is loaded already: its structures are asked of the worker that a server of this user keeps.
 
-The server listens at a socket (`mira_cli/serving/for_runs.py`). It is sent requests, `{"id", "model", "offer"}`
-with the arrays of a pack. What it sends: `{"ready": attempt}`, before the first answers and whenever another worker has
-computed those that follow; `{"id", "rows", "outcomes"}` with their arrays, as a warm worker does; `{"id", "rows",
+The server listens at a socket (`mira_cli/serving/for_runs.py`). It is sent requests, `{"id", "model", "offer"}` with
+the arrays of a pack, and at the end, if something is left to a worker of the run's own, `{"left": true}`: a GPU that
+the model has is given back then. It sends `{"ready": attempt}`, before the first answers and whenever another worker
+has computed those that follow; `{"id", "rows", "outcomes"}` with their arrays, as a warm worker does; `{"id", "rows",
 "lost"}`, a sentence, about those that have no answer; and `{}` now and then, while somebody waits.
 
 Answers are taken, failures are not: a worker that has lived for days may fail for reasons of its own. What has no
@@ -94,6 +95,8 @@ class _Exchange:
                 self._take(header, arrays)
             if self.why:
                 waiting.clear()  # a worker of the run's own is needed anyway
+        if self.why:
+            self._send({"left": True}, {})
         return self.why or None
 
     def _take(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
