@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from mira_cli.errors import MiraError
+from mira_cli.errors import EnvironmentNotReadyError, MiraError
 from mira_cli.planning.offers import worker_code
 from mira_cli.serving.offers import RUNS, offer_of
+from mira_cli.serving.replicas import Awaited
 from mira_cli.structures.fragments import NONE
 from mira_cli.structures.geometry import Geometry
 from mira_cli.warm.frames import FrameError, packed_frame, read_frame
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mira_cli.serving.pool import Pool
-    from mira_cli.serving.replicas import Awaited, ServedModel
+    from mira_cli.serving.replicas import ServedModel
     from mira_cli.warm.worker import Outcome
 
     Arrays = dict[str, NDArray[Any]]
@@ -74,8 +75,8 @@ class _Caller:
         self.connection, self.pool, self.folder, self.address = connection, pool, folder, address
         self.wanted: tuple[ServedModel, str] | None = None  # the model, and the offer that the job was planned for
         self.waiting: set[Awaited] = set()
-        # (request, row, its future, or why there is none); None at the end
-        self.over: queue.SimpleQueue[tuple[int, int, Awaited | str] | None] = queue.SimpleQueue()
+        self.over: queue.SimpleQueue[tuple[int, int, Awaited] | None] = queue.SimpleQueue()  # with request and row
+        self.told: dict[str, Any] | None = None  # the worker that the job has heard of last
 
     def read(self) -> None:
         """Ask what is requested; when nobody waits any more, nothing is computed for them that has not begun."""
@@ -91,20 +92,18 @@ class _Caller:
             future.cancel()
 
     def _ask(self, header: dict[str, Any], arrays: Arrays) -> None:
-        number, geometries = int(header["id"]), _geometries(arrays)
+        number = int(header["id"])
         model = {one.name: one for one in self.pool.known()}[header["model"]]
         self.wanted = model, header["offer"]
         offer = offer_of(model, self.folder, self.address)
-        if offer is None or offer.id != header["offer"]:
-            for row in range(len(geometries)):
-                self.over.put((number, row, NOT_LOADED))
-            return
-        for row, geometry in enumerate(geometries):
+        for row, geometry in enumerate(_geometries(arrays)):
             try:
+                if offer is None or offer.id != header["offer"]:
+                    raise EnvironmentNotReadyError(NOT_LOADED)
                 future = model.ask(geometry, once=True)
             except MiraError as error:
-                self.over.put((number, row, error.message))
-                continue
+                future = Awaited()
+                future.set_exception(error)
             self.waiting.add(future)
             future.add_done_callback(partial(self._note, number, row))
 
@@ -123,24 +122,11 @@ class _Caller:
     def write(self) -> None:
         """Send what is over."""
         with self.connection, suppress(OSError):
-            told: dict[str, Any] | None = None
-            while True:
-                some = self._some_over()
-                if some is None:
-                    return
-                answered, lost = self._told_apart(some)
-                for ready, outcomes in answered:
-                    if ready is not told:
-                        self.connection.sendall(packed_frame({"ready": ready}, {}))
-                        told = ready
-                    for number, of_request in outcomes.items():
-                        self.connection.sendall(_answer_frame(number, of_request))
-                for (number, why), rows in lost.items():
-                    self.connection.sendall(packed_frame({"id": number, "rows": rows, "lost": why}, {}))
-                if not some:
-                    self.connection.sendall(packed_frame({}, {}))
+            while (some := self._some_over()) is not None:
+                for frame in self._frames(some) or [packed_frame({}, {})]:
+                    self.connection.sendall(frame)
 
-    def _some_over(self) -> list[tuple[int, int, Awaited | str]] | None:
+    def _some_over(self) -> list[tuple[int, int, Awaited]] | None:
         """All that is over by now, nothing after a while, None at the end."""
         some = []
         with suppress(queue.Empty):
@@ -151,27 +137,28 @@ class _Caller:
             return None
         return some
 
-    def _told_apart(
-        self, some: list[tuple[int, int, Awaited | str]]
-    ) -> tuple[list[tuple[dict[str, Any], dict[int, list[tuple[int, Any]]]]], dict[tuple[int, str], list[int]]]:
-        """Outcomes by the worker that has them and by request, each with its row; and rows by request and reason."""
-        answered: list[tuple[dict[str, Any], dict[int, list[tuple[int, Any]]]]] = []
+    def _frames(self, some: list[tuple[int, int, Awaited]]) -> list[bytes]:
+        """Outcomes by worker and request, and then by request and reason those that have none."""
+        answered: dict[tuple[int, int], list[tuple[int, Awaited]]] = defaultdict(list)
         lost: dict[tuple[int, str], list[int]] = defaultdict(list)
         for number, row, future in some:
-            why = future if isinstance(future, str) else self._refusal(future)
-            if why is not None or isinstance(future, str):
-                lost[number, why or NOT_LOADED].append(row)
-                continue
-            ready = future.ready or {}
-            if not answered or answered[-1][0] is not ready:
-                answered.append((ready, defaultdict(list)))
-            answered[-1][1][number].append((row, future.result()))
-        return answered, lost
+            if why := self._refusal(future):
+                lost[number, why].append(row)
+            else:
+                answered[id(future.ready), number].append((row, future))
+        frames = []
+        for (_, number), of_request in sorted(answered.items(), key=lambda item: item[0]):
+            if (ready := of_request[0][1].ready) is not self.told:
+                frames.append(packed_frame({"ready": ready}, {}))
+                self.told = ready
+            frames.append(_answer_frame(number, [(row, future.result()) for row, future in of_request]))
+        frames += [packed_frame({"id": n, "rows": rows, "lost": why}, {}) for (n, why), rows in lost.items()]
+        return frames
 
     def _refusal(self, future: Awaited) -> str | None:
-        """Why an outcome is none for this run, None if it is one."""
+        """Why there is no outcome, or none for this run; None if there is."""
         if error := future.exception():
-            return error.message if isinstance(error, MiraError) else str(error)
+            return error.message if isinstance(error, MiraError) else f"{type(error).__name__}: {error}"
         assert self.wanted is not None
         model, wanted = self.wanted
         offer = offer_of(model, self.folder, self.address, future.ready)
@@ -210,7 +197,7 @@ def _geometries(arrays: Arrays) -> list[Geometry]:
     return found
 
 
-def _answer_frame(number: int, outcomes: list[tuple[int, Any]]) -> bytes:
+def _answer_frame(number: int, outcomes: list[tuple[int, Outcome]]) -> bytes:
     said = [
         {
             "status": outcome.status, "error": outcome.error, "values": dict(outcome.values),
