@@ -110,6 +110,7 @@ class RunConfig(BaseModel):
     task: str = Field("singlepoint", description=f"what to compute: {', '.join(tasks.names())}")
     task_settings: dict[str, Any] = Field({}, description="settings of the task, as `--set task.NAME=VALUE` makes them")
     runtime: Literal["auto", "apptainer", "venv"] = Field("auto", description="how images run")
+    warm: bool = Field(True, description="ask models that `mira serve` keeps loaded here, as the run would load them")
     profile: str = Field("local", description="where jobs run: a name from profiles/, or a folder")
     strict: bool = Field(
         False, description="refuse to start when an input cannot be read, instead of going on without it"

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 METALS = ("Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")
 
@@ -39,6 +41,24 @@ def records(run: Path) -> list[dict]:
     files = [file for folder in own_records(run) for file in folder.glob("*/records.jsonl")]
     lines = [line for file in files for line in file.read_text().splitlines()]
     return [record for line in lines if (record := json.loads(line))["kind"] == "record"]
+
+
+def attempts(run: Path) -> list[dict]:
+    """Every attempt of a run."""
+    lines = [line for file in run.glob("work/records/*/*/*/records.jsonl") for line in file.read_text().splitlines()]
+    return [line for line in map(json.loads, lines) if line["kind"] == "attempt"]
+
+
+def answers(run: Path, model: str = "*") -> dict[str, tuple[float, np.ndarray]]:
+    """Energy and forces of each structure of a run of single points."""
+    found = {}
+    for file in run.glob(f"work/records/{model}/*/*/records.jsonl"):
+        forces = np.fromfile(file.with_name("forces.f64")).reshape(-1, 3)
+        for line in map(json.loads, file.read_text().splitlines()):
+            if line["kind"] == "record" and line["status"] == "ok":
+                first = line["forces_row"]
+                found[line["structure"]] = line["energy_ev"], forces[first : first + line["n_atoms"]]
+    return found
 
 
 def statuses(run: Path) -> dict[str, list[str]]:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
+from mira_cli.serving.found import running_servers
 from tests.runs import REPOSITORY
 
 CU = {
@@ -89,6 +90,18 @@ def serving(*words: object, **environment: str):
     finally:
         server.end()
     assert "Traceback" not in "".join(server.said), "".join(server.said)
+
+
+def load(server: RunningServer, *models: str) -> None:
+    """Ask each once, and wait until the server has written down that it is loaded."""
+    for model in models:
+        server.single(model, {"symbols": ["Cu", "Cu"], "positions": [[0, 0, 0], [0, 0, 2.5]]})
+    wait_until(lambda: {offer["model"] for offer in own_state(server).get("offers", ())} >= {*models}, "it is offered")
+
+
+def own_state(server: RunningServer) -> dict:
+    """What it has last written down of itself."""
+    return next(one.state for one in running_servers() if one.state["pid"] == server.process.pid)
 
 
 def children(pid: int) -> list[int]:

@@ -68,6 +68,7 @@ def _changes(assignments: list[str] | None, trust: bool) -> list[str]:
 def _go_on(root: Path, models: list[str] | None, assignments: list[str], *, retry: bool, detach: Detach | None) -> None:
     from mira_cli.driver.driver_file import kind, note_failure
     from mira_cli.driver.execute import execute
+    from mira_cli.serving.offers import offers_here
     from mira_cli.watching.choose import choose_run
 
     run = choose_run(root)
@@ -75,7 +76,9 @@ def _go_on(root: Path, models: list[str] | None, assignments: list[str], *, retr
     only = [name.strip() for word in models or () for name in word.split(",") if name.strip()]
     try:
         config = settings_of(run, assignments)
-        code = execute(config, Path(), retry=retry, only=only or None, detach=detach, as_read=is_driver)
+        code = execute(
+            config, Path(), retry=retry, only=only or None, detach=detach, as_read=is_driver, loaded=offers_here
+        )
     except MiraError as error:
         if is_driver:
             note_failure(run, error)

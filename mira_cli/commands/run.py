@@ -118,6 +118,7 @@ def _start(given: dict[str, Any], detach: Detach | None) -> None:
     from mira_cli.driver.execute import execute
     from mira_cli.driver.several_tasks import execute_each, task_names
     from mira_cli.engine.profile import find_profile
+    from mira_cli.serving.offers import offers_here
 
     options = (
         "output", "runtime", "profile", "task", "models", "max_jobs", "reuse", "elements", "stride", "sample", "seed",
@@ -147,7 +148,10 @@ def _start(given: dict[str, Any], detach: Detach | None) -> None:
             )
         assignments = given["assignments"] or []
         retry = given["retry_failed"]
-        raise typer.Exit(execute_each(names, settings, assignments, base, dry_run=given["dry_run"], retry=retry))
+        code = execute_each(
+            names, settings, assignments, base, dry_run=given["dry_run"], retry=retry, loaded=offers_here
+        )
+        raise typer.Exit(code)
     config = build_config(settings, given["assignments"] or [])
     if detach == "slurm" and not find_profile(config.profile).cluster:
         raise UsageError(
@@ -155,7 +159,7 @@ def _start(given: dict[str, Any], detach: Detach | None) -> None:
             hint="`mira submit … --profile slurm`, or a profile made from it",
         )
     retry = given["retry_failed"]
-    raise typer.Exit(execute(config, base, dry_run=given["dry_run"], retry=retry, detach=detach))
+    raise typer.Exit(execute(config, base, dry_run=given["dry_run"], retry=retry, detach=detach, loaded=offers_here))
 
 
 def _gpus(text: str) -> int | list[str]:

@@ -20,14 +20,17 @@ from mira_cli.files import read_json
 from mira_cli.run.directory import is_run, look_at_run, open_run
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from typing import IO
 
     from mira_cli.config import RunConfig
     from mira_cli.driver.detach import Detach
+    from mira_cli.planning.offers import WarmOffer
     from mira_cli.planning.plan import Plan
     from mira_cli.planning.prepare import Request
     from mira_cli.run.directory import RunDirectory
+
+    FindOffers = Callable[[], Sequence[WarmOffer]]
 
 
 def default_output(config: RunConfig, base: Path) -> Path:
@@ -58,6 +61,7 @@ def execute(
     only: Collection[str] | None = None,
     detach: Detach | None = None,
     as_read: bool = False,
+    loaded: FindOffers = lambda: (),
 ) -> ExitCode:
     """Plan a run and carry it out.
 
@@ -73,6 +77,8 @@ def execute(
         Plan here, then leave the rest to a driver in the background or in SLURM's queue.
     as_read
         Take the structures as the run has read them before: a driver carries out what was planned for it.
+    loaded
+        Finds the models that are loaded on this machine and may be asked.
 
     Raises
     ------
@@ -102,7 +108,7 @@ def execute(
     with run_locked(run := open_run(root)) as lock, _removed_unless_planned(run, is_new=is_new):
         remember_run(run.root)
         with driving(run):
-            driven = _drive(request, run, lock, again, only, detach=detach is not None)
+            driven = _drive(request, run, lock, again, only, detach=detach is not None, loaded=loaded)
     if detach and not driven:
         layers = [request.profile.resources, *config.job_resources]
         try:
@@ -136,6 +142,7 @@ def _drive(
     only: Collection[str] | None,
     *,
     detach: bool,
+    loaded: FindOffers,
 ) -> bool:
     """Compute what is missing until nothing is; False if that is left to a driver.
 
@@ -144,6 +151,7 @@ def _drive(
     from mira_cli.driver import adopt
     from mira_cli.driver.carry_out import carry_out
     from mira_cli.driver.driver_file import leaves_jobs, obey
+    from mira_cli.driver.left_by_warm import tell_left_by_warm
     from mira_cli.planning.input import tell_structures
     from mira_cli.planning.prepare import commit_plan, prepare_run
     from mira_cli.slurm import EXECUTOR
@@ -154,8 +162,9 @@ def _drive(
             begin = time.monotonic()
             adopted = adopt.adopt(run) if on_slurm else []
             prepared = prepare_run(
-                request, run, images="build", again=again, only=only, elsewhere=adopt.structures_of_adopted(adopted)
-            )
+                request, run, images="build", again=again, only=only,
+                elsewhere=adopt.structures_of_adopted(adopted), offers=() if request.profile.cluster else loaded(),
+            )  # fmt: skip
             tell_structures(prepared.index)
             _tell_plan(prepared.plan, run)
             _check_space(run.root)
@@ -170,7 +179,9 @@ def _drive(
                 obey=partial(obey, run),
                 leaves_jobs=leaves_jobs,
             )
-            if not adopted:
+            if tell_left_by_warm(prepared.plan, run):
+                loaded = tuple  # once is enough
+            elif not adopted:
                 return True
             run.collected.unlink(missing_ok=True)  # the tables know nothing of what is coming
             adopt.wait_for(adopted, run)
@@ -233,6 +244,8 @@ def _tell_plan(plan: Plan, run: RunDirectory) -> None:
             n = sum(job.n_structures for job in jobs)
             what = f"{count(n, 'structure')} to compute in {count(len(jobs), 'job')}{kept}"
             console.say(f"{model.name}: {what} ({plan.reasons[model.name]})")
+            if offer := plan.warm.get(model.name):
+                console.say(f"{model.name}: asked of the worker that `mira serve` keeps loaded at {offer.address}")
         else:
             console.say(f"{model.name}: nothing to compute{kept}")
     _tell_left_out(plan, run)

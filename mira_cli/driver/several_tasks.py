@@ -14,6 +14,8 @@ from mira_cli.run.directory import is_run
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from mira_cli.driver.execute import FindOffers
+
 
 GOES_ON = {ExitCode.OK, ExitCode.FAILURES}
 
@@ -32,10 +34,11 @@ def execute_each(
     *,
     dry_run: bool,
     retry: bool,
+    loaded: FindOffers = lambda: (),
 ) -> ExitCode:
     """Carry out a run a task, one after the other; returns the worst of their exit codes.
 
-    Settings of tasks (`task.NAME=VALUE`) go to those that have them.
+    `loaded` as in `execute`. Settings of tasks (`task.NAME=VALUE`) go to those that have them.
 
     Raises
     ------
@@ -54,7 +57,8 @@ def execute_each(
     worst = ExitCode.OK
     for name, config in zip(names, configs, strict=True):
         say(f"task {name}, in `{folder / name}`")
-        code = execute(config.model_copy(update={"output": str(folder / name)}), base, dry_run=dry_run, retry=retry)
+        own = config.model_copy(update={"output": str(folder / name)})
+        code = execute(own, base, dry_run=dry_run, retry=retry, loaded=loaded)
         worst = max(worst, code)
         if code not in GOES_ON:
             break

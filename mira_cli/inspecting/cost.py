@@ -95,7 +95,9 @@ def _jobs(run: RunDirectory, name: str, key: str) -> Iterator[tuple[str, dict[st
     for folder in sorted(run.records(name, key).glob("*/")):
         said = read_json(run.done(name, folder.name))
         attempt = _attempt(folder / "records.jsonl")
-        if said and attempt.get("host") == platform.node() and said.get("atoms_per_s") and said.get("evaluate_s"):
+        if not said or "warm" in said:  # a server's worker: it says nothing of what a job takes to start
+            continue
+        if attempt.get("host") == platform.node() and said.get("atoms_per_s") and said.get("evaluate_s"):
             yield str(attempt.get("device_name") or attempt.get("device") or "unknown"), said
 
 

@@ -12,15 +12,17 @@ from mira_cli import tasks
 from mira_cli.files import read_json
 from mira_cli.planning.changes import told_identity, what_changed
 from mira_cli.planning.chunks import cut_chunks, grown_chunk_atoms, shortest_chunk_atoms, without
+from mira_cli.planning.offers import find_offer
 from mira_cli.planning.resolve import short_hash
 from mira_cli.planning.weights import worker_model
 from mira_cli.run.records import finished_hashes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from mira_cli.config import RunConfig
     from mira_cli.planning.machine import Machine
+    from mira_cli.planning.offers import WarmOffer
     from mira_cli.planning.resolve import ResolvedModel
     from mira_cli.planning.weights import Weights
     from mira_cli.resources import Resources
@@ -65,6 +67,7 @@ class Plan:
     kept: dict[str, int]  # model -> structures that have a record already
     reasons: dict[str, str]  # model -> why it has jobs
     resources: dict[str, Resources]  # model -> what its jobs ask for
+    warm: dict[str, WarmOffer] = field(default_factory=dict)  # model -> who has it loaded and is asked by its jobs
 
 
 def make_plan(
@@ -80,6 +83,7 @@ def make_plan(
     again: Collection[str] = (),
     only: Collection[str] | None = None,
     elsewhere: Mapping[str, set[str]] | None = None,
+    offers: Sequence[WarmOffer] = (),
 ) -> Plan:
     """Find what has no record yet and cut it into jobs; reads records, writes nothing.
 
@@ -93,6 +97,8 @@ def make_plan(
         Models to plan jobs for; all if None.
     elsewhere
         model -> hashes that jobs of an earlier call are computing right now.
+    offers
+        Models that are loaded and may be asked.
     """
     task = tasks.find_task(config.task)
     kept: dict[str, int] = {}
@@ -114,20 +120,27 @@ def make_plan(
     total = sum(int(index.n_atoms[rows].sum(dtype=np.int64)) for rows in wanted.values())
     spread = -(-machine.slots // len(models))  # with few models, a chunk for every worker that could run
     jobs: list[Job] = []
+    warm: dict[str, WarmOffer] = {}
     for model in models:
-        asks = resources[model.name]
+        asks, of_model = resources[model.name], weights.get(model.name)
         gpu, own = bool(asks.gpu), asks.chunk_atoms
         chunk_atoms = own or grown_chunk_atoms(total, gpu=gpu, slots=machine.slots, evaluations=evaluations)
         shortest = None if own or machine.cluster else shortest_chunk_atoms(gpu=gpu, evaluations=evaluations)
         rows = wanted.get(model.name, NOTHING)
-        for chunk in cut_chunks(rows, index.n_atoms, chunk_atoms, at_least=spread, shortest_atoms=shortest):
+        little = index.n_atoms[rows].sum(dtype=np.int64) <= shortest_chunk_atoms(gpu=gpu, evaluations=evaluations)
+        # much work is done sooner by many workers of its own; what has failed before is not a stranger's to try again
+        may_ask = offers if (little or machine.slots == 1) and model.name not in again else ()
+        bare = spec_without_structures("", model, of_model, config, images[model.image], machine, asks)
+        if offer := find_offer(may_ask, model, bare, machine, asks):
+            warm[model.name] = offer
+        least, shortest = (1, None) if offer else (spread, shortest)  # its worker is one, however many jobs ask it
+        for chunk in cut_chunks(rows, index.n_atoms, chunk_atoms, at_least=least, shortest_atoms=shortest):
             name = _job_name(model, index.hashes[chunk])
             job = _fresh_id(name, model, run, retry=model.name in again)
-            spec = _job_spec(
-                job, model, weights.get(model.name), index, chunk, config, images[model.image], machine, asks
-            )
+            spec = _job_spec(job, model, of_model, index, chunk, config, images[model.image], machine, asks)
+            spec |= {"warm": offer.for_job} if offer else {}
             jobs.append(Job(job, model.name, len(chunk), int(index.n_atoms[chunk].sum()), spec))
-    return Plan(task, models, jobs, kept, reasons, dict(resources))
+    return Plan(task, models, jobs, kept, reasons, dict(resources), warm)
 
 
 def _why(

@@ -33,10 +33,11 @@ from mira_cli.structures.find import Found, find_sources
 from mira_cli.structures.given import of_options
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from mira_cli.catalogue.rows import Catalogue
     from mira_cli.config import RunConfig
+    from mira_cli.planning.offers import WarmOffer
     from mira_cli.planning.resolve import ResolvedModel
     from mira_cli.planning.weights import Weights
     from mira_cli.run.directory import RunDirectory
@@ -97,6 +98,7 @@ def prepare_run(
     only: Collection[str] | None = None,
     elsewhere: Mapping[tuple[str, str], set[str]] | None = None,
     scratch: Path | None = None,
+    offers: Sequence[WarmOffer] = (),
 ) -> ReadyRun:
     """Read the structures, get the images ready, and plan; writes only below the run directory and the cache.
 
@@ -111,6 +113,8 @@ def prepare_run(
         (model, key) -> hashes that jobs of an earlier call are computing right now.
     scratch
         Where to put what is read from the structures, if the run directory is to stay as it is.
+    offers
+        Models that are loaded and may be asked, if the run's jobs are on this machine.
 
     Raises
     ------
@@ -136,8 +140,9 @@ def prepare_run(
             _reuse(model, tasks.find_task(config.task), index, run, retry=model.name in again, copy=images != "skip")
     busy = {m.name: (elsewhere or {}).get((m.name, m.key), set()) for m in models}
     plan = make_plan(
-        models, index, run, config, uses, weights, machine, resources=resources, again=again, only=only, elsewhere=busy
-    )
+        models, index, run, config, uses, weights, machine, resources=resources, again=again, only=only,
+        elsewhere=busy, offers=() if request.profile.cluster or not config.warm else offers,
+    )  # fmt: skip
     if request.profile.executor == EXECUTOR:
         _ask_slurm(plan, refuse=images != "skip")
     return ReadyRun(config, request.profile, runtime, index, reference, uses, weights, machine, plan, caps)

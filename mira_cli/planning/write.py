@@ -11,7 +11,7 @@ from mira_cli import paths
 from mira_cli.files import read_json, write_json
 from mira_cli.images.run_in_image import WORKER_IN_IMAGE
 from mira_cli.planning.changes import told_identity
-from mira_cli.planning.plan import SCHEMA
+from mira_cli.planning.plan import SCHEMA, ImageUse
 from mira_cli.resources import CLUSTER_THREADS, SURROUNDINGS_MB
 from mira_cli.run.collected import is_collected
 from mira_cli.slurm.queue import job_prefix
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from mira_cli.planning.machine import Machine
-    from mira_cli.planning.plan import ImageUse, Plan
+    from mira_cli.planning.plan import Plan
     from mira_cli.planning.resolve import ResolvedModel
     from mira_cli.resources import Resources
     from mira_cli.run.directory import RunDirectory
@@ -139,6 +139,8 @@ def _model(
     caps: tuple[int | None, int | None],
 ) -> dict[str, Any]:
     image, asks = images[model.image], plan.resources[model.name]
+    if model.name in plan.warm:  # its jobs ask who has it loaded, and need neither an image nor a GPU
+        image, asks = ImageUse(image.identity, sys.executable), asks.model_copy(update={"gpu": 0, "threads": 1})
     max_runtime_min, max_mem_mb = caps
     return {
         "name": model.name,
@@ -162,7 +164,8 @@ def threads(asks: Resources, plan: Plan, machine: Machine) -> int:
     """CPU threads of a model's jobs: as asked for, else this machine's shared out, or a few on a cluster."""
     if machine.cluster:
         return asks.threads or CLUSTER_THREADS
-    return asks.threads or max(1, machine.cores // max(1, min(len(plan.jobs), machine.slots)))
+    computing = sum(job.model not in plan.warm for job in plan.jobs)
+    return asks.threads or max(1, machine.cores // max(1, min(computing, machine.slots)))
 
 
 def mem_mb(asks: Resources, machine: Machine) -> int:

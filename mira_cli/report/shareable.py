@@ -9,7 +9,7 @@ import platform
 import re
 from typing import Any
 
-PRIVATE = frozenset({"host", "pid", "cwd", "slurm_job_id", "gpu_uuid"})
+PRIVATE = frozenset({"host", "pid", "cwd", "slurm_job_id", "gpu_uuid", "server"})
 
 START = r"(?:~[\w.-]*)?/(?!/)"  # of a path from the root or from a home folder; no address of the web
 QUOTED = re.compile(rf"(['\"`])({START}[^'\"`\n]+)\1")

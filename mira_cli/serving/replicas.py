@@ -14,14 +14,13 @@ import numpy as np
 from mira_cli.errors import EnvironmentNotReadyError, MiraError
 from mira_cli.structures.geometry import Geometry
 from mira_cli.warm.lost import WorkerLostError
-from mira_cli.warm.worker import WarmWorker
+from mira_cli.warm.worker import Outcome, WarmWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mira_cli.warm.line import Asked
     from mira_cli.warm.plan import WorkerPlan
-    from mira_cli.warm.worker import Outcome
 
 PORTION_ATOMS, PORTION_STRUCTURES = 20_000, 256
 GATHER_S = 0.01  # where several asked last time, the others are about to
@@ -30,10 +29,17 @@ RETRY_S = 20.0  # after which a model that could not be loaded is tried again
 MOST_WAITING = 10_000
 
 
+class Awaited(Future[Outcome]):
+    """The outcome of one structure; `ready` is then what the worker that evaluated it has said of itself."""
+
+    ready: dict[str, Any] | None = None
+
+
 @dataclass(eq=False)
 class _Waiting:
     geometry: Geometry
-    future: Future[Outcome] = field(default_factory=Future)
+    once: bool = False  # whoever asks has another way, should a worker be lost
+    future: Awaited = field(default_factory=Awaited)
     asked: float = field(default_factory=time.monotonic)
     begun: bool = False
     alone: bool = False  # it was computed when a worker was lost, and may be why
@@ -111,8 +117,10 @@ class ServedModel:
         """Count of structures that wait, without those that are computed now."""
         return len(self._waiting)
 
-    def ask(self, geometry: Geometry) -> Future[Outcome]:
+    def ask(self, geometry: Geometry, *, once: bool = False) -> Awaited:
         """Ask about one structure; the future has its outcome, or raises why there is none.
+
+        With `once`, a structure that is computed when a worker is lost is not asked about again.
 
         Raises
         ------
@@ -128,7 +136,7 @@ class ServedModel:
                 raise EnvironmentNotReadyError(
                     f"{MOST_WAITING:,} structures wait for `{self.name}` already", hint="ask again in a moment"
                 )
-            waiting = _Waiting(geometry)
+            waiting = _Waiting(geometry, once)
             self._waiting.append(waiting)
             self.asked, self.used = self.asked + 1, time.monotonic()
             self._start()
@@ -266,15 +274,18 @@ class ServedModel:
             return some
 
     def _answer(self, worker: WarmWorker, some: list[_Waiting]) -> None:
-        asked = worker.ask(joined([one.geometry for one in some]))
+        ready = worker.wait()["ready"]
+
+        def give(row: int, outcome: Outcome) -> None:
+            some[row].future.ready = ready
+            some[row].future.set_result(outcome)
+
+        asked = worker.ask(joined([one.geometry for one in some]), heard=give)
         try:
             asked.result()
         except WorkerLostError as error:
             self._ask_again(some, asked, error)
         self.used = time.monotonic()
-        for one, outcome in zip(some, asked.outcomes, strict=True):
-            if outcome is not None:
-                one.future.set_result(outcome)
 
     def _ask_again(self, some: list[_Waiting], asked: Asked, error: WorkerLostError) -> None:
         """Those that have no answer wait again, the ones that may have cost the worker alone; each of these once."""
@@ -284,7 +295,7 @@ class ServedModel:
             for row in reversed(left):
                 one = some[row]
                 late = time.monotonic() - one.asked >= self._limits["timeout_s"]  # nobody waits any more
-                if self._closed or one.alone or late:
+                if self._closed or one.alone or late or (one.once and row in suspects):
                     one.future.set_exception(error)
                 else:
                     one.alone = row in suspects

@@ -16,8 +16,10 @@ from mira_cli.console import say
 from mira_cli.errors import EnvironmentNotReadyError, MiraError, UsageError, in_words
 from mira_cli.files import read_json, write_json
 from mira_cli.serving.app import RequestLimits, described_models, make_app
+from mira_cli.serving.for_runs import listen_for_runs
 from mira_cli.serving.found import RESTART, STATE
 from mira_cli.serving.guards import LOOPBACK, Guard
+from mira_cli.serving.offers import OFFERS, offer_of
 from mira_cli.signals import take_signals
 from mira_cli.warm.tokens import TOKEN_VARIABLE, checked_token, token_in
 
@@ -80,6 +82,7 @@ def answer_requests(
     ending = threading.Event()
     with suppress(ValueError):  # not in the main thread, as in tests
         take_signals(lambda *_: ending.set())
+    for_runs = listen_for_runs(pool, folder, address)
     keeper = threading.Thread(target=_keep_house, args=(pool, folder, address, ending, server), daemon=True)
     keeper.start()
     try:
@@ -89,6 +92,7 @@ def answer_requests(
         ending.set()
         keeper.join()
         pool.close()
+        for_runs.close()
         (folder / STATE).unlink(missing_ok=True)
     say("the server has ended, and its workers with it")
 
@@ -132,6 +136,8 @@ def _keep_house(pool: Pool, folder: Path, address: str, ending: threading.Event,
         }
         for one in state["models"]:
             one["pids"] = pool.find(one["name"]).pids
+        offers = [offer_of(model, folder, address) for model in pool.known()]
+        state[OFFERS] = [offer.to_json() for offer in offers if offer]
         with suppress(OSError):
             if state != written:
                 write_json(folder / STATE, state)

@@ -25,7 +25,7 @@ from mira_cli.warm.place import private_home, worker_folder
 from mira_cli.wording import rough_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -71,10 +71,13 @@ class Asked(Future[list[Outcome]]):
         Those that have arrived; None for the others.
     in_flight
         Rows of the structures that the worker has been evaluating last, as far as it has said so.
+    heard
+        Called with the row and the outcome of each, when it arrives.
     """
 
-    def __init__(self, n_structures: int) -> None:
+    def __init__(self, n_structures: int, heard: Callable[[int, Outcome], object] = lambda *_: None) -> None:
         super().__init__()
+        self.heard = heard
         self.set_running_or_notify_cancel()  # it cannot be cancelled: its answers arrive all the same
         self.outcomes: list[Outcome | None] = [None] * n_structures
         self.in_flight: list[int] = list(range(n_structures)) if n_structures == 1 else []
@@ -203,7 +206,8 @@ class Line:
             for name, size in said.pop("sizes").items():
                 own[name] = np.array(arrays[name][begins[name] : begins[name] + size])
                 begins[name] += size
-            request.outcomes[row] = Outcome(arrays=own, **said)
+            outcome = request.outcomes[row] = Outcome(arrays=own, **said)
+            request.heard(row, outcome)
         if not header["left"]:
             with self.mutex:
                 del self.pending[header["id"]]

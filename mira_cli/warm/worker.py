@@ -16,7 +16,7 @@ from mira_cli.warm.line import Asked, Line, Outcome
 from mira_cli.warm.lost import WorkerLostError, told
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from mira_cli.structures.geometry import Geometry
@@ -72,7 +72,10 @@ class WarmWorker:
         """
         return self._line.ready.result()
 
-    def ask(self, geometry: Geometry, *, task: str = "singlepoint", settings: Mapping[str, Any] | None = None) -> Asked:
+    def ask(
+        self, geometry: Geometry, *, task: str = "singlepoint", settings: Mapping[str, Any] | None = None,
+        heard: Callable[[int, Outcome], object] = lambda *_: None,
+    ) -> Asked:  # fmt: skip
         """Ask about structures; the future has the outcome of each, in their order, or raises `WorkerLostError`.
 
         What several threads ask before the worker is free again, it evaluates together.
@@ -88,7 +91,7 @@ class WarmWorker:
         names = ("natoms", "numbers", "positions", "cell", "pbc", "charge", "spin")
         arrays = {name: getattr(geometry, name) for name in names}
         frame = packed_frame({"id": number, "task": task, "settings": dict(settings or {})}, arrays)
-        request = Asked(len(geometry))
+        request = Asked(len(geometry), heard)
         if not len(geometry):
             request.set_result([])
             return request

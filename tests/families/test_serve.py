@@ -6,9 +6,11 @@ import shutil
 import signal
 import subprocess
 
+import numpy as np
 import pytest
 
-from tests.servers import serving, wait_until
+from tests.runs import REPOSITORY, answers, attempts
+from tests.servers import load, serving, wait_until
 
 COMMANDS = """
 CU='{"symbols": ["Cu", "Cu", "Cu", "Cu"],
@@ -61,3 +63,28 @@ def test_an_open_server_loads_what_is_ready_here_and_says_what_is_not() -> None:
         code, said = server.single("chgnet-0.3.0+d3")
         assert (code, said["model"]) == (200, "chgnet-0.3.0+d3")
         assert len(server.call("GET", "/api/v1/models")[1]["models"]) > 50
+
+
+def test_records_of_a_run_are_the_same_whoever_has_loaded_the_models(mira, tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("MIRA_WARM")
+    warm, cold = tmp_path / "a" / "warm", tmp_path / "b" / "cold"
+    call = ("run", REPOSITORY / "examples" / "structures", "-m", "sevennet-0,chgnet-0.3.0", "--runtime", "venv")
+    with serving("-m", "sevennet-0,chgnet-0.3.0", "--keep", "2", "--runtime", "venv", "--threads", "1") as server:
+        load(server, "sevennet-0", "chgnet-0.3.0")
+        said = mira(*call, "-o", warm).stderr
+    assert [f"{name}: asked of the worker" in said for name in ("sevennet-0", "chgnet-0.3.0")] == [True, True]
+    assert "asked of the worker" not in mira(*call, "-o", cold).stderr
+    assert {place.name for place in warm.glob("work/records/*/*")} == {
+        place.name for place in cold.glob("work/records/*/*")
+    }
+    for model in ("sevennet_0", "chgnet_0_3_0"):
+        by_warm, by_cold = answers(warm, model), answers(cold, model)
+        assert by_warm.keys() == by_cold.keys()
+        assert len(by_warm) > 50
+        for key, (energy, forces) in by_warm.items():
+            assert energy == pytest.approx(by_cold[key][0], abs=1e-5 * len(forces))
+            np.testing.assert_allclose(forces, by_cold[key][1], atol=1e-4)
+    same = ("packages", "device", "device_name", "dtype", "checkpoint_sha256", "image", "network", "accelerator")
+    told = [{json.dumps({name: one[name] for name in same}) for one in attempts(run)} for run in (warm, cold)]
+    assert told[0] == told[1]
+    assert mira(*call, "-o", warm).stderr.count("nothing to compute") == 2

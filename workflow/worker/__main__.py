@@ -24,7 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(asked: argparse.Namespace) -> int:
     job = read_job(asked.job)
     isolation.set_job_environment(asked.threads, in_container=job.image.get("runtime") == "apptainer")
-    network = isolation.leave_network()  # while there is one thread
+    # while there is one thread; where another process computes, its attempt says how that one has done
+    network = "" if job.warm else isolation.leave_network()
     stop = stopping.watch()
     from worker import session  # numpy starts threads at import
 

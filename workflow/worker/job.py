@@ -66,6 +66,16 @@ class BeginsWith:
 
 
 @dataclass(frozen=True)
+class WarmPlace:
+    """Where a server has the job's model loaded: its socket and address, and what stands for how it is loaded."""
+
+    socket: Path
+    address: str
+    model: str
+    offer: str
+
+
+@dataclass(frozen=True)
 class Job:
     """One model × one task × some structures."""
 
@@ -83,6 +93,7 @@ class Job:
     task_version: int = 1
     memory_mb: int | None = None  # what the process may take; None: all there is
     begins_with: BeginsWith | None = None
+    warm: WarmPlace | None = None  # who is asked, in place of a model that this process loads
 
 
 def read_job(file: Path) -> Job:
@@ -114,7 +125,7 @@ def _job(content: dict[str, Any]) -> Job:
         raise ValueError(f"accelerators {accelerators!r} is none of {', '.join(ACCELERATORS)}")
     if batch_atoms is not None and batch_atoms < 1:
         raise ValueError(f"batch_atoms is {batch_atoms}, and must be at least 1")
-    first = content["task"].get("begins_with")
+    first, warm = content["task"].get("begins_with"), content.get("warm")
     return Job(
         id=content["job"],
         model=read_model(content["model"]),
@@ -131,6 +142,7 @@ def _job(content: dict[str, Any]) -> Job:
         memory_mb=content.get("memory_mb"),
         begins_with=first
         and BeginsWith(first["name"], first["settings"], first["version"], content["begins_with_key"]),
+        warm=warm and WarmPlace(Path(warm["socket"]), warm["address"], content["model"]["name"], warm["offer"]),
     )
 
 

@@ -192,7 +192,7 @@ class RecordFiles:
         """Append the line that says where and with what the following records are computed."""
         self._append({}, [{"kind": "attempt", **attempt}])
 
-    def append(self, finished: Sequence[Finished], *, max_rss_mb: float) -> None:
+    def append(self, finished: Sequence[Finished], *, max_rss_mb: float | None) -> None:
         """Append one record a structure; where a task has not kept to what it declares, the record says so.
 
         Parameters
@@ -200,7 +200,7 @@ class RecordFiles:
         finished
             Structures and what became of them.
         max_rss_mb
-            Highest memory of this process so far.
+            Highest memory of the process that evaluates so far, None where that is another one.
 
         Raises
         ------

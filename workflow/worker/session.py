@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from worker import accelerator, device, families, provenance, tasks, trials
+from worker.ask_warm import ask_warm
 from worker.atomic import write_json
 from worker.batching import Budget, budget_for
 from worker.contract import Finished
@@ -81,11 +82,14 @@ def run_session(job: Job, folder: Path, done: Path, *, threads: int, network: st
         records = RecordFiles(folder, task.VALUES, task.ARRAYS, needed={*task.VALUES} - {*task.OPTIONAL})
         journal = Journal(folder, records.ledger.statuses)
         stop.before_leaving = journal.close_for_good
-        peak_gpu_mb = None
+        peak_gpu_mb, why_left = None, None
         try:
             _record_condemned(structures, records, journal)
             todo = [s for s in structures if s.hash not in records.ledger.statuses]
-            if todo:
+            if todo and job.warm:  # it is not asked about what may have ended a worker before
+                innocent = [s for s in todo if s.hash not in journal.suspects]
+                why_left = ask_warm(innocent, job.warm, records, stop.requested) or "a worker has died of what is left"
+            elif todo:
                 if job.begins_with:
                     first = FirstTask(job.begins_with, folder, [s.hash for s in todo])
                 peak_gpu_mb = _attempt(job, todo, folder, records, journal, first, started, threads, network, stop)
@@ -97,9 +101,14 @@ def run_session(job: Job, folder: Path, done: Path, *, threads: int, network: st
             records.close()
             if first:
                 first.close()
-        if any(s.hash not in records.ledger.statuses for s in structures):
+        left = sum(s.hash not in records.ledger.statuses for s in structures)
+        if left and (stop.requested.is_set() or not job.warm):
             return stop.exit_code
-        write_json(done, _summary(job, structures, records, started, peak_gpu_mb), durable=True)
+        summary = _summary(job, structures, records, started, peak_gpu_mb)
+        if job.warm:  # what it leaves, another plan gives to a worker of the run's own
+            summary |= {"warm": job.warm.address, "left": left, "why_left": why_left if left else None}
+            summary["peak_rss_mb"] = None  # of the process that evaluates, it is not known
+        write_json(done, summary, durable=True)
     return 0
 
 
@@ -308,7 +317,7 @@ def _summary(
     return {
         "job": job.id,
         "model": job.model.name,
-        "counts": dict(Counter(ledger.statuses[s.hash] for s in structures)),
+        "counts": dict(Counter(ledger.statuses[s.hash] for s in structures if s.hash in ledger.statuses)),
         "structures": len(structures),
         "started": ledger.attempts[0]["started"] if ledger.attempts else started,
         "finished": provenance.utc_now(),
