@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from worker.evaluate import evaluate_all
 from worker.failures import release_memory
 from worker.first_task import FirstTask
 from worker.journal import CONDEMNED, Journal
+from worker.late_imports import ASE, late_imports
 from worker.memory import max_rss_mb, room
 from worker.progress import StoryProgress
 from worker.records import RecordFiles, records_locked
@@ -247,7 +249,11 @@ def framework_of(family: Family, model: Model) -> str | None:
 
 def import_family(family: Family) -> None:
     """Import what a family computes with; raise `WorkerError` where the image lacks it."""
-    import_modules(family.IMPORTS)
+    importing = getattr(family, "importing", nullcontext)
+    with late_imports(ASE):
+        import_modules(family.IMPORTS[:1])
+        with importing():
+            import_modules(family.IMPORTS[1:])
 
 
 def import_modules(names: Iterable[str]) -> None:

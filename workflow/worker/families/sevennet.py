@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,9 +23,10 @@ from worker.families.base import (
     existing_weights,
     unknown_bundled,
 )
+from worker.late_imports import late_imports
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ase import Atoms
     from ase.calculators.calculator import Calculator
@@ -33,10 +34,20 @@ if TYPE_CHECKING:
     from worker.job import Model
 
 DISTRIBUTIONS = ("sevenn", "e3nn", "torch")
-IMPORTS = ("torch", "sevenn.calculator")
+IMPORTS = ("torch", "sevenn.calculator", "sevenn.checkpoint")
 FRAMEWORK = "torch"
 DTYPES = ("float32",)
 HOSTS = ("github.com",)
+
+# what is trained, looked at and made formulas and data sets with (`worker.late_imports`)
+LATE = {
+    "e3nn.o3._angular_spherical_harmonics": ("sympy",),
+    "sevenn.checkpoint": ("pandas",),
+    "sevenn.train.dataset": ("sklearn.linear_model",),
+    "torch_geometric": ("torch_geometric.datasets",),
+    "torch_geometric.isinstance": ("torch._dynamo",),
+    "torch_geometric.utils.ppr": ("numba",),
+}
 
 # names and their constants in `sevenn._const`: those that ship in the wheel, with the sha256 of their files, and those
 # that the package downloads
@@ -129,6 +140,18 @@ class SevenNet:
         forces = np.split(output[key.PRED_FORCE].detach().cpu().numpy(), ends)
         stresses = -output[key.PRED_STRESS].detach().cpu().numpy()[:, _TO_ASE]
         return [Result(float(e), f, s) for e, f, s in zip(energies, forces, stresses, strict=True)]
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Import the package without what few of its functions need, and without torch's compiler, which none calls.
+
+    e3nn marks a function that the compiler must leave as it is: as long as nothing is compiled, that is the function.
+    """
+    import torch
+
+    with late_imports(LATE), mock.patch.object(torch.compiler, "disable", lambda function: function):
+        yield
 
 
 def load(model: Model, device: str, dtype: str) -> SevenNet:  # noqa: ARG001 - DTYPES has one entry
