@@ -14,10 +14,11 @@ import numpy as np
 from ase.dft import get_distribution_moment
 from ase.spacegroup import crystal
 x = np.linspace(0, 2, 201)
+moment = get_distribution_moment(x, x)
 salt = crystal(["Na", "Cl"], [(0, 0, 0), (0.5, 0.5, 0.5)], spacegroup=225, cellpar=[5.64, 5.64, 5.64, 90, 90, 90])
 twice = crystal(["Cu"] * 2, [(0, 0, 0), (0.0001, 0, 0)], spacegroup=1, cell=[3, 3, 3], onduplicates="keep")
 now = "scipy.integrate" in sys.modules
-print(json.dumps([before, get_distribution_moment(x, x), str(salt.symbols), len(twice), now]))
+print(json.dumps([before, moment, str(salt.symbols), len(twice), now]))
 """
 
 

@@ -251,13 +251,14 @@ def framework_of(family: Family, model: Model) -> str | None:
 def import_family(family: Family) -> None:
     """Import what a family computes with; raise `WorkerError` where the image lacks it."""
     importing = getattr(family, "importing", nullcontext)
-    gc.disable()  # what is imported stays: looking for what could go takes a twelfth of the time
+    gc.disable()  # what is imported stays: to look for what could go takes a twelfth of the time, now and later
     try:
         with late_imports(ASE):
             import_modules(family.IMPORTS[:1])
             with importing():
                 import_modules(family.IMPORTS[1:])
     finally:
+        gc.freeze()
         gc.enable()
 
 

@@ -178,6 +178,7 @@ def load(model: Model, device: str, dtype: str) -> SevenNet:  # noqa: ARG001 - D
 
 
 def _calculator(content: Any, device: str, modal: str | None, **kernels: bool) -> Any:
+    from sevenn import util
     from sevenn.calculator import SevenNetCalculator
     from sevenn.nn import convolution
 
@@ -185,6 +186,9 @@ def _calculator(content: Any, device: str, modal: str | None, **kernels: bool) -
 
     with ExitStack() as stack:
         stack.enter_context(moments_made_once())
+        # products that are made to ask for their irreps alone need no code: of 1.1 s that it took to load, 0.4 s
+        without_code = partial(util.FullTensorProduct, compile_left_right=False)
+        stack.enter_context(mock.patch.object(util, "FullTensorProduct", without_code))
         if device == "cpu":  # where the fused convolution takes their place
             stack.enter_context(mock.patch.object(convolution, "TensorProduct", LateProduct))
         network = content.build_model(**kernels)
