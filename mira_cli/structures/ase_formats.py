@@ -24,11 +24,11 @@ def _late_scipy() -> Iterator[None]:
             return SimpleNamespace(**{each: _Late(f"{name}.{each}") for each in fromlist})
         return at_once(name, names, local, fromlist, level)
 
-    builtins.__import__ = imported
+    vars(builtins)["__import__"] = imported
     try:
         yield
     finally:
-        builtins.__import__ = at_once
+        vars(builtins)["__import__"] = at_once
 
 
 class _Late:

@@ -11,6 +11,7 @@ from tests.families.conftest import HERE, python_of
 
 HEAVY = {
     "sevennet": ("numba", "pandas", "scipy.integrate", "sklearn", "sympy", "torch._dynamo", "torch_geometric.datasets"),
+    "matgl": ("lightning", "numba", "pandas", "scipy.integrate", "torch._dynamo", "torch_geometric.datasets"),
     "chgnet": ("matplotlib", "scipy.integrate", "scipy.optimize", "scipy.signal", "scipy.stats"),
 }
 

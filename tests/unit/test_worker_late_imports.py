@@ -13,13 +13,13 @@ from worker.late_imports import late_imports
 LIBRARY = {
     "late_lib/__init__.py": "FOUR = 4\ndef twice(n):\n    return 2 * n\n",
     "late_lib/plots.py": "def draw():\n    return 'drawn'\n",
-    "late_user/__init__.py": "from late_user import other\n",
+    "late_user/__init__.py": "from .down import deep\n",
     "late_user/names.py": (
         "from late_lib import FOUR, plots, twice\ndef used():\n    return twice(3) + 2 * FOUR, plots.draw()\n"
     ),
     "late_user/long.py": "import late_lib.plots\ndef used():\n    return late_lib.plots.draw(), late_lib.twice(1)\n",
     "late_user/short.py": "import late_lib.plots as p\ndef used():\n    return p.draw()\n",
-    "late_user/other.py": "",
+    "late_user/down.py": "def deep():\n    return 'deep'\n",
     "late_user/missing.py": "try:\n    import late_lib_that_nobody_has\nexcept ImportError:\n    MISSING = True\n",
     "late_user/at_once.py": "from late_lib import twice\nSIX = twice(3)\n",
 }
@@ -50,6 +50,13 @@ def test_a_late_import_is_made_by_the_first_use_and_is_the_real_thing(library, i
     assert "late_lib" not in sys.modules
     assert module.used() == answer
     assert late in sys.modules
+
+
+def test_a_relative_import_is_late_by_its_relative_name(library) -> None:
+    with late_imports({"late_user": (".down",)}):
+        module = importlib.import_module("late_user")
+    assert "late_user.down" not in sys.modules
+    assert module.deep() == "deep"
 
 
 def test_who_is_not_named_imports_at_once_and_whoever_uses_it_at_once_has_it(library) -> None:

@@ -1,7 +1,7 @@
 """Imports that a package makes and few calls need, made when something of them is first used.
 
-Packages of models import what they train, plot and analyse with: half of the seconds that it takes to import SevenNet,
-a third for CHGNet. A family names such imports, importer by importer, after a look at what each does with them: its
+Packages of models import what they train, plot and analyse with: half of the seconds that it takes to import SevenNet
+or MatGL. A family names such imports, importer by importer, after a look at what each does with them: its
 functions call them, or take something of them, and nothing else. What is used after all is the real thing.
 """
 
@@ -18,13 +18,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# importer -> modules that it imports, and that few of its functions need; here those of ASE, which all families import
+# importer -> modules that it imports, and that few of its functions need. A module by its relative name has its dots.
 ASE = {
     "ase.dft": ("scipy.integrate",),
     "ase.optimize.gpmin.gp": ("scipy.linalg", "scipy.optimize"),
     "ase.optimize.gpmin.gpmin": ("scipy.optimize",),
     "ase.optimize.sciopt": ("scipy.optimize",),
     "ase.spacegroup.xtal": ("scipy",),
+}
+TORCH_GEOMETRIC = {
+    "torch_geometric": ("torch_geometric.datasets",),
+    "torch_geometric.isinstance": ("torch._dynamo",),
+    "torch_geometric.utils.ppr": ("numba",),
 }
 
 
@@ -34,19 +39,22 @@ def late_imports(late: Mapping[str, tuple[str, ...]]) -> Iterator[None]:
     at_once = builtins.__import__
 
     def imported(name: str, names: Any = None, local: Any = None, fromlist: Any = (), level: int = 0) -> Any:
-        importer = names.get("__name__") if names else None
-        if level or name not in late.get(importer, ()) or not _is_installed(name.partition(".")[0]):
+        asked = "." * level + name
+        if not names or asked not in late.get(names.get("__name__"), ()):
             return at_once(name, names, local, fromlist, level)
+        name = importlib.util.resolve_name(asked, names["__package__"])
+        if not _is_installed(name.partition(".")[0]):
+            return at_once(name, names, local, fromlist)
         if fromlist:  # `from name import …`
             return SimpleNamespace(**{each: _Late(name, each) for each in fromlist})
         package, _, below = name.partition(".")
         return _Late(package, below=below)
 
-    builtins.__import__ = imported
+    vars(builtins)["__import__"] = imported
     try:
         yield
     finally:
-        builtins.__import__ = at_once
+        vars(builtins)["__import__"] = at_once
 
 
 @cache

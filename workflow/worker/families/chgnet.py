@@ -50,7 +50,7 @@ BUNDLED = {
     ),
 }
 MAX_Z = 94
-# what the package's own plots, equations of state and densities of states take (`worker.late_imports`)
+# what pymatgen's plots, equations of state and densities of states take (`worker.late_imports`)
 LATE = {
     "pymatgen.analysis.eos": ("scipy.optimize",),
     "pymatgen.core.spectrum": ("scipy", "scipy.ndimage"),
@@ -157,7 +157,7 @@ class CHGNet:
 
 
 def importing() -> AbstractContextManager[None]:
-    """Return the context in which the package is imported: without what few of its functions need."""
+    """Return the context in which the package is imported: without what few functions of pymatgen need."""
     return late_imports(LATE)
 
 

@@ -23,7 +23,7 @@ from worker.families.base import (
     existing_weights,
     unknown_bundled,
 )
-from worker.late_imports import late_imports
+from worker.late_imports import TORCH_GEOMETRIC, late_imports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,9 +44,7 @@ LATE = {
     "e3nn.o3._angular_spherical_harmonics": ("sympy",),
     "sevenn.checkpoint": ("pandas",),
     "sevenn.train.dataset": ("sklearn.linear_model",),
-    "torch_geometric": ("torch_geometric.datasets",),
-    "torch_geometric.isinstance": ("torch._dynamo",),
-    "torch_geometric.utils.ppr": ("numba",),
+    **TORCH_GEOMETRIC,
 }
 
 # names and their constants in `sevenn._const`: those that ship in the wheel, with the sha256 of their files, and those
