@@ -21,6 +21,7 @@ MEASURES = (
     "cell",
     "supercell",
     "batch",
+    "memory",
     "calculator",
     "contract",
 )

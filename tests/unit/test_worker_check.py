@@ -119,7 +119,31 @@ def forces_of_an_axis(r: Result, atoms: Atoms) -> Result:
     return replace(r, forces_ev_per_ang=r.forces_ev_per_ang * [1.0, 1.0, 1.001])
 
 
+def remembering():
+    """Forces of the structure before, where it has as many atoms, as of a calculator whose results are stale."""
+    before = {}
+
+    def answer(r: Result, atoms: Atoms) -> Result:
+        old, before[len(atoms)] = before.get(len(atoms), r.forces_ev_per_ang), r.forces_ev_per_ang
+        return replace(r, forces_ev_per_ang=old)
+
+    return answer
+
+
+def keeping_a_charge():
+    """The largest charge that was ever asked for stays."""
+    charges = [0]
+
+    def answer(r: Result, atoms: Atoms) -> Result:
+        charges.append(atoms.info["charge"])
+        return replace(r, energy_ev=r.energy_ev - max(charges))
+
+    return answer
+
+
 MISTAKES = {
+    "results of the structure before": (Potential(remembering()), {"memory"}),
+    "the charge of the structure before": (Potential(keeping_a_charge(), takes_charge=True), {"memory"}),
     "stress with the sign of a pressure": (Potential(stress_times(-1.0)), {"stress", "calculator"}),
     "stress in GPa": (Potential(stress_times(160.2)), {"stress", "calculator"}),
     "xy for yz": (Potential(swapped_shear), {"stress", "rotation", "calculator"}),

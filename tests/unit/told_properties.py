@@ -16,7 +16,9 @@ def minimum(atoms: Atoms, calculator: Calculator, **settings: Any) -> Atoms:
     first = tasks.find_task("eos").begins_with(tasks.find_task("eos").settings()).model_dump(mode="json")
     outcome = relaxed(atoms, calculator, **SETTINGS | first | settings)
     assert outcome.status == "ok", outcome.error
-    return geometry(atoms, outcome)
+    found = geometry(atoms, outcome)
+    found.info["minimum"] = dict(outcome.values)  # as the worker tells it
+    return found
 
 
 def told(task: str, start: Atoms, calculator: Calculator, **settings: Any) -> Outcome:

@@ -1,8 +1,9 @@
-"""The same structures alone, together, in another order, and by the package's own calculator."""
+"""The same structures alone, together, in another order, after others, and by the package's own calculator."""
 
 from __future__ import annotations
 
 import contextlib
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,27 @@ def batch(potential: Potential, structures: dict[str, Atoms]) -> list[Deviation]
         for name, found in zip(order, answers, strict=True):
             rows += differences("batch", f"{name}, {label}", found, alone[name], potential.dtype)
     return rows
+
+
+def memory(potential: Potential, structures: dict[str, Atoms]) -> list[Deviation]:
+    """Ask again about each structure after another one, and after itself with another charge: nothing may stay."""
+    names = list(structures)
+    others = {f"{name}, after {other}": (name, structures[other]) for name, other in pairwise([*names, names[0]])}
+    if potential.takes_charge:
+        others |= {f"{name}, after a charge": (name, _charged(atoms)) for name, atoms in structures.items()}
+    rows = []
+    for case, (name, other) in others.items():
+        wanted = ask_one(potential, structures[name])
+        ask_one(potential, other)
+        rows += differences("memory", case, ask_one(potential, structures[name]), wanted, potential.dtype)
+    return rows
+
+
+def _charged(atoms: Atoms) -> Atoms:
+    """The same with one electron less, and its spin."""
+    ion: Atoms = atoms.copy()
+    ion.info.update(charge=atoms.info["charge"] + 1, spin=atoms.info["spin"] + 1)
+    return ion
 
 
 def calculator(potential: Potential, case: str, atoms: Atoms) -> list[Deviation]:

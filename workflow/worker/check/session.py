@@ -100,6 +100,7 @@ def measure(model: Model, potential: Potential, *, few_slopes: bool = False) -> 
         *_each(GRADIENTS, potential, sloped),
         *_each((*SYMMETRIES, agreement.calculator), potential, given),
         *_guarded("batch", "all", potential, lambda: agreement.batch(potential, given)),
+        *_guarded("memory", "all", potential, lambda: agreement.memory(potential, given)),
     ]
     return {
         "rows": [asdict(row) for row in rows],

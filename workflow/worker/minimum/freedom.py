@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -153,7 +154,7 @@ def free_strains(cell_mode: str, vectors: Floats, symmetry: Symmetry | None = No
     elif cell_mode != "full":
         allowed.append(np.diag([float(digit) for digit in cell_mode]))
     if symmetry is not None:
-        allowed.append(np.array([symmetry.of_strain(unit) for unit in np.eye(6)]))
+        allowed.append(symmetry.strains)
     return common_space(allowed)
 
 
@@ -163,6 +164,13 @@ def how_cells_change(cell_mode: str, vectors: Floats) -> str:
     `full`, `volume`, `shape` or a mask of what is free; beside vacuum after `in_plane` or `along_axis`, which alone
     mean all that is possible there; `none`.
     """
+    span = np.eye(3) if len(vectors) == 3 else vectors  # of a bulk crystal, whatever its cell
+    return _how_cells_change(cell_mode, span.tobytes())
+
+
+@lru_cache
+def _how_cells_change(cell_mode: str, span: bytes) -> str:
+    vectors = np.frombuffer(span).reshape(-1, 3)
     strains = free_strains(cell_mode, vectors)
     if not len(strains):
         return "none"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ase import Atoms
     from numpy.typing import NDArray
 
-    from worker.minimum.springs import Springs
     from worker.minimum.symmetry import Symmetry
 
     Floats = NDArray[np.float64]
@@ -34,6 +33,7 @@ FARTHEST_ANG, MOST_STRAIN = 0.2, 0.06  # of one step
 # next step would change more than this, a few more are made.
 SETTLED_GROWTH, SETTLED_EV = 2e-4, 5e-5  # of the volume, and an atom
 MOST_SETTLING = 8  # steps
+NOTHING = 1e-6  # eV/Å and GPa: what symmetry leaves where it lets nothing move
 NOISE_EV = 2e-6  # of an energy in single precision, an atom
 LEAST_GROWTH, MOST_GROWTH = 0.5, 2.0  # of the volume
 FUSED_ANG, FUSED = 0.5, 0.4  # distance of two atoms, and in sums of their covalent radii
@@ -94,7 +94,8 @@ class Relaxation:
         self.volume = filled_volume(self.start, self.freedom.periodic)
         self.bare = self.start.copy()
         self.bare.set_constraint()
-        self.closest, self.seen = _closest(self.bare), (self.bare.positions, 0.0)
+        self.closest: float | None = None  # two atoms, when distances were last looked at
+        self.seen = (self.bare.positions, 0.0)  # where that was
         self.n_steps = self.n_settling = 0
         self.stopped_by: str | None = None
         self.first: Answer | None = None
@@ -115,8 +116,6 @@ class Relaxation:
         trial = self._point(*self.trial, answer)
         if self.first is None:
             self.first, self.point = answer, trial
-            springs = springs_of(self.bare, np.nan_to_num(self.volume, nan=1.0), self.freedom)
-            self.descent = self._descent(springs)
         else:
             self.n_steps += 1
             rise = trial.enthalpy_ev - self.point.enthalpy_ev
@@ -131,8 +130,10 @@ class Relaxation:
         """Where it is, without constraints."""
         return self._atoms(self.point.moves, self.point.deformation)
 
-    def _descent(self, springs: Springs) -> Descent | AseDescent:
-        """The way down that was asked for."""
+    @cached_property
+    def descent(self) -> Descent | AseDescent:
+        """The way down that was asked for; what is at rest by symmetry needs none."""
+        springs = springs_of(self.bare, np.nan_to_num(self.volume, nan=1.0), self.freedom)
         if (name := self.settings["optimizer"]) in OPTIMIZERS:
             return AseDescent(name, springs, self.freedom, len(self.bare))
         size = partial(_size, freedom=self.freedom, n_atoms=len(self.bare))
@@ -231,7 +232,8 @@ class Relaxation:
     def _why_to_stop(self, point: Point) -> str | None:
         fmax, smax = self._left(point)
         is_converged = fmax <= self.settings["fmax_ev_per_ang"] and (smax or 0.0) <= self.settings["smax_gpa"]
-        if is_converged and not self._is_settled(point):
+        is_at_rest = max(fmax, smax or 0.0) < NOTHING
+        if is_converged and not (is_at_rest or self._is_settled(point)):
             self.n_settling += 1
             is_converged = False
         if blown_up := self._blown_up(point):
@@ -257,12 +259,16 @@ class Relaxation:
         return bool(len(self.freedom.strains)) and virial is not None and not virial.any()
 
     def _blown_up(self, point: Point) -> str | None:
+        if not self.n_steps:
+            return None
         if not LEAST_GROWTH <= np.linalg.det(point.deformation) <= MOST_GROWTH:
             return "volume"
         positions = (self.bare.positions + point.moves) @ point.deformation
         stretch = float(np.abs(point.deformation - np.eye(3)).max())
         before, stretched = self.seen
         is_near = np.abs(positions - before).max() < UNSEEN_ANG and abs(stretch - stretched) < UNSEEN_STRAIN
+        if self.closest is None:
+            self.closest = _closest(self.bare)
         if is_near and self.closest > CLOSE_ANG:
             return None
         atoms = self._atoms(point.moves, point.deformation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +53,11 @@ class Symmetry:
         """(6,) part of a strain, or of a stress, that keeps the symmetry; Mandel."""
         turned = np.einsum("gab,bc,gdc->gad", self.rotations, tensor(strain), self.rotations)
         return mandel(turned.mean(0))
+
+    @cached_property
+    def strains(self) -> Floats:
+        """(6, 6) projector onto the strains that keep the symmetry; Mandel."""
+        return np.array([self.of_strain(unit) for unit in np.eye(6)])
 
     def keeping(self, bound: Floats) -> Symmetry:
         """The operations that bring (n, 3, 3) projectors onto what each atom may do onto one another."""

@@ -57,9 +57,8 @@ def fitted(form: str, volumes: Floats, energies: Floats, near: Fit | None = None
     return Fit(e0, b0, derivative, v0, float(np.sqrt(np.mean(left**2))))
 
 
-def spread(form: str, volumes: Floats, energies: Floats) -> float | None:
+def spread(form: str, volumes: Floats, energies: Floats, whole: Fit) -> float | None:
     """Largest difference in eV/Å³ between bulk moduli of fits that leave out one point each, or both ends."""
-    whole = fitted(form, volumes, energies)
     left_out = [[i] for i in range(len(volumes))] + [[0, len(volumes) - 1]]
     parts = [fitted(form, np.delete(volumes, some), np.delete(energies, some), whole) for some in left_out]
     moduli = [fit.b0_ev_per_ang3 for fit in parts if fit is not None]

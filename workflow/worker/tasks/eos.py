@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from worker.tasks import FROM_MINIMUM
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from numpy.typing import NDArray
 
     from worker.minimum.relaxation import Relaxation
     from worker.tasks import Steps
@@ -43,15 +44,41 @@ def refusal(start: Atoms) -> str | None:
 
 
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
-    """Relax ions and shape at all volumes at once, and fit."""
+    """Relax ions and shape at all other volumes at once, and fit."""
     if why := refusal(start):
         return Outcome(INVALID_RESULT, why)
     scales = np.linspace(settings["smallest_volume"], settings["largest_volume"], settings["points"])
     # a crystal that is scaled has the symmetry that it had
     ideal, symmetry = symmetrized(start, allowed_directions(start))
-    cells = [_scaled(ideal, scale) for scale in scales]
-    points = yield from together([relaxed(cell, _of_shape(settings), symmetry) for cell in cells])
-    return _outcome(start, points, settings["form"])
+    points = {1.0: _of_minimum(start)} if "minimum" in start.info else {}
+    others = [scale for scale in scales if scale not in points]
+    found = yield from together([relaxed(_scaled(ideal, s), _of_shape(settings), symmetry) for s in others])
+    points |= zip(others, map(_point, found), strict=True)
+    return _outcome(start, [points[scale] for scale in scales], settings["form"])
+
+
+class _Point(NamedTuple):
+    """What is known at one volume; `atoms` are None where the start is only scaled."""
+
+    volume_ang3: float
+    energy_ev: float
+    stress_ev_per_ang3: NDArray[np.float64] | None
+    n_evaluations: int
+    is_at_rest: bool
+    atoms: Atoms | None
+
+
+def _point(found: Relaxation) -> _Point:
+    answer, is_at_rest = found.point.answer, found.stopped_by == "converged"
+    atoms = found.atoms if found.n_steps else None
+    return _Point(found.volume, answer.energy_ev, answer.stress_ev_per_ang3, found.n_steps + 1, is_at_rest, atoms)
+
+
+def _of_minimum(start: Atoms) -> _Point:
+    """The point at the minimum, which is known."""
+    known = start.info["minimum"]
+    stress = known["stress_ev_per_ang3"]
+    return _Point(start.get_volume(), known["energy_ev"], None if stress is None else np.array(stress), 0, True, None)
 
 
 def _scaled(start: Atoms, volume: float) -> Atoms:
@@ -70,26 +97,26 @@ def _of_shape(settings: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _outcome(start: Atoms, points: list[Relaxation], form: str) -> Outcome:
+def _outcome(start: Atoms, points: list[_Point], form: str) -> Outcome:
     n = len(start)
-    volumes = np.array([point.volume for point in points]) / n
-    energies = np.array([point.point.answer.energy_ev for point in points]) / n
-    stresses = [point.point.answer.stress_ev_per_ang3 for point in points]
+    volumes = np.array([point.volume_ang3 for point in points]) / n
+    energies = np.array([point.energy_ev for point in points]) / n
+    stresses = [point.stress_ev_per_ang3 for point in points]
     pressures = np.array([np.nan if s is None else 0.0 - s[:3].mean() * EV_PER_ANG3_IN_GPA for s in stresses])
     curves = dict(zip(ARRAYS, (volumes, energies, pressures), strict=True))
     group, fit = space_group_of(start), fitted(form, volumes, energies)
     values: dict[str, Any] = {
-        "n_points": len(points), "n_evaluations": sum(point.n_steps + 1 for point in points), "space_group": group,
+        "n_points": len(points), "n_evaluations": sum(point.n_evaluations for point in points), "space_group": group,
     }  # fmt: skip
     why = why_no_minimum(volumes, energies, fit)
-    if any(space_group_of(point.atoms) != group for point in points if point.n_steps):  # others are scaled alone
+    if any(space_group_of(point.atoms) != group for point in points if point.atoms is not None):
         why = f"the space group does not stay {group} along the curve: it is of more than one phase"
-    if moving := sum(point.stopped_by != "converged" for point in points):
+    if moving := sum(not point.is_at_rest for point in points):
         why = f"ions or shape were not at rest at {moving} of {len(points)} volumes"
     if why or fit is None:
         return Outcome(INVALID_RESULT, why, values, curves)
     from_pressure = bulk_modulus_of_pressures(volumes, pressures, fit.v0_ang3)
-    uncertain = spread(form, volumes, energies)
+    uncertain = spread(form, volumes, energies, fit)
     values |= {
         "v0_per_atom_ang3": fit.v0_ang3,
         "e0_per_atom_ev": fit.e0_ev,
