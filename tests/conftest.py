@@ -1,9 +1,11 @@
 """What the machine can do decides which tests run; nothing is left out without a word."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,10 @@ import pytest
 
 from tests.runs import METALS, REPOSITORY, Started
 
+# Servers and workers of tests are not the user's. A short name, since those of sockets are; `pytest -n` shares it.
+_HOME = None if "MIRA_TEST_HOME" in os.environ else tempfile.mkdtemp(prefix="mira-t-", dir="/tmp")
+os.environ.setdefault("MIRA_TEST_HOME", _HOME or "")
+
 # A shell that starts us in the background lets us ignore Ctrl-C, and so all that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,6 +29,12 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # With `pytest -n`, tests of these folders run one after another in one process: there is one SLURM cluster, and a
 # family's findings are made once for many tests. The tests of any other file stay together.
 TOGETHER = {"slurm", "apptainer", "families"}
+
+
+def pytest_unconfigure() -> None:
+    """Servers and workers of tests have ended."""
+    if _HOME is not None:
+        shutil.rmtree(_HOME, ignore_errors=True)
 
 
 @pytest.hookimpl(optionalhook=True)

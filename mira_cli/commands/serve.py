@@ -17,11 +17,14 @@ from mira_cli.errors import EnvironmentNotReadyError, UsageError
 from mira_cli.options import Quiet, TrustCheckpoint  # noqa: TC001  (typer reads them at run time)
 
 if TYPE_CHECKING:
-    from mira_cli.serving.pool import Pool
+    from mira_cli.serving.cluster_servers import ClusterServer
+    from mira_cli.serving.wishes import Wishes
 
 app = typer.Typer(cls=Group, help="Keep models loaded, and answer over HTTP.", invoke_without_command=True)
 Port = Annotated[int | None, typer.Option(help="Which server, if several run.", metavar="PORT")]
-NEEDED = ("fastapi", "uvicorn")
+Job = Annotated[str | None, typer.Option(help="Which server on a cluster: the number of its job.", metavar="ID")]
+NEEDED = ("fastapi", "fastapi_offline", "uvicorn")
+HERE_ALONE = ("host", "port", "token_file", "gpus", "detach")  # options that a job has no use for
 
 
 @app.callback()
@@ -60,8 +63,16 @@ def serve(
         list[Path] | None, typer.Option(help="More models, as in `mira run`.", metavar="FILE")
     ] = None,
     trust_checkpoint: TrustCheckpoint = False,
+    profile: Annotated[
+        str | None, typer.Option(help="Run as a SLURM job: a name from profiles/, or a folder.", metavar="NAME")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="What that job asks for: `resources.gpu.partition=a100`.", metavar="KEY=VALUE"),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Go on in the background.")] = False,
     into: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    of_job: Annotated[Path | None, typer.Option(hidden=True)] = None,
     quiet: Quiet = False,  # noqa: ARG001  (acts when it is parsed)
 ) -> None:
     """Keep models loaded, and answer over HTTP on this machine.
@@ -72,59 +83,92 @@ def serve(
         return
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise EnvironmentNotReadyError(
-            f"`mira serve` takes MIRA's extra `serve`, and {' and '.join(missing)} are missing",
-            hint="`pip install '.[serve]'` in its folder, or `pip install fastapi uvicorn`",
+            f"`mira serve` takes MIRA's extra `serve`: there is no {' and no '.join(missing)}",
+            hint="`pip install '.[serve]'` in its folder, or `pip install fastapi fastapi-offline uvicorn`",
         )
-    if detach:
-        _detach()
+    if of_job is not None:
+        _answer_on_node(of_job)
         return
-    from mira_cli.serving.app import RequestLimits
     from mira_cli.serving.pool import absolute
-    from mira_cli.serving.server import ServerSettings, answer_requests, read_token
-    from mira_cli.warm.place import held_folder, private_home, worker_folder
+    from mira_cli.serving.wishes import Wishes
 
-    token = read_token(token_file)
     said = {"device": device, "dtype": dtype, "threads": threads}
     settings: dict[str, Any] = {
         **{key: value for key, value in said.items() if value is not None},
         "runtime": runtime, "models_files": absolute(models_file), "trust_checkpoints": trust_checkpoint,
     }  # fmt: skip
-    pool = _pool(models, settings, gpus=gpus, replicas=replicas, keep=keep, timeout_s=timeout)
+    named = [word.strip() for word in (models or "").split(",") if word.strip()]
+    wishes = Wishes(named, settings, gpus, replicas, keep, max_atoms, max_body_mb, timeout)
+    if profile is not None:
+        _submit(context, wishes, profile, assignments or [])
+    elif assignments:
+        raise UsageError("`--set` says what the job of a server asks for", hint="`--profile NAME` sends it as a job")
+    elif detach:
+        _detach()
+    else:
+        _answer_here(wishes, host, port, token_file, into)
+
+
+def _answer_here(wishes: Wishes, host: str, port: int, token_file: Path | None, into: Path | None) -> None:
+    from mira_cli.serving.app import RequestLimits
+    from mira_cli.serving.server import ServerSettings, answer_requests, read_token
+    from mira_cli.serving.wishes import make_pool
+    from mira_cli.warm.place import held_folder, private_home, worker_folder
+
+    token = read_token(token_file)
+    pool = make_pool(wishes)
     pool.plan_named()
     folder, _lock = (into, held_folder(into)) if into else worker_folder(private_home())
-    limits = RequestLimits(max_atoms, timeout)
-    answer_requests(pool, ServerSettings(host, port, token, limits, int(max_body_mb * 1e6)), folder)
+    limits = RequestLimits(wishes.max_atoms, wishes.timeout_s)
+    answer_requests(pool, ServerSettings(host, port, token, limits, int(wishes.max_body_mb * 1e6)), folder)
 
 
-def _pool(
-    models: str | None, settings: dict[str, Any], *, gpus: str | None, replicas: str | None, keep: int | None,
-    timeout_s: float,
-) -> Pool:  # fmt: skip
-    from mira_cli.planning.machine import this_machine
-    from mira_cli.serving.names import served_names
-    from mira_cli.serving.pool import Pool, by_model
+def _answer_on_node(job: Path) -> None:
+    """Be the server that a SLURM job is for."""
+    from functools import partial
 
-    named = [word.strip() for word in (models or "").split(",") if word.strip()]
-    names = served_names(named, [Path(file) for file in settings["models_files"]])
-    copies = by_model(replicas, "replicas", "mace-mpa-0=2")
-    if wrong := [value for value in copies.values() if not value.isdecimal() or not 1 <= int(value) <= 64]:
-        raise UsageError(f"`--replicas`: {wrong[0]} is no count of workers", hint="for example `--replicas 2`")
-    numbers = {_full(names, name): int(value) for name, value in copies.items()}
-    own_gpus = {_full(names, name): value.split(",") for name, value in by_model(gpus, "gpus", "mace-mpa-0=0").items()}
-    machine = this_machine(device=settings.get("device", "auto"), cluster=False)
-    most = max([1, *numbers.values()])
-    if keep is None and machine.gpus:  # a GPU is one worker's at a time
-        keep = max(1, len(machine.gpus) // most)
-    if "threads" not in settings and most > 1:
-        settings["threads"] = max(1, machine.cores // most)
-    return Pool(
-        names, settings, replicas=numbers, gpus=own_gpus, keep=keep, timeout_s=timeout_s,
-        say=console.say,
-    )  # fmt: skip
+    from mira_cli.serving.app import RequestLimits
+    from mira_cli.serving.cluster_servers import TOKEN
+    from mira_cli.serving.server import ServerSettings, answer_requests, read_token
+    from mira_cli.serving.submit import address_left, node_address, wishes_of_job
+    from mira_cli.serving.wishes import make_pool
+    from mira_cli.warm.place import private_home, worker_folder
+
+    wishes = wishes_of_job(job)
+    token = read_token(job / TOKEN)
+    pool = make_pool(wishes)
+    pool.plan_named(build=False)
+    folder, _lock = worker_folder(private_home())
+    limits = RequestLimits(wishes.max_atoms, wishes.timeout_s)
+    settings = ServerSettings(node_address(), 0, token, limits, int(wishes.max_body_mb * 1e6))
+    answer_requests(pool, settings, folder, partial(address_left, job))
 
 
-def _full(names: Any, name: str) -> str:
-    return names.find(name)[0] if name else ""
+def _submit(context: typer.Context, wishes: Wishes, profile: str, assignments: list[str]) -> None:
+    """Send the server as a SLURM job, and say where it will say where it is."""
+    from mira_cli.serving.submit import submit_server
+    from mira_cli.wording import minutes_in_words
+
+    for name in HERE_ALONE:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"`{option}` is for a server on this machine, not for the job of `--profile {profile}`",
+                hint=f"leave out `{option}`: a job has a port and a token of its own, and SLURM hands out GPUs",
+            )
+    if not wishes.models:
+        raise UsageError(
+            "a server on a cluster takes `--models`: their images and weights are made ready before it is sent",
+            hint=f"`mira serve --models sevennet-0 --profile {profile}`",
+        )
+    server = submit_server(wishes, profile, assignments)
+    console.say(f"SLURM job {server.job} is the server of {', '.join(server.note['models'])}")
+    if limit := server.note["runtime_min"]:
+        console.say(f"it ends {minutes_in_words(limit)} after its start; `--set resources.all.runtime_min=…` sets that")
+    console.say(f"once it answers, its address is in {server.address_file}: `calculator(…, address=…)` takes that file")
+    console.say(f"`mira serve status` looks at it, `mira serve stop --job {server.job}` ends it")
+    typer.echo(server.address_file)
 
 
 def _detach() -> None:
@@ -159,39 +203,77 @@ def _detach() -> None:
 
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show the servers of this user on this machine, and how their models are."""
-    from mira_cli.serving.found import running_servers
+    """Show the servers of this user, on this machine and as SLURM jobs, and how their models are."""
+    from mira_cli.serving.cluster_servers import cluster_servers, servers_here
+    from mira_cli.slurm.commands import SlurmError
 
-    servers = running_servers()
+    jobs: list[ClusterServer] = []
+    try:
+        jobs = cluster_servers()
+    except SlurmError as error:
+        console.warn(f"servers on the cluster are not shown: {error.message}", hint=error.hint)
+    servers = servers_here(jobs)
     if as_json:
-        console.print_json([one.state for one in servers])
+        console.print_json([*(one.state for one in servers), *(one.state for one in jobs)])
         return
-    if not servers:
+    if not servers and not jobs:
         console.say("no server of yours runs on this machine; `mira serve --detach` starts one")
     for one in servers:
         console.say(f"{one.state['address']}, process {one.state['pid']}, since {one.state['started']}")
-        rows = [
-            [m["name"], m["state"], f"{m['asked']:,}", f"{m['waiting']:,}", str(m["workers_lost"]), m["error"] or ""]
-            for m in one.state["models"]
-        ]
-        if rows:
-            console.print_table(["model", "state", "asked", "waiting", "workers lost", "problem"], rows)
+        _print_models(one.state["models"])
+    for job in jobs:
+        _print_job(job)
+
+
+def _print_models(models: list[dict[str, Any]]) -> None:
+    rows = [
+        [m["name"], m["state"], f"{m['asked']:,}", f"{m['waiting']:,}", str(m["workers_lost"]), m["error"] or ""]
+        for m in models
+    ]
+    if rows:
+        console.print_table(["model", "state", "asked", "waiting", "workers lost", "problem"], rows)
+
+
+def _print_job(server: ClusterServer) -> None:
+    from mira_cli.errors import MiraError
+
+    state, job = server.state, server.queued
+    who = f"SLURM job {server.job} ({', '.join(state['models'])})"
+    if job is None:
+        console.say(f"{who} has ended; its output: {state['log']}")
+    elif job.waits:
+        why = f" ({job.reason})" if job.reason not in {"", "None"} else ""
+        console.say(f"{who} is {job.state.lower()}{why}{f': {job.stuck}' if job.stuck else ''}")
+    elif state["address"] is None:
+        console.say(f"{who} is {job.state.lower()} on {job.node}, and does not answer yet; its output: {state['log']}")
+    else:
+        ends = f"; it ends at {state['ends']}" if state["ends"] else ""
+        console.say(f"{who} answers at {state['address']}{ends}; address file: {state['address_file']}")
+        try:
+            _print_models(server.served())
+        except MiraError as error:
+            console.warn(error.message, hint=error.hint)
 
 
 @app.command()
-def logs(port: Port = None) -> None:
+def logs(port: Port = None, job: Job = None) -> None:
     """Print what a server in the background has said."""
-    from mira_cli.serving.found import newest_log
+    from mira_cli.serving.cluster_servers import log_of
 
-    typer.echo(newest_log(port).read_text(encoding="utf-8", errors="replace"), nl=False)
+    typer.echo(log_of(port, job).read_text(encoding="utf-8", errors="replace"), nl=False)
 
 
 @app.command()
-def stop(port: Port = None) -> None:
+def stop(port: Port = None, job: Job = None) -> None:
     """End a server, and its workers with it."""
-    from mira_cli.serving.found import end_server, one_server
+    from mira_cli.serving.cluster_servers import ClusterServer, end_cluster_server, one_of_mine
+    from mira_cli.serving.found import end_server
 
-    server = one_server(port)
+    server = one_of_mine(port, job)
+    if isinstance(server, ClusterServer):
+        end_cluster_server(server)
+        console.say(f"the server of SLURM job {server.job} has ended")
+        return
     end_server(server)
     console.say(f"the server at {server.state['address']} has ended")
 

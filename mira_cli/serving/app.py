@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from mira_cli import __version__
 from mira_cli.catalogue.elements import format_elements
-from mira_cli.errors import InputError, MiraError, UsageError
+from mira_cli.catalogue.lookup import find_models
+from mira_cli.errors import EnvironmentNotReadyError, InputError, MiraError, UsageError
 from mira_cli.serving.bodies import (
     AtomsBody,
     ErrorBody,
@@ -34,11 +37,15 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
     from concurrent.futures import Future
 
+    from fastapi import FastAPI
+
     from mira_cli.catalogue.rows import Model
     from mira_cli.serving.bodies import AskedStructure
     from mira_cli.serving.pool import Pool
+    from mira_cli.serving.replicas import ServedModel
     from mira_cli.warm.worker import Outcome
 
+TICK_S = 0.05  # between two looks at a model that is loaded
 FEW_ATOMS = 100  # are checked in no time; more, beside what else is asked
 GONE = 499
 CODES = {OK: 200, INVALID: 422, "unsupported_element": 422, "unsupported_property": 422}
@@ -57,7 +64,7 @@ class RequestLimits:
 
 def make_app(pool: Pool, limits: RequestLimits) -> FastAPI:
     """Return the application; the guard is to be put around it."""
-    app = FastAPI(
+    app = FastAPIOffline(  # `/docs` with its script from here: this machine may have no network
         title="MIRA", version=__version__, summary="Many machine-learning interatomic potentials, asked by HTTP.",
         redoc_url=None,
     )  # fmt: skip
@@ -71,6 +78,21 @@ def make_app(pool: Pool, limits: RequestLimits) -> FastAPI:
     @app.get("/api/v1/models", summary="The models that are served.")
     async def models() -> dict[str, Any]:
         return {"models": described_models(pool)}
+
+    @app.get("/api/v1/models/{name}", summary="One model, by name or alias.", responses=PROBLEMS)
+    async def model(name: str) -> JSONResponse:
+        full, note = await _named(pool, name)
+        return JSONResponse(_of_one(pool, full, note))
+
+    @app.post(
+        "/api/v1/models/{name}/load", summary="Load a model, and answer when it can be asked.", responses=PROBLEMS
+    )
+    async def load(name: str) -> JSONResponse:
+        full, note = await _named(pool, name)
+        if not await _loaded(pool.find(full), limits.timeout_s):
+            late = f"`{full}` is not loaded after {rough_duration(limits.timeout_s)}"
+            return JSONResponse({"error": late, "hint": "`mira serve --timeout` sets the limit"}, 504)
+        return JSONResponse(_of_one(pool, full, note))
 
     @app.post(
         "/api/v1/single_point", summary="One structure, one model.", response_model=ModelAnswer, responses=PROBLEMS
@@ -102,6 +124,46 @@ def make_app(pool: Pool, limits: RequestLimits) -> FastAPI:
     return app
 
 
+class UnknownModelError(UsageError):
+    """There is no such model, or it is not served."""
+
+
+async def _found(pool: Pool, name: str) -> tuple[str, str | None]:
+    if name in pool.names.rows:  # another thread would cost more than the look
+        return name, None
+    return await run_in_threadpool(pool.names.find, name)
+
+
+async def _named(pool: Pool, name: str) -> tuple[str, str | None]:
+    try:
+        return await _found(pool, name)
+    except UsageError as error:
+        raise UnknownModelError(error.message, hint=error.hint) from error
+
+
+async def _loaded(model: ServedModel, timeout_s: float) -> bool:
+    """Wait until a model has a worker, or for so long; false then."""
+    ends = time.monotonic() + timeout_s
+    model.load()
+    while (state := model.state) != "ready":
+        if state == "failed" and model.error is not None:
+            raise EnvironmentNotReadyError(model.error.message, hint=model.error.hint)
+        if time.monotonic() > ends:
+            return False
+        if state == "not loaded":  # it had to make room for another one
+            model.load()
+        await asyncio.sleep(TICK_S)
+    return True
+
+
+def _of_one(pool: Pool, full: str, note: str | None) -> dict[str, Any]:
+    """A model as the list has it, with what its numbers go with, as far as that is known before it is loaded."""
+    known = {model.name: model for model in pool.known()}.get(full)
+    row = pool.names.rows.get(full) or find_models([full], pool.names.catalogue)[full]
+    more = {"key": None, **(_of_model(pool, full) if known else {})}
+    return {**_described(full, row, known), **more, "ready": known.ready if known else None, "note": note}
+
+
 async def _structure(said: AtomsBody, limits: RequestLimits) -> AskedStructure:
     if len(said.symbols) <= FEW_ATOMS:
         return asked_structure(said, most_atoms=limits.most_atoms)
@@ -121,7 +183,7 @@ async def _answer(
     said = _blank(asked, structure)
     future: Future[Outcome] | None = None
     try:
-        said["model"], note = await run_in_threadpool(pool.names.find, asked)
+        said["model"], note = await _found(pool, asked)
         said["notes"] += [note] if note else []
         future = pool.ask(said["model"], structure.geometry)
         outcome = await asyncio.wait_for(asyncio.wrap_future(future), limits.timeout_s)
@@ -185,27 +247,27 @@ def described_models(pool: Pool) -> list[dict[str, Any]]:
     known = {model.name: model for model in pool.known()}
     rows = {**(pool.names.catalogue.models if pool.names.is_open else {}), **pool.names.rows}
     rows |= {name: model.plan.model.row for name, model in known.items() if model.plan and name not in rows}
-    described = []
-    for name, row in rows.items():
-        model = known.get(name)
-        described.append({
-            "name": name,
-            "aliases": row.aliases,
-            "title": row.title,
-            "state": model.state if model else "not loaded",
-            "error": model.error.message if model and model.error else None,
-            "replicas": model.replicas if model else 1,
-            "asked": model.asked if model else 0,
-            "waiting": model.n_waiting if model else 0,
-            "workers_lost": model.lost if model else 0,
-            "elements": format_elements(row.elements) if row.elements else None,
-            "stress": row.stress,
-            "forces": row.forces,
-            "code_licence": row.code_licence,
-            "weights_licence": row.weights_licence,
-            **_level(row),
-        })  # fmt: skip
-    return described
+    return [_described(name, row, known.get(name)) for name, row in rows.items()]
+
+
+def _described(name: str, row: Model, model: ServedModel | None) -> dict[str, Any]:
+    return {
+        "name": name,
+        "aliases": row.aliases,
+        "title": row.title,
+        "state": model.state if model else "not loaded",
+        "error": model.error.message if model and model.error else None,
+        "replicas": model.replicas if model else 1,
+        "asked": model.asked if model else 0,
+        "waiting": model.n_waiting if model else 0,
+        "workers_lost": model.lost if model else 0,
+        "elements": format_elements(row.elements) if row.elements else None,
+        "stress": row.stress,
+        "forces": row.forces,
+        "code_licence": row.code_licence,
+        "weights_licence": row.weights_licence,
+        **_level(row),
+    }
 
 
 async def _while_wanted(
@@ -229,7 +291,8 @@ async def _gone(request: Request) -> None:
 def _tell_errors(app: FastAPI) -> None:
     @app.exception_handler(MiraError)
     async def refused(_request: Request, error: MiraError) -> JSONResponse:
-        code = 413 if isinstance(error, InputError) else 422
+        kinds = {InputError: 413, UnknownModelError: 404, EnvironmentNotReadyError: 503}
+        code = kinds.get(type(error), 422)
         status = {"status": error.status} if isinstance(error, RefusedStructureError) else {}
         return JSONResponse(problem(error) | status, code)
 

@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
+from mira_cli.console import count
 from mira_cli.errors import InputError, UsageError
 from mira_cli.statuses import INVALID
 from mira_cli.structures.charges import ContradictionError, settle_charges
@@ -27,7 +28,7 @@ Vector = tuple[float, float, float]
 Symbol = Annotated[str, Field(max_length=3)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 # what stands in a comment of an extended xyz file; no lists and no objects
-Word = Annotated[str, Field(max_length=100)] | float | bool | None
+Word = Annotated[str, Field(max_length=100)] | int | float | bool | None
 
 
 class Body(BaseModel):
@@ -165,7 +166,8 @@ def asked_structure(said: AtomsBody, *, most_atoms: int) -> AskedStructure:
             hint="`mira run` computes structures of any size; `mira serve --max-atoms` sets the limit",
         )
     if len(said.positions) != n:
-        raise RefusedStructureError(f"{n} symbols, and {len(said.positions)} positions", INVALID)
+        counts = f"{count(n, 'symbol')} and {count(len(said.positions), 'position')}: each atom has one of both"
+        raise RefusedStructureError(counts, INVALID)
     if strange := [symbol for symbol in said.symbols if atomic_numbers.get(symbol, 0) < 1]:
         raise RefusedStructureError(f"`{strange[0]}` is no chemical symbol", INVALID)
     stated = {key: value for key, value in (("charge", said.charge), ("spin", said.spin)) if value is not None}

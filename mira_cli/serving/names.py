@@ -52,6 +52,8 @@ class ServedNames:
         UsageError
             There is no such model, or it is not served.
         """
+        if name in self.rows:  # nearly always, and without a look at the whole catalogue
+            return name, None
         asked, note = name.lower(), None
         if asked in STAND_INS:
             asked, why = STAND_INS[asked]

@@ -51,8 +51,8 @@ class Pool:
         self._models: dict[str, ServedModel] = {}
         self._mutex, self._room = threading.Lock(), threading.Lock()
 
-    def plan_named(self) -> None:
-        """Get the models ready that the command line names: build their images, fetch their weights.
+    def plan_named(self, *, build: bool = True) -> None:
+        """Get the models ready that the command line names: build their images, fetch their weights, or require them.
 
         Raises
         ------
@@ -60,7 +60,7 @@ class Pool:
             What `mira run` would say of them.
         """
         for name in self.names.rows:
-            self.find(name).plan = self._plan(name, build=True)
+            self.find(name).plan = self._plan(name, build=build)
 
     def find(self, name: str) -> ServedModel:
         """Return a model by its full name."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import threading
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -20,8 +19,11 @@ from mira_cli.serving.app import RequestLimits, described_models, make_app
 from mira_cli.serving.found import RESTART, STATE
 from mira_cli.serving.guards import LOOPBACK, Guard
 from mira_cli.signals import take_signals
+from mira_cli.warm.tokens import TOKEN_VARIABLE, checked_token, token_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from mira_cli.serving.pool import Pool
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 TICK_S = 0.2
 BACKLOG = 2048
 FAREWELL_S = 5  # for answers that are on their way
-LEAST_TOKEN = 16
-TOKEN_VARIABLE = "MIRA_SERVE_TOKEN"  # noqa: S105  (a name)
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,18 @@ class ServerSettings:
     most_bytes: int
 
 
-def answer_requests(pool: Pool, settings: ServerSettings, folder: Path) -> None:
+def answer_requests(
+    pool: Pool,
+    settings: ServerSettings,
+    folder: Path,
+    announce: Callable[[str], AbstractContextManager[object]] = nullcontext,
+) -> None:
     """Answer until a signal ends it; returns when all workers have ended.
+
+    Parameters
+    ----------
+    announce
+        Called with the URL; what it returns is entered as long as requests are answered.
 
     Raises
     ------
@@ -73,7 +83,8 @@ def answer_requests(pool: Pool, settings: ServerSettings, folder: Path) -> None:
     keeper = threading.Thread(target=_keep_house, args=(pool, folder, address, ending, server), daemon=True)
     keeper.start()
     try:
-        server.run(sockets=[listening])
+        with announce(address):
+            server.run(sockets=[listening])
     finally:
         ending.set()
         keeper.join()
@@ -91,7 +102,8 @@ class _Server(uvicorn.Server):
 
 def _bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # with the protocol's name asyncio sends at once; else the parts of an answer wait for one another, 40 ms on Linux
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
@@ -109,6 +121,7 @@ def _keep_house(pool: Pool, folder: Path, address: str, ending: threading.Event,
     """Write down how the models are, hear wishes, and end everything when it is time."""
     begun: dict[str, Any] = {
         "pid": os.getpid(), "address": address, "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
     }  # fmt: skip
     written: dict[str, Any] | None = None
     say(f"answers at {address}, and says how at {address}/docs; Ctrl-C ends it")
@@ -148,21 +161,5 @@ def read_token(file: Path | None) -> str | None:
     """
     given = os.environ.pop(TOKEN_VARIABLE, None)
     if file is not None:
-        try:
-            if file.stat().st_mode & 0o077:
-                raise UsageError(f"others can read the token in `{file}`", hint=f"`chmod 600 {file}`")
-            given = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            what = in_words(error) if isinstance(error, OSError) else "it is no text"
-            raise UsageError(f"cannot read the token in `{file}`: {what}", hint=make_token(file)) from error
-    if given is None:
-        return None
-    token = given.strip()
-    if len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
-        raise UsageError(f"a token has {LEAST_TOKEN} letters and digits at least", hint=make_token(file))
-    return token
-
-
-def make_token(file: Path | None) -> str:
-    """A command that makes a good token."""
-    return f"`(umask 077; {sys.executable} -c 'import secrets; print(secrets.token_urlsafe())' > {file or 'token'})`"
+        return token_in(file)
+    return None if given is None else checked_token(given)

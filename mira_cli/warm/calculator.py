@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -14,6 +14,8 @@ from mira_cli.structures.charges import ANY_CASE
 from mira_cli.warm.judged import Watch, judged_geometry
 from mira_cli.warm.lost import NoAnswerError, RefusedStructureError, WorkerLostError, told
 from mira_cli.warm.plan import plan_workers
+from mira_cli.warm.remote import RemoteWorker
+from mira_cli.warm.server_address import find_server
 from mira_cli.warm.worker import START_TIMEOUT_S, TIMEOUT_S, Outcome, WarmWorker
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Evaluated:
         (n_atoms, 3) in eV/Å.
     stress_ev_per_ang3
         (6,) in eV/Å³, ASE's sign and order; None where it is not defined, or the model has none.
+    notes
+        What was assumed about the structure, and what is odd in it.
     """
 
     status: str
@@ -51,6 +55,7 @@ class Evaluated:
     energy_ev: float | None = None
     forces_ev_per_ang: NDArray[np.float64] | None = None
     stress_ev_per_ang3: NDArray[np.float64] | None = None
+    notes: tuple[str, ...] = ()
 
 
 class WarmCalculator(Calculator):
@@ -60,15 +65,15 @@ class WarmCalculator(Calculator):
     implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012  (as ASE has it)
     default_parameters: dict[str, Any] = {}  # noqa: RUF012
 
-    def __init__(self, worker: WarmWorker) -> None:
+    def __init__(self, worker: WarmWorker | RemoteWorker) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._worker, self._watch = worker, Watch()
-        self.parameters["model"] = worker.plan.name
+        self.parameters["model"] = worker.name
 
     @property
-    def worker(self) -> WarmWorker:
-        """The process that answers; another one where the last was lost after it had been ready."""
-        if self._worker.lost and self._worker.was_ready and not self._worker.is_closed:
+    def worker(self) -> WarmWorker | RemoteWorker:
+        """What answers: a process, another one where the last was lost after it had been ready; or a server."""
+        if self._worker.lost and self._worker.is_replaceable:
             self._worker = self._worker.again()
         return self._worker
 
@@ -97,14 +102,18 @@ class WarmCalculator(Calculator):
         self._worker.close()
 
     def wait(self) -> dict[str, Any]:
-        """Wait until the model is loaded; returns device, precision, packages, accelerator and times of loading.
+        """Wait until the model is loaded; returns which it is, and with what it computes.
+
+        That is `model`, its `key` and `level_of_theory`, device, precision, packages, accelerator, times of loading.
 
         Raises
         ------
         WorkerLostError
             It cannot be loaded.
         """
-        return dict(self.worker.wait()["ready"])
+        worker = self.worker
+        ready = worker.wait()["ready"]
+        return {**ready, **worker.identity}
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """Name what has changed since the last structure: also what its `info` states of charge and spin."""
@@ -165,19 +174,22 @@ class WarmCalculator(Calculator):
         Raises
         ------
         WorkerLostError
-            The worker was closed, or cannot be started. One that is lost later is started again.
+            The worker was closed, or cannot be started; or its server answers nothing at all. A worker that is lost
+            later is started again; where a server is, what it has answered stays, and the rest is `failed`.
         """
         listed = list(structures)
         portions = [judged_geometry(some) for some in _portions(listed)]
         worker, asked = self.worker, []
-        for geometry, reasons in portions:
-            valid = np.array([reason is None for reason in reasons], dtype=bool)
+        for geometry, judged in portions:
+            valid = np.array([one.reason is None for one in judged], dtype=bool)
             chosen = geometry.chosen(valid)
-            asked.append((reasons, chosen, worker.ask(chosen)))
+            asked.append((judged, chosen, worker.ask(chosen)))
         found: list[Evaluated] = []
-        for reasons, geometry, request in asked:
+        for judged, geometry, request in asked:
             outcomes = iter(self._outcomes(geometry, request))
-            found += [Evaluated(INVALID, why) if why else _evaluated(next(outcomes)) for why in reasons]
+            for one in judged:
+                answer = Evaluated(INVALID, one.reason) if one.reason else _evaluated(next(outcomes))
+                found.append(replace(answer, notes=one.notes))
         return found
 
     def _outcomes(self, geometry: Geometry, request: Asked) -> list[Outcome]:
@@ -188,7 +200,7 @@ class WarmCalculator(Calculator):
         try:
             return request.result()
         except WorkerLostError as error:
-            if self._worker.is_closed or not self._worker.was_ready:
+            if not self._worker.is_replaceable:
                 raise
             why = str(error)
         outcomes = request.outcomes
@@ -224,8 +236,11 @@ def calculator(
     trust_checkpoint: bool = False,
     timeout_s: float = TIMEOUT_S,
     start_timeout_s: float = START_TIMEOUT_S,
+    address: str | PathLike[str] | None = None,
+    token: str | None = None,
+    token_file: str | PathLike[str] | None = None,
 ) -> WarmCalculator:
-    """Start a model in its image, and return it as an ASE calculator.
+    """Start a model in its image, or find it at a server, and return it as an ASE calculator.
 
     It returns before the model is loaded: the first calculation waits for that, and so does `wait`.
 
@@ -243,24 +258,56 @@ def calculator(
         Seconds without any answer after which the model is taken for hung, and ended.
     start_timeout_s
         Seconds that it has to be loaded, and to wait for a GPU.
+    address
+        Where a `mira serve` runs whose model is to answer: a URL, or the file that a server on a cluster has left.
+        All settings but the model and the two times are then that server's.
+    token, token_file
+        What that server wants to hear; otherwise what its file names, or the variable `MIRA_SERVE_TOKEN`.
 
     Raises
     ------
     MiraError
-        What `mira run` would say of these settings: no such model, no image, no weights.
+        What `mira run` would say of these settings: no such model, no image, no weights; or there is no such server.
     """
     settings: dict[str, Any] = {
         "models": [model], "device": device, "dtype": dtype, "runtime": runtime, "accelerators": accelerators,
         "threads": threads, "batch_atoms": batch_atoms, "gpus": gpus, "trust_checkpoints": trust_checkpoint,
         "models_files": [str(file) for file in models_files],
     }  # fmt: skip
+    limits = {"timeout_s": timeout_s, "start_timeout_s": start_timeout_s}
     try:
+        if address is not None:
+            _check_left_out({**settings, "options": options})
+            return WarmCalculator(
+                RemoteWorker(model, find_server(address, token=token, token_file=token_file), **limits)
+            )
+        if token is not None or token_file is not None:
+            raise UsageError("a token is for a server", hint="`address=` says where that is")
         plans = plan_workers(settings, options=options)
         if len(plans) != 1:
             raise UsageError(f"`{model}` names {len(plans)} models", hint="a calculator is of one")
-        return WarmCalculator(WarmWorker(plans[0], timeout_s=timeout_s, start_timeout_s=start_timeout_s))
+        return WarmCalculator(WarmWorker(plans[0], **limits))
     except MiraError as error:
         raise told(error) from None
+
+
+def _check_left_out(settings: Mapping[str, Any]) -> None:
+    """Refuse settings that are the server's: they would change nothing.
+
+    Raises
+    ------
+    UsageError
+        There are some.
+    """
+    alone = {"device": "auto", "dtype": "default", "runtime": "auto", "accelerators": "auto"}
+    asked = {key: value for key, value in settings.items() if key != "models" and value and value != alone.get(key)}
+    if asked:
+        named = {"trust_checkpoints": "trust_checkpoint"}
+        words = ", ".join(f"`{named.get(key, key)}`" for key in asked)
+        raise UsageError(
+            f"{words} cannot be chosen here: the server at `address` has its own",
+            hint="`mira serve` has options of these names, and `calc.wait()` says what it computes with",
+        )
 
 
 def _stated(atoms: Atoms) -> dict[str, str]:

@@ -25,35 +25,40 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-def judged_geometry(structures: Sequence[Atoms]) -> tuple[Geometry, list[str | None]]:
-    """Geometry with charge and spin as their `info` states them, and the reason why one cannot be computed, or None."""
-    reasons: list[str | None] = []
-    settled = []
-    for atoms in structures:
-        bare, reason = _settled(atoms)
-        settled.append(bare)
-        reasons.append(reason)
-    geometry = geometry_from_ase(settled)
-    return geometry, [known or found for known, found in zip(reasons, judge_structures(geometry)[0], strict=True)]
+@dataclass(frozen=True)
+class Judged:
+    """Why a structure cannot be computed, None if it can; and notes on what was assumed and is odd."""
+
+    reason: str | None
+    notes: tuple[str, ...] = ()
 
 
-def _settled(atoms: Atoms) -> tuple[Atoms, str | None]:
-    """A copy without all but geometry and what it states of its charge and spin; and why that cannot be."""
+def judged_geometry(structures: Sequence[Atoms]) -> tuple[Geometry, list[Judged]]:
+    """Geometry with charge and spin as their `info` states them, and what is to be said of each structure."""
+    settled = [_settled(atoms) for atoms in structures]
+    geometry = geometry_from_ase([bare for bare, _ in settled])
+    said = []
+    for (_, stated), reason, odd in zip(settled, *judge_structures(geometry), strict=True):
+        said.append(Judged(stated.reason or reason, (*stated.notes, *odd)))
+    return geometry, said
+
+
+def _settled(atoms: Atoms) -> tuple[Atoms, Judged]:
+    """A copy without all but geometry and what it states of its charge and spin; and what is to be said of that."""
     bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc, info=dict(atoms.info))
     if atoms.has("initial_charges"):
         bare.set_initial_charges(atoms.get_initial_charges())
     try:
-        settle_charges(bare)
+        return bare, Judged(None, tuple(settle_charges(bare)))
     except ContradictionError as error:
-        return bare, str(error)
-    return bare, None
+        return bare, Judged(str(error))
 
 
 def _geometry_of_one(atoms: Atoms) -> tuple[Geometry, str | None]:
     """Do as `geometry_from_ase` for one structure, in a fraction of its time where it states no charge."""
     if not states_nothing(atoms):
-        bare, reason = _settled(atoms)
-        return geometry_from_ase([bare]), reason
+        bare, said = _settled(atoms)
+        return geometry_from_ase([bare]), said.reason
     n, none = len(atoms), np.array([np.nan])
     geometry = Geometry(
         natoms=np.array([n]),

@@ -40,7 +40,7 @@ class NoAnswerError(MiraError, CalculationFailed):
 def told(error: Error) -> Error:
     """The same error with its hint and its log as notes, which stand below it in a traceback."""
     for label, said in (("hint", error.hint), ("log", error.log)):
-        if said is not None:
+        if said is not None and f"{label}: {said}" not in getattr(error, "__notes__", ()):
             error.add_note(f"{label}: {said}")
     return error
 

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - on this machine, for everyone; not the environment's
+OF_TESTS = "MIRA_TEST_HOME"  # their workers and servers are not the user's
 FORGOTTEN_S = 86_400.0  # logs of workers that were lost are there for a day
 
 
-def private_home(places: Sequence[str] = PLACES) -> Path:
+def private_home(places: Sequence[str] | None = None) -> Path:
     """Return this user's folder of warm workers, made if need be; never one that others can write to, or a link.
 
     Raises
@@ -29,6 +30,8 @@ def private_home(places: Sequence[str] = PLACES) -> Path:
     EnvironmentNotReadyError
         There is no place for one.
     """
+    if places is None:
+        places = (os.environ[OF_TESTS],) if OF_TESTS in os.environ else PLACES
     folders = [Path(place) / f"mira-warm-{os.getuid()}" for place in places]
     for folder in folders:
         with suppress(OSError):

@@ -129,10 +129,25 @@ class WarmWorker:
         return not self._finalizer.alive
 
     @property
-    def was_ready(self) -> bool:
-        """Whether the model has been loaded."""
+    def is_replaceable(self) -> bool:
+        """Whether another one like it is worth a start once it is lost: its model has been loaded before."""
         ready = self._line.ready
-        return ready.done() and ready.exception() is None
+        return not self.is_closed and ready.done() and ready.exception() is None
+
+    @property
+    def name(self) -> str:
+        """The model's full name."""
+        return self.plan.name
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Which model it is, and what its numbers can be compared with."""
+        model = self.plan.model
+        row = model.row
+        return {
+            "model": model.name, "key": model.key, "level_of_theory": row.level_of_theory,
+            "energy_correction": row.energy_correction, "dispersion": row.dispersion,
+        }  # fmt: skip
 
     def close(self) -> None:
         """End it; who still waits for it is told."""

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.calculators.fd import FiniteDifferenceCalculator
+from ase.db import connect
 from ase.filters import FrechetCellFilter
-from ase.io import write
+from ase.io import read, write
 from ase.optimize import BFGS
 
 from mira_cli import calculator
+from tests.servers import serving
 
 from .conftest import python_of
 
@@ -83,3 +86,46 @@ def test_charge_of_one_structure_is_not_the_next_ones(tmp_path) -> None:
         found = calc.evaluate([atoms, charged, atoms])
         assert [one.status for one in found] == ["ok", "unsupported_property", "ok"]
         assert found[0].energy_ev == pytest.approx(neutral, abs=1e-5)
+
+
+@pytest.fixture(scope="module", params=["worker", "server"])
+def sevennet(request):
+    settings = {"runtime": "venv", "device": "cpu"}
+    if request.param == "worker":
+        with calculator("sevennet-0", **settings) as calc:
+            yield calc
+        return
+    with (
+        serving("-m", "sevennet-0", "--runtime", "venv", "--device", "cpu") as server,
+        calculator("sevennet-0", address=f"http://{server.address}") as calc,
+    ):
+        assert calc.wait()["level_of_theory"] == "PBE+U"
+        yield calc
+
+
+def test_forces_and_stress_of_a_network_are_derivatives_of_its_energy(sevennet) -> None:
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.05, seed=1)
+    atoms.calc = sevennet
+    energy, forces, stress = atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
+    # energies have the noise of float32, some 1e-6 eV: steps are so large that it does not count
+    atoms.calc = FiniteDifferenceCalculator(sevennet, eps_disp=0.01, eps_strain=0.003)
+    assert np.abs(atoms.get_forces() - forces).max() < 5e-3
+    assert np.abs(atoms.get_stress() - stress).max() < 1e-3
+    atoms.calc = sevennet
+    assert atoms.get_potential_energy() == pytest.approx(energy, abs=1e-5)
+
+
+def test_an_optimizer_of_a_network_goes_downhill_and_writes_it_down(sevennet, tmp_path) -> None:
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.1, seed=3)
+    atoms.calc = sevennet
+    with BFGS(atoms, trajectory=str(tmp_path / "way.traj"), logfile=None) as steps:
+        steps.run(fmax=0.05, steps=20)
+    energies = [image.get_potential_energy() for image in read(tmp_path / "way.traj", index=":")]
+    assert steps.converged()
+    assert energies[-1] < energies[0] - 0.05
+    with connect(tmp_path / "one.db") as database:
+        row = database.get(database.write(atoms))
+    assert (row.calculator, row.calculator_parameters["model"]) == ("mira", "sevennet-0")
+    assert row.energy == pytest.approx(energies[-1], abs=1e-9)

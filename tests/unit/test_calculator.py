@@ -142,6 +142,17 @@ def test_reasons_and_statuses_are_those_of_a_run(emt, mira, tmp_path) -> None:
             assert float(row["energy_ev"]) == pytest.approx(one.energy_ev, abs=1e-6)  # a file has eight digits
 
 
+def test_what_is_odd_is_a_note_of_the_answer(emt) -> None:
+    near, charged = Atoms("Cu2", [[0, 0, 0], [0, 0, 1.35]]), rattled()
+    charged.info |= {"total_charge": 0, "q": 1}
+    found = emt.evaluate([rattled(), near, charged, Atoms("Pd", info={"charge": 1})])
+    assert [one.status for one in found] == ["ok", "ok", "ok", "unsupported_property"]
+    assert found[0].notes == ()
+    assert "Å" in found[1].notes[0]
+    assert len(found[2].notes) == 2
+    assert "number of electrons is odd" in found[3].notes[0]
+
+
 @pytest.mark.parametrize(
     ("atoms", "status", "said"),
     [

@@ -100,7 +100,7 @@ def test_many_clients_get_their_own_answers(server) -> None:
         ({"symbols": [], "positions": []}, 422, "no atoms"),
         ({"symbols": ["Cu"], "positions": [[float("nan"), 0, 0]]}, 422, "positions are not finite numbers"),
         ({"symbols": ["Cu"], "positions": [[0, 0, 0]], "pbc": [True] * 3}, 422, "periodic, and without a `cell`"),
-        ({"symbols": ["Cu", "Cu"], "positions": [[0, 0, 0]]}, 422, "2 symbols, and 1 positions"),
+        ({"symbols": ["Cu", "Cu"], "positions": [[0, 0, 0]]}, 422, "2 symbols and 1 position: each atom"),
         ({"symbols": ["X"], "positions": [[0, 0, 0]]}, 422, "`X` is no chemical symbol"),
         ({"symbols": ["Cu"] * 51, "positions": [[0, 0, 3 * i] for i in range(51)]}, 413, "51 atoms are more"),
         ({"symbols": ["Cu"], "positions": [[0, 0, 0]], "charges": [1]}, 422, "there is no `atoms.charges`"),
@@ -115,6 +115,15 @@ def test_what_cannot_be_computed_is_refused_in_the_words_of_a_run(server, atoms,
     assert found == code
     assert sentence in said["error"]
     assert "hint" in said
+
+
+def test_what_is_odd_is_a_note_in_the_words_of_a_run(server) -> None:
+    near = {"symbols": ["Cu", "Cu"], "positions": [[0, 0, 0], [0, 0, 1.35]]}
+    (note,) = server.single("emt", near)[1]["notes"]
+    assert "Å" in note
+    noted = server.multi(["emt", "lj"], {**CU, "info": {"total_charge": 0, "q": 1}})[1]["answers"]
+    assert [len(one["notes"]) for one in noted] == [2, 2]
+    assert server.single("emt")[1]["notes"] == []
 
 
 def test_bodies_that_are_none(server) -> None:
