@@ -1,8 +1,8 @@
 """Imports that a package makes and few calls need, made when something of them is first used.
 
 Packages of models import what they train, plot and analyse with: half of the seconds that it takes to import SevenNet
-or MatGL. A family names such imports, importer by importer, after a look at what each does with them: its
-functions call them, or take something of them, and nothing else. What is used after all is the real thing.
+or MatGL. A family names such imports, importer by importer, after a look at what each does with them: its functions
+call them, or take something of them, and nothing else. What is used after all is the real thing.
 """
 
 from __future__ import annotations
