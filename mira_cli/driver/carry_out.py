@@ -15,7 +15,7 @@ from mira_cli.driver.collect import collect
 from mira_cli.driver.progress import Progress
 from mira_cli.driver.queue_watch import QueueWatch
 from mira_cli.engine.argv import build_argv, limits
-from mira_cli.engine.process import PATIENCE_ON_CLUSTER_S, PATIENCE_S, SnakemakeExit, run_snakemake
+from mira_cli.engine.process import PATIENCE_ON_CLUSTER_S, PATIENCE_S, SnakemakeExit, plugin_folders, run_snakemake
 from mira_cli.errors import EngineError
 from mira_cli.files import read_json, write_json
 from mira_cli.run.collected import is_collected
@@ -78,7 +78,8 @@ def carry_out(
             progress.tick()
             obey()
 
-        outcome = run_snakemake(argv, run, lock, on_tick=on_tick, patience_s=patience_s)
+        plugins = plugin_folders(prepared.profile)
+        outcome = run_snakemake(argv, run, lock, plugins=plugins, on_tick=on_tick, patience_s=patience_s)
         if outcome.stopped:
             raise outcome.stopped
         timings |= _snakemake_timings(run, started)

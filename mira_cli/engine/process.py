@@ -19,9 +19,11 @@ from mira_cli.run.lock import end_session, note, run_mark
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mira_cli.engine.profile import Profile
     from mira_cli.run.directory import RunDirectory
 
 PLUGINS = Path(__file__).parent / "plugins"
+WITHOUT_SLURM = Path(__file__).parent / "without_slurm"
 PATIENCE_S = 10.0  # what workers here get to finish their batch after Ctrl-C
 PATIENCE_ON_CLUSTER_S = 3.0  # what Snakemake gets to cancel its jobs; `mira` looks into the queue afterwards anyway
 
@@ -35,18 +37,28 @@ class SnakemakeExit:
     log: Path
 
 
+def plugin_folders(profile: Profile) -> tuple[Path, ...]:
+    """Folders of Snakemake's plugins: without those for SLURM where jobs stay here and no option is theirs.
+
+    Snakemake imports all plugins that it finds. Those for SLURM import pandas, a quarter of its start.
+    """
+    of_slurm = any(option.startswith(("slurm-", "mira-slurm-")) for option in profile.settings)
+    return (PLUGINS,) if profile.cluster or of_slurm else (WITHOUT_SLURM, PLUGINS)
+
+
 def run_snakemake(
     argv: list[str],
     run: RunDirectory,
     lock: IO[str],
     *,
+    plugins: tuple[Path, ...],
     on_tick: Callable[[], None],
     patience_s: Callable[[Interrupted], float],
     tick_s: float = 0.5,
 ) -> SnakemakeExit:
     """Run Snakemake to its end, calling `on_tick` now and then; Ctrl-C ends it and everything it started here.
 
-    `patience_s` says how long it may take to end when it is interrupted; 0 kills it at once.
+    `plugins` are folders. `patience_s` says how long it may take to end when it is interrupted; 0 kills it at once.
     """
     log = run.logs / "snakemake.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +69,7 @@ def run_snakemake(
         **inherited,
         **_cache(run),
         name: value,
-        **python_path.python_variables(PLUGINS),
+        **python_path.python_variables(*plugins),
         "APPTAINER_QUIET": "1",
     }
     stopped: Interrupted | None = None

@@ -64,7 +64,7 @@ def cut(source: Source) -> list[Part]:
 
 
 def _is_long_xyz(path: Path) -> bool:
-    from ase.io.formats import filetype
+    from mira_cli.structures.ase_formats import filetype
 
     try:
         if path.suffix.lower() not in {".xyz", ".extxyz"} or not path.is_file() or path.stat().st_size <= PART_BYTES:

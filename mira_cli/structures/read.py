@@ -148,7 +148,7 @@ def _elements_of(part: Part) -> list[str]:
 
 def _format(name: str, begin: bytes) -> str:
     """ASE's name of the format of what is in memory, by its name and first bytes."""
-    from ase.io.formats import filetype
+    from mira_cli.structures.ase_formats import filetype
 
     stream = io.BytesIO(begin)
     stream.name = name
@@ -160,7 +160,7 @@ def _reader(part: Part, name: str = "", found: str | None = None) -> Read:
 
     What is in memory has a `name`, and what was `found` to be its format, that its path does not tell.
     """
-    from ase.io.formats import filetype
+    from mira_cli.structures.ase_formats import filetype
 
     said = decoded(part.given)
     elements = _elements_of(part)
@@ -194,7 +194,7 @@ def _of_bytes(part: Part, read: OfBytes) -> Iterator[Frame]:
 
 def _opened(part: Part) -> IO[bytes]:
     """The bytes of a part, unpacked where the file's name says that it is packed."""
-    from ase.io.formats import open_with_compression
+    from mira_cli.structures.ase_formats import open_with_compression
 
     if part.length is None:
         stream: IO[bytes] = open_with_compression(str(part.path), "rb")

@@ -19,7 +19,7 @@ OF_KIND: dict[type[BaseException], str] = {
 
 def why(error: BaseException, form: str | None) -> str:
     """One sentence on an error that a reader of a format raised."""
-    from ase.io.formats import UnknownFileTypeError
+    from mira_cli.structures.ase_formats import UnknownFileTypeError
 
     if isinstance(error, UnknownFileTypeError | UnicodeDecodeError):
         return "not a structure file that ASE knows by name or content; `--format NAME` can name its format"
@@ -52,6 +52,6 @@ def _looks_like_symbol(word: object) -> bool:
 
 
 def _kind(form: str | None) -> str:
-    from ase.io.formats import ioformats
+    from mira_cli.structures.ase_formats import ioformats
 
     return f"of the format that ASE knows as {ioformats[form].description}" if form in ioformats else "of its format"

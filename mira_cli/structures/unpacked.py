@@ -35,7 +35,7 @@ def at_plain_path(path: Path) -> Iterator[Path]:
     UnreadableError
         Unpacked, it is far larger than such files are.
     """
-    from ase.io.formats import open_with_compression
+    from mira_cli.structures.ase_formats import open_with_compression
 
     if not path.name.endswith(PACKED):
         yield path
@@ -46,7 +46,7 @@ def at_plain_path(path: Path) -> Iterator[Path]:
 
 def text_at(path: Path) -> str:
     """The text of a file, unpacked, with a sign in place of what is no UTF-8."""
-    from ase.io.formats import open_with_compression
+    from mira_cli.structures.ase_formats import open_with_compression
 
     with open_with_compression(str(path), "rb") as stream:
         content: bytes = stream.read()

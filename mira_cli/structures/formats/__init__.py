@@ -45,7 +45,7 @@ BY_NAME = {
 
 def readable_formats() -> set[str]:
     """Names of formats that a user may give."""
-    from ase.io.formats import ioformats
+    from mira_cli.structures.ase_formats import ioformats
 
     return {*BY_NAME, *(name for name, form in ioformats.items() if form.can_read)}
 

@@ -31,7 +31,8 @@ MOST_BYTES = 50_000_000  # of a file that is read again, into memory as a whole
 def read(path: Path, form: str, elements: Sequence[str] = ()) -> Iterator[Frame]:
     """Yield what a file holds by the reader of a format; `elements` are those of types."""
     from ase.io import iread
-    from ase.io.formats import ioformats
+
+    from mira_cli.structures.ase_formats import ioformats
 
     if path.name.endswith(PACKED) and form in ioformats and not ioformats[form].acceptsfd:
         with at_plain_path(path) as plain:  # ASE's reader would take the packed bytes for the file's
@@ -95,7 +96,7 @@ def _spellings(path: Path, form: str, given: StringIO | None) -> Iterator[tuple[
 
     Without a mark at its begin, as Latin-1 where it is no UTF-8, without the exponents of Fortran.
     """
-    from ase.io.formats import ioformats, open_with_compression
+    from mira_cli.structures.ase_formats import ioformats, open_with_compression
 
     if form not in ioformats or ioformats[form].isbinary or not ioformats[form].acceptsfd:
         yield path, ()

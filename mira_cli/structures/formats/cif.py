@@ -59,7 +59,7 @@ def read(path: Path) -> Iterator[Frame]:
     UnreadableError
         The text is no CIF, or no block has atom sites.
     """
-    from ase.io.formats import open_with_compression
+    from mira_cli.structures.ase_formats import open_with_compression
 
     with open_with_compression(str(path), "rb") as stream:
         content = stream.read()

@@ -33,7 +33,7 @@ def settle_elements(atoms: Atoms, form: str, path: Path, elements: Sequence[str]
     UnreadableError
         The file does not say which these are.
     """
-    from ase.io.formats import open_with_compression
+    from mira_cli.structures.ase_formats import open_with_compression
 
     if form == "gromacs":
         names = zip(atoms.arrays["atomtypes"], atoms.arrays["residuenames"], strict=True)
@@ -86,7 +86,7 @@ def named_poscar(path: Path, elements: Sequence[str]) -> StringIO | None:
     UnreadableError
         They are not as many as the counts.
     """
-    from ase.io.formats import open_with_compression
+    from mira_cli.structures.ase_formats import open_with_compression
 
     if not elements or not (counts := _counts(lines := _head(path))):
         return None
@@ -99,7 +99,7 @@ def named_poscar(path: Path, elements: Sequence[str]) -> StringIO | None:
 
 def _head(path: Path) -> list[str]:
     """The first lines of a POSCAR, of which the last has the counts of atoms, or their elements."""
-    from ase.io.formats import open_with_compression
+    from mira_cli.structures.ase_formats import open_with_compression
 
     with open_with_compression(str(path), "rb") as stream:
         return [stream.readline().decode("utf-8", "replace") for _ in range(6)]

@@ -16,7 +16,7 @@ LOOKED_AT = 1_000  # bytes
 
 def is_ours(path: Path) -> bool:
     """Whether a file begins as those of MLIP do."""
-    from ase.io.formats import open_with_compression
+    from mira_cli.structures.ase_formats import open_with_compression
 
     with open_with_compression(str(path), "rb") as stream:
         begin: bytes = stream.read(LOOKED_AT)

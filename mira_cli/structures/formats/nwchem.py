@@ -34,7 +34,7 @@ def read(path: Path) -> Iterator[Frame]:
     UnreadableError
         A geometry says what is not read here, or the file states two charges or multiplicities.
     """
-    from ase.io.formats import open_with_compression
+    from mira_cli.structures.ase_formats import open_with_compression
 
     with open_with_compression(str(path), "rb") as stream:
         lines = _lines(stream.read().decode("utf-8-sig", errors="replace"))

@@ -41,7 +41,7 @@ def rest_of_poscar(path: Path) -> tuple[str | None, str | None]:
 
 def _behind_atoms(path: Path) -> tuple[int, int, list[str]]:
     """Number of atoms by their counts, of the first line behind them, and the lines from there on."""
-    from ase.io.formats import open_with_compression
+    from mira_cli.structures.ase_formats import open_with_compression
 
     with open_with_compression(str(path), "rb") as stream:
         lines = StringIO(stream.read(MOST_BYTES).decode("utf-8", "replace"), newline=None).readlines()

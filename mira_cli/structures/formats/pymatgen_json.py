@@ -73,7 +73,7 @@ def read(path: Path) -> Iterator[Frame]:
 
 
 def _open(path: Path) -> IO[bytes]:
-    from ase.io.formats import open_with_compression
+    from mira_cli.structures.ase_formats import open_with_compression
 
     opened: IO[bytes] = open_with_compression(str(path), "rb")
     return opened

@@ -26,7 +26,7 @@ STATED: dict[str, dict[str, re.Pattern[str]]] = {
 
 def stated(path: Path, form: str) -> dict[str, float]:
     """The first `charge` (e) and `spin` (2S + 1) that a file of a format states; none where it does not."""
-    from ase.io.formats import open_with_compression
+    from mira_cli.structures.ase_formats import open_with_compression
 
     if form not in STATED:
         return {}

@@ -5,7 +5,8 @@ be chosen and its own import be timed before. It is a `Family`: five constants, 
 weights are downloaded. One that can compute faster than its package does by itself also has
 `accelerators(potential, device)`, which returns offers of `worker.accelerator`. One whose package holds weights has
 `bundled(model)`, which returns where they are and the sha256 of the file that was published: an image whose file is
-another one is refused (`worker.session.load_model`).
+another one is refused (`worker.session.load_model`). One whose package imports much that few of its functions need has
+`importing()`: the context in which it is imported (`worker.late_imports`).
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ class Family(Protocol):
     DISTRIBUTIONS
         Packages whose versions belong in the record.
     IMPORTS
-        Modules whose import is the family's import.
+        Modules whose import is the family's import, its framework first.
     FRAMEWORK
         `"torch"`, `"tensorflow"`, or None if the family knows no GPU.
     DTYPES

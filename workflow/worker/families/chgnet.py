@@ -17,9 +17,11 @@ from worker.families.base import (
     to_float64,
     unknown_bundled,
 )
+from worker.late_imports import late_imports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from ase import Atoms
     from ase.calculators.calculator import Calculator
@@ -48,6 +50,15 @@ BUNDLED = {
     ),
 }
 MAX_Z = 94
+# what pymatgen's plots, equations of state and densities of states take (`worker.late_imports`)
+LATE = {
+    "pymatgen.analysis.eos": ("scipy.optimize",),
+    "pymatgen.core.spectrum": ("scipy", "scipy.ndimage"),
+    "pymatgen.core.structure_matcher": ("scipy.optimize",),
+    "pymatgen.electronic_structure.dos": ("scipy.integrate", "scipy.ndimage", "scipy.signal", "scipy.stats"),
+    "pymatgen.symmetry.analyzer": ("scipy.cluster",),
+    "pymatgen.util.plotting": ("matplotlib", "matplotlib.pyplot", "palettable.colorbrewer.diverging"),
+}
 
 
 @dataclass
@@ -143,6 +154,11 @@ class CHGNet:
             atoms.cell.array, [int(z) for z in atoms.numbers], atoms.positions, coords_are_cartesian=True
         )
         return self.network.graph_converter(structure)
+
+
+def importing() -> AbstractContextManager[None]:
+    """Return the context in which the package is imported: without what few functions of pymatgen need."""
+    return late_imports(LATE)
 
 
 def load(model: Model, device: str, dtype: str) -> CHGNet:  # noqa: ARG001 - DTYPES has one entry

@@ -14,9 +14,11 @@ from ase.units import GPa
 
 from worker.errors import WorkerError, sentence
 from worker.families.base import Result, atoms_that_fit, check_options, existing_weights
+from worker.late_imports import TORCH_GEOMETRIC, late_imports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from ase import Atoms
@@ -32,6 +34,8 @@ HOSTS = ("huggingface.co",)
 
 FILES = ("model.json", "model.pt", "state.pt")
 ORGANISATION = "materialyze"
+# what is trained with, and a table that the package's own dynamics writes (`worker.late_imports`)
+LATE = {**TORCH_GEOMETRIC, "matgl": (".utils.training",), "matgl.ext.ase": ("pandas",)}
 # peak memory of a dense solid in MB an atom, at an architecture's default size and in single precision;
 # CHGNet's rises with the size of the batch, of which it compares all short bonds with each other
 MB_PER_ATOM = {"M3GNet": 2.5, "TensorNet": 4.5, "QET": 3.5, "CHGNet": 12.0, "SO3Net": 55.0}
@@ -117,6 +121,11 @@ class MatGL:
         return [
             Result(float(e), f, s) for e, f, s in zip(energies.reshape(-1), np.split(forces, ends), voigt, strict=True)
         ]
+
+
+def importing() -> AbstractContextManager[None]:
+    """Return the context in which the package is imported: without what few of its functions need."""
+    return late_imports(LATE)
 
 
 def load(model: Model, device: str, dtype: str) -> MatGL:

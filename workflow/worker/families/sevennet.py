@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,9 +23,10 @@ from worker.families.base import (
     existing_weights,
     unknown_bundled,
 )
+from worker.late_imports import TORCH_GEOMETRIC, late_imports
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ase import Atoms
     from ase.calculators.calculator import Calculator
@@ -33,10 +34,18 @@ if TYPE_CHECKING:
     from worker.job import Model
 
 DISTRIBUTIONS = ("sevenn", "e3nn", "torch")
-IMPORTS = ("torch", "sevenn.calculator")
+IMPORTS = ("torch", "sevenn.calculator", "sevenn.checkpoint")
 FRAMEWORK = "torch"
 DTYPES = ("float32",)
 HOSTS = ("github.com",)
+
+# what is trained, looked at and made formulas and data sets with (`worker.late_imports`)
+LATE = {
+    "e3nn.o3._angular_spherical_harmonics": ("sympy",),
+    "sevenn.checkpoint": ("pandas",),
+    "sevenn.train.dataset": ("sklearn.linear_model",),
+    **TORCH_GEOMETRIC,
+}
 
 # names and their constants in `sevenn._const`: those that ship in the wheel, with the sha256 of their files, and those
 # that the package downloads
@@ -131,6 +140,18 @@ class SevenNet:
         return [Result(float(e), f, s) for e, f, s in zip(energies, forces, stresses, strict=True)]
 
 
+@contextmanager
+def importing() -> Iterator[None]:
+    """Import the package without what few of its functions need, and without torch's compiler, which none calls.
+
+    e3nn marks a function that the compiler must leave as it is: as long as nothing is compiled, that is the function.
+    """
+    import torch
+
+    with late_imports(LATE), mock.patch.object(torch.compiler, "disable", lambda function: function):
+        yield
+
+
 def load(model: Model, device: str, dtype: str) -> SevenNet:  # noqa: ARG001 - DTYPES has one entry
     """Load a checkpoint without running code from it.
 
@@ -155,6 +176,7 @@ def load(model: Model, device: str, dtype: str) -> SevenNet:  # noqa: ARG001 - D
 
 
 def _calculator(content: Any, device: str, modal: str | None, **kernels: bool) -> Any:
+    from sevenn import util
     from sevenn.calculator import SevenNetCalculator
     from sevenn.nn import convolution
 
@@ -162,6 +184,9 @@ def _calculator(content: Any, device: str, modal: str | None, **kernels: bool) -
 
     with ExitStack() as stack:
         stack.enter_context(moments_made_once())
+        # products that are made to ask for their irreps alone need no code: of 1.1 s that it took to load, 0.4 s
+        without_code = partial(util.FullTensorProduct, compile_left_right=False)
+        stack.enter_context(mock.patch.object(util, "FullTensorProduct", without_code))
         if device == "cpu":  # where the fused convolution takes their place
             stack.enter_context(mock.patch.object(convolution, "TensorProduct", LateProduct))
         network = content.build_model(**kernels)

@@ -1,0 +1,1 @@
+"""Takes the place of the plugin of this name: Snakemake imports packages of such names, and passes over a module."""
