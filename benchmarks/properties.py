@@ -54,10 +54,11 @@ ions; MIRA has those of 0.5 and 1 % that symmetry leaves, and relaxes ions in ea
 ions. `phonons`: matcalc repeats the given cell until its edges are long enough, MIRA takes the smallest supercell whose
 images are as far apart, and computes it at rest too; none is compared where modes are imaginary. `md`: the same steps.
 
-What keeps CHGNet's ratios lower: single evaluations by its package take 50 ms, batches 13 ms a crystal, a gain of 4
-(with SevenNet-0 it is 5 to 6), and these are two thirds of MIRA's time. Of 397 evaluations for `elastic`, 130 relax
-ions in strained cells, which matcalc leaves out; of 279 for `eos`, 48 relax shapes that matcalc takes as they are, as
-its threshold is 0.1 eV/Å. Much of the rest is spglib's search for the symmetry of each start and of each minimum.
+The ratios of CHGNet: of small cells, single evaluations by its package take 50 ms, batches 13 ms a crystal, a gain
+of 4 (with SevenNet-0 it is 5 to 6), and these are two thirds of MIRA's time; of cells of hundreds of atoms, as
+matcalc's for `phonons` are (KMgF3: 320), its package takes many seconds. Of 397 evaluations for `elastic`, 130 relax
+ions in strained cells, which matcalc leaves out; of 259 for `eos`, 48 relax shapes that matcalc takes as they are, as
+its threshold is 0.1 eV/Å.
 """
 
 
