@@ -273,6 +273,7 @@ def _started(plan: WorkerPlan, folder: Path, log: Path) -> subprocess.Popen[byte
     if scratch and Path(scratch).is_dir():
         folders.setdefault(Path(scratch).absolute(), True)
     words = [str(job), "--socket", str(folder / SOCKET), "--threads", str(plan.threads)]
+    words += ["--shared"] if plan.shared else []
     with log.open("wb") as stream:
         # its own session: a terminal's Ctrl-C is for who asks, not for the model that is to go on answering
         return subprocess.Popen(

@@ -25,13 +25,24 @@ JOB = "warm"
 
 @dataclass(frozen=True)
 class WorkerPlan:
-    """How one model is loaded and kept: `job` is what the worker reads, `weights` what it must see beside its image."""
+    """How one model is loaded and kept.
+
+    Attributes
+    ----------
+    job
+        What the worker reads.
+    weights
+        What it must see beside its image.
+    shared
+        Whether its cores are other workers', too, and those of whoever asks.
+    """
 
     model: ResolvedModel
     job: dict[str, Any]
     image: ReadyImage | None  # None: this Python
     weights: Path | None
     threads: int
+    shared: bool = False
 
     @property
     def name(self) -> str:
@@ -44,6 +55,7 @@ def plan_workers(
     *,
     options: Mapping[str, Any] | None = None,
     images: Literal["build", "require"] = "build",
+    shared: bool = False,
 ) -> list[WorkerPlan]:
     """Plan a worker for each of some models; images that are missing are built, weights fetched, as `mira run` does.
 
@@ -55,6 +67,8 @@ def plan_workers(
         Settings of each of these models, beside those that `settings` holds by name.
     images
         `require`: refuse what would have to be built or fetched first.
+    shared
+        Whether the workers have their cores in common, and with those who ask them.
 
     Raises
     ------
@@ -77,5 +91,6 @@ def plan_workers(
         weights, asks = ready.weights.get(model.name), resources[model.name]
         job = spec_without_structures(JOB, model, weights, config, ready.uses[model.image], machine, asks)
         image = ready.images.get(model.image)
-        plans.append(WorkerPlan(model, job, image, weights.path if weights else None, asks.threads or machine.cores))
+        threads = asks.threads or machine.cores
+        plans.append(WorkerPlan(model, job, image, weights.path if weights else None, threads, shared))
     return plans

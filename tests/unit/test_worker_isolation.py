@@ -13,14 +13,14 @@ from worker import isolation
 REPORT = """
 import json, os, sys
 from worker import isolation
-isolation.set_job_environment(3, in_container=False)
+isolation.set_job_environment(3, in_container=False, shared=SHARED)
 json.dump(dict(os.environ), sys.stdout)
 """
 
 
-def environment_after(tmp_path, **changes) -> dict[str, str]:
+def environment_after(tmp_path, *, shared: bool = False, **changes) -> dict[str, str]:
     before = {"PATH": os.environ["PATH"], "PYTHONPATH": str(WORKFLOW), "TMPDIR": str(tmp_path), **changes}
-    command = [sys.executable, "-c", REPORT]
+    command = [sys.executable, "-c", REPORT.replace("SHARED", str(shared))]
     done = subprocess.run(command, env=before, cwd=tmp_path, check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 
@@ -31,6 +31,12 @@ def test_caches_are_writable_and_below_the_temporary_folder(tmp_path):
         assert after[name].startswith(str(tmp_path)), name
         assert os.access(after[name], os.W_OK)
     assert (tmp_path / f"mira-cache-{os.getuid()}").stat().st_mode & 0o077 == 0
+
+
+def test_threads_that_wait_leave_cores_to_others_where_there_are_others(tmp_path):
+    assert "OMP_WAIT_POLICY" not in environment_after(tmp_path)
+    assert environment_after(tmp_path, shared=True)["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert environment_after(tmp_path, shared=True, OMP_WAIT_POLICY="ACTIVE")["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
 def test_a_run_directory_is_no_home(tmp_path):

@@ -1,4 +1,4 @@
-"""`python -m worker.serve JOB.json --socket FILE [--threads N]`: one model, loaded once, that answers as long as asked.
+"""`python -m worker.serve JOB.json --socket FILE [--threads N] [--shared]`: one model that stays loaded and answers.
 
 JOB.json is a job without structures: the model is loaded as that job would load it. Structures come through the socket,
 and are evaluated by the loop that jobs have: the same batches, the same statuses, the same sentences. Requests that
@@ -39,13 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("job", type=Path, metavar="JOB.json")
     parser.add_argument("--socket", type=Path, required=True, metavar="FILE")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), metavar="N")
+    parser.add_argument("--shared", action="store_true", help="leave the cores to others while threads wait")
     asked = parser.parse_args(arguments)
-    return guarded(lambda: _run(read_job(asked.job), asked.socket.absolute(), asked.threads))
+    return guarded(lambda: _run(read_job(asked.job), asked.socket.absolute(), asked.threads, shared=asked.shared))
 
 
-def _run(job: Job, place: Path, threads: int) -> int:
+def _run(job: Job, place: Path, threads: int, *, shared: bool) -> int:
     connection = _connected(place)
-    isolation.set_job_environment(threads, in_container=job.image.get("runtime") == "apptainer")
+    in_container = job.image.get("runtime") == "apptainer"
+    isolation.set_job_environment(threads, in_container=in_container, shared=shared)
     network = isolation.leave_network()  # while there is one thread
     waiting: Waiting = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, waiting), daemon=True).start()
