@@ -175,7 +175,7 @@ def _detach() -> None:
     """Start the same command in the background, and wait until it answers or has failed."""
     import os
 
-    from mira_cli.errors import MiraError
+    from mira_cli.errors import Interrupted, MiraError
     from mira_cli.files import read_json
     from mira_cli.python_path import SAFE
     from mira_cli.serving.found import LOG, STATE
@@ -191,12 +191,16 @@ def _detach() -> None:
             stdout=stream, stderr=stream, start_new_session=True, env={**os.environ, **SAFE},
         )  # fmt: skip
     console.say(f"process {child.pid} makes its models ready; its output: {log}")
-    while (state := read_json(folder / STATE)) is None:
-        if child.poll() is not None:
-            text = log.read_text(encoding="utf-8")
-            sys.stderr.write(text)
-            raise MiraError("the server did not start", hint="what it said stands above", log=log)
-        time.sleep(0.05)
+    try:
+        while (state := read_json(folder / STATE)) is None:
+            if child.poll() is not None:
+                text = log.read_text(encoding="utf-8")
+                sys.stderr.write(text)
+                raise MiraError("the server did not start", hint="what it said stands above", log=log)
+            time.sleep(0.05)
+    except Interrupted:  # before it answers, nobody knows of it
+        child.terminate()
+        raise
     console.say("`mira serve status` looks at it, `mira serve stop` ends it")
     typer.echo(state["address"])
 

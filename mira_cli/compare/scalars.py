@@ -189,7 +189,7 @@ def _statistics(difference: Array, against: Array | None) -> dict[str, Any]:
         "rmse": root_mean_square(own),
         "mean_difference": 0.0 if abs(middle) < ROUNDED * largest else middle,  # aligned energies have none
         "largest_difference": largest if len(own) else None,
-        "mean_absolute_percent": None if base is None else mean(100 * np.abs(own / base)),
+        "mean_absolute_percent": None if base is None or not base.all() else mean(100 * np.abs(own / base)),
     }
 
 

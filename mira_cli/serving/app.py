@@ -307,6 +307,8 @@ def _tell_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> JSONResponse:
         what = {404: f"there is nothing at `{request.url.path[:100]}`", 405: f"`{request.method}` is not answered here"}
+        if error.status_code == 400:  # all that the parser of JSON gives up at
+            return JSONResponse({"error": "the body is no JSON", "hint": "`/openapi.json` describes bodies"}, 422)
         said = what.get(error.status_code, str(error.detail))
         return JSONResponse({"error": said, "hint": "`/docs` lists what there is"}, error.status_code)
 

@@ -175,7 +175,7 @@ def asked_structure(said: AtomsBody, *, most_atoms: int) -> AskedStructure:
     if any(pbc) and said.cell is None:
         raise RefusedStructureError("periodic, and without a `cell`", INVALID)
     for key, value in stated.items():
-        if said.info.get(key, value) != value:
+        if key in said.info and said.info[key] != value:
             what = f"the input contradicts itself: `{key}` is {value:g} and `info.{key}` is {said.info[key]}"
             raise RefusedStructureError(what, INVALID)
     atoms = Atoms(
@@ -191,4 +191,6 @@ def asked_structure(said: AtomsBody, *, most_atoms: int) -> AskedStructure:
     (reason,), (odd,) = judge_structures(geometry)
     if reason is not None:
         raise RefusedStructureError(reason, INVALID)
+    if said.cell is not None and not {"pbc"} & said.model_fields_set:
+        notes = [*notes, "no `pbc` is given: computed as not periodic, whatever `cell` is"]
     return AskedStructure(geometry, [*notes, *odd], atoms.get_chemical_formula(empirical=False))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 
 from mira_cli.errors import MiraError, UsageError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from os import PathLike
 
-    from ase import Atoms
     from numpy.typing import NDArray
 
     from mira_cli.structures.geometry import Geometry
@@ -173,11 +173,16 @@ class WarmCalculator(Calculator):
 
         Raises
         ------
+        UsageError
+            One is not ASE's `Atoms`.
         WorkerLostError
             The worker was closed, or cannot be started; or its server answers nothing at all. A worker that is lost
             later is started again; where a server is, what it has answered stays, and the rest is `failed`.
         """
         listed = list(structures)
+        if strangers := [(n, type(one).__name__) for n, one in enumerate(listed) if not isinstance(one, Atoms)]:
+            n, kind = strangers[0]
+            raise told(UsageError(f"structure {n} is a `{kind}`, not ASE's `Atoms`", hint="leave it out"))
         portions = [judged_geometry(some) for some in _portions(listed)]
         worker, asked = self.worker, []
         for geometry, judged in portions:

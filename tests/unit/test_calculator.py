@@ -123,6 +123,8 @@ def test_batches_give_an_answer_or_a_reason_for_each(emt) -> None:
     assert found[8].forces_ev_per_ang.shape == (32, 3)
     assert found[0].energy_ev == with_calculator(apart, emt).get_potential_energy()
     assert emt.evaluate([]) == []
+    with pytest.raises(UsageError, match="structure 1 is a `NoneType`"):
+        emt.evaluate([*structures[:1], None])
 
 
 def test_reasons_and_statuses_are_those_of_a_run(emt, mira, tmp_path) -> None:

@@ -9,6 +9,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.collections import dcdft
+from ase.constraints import FixAtoms
 from ase.eos import birchmurnaghan
 from ase.units import GPa
 from ase.utils.deltacodesdft import delta as delta_of_ase
@@ -16,6 +17,7 @@ from ase.utils.deltacodesdft import delta as delta_of_ase
 from mira_cli.tasks.eos import EosSettings, delta
 from tests.unit.told_properties import at_minimum, minimum, told
 from worker.properties.equations_of_state import FORMS, bulk_modulus_of_pressures, fitted, spread, why_no_minimum
+from worker.tasks import find_task
 
 # ASE 3.29: cells of dcdft, FrechetCellFilter and BFGS to 1e-4, seven volumes, Birch-Murnaghan: Å³ and eV an atom, GPa
 OF_EMT = {
@@ -136,6 +138,14 @@ def test_slabs_and_molecules_have_none() -> None:
         assert found.status == "invalid_result"
         assert "only crystals" in found.error
         assert not found.values
+
+
+@pytest.mark.parametrize("task", ["eos", "elastic", "formation"])
+def test_held_atoms_are_at_no_minimum(task) -> None:
+    start = bulk("Cu", cubic=True)
+    assert find_task(task).refusal(start) is None
+    start.set_constraint(FixAtoms([0]))
+    assert "held" in find_task(task).refusal(start)
 
 
 def test_a_minimum_outside_the_range_is_none() -> None:

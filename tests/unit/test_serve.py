@@ -107,6 +107,8 @@ def test_many_clients_get_their_own_answers(server) -> None:
         ({"symbols": ["Cu"], "positions": [[0, 0]]}, 422, "`atoms.positions.0.2` is missing"),
         ({"symbols": ["Cu"], "positions": [[0, 0, 0]], "info": {"charge": 1, "net_charge": 2}}, 422, "contradicts"),
         ({"symbols": ["Cu"], "positions": [[0, 0, 0]], "charge": 1, "info": {"charge": 2}}, 422, "contradicts itself"),
+        ({"symbols": ["Cu"], "positions": [[0, 0, 0]], "charge": float("nan")}, 422, "charge"),
+        ({"symbols": ["Cu"], "positions": [[0, 0, 0]], "spin": float("nan")}, 422, "spin"),
         ({"symbols": ["Cu", "Cu"], "positions": [[0, 0, 0], [0, 0, 0.1]]}, 422, "Å"),
     ],
 )  # fmt: skip
@@ -124,6 +126,8 @@ def test_what_is_odd_is_a_note_in_the_words_of_a_run(server) -> None:
     noted = server.multi(["emt", "lj"], {**CU, "info": {"total_charge": 0, "q": 1}})[1]["answers"]
     assert [len(one["notes"]) for one in noted] == [2, 2]
     assert server.single("emt")[1]["notes"] == []
+    (note,) = server.single("emt", {key: value for key, value in CU.items() if key != "pbc"})[1]["notes"]
+    assert "computed as not periodic" in note
 
 
 def test_bodies_that_are_none(server) -> None:

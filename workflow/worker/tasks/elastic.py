@@ -8,11 +8,10 @@ import numpy as np
 
 from worker.beyond import beyond
 from worker.contract import INVALID_RESULT, Layout, Outcome
-from worker.minimum.freedom import allowed_directions
 from worker.minimum.relaxed import relaxed, together
 from worker.minimum.symmetry import space_group_of, standard_axes
 from worker.minimum.tensors import EV_PER_ANG3_IN_GPA, WEIGHTS, mandel, tensor
-from worker.properties.crystals import why_no_bulk
+from worker.properties.crystals import why_no_free_bulk
 from worker.properties.elasticity import (
     COMPONENTS,
     SIGNS,
@@ -86,10 +85,7 @@ class Strains(NamedTuple):
 
 def refusal(start: Atoms) -> str | None:
     """Say why a structure has no elastic constants, or None if it has some."""
-    bound = allowed_directions(start)
-    if bound is not None and not bound.any():
-        return "all its atoms are held: none can follow a strain"
-    return why_no_bulk(start)
+    return why_no_free_bulk(start)
 
 
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:

@@ -11,7 +11,7 @@ from worker.minimum.freedom import allowed_directions
 from worker.minimum.relaxed import relaxed, together
 from worker.minimum.symmetry import space_group_of, symmetrized
 from worker.minimum.tensors import EV_PER_ANG3_IN_GPA
-from worker.properties.crystals import why_no_bulk
+from worker.properties.crystals import why_no_free_bulk
 from worker.properties.equations_of_state import bulk_modulus_of_pressures, fitted, spread, why_no_minimum
 from worker.tasks import FROM_MINIMUM
 
@@ -40,7 +40,7 @@ ARRAYS = {
 
 def refusal(start: Atoms) -> str | None:
     """Say why a structure has no equation of state, or None if it has one."""
-    return why_no_bulk(start)
+    return why_no_free_bulk(start)
 
 
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:

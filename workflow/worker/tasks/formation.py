@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from worker.contract import Outcome
+from worker.properties.crystals import why_held
 from worker.tasks import FROM_MINIMUM
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ SETTINGS = (*FROM_MINIMUM, "atom_energies_ev")
 VALUES = ("minimum_energy_ev",)
 OPTIONAL = ()
 ARRAYS: dict[str, Layout] = {}
+
+
+def refusal(start: Atoms) -> str | None:
+    """Say why a structure has no formation energy, or None if it has one."""
+    return why_held(start)
 
 
 def steps(start: Atoms, settings: dict[str, Any]) -> Steps:  # noqa: ARG001
