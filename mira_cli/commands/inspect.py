@@ -77,7 +77,7 @@ def inspect(
 
     rows, asked = _rows(models, models_file or []), known_task(task)
     found = find_sources([str(Path(path).expanduser()) for path in structures], of_options(elements, form))
-    tell_passed_over(found)
+    tell_passed_over(found, asked)
     keys = ReferenceKeys(ref_energy_key, ref_forces_key, ref_stress_key, reference_units(ref_units))
     with TemporaryDirectory(prefix="mira-inspect-") as scratch:
         choice = FrameChoice(stride, sample, seed)

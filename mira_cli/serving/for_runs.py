@@ -25,7 +25,7 @@ from mira_cli.serving.offers import RUNS, offer_of
 from mira_cli.serving.replicas import Awaited
 from mira_cli.structures.fragments import NONE
 from mira_cli.structures.geometry import Geometry
-from mira_cli.warm.frames import FrameError, packed_frame, read_frame
+from mira_cli.warm.frames import FrameError, packed_frame, read_frame, receive_exactly
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -82,7 +82,7 @@ class _Caller:
         """Ask what is requested; when nobody waits any more, nothing is computed for them that has not begun."""
         with suppress(EOFError, OSError, FrameError, KeyError, ValueError):
             while True:
-                header, arrays = read_frame(self._exactly)
+                header, arrays = read_frame(partial(receive_exactly, self.connection))
                 if "left" in header:
                     self._give_gpu_back()
                 else:
@@ -163,16 +163,6 @@ class _Caller:
         model, wanted = self.wanted
         offer = offer_of(model, self.folder, self.address, future.ready)
         return None if offer is not None and offer.id == wanted else NOT_LOADED
-
-    def _exactly(self, n: int) -> bytearray:
-        data = bytearray(n)
-        view = memoryview(data)
-        while view:
-            got = self.connection.recv_into(view)
-            if not got:
-                raise EOFError
-            view = view[got:]
-        return data
 
 
 def _geometries(arrays: Arrays) -> list[Geometry]:

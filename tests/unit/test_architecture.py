@@ -28,6 +28,7 @@ TWINS = {  # host and worker cannot import one another: each has its own side of
     "files_below": "files that are hashed as weights",
     "packed_frame": "both ends of a warm worker's socket",
     "read_frame": "both ends of a warm worker's socket",
+    "receive_exactly": "both ends of a warm worker's socket",
     "write_json": "a file appears whole",
 }
 NAMED_BY_OTHERS = {

@@ -30,6 +30,8 @@ def test_a_sheet_of_references_ends_in_errors_and_delta(mira, tmp_path) -> None:
     run = tmp_path / "runs" / "r"
     told = " ".join(mira("run", tmp_path / "sheet.csv", "-m", "emt", "-o", run, "--task", "eos", code=1).stderr.split())
     assert "columns of sheet.csv that are references: reference_volume_per_atom_ang3, reference_bulk" in told
+    inspected = mira("inspect", tmp_path / "sheet.csv", "--task", "eos").stderr
+    assert "that are references: reference_volume_per_atom_ang3, reference_bulk" in " ".join(inspected.split())
     assert "1 structure will have no answer, `slab.extxyz#0` is the first" in told
     assert "1 of 4 rows do not pass the task's own checks" in told
     errors = {(row["structure_id"][:2], row["quantity"]): row for row in csv_rows(run / "scalar_errors.csv")}

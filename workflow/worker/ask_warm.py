@@ -18,12 +18,13 @@ import struct
 import time
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from worker.contract import Finished, Outcome
-from worker.frames import FrameError, packed_frame, read_frame
+from worker.frames import FrameError, packed_frame, read_frame, receive_exactly
 from worker.provenance import utc_now
 
 if TYPE_CHECKING:
@@ -125,23 +126,13 @@ class _Exchange:
 
     def _read(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         try:
-            return read_frame(self._exactly)
+            return read_frame(partial(receive_exactly, self.connection))
         except TimeoutError as error:
             raise GoneError(f"the server at {self.place.address} said nothing for {SILENCE_S:.0f} s") from error
         except (EOFError, OSError) as error:
             raise GoneError(f"the server at {self.place.address} has ended") from error
         except FrameError as error:
             raise GoneError(f"the server at {self.place.address} cannot be understood ({error})") from error
-
-    def _exactly(self, n: int) -> bytearray:
-        data = bytearray(n)
-        view = memoryview(data)
-        while view:
-            got = self.connection.recv_into(view)
-            if not got:
-                raise EOFError
-            view = view[got:]
-        return data
 
 
 def _connected(place: WarmPlace) -> socket.socket:

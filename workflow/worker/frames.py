@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
@@ -79,3 +80,15 @@ def read_frame(read: Callable[[int], bytes | bytearray]) -> tuple[dict[str, Any]
         for (name, kind, shape), size in zip(listed, sizes, strict=True)
     }
     return header, arrays
+
+
+def receive_exactly(connection: socket.socket, n: int) -> bytearray:
+    """Return so many of the next bytes; raises `EOFError` where the other end has hung up."""
+    data = bytearray(n)
+    view = memoryview(data)
+    while view:
+        got = connection.recv_into(view)
+        if not got:
+            raise EOFError
+        view = view[got:]
+    return data

@@ -19,6 +19,7 @@ import queue
 import socket
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,22 +82,11 @@ def _queue_all(connection: socket.socket, waiting: Waiting) -> None:
     first = connection.recv(1, socket.MSG_PEEK)  # before numpy is imported here, beside the import of the model
     if not first:
         raise EOFError
-    from worker.frames import read_frame
+    from worker.frames import read_frame, receive_exactly
     from worker.warm import question_of
 
     while True:
-        waiting.put(question_of(*read_frame(lambda n: _exactly(connection, n))))
-
-
-def _exactly(connection: socket.socket, n: int) -> bytearray:
-    data = bytearray(n)
-    view = memoryview(data)
-    while view:
-        got = connection.recv_into(view)
-        if not got:
-            raise EOFError
-        view = view[got:]
-    return data
+        waiting.put(question_of(*read_frame(partial(receive_exactly, connection))))
 
 
 if __name__ == "__main__":
