@@ -118,6 +118,10 @@ def test_ions_and_shape_are_at_rest_at_each_volume() -> None:
     found = at_minimum("eos", layered, EMT(), relax_smax_gpa=0.002)
     assert found.status == "ok"
     assert found.values["n_evaluations"] > 6
+    volumes = np.array(found.arrays["curve_volume_per_atom_ang3"])
+    # along a path on which shape is at rest, energy and pressure belong together
+    slope = -np.gradient(found.arrays["curve_energy_per_atom_ev"], volumes) / GPa
+    assert slope[2:-2] == pytest.approx(found.arrays["curve_pressure_gpa"][2:-2], abs=0.15)
 
 
 def test_the_known_minimum_is_the_point_that_would_be_computed() -> None:
