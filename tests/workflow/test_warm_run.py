@@ -105,8 +105,8 @@ def assert_complete(run, n: int = 8) -> None:
     assert len(found) == len(set(found)) == n
 
 
-def slow_call(tmp_path, large, *more):
-    models = faulty(tmp_path / "m.yaml", mode="sleep", seconds=0.4)
+def slow_call(tmp_path, large, *more, seconds=0.4):
+    models = faulty(tmp_path / "m.yaml", mode="sleep", seconds=seconds)
     run = tmp_path / "run"
     return (
         run,
@@ -193,7 +193,7 @@ def test_a_failure_is_judged_by_a_worker_of_the_run_itself(mira, structures, tmp
 
 
 def test_people_are_answered_while_a_run_asks(started, large, tmp_path) -> None:
-    run, models, call = slow_call(tmp_path, large)
+    run, models, call = slow_call(tmp_path, large, seconds=1.5)  # so slow that portions do not grow
     with serving(*models) as server:
         load(server, "faulty")
         one = started(*call, *models)
