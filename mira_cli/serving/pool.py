@@ -108,7 +108,7 @@ class Pool:
         gpus = self._gpus.get(name, self._gpus.get(""))
         word = self.names.words.get(name, name)
         settings = {**self._settings, "models": [word], "gpus": gpus}
-        plans = plan_workers(settings, images="build" if build else "require", shared=True)
+        plans = plan_workers(settings, images="build" if build else "require", shared=len(self.names.rows) != 1)
         return plans[0]
 
     def _make_room(self, asking: ServedModel, replica: int) -> None:

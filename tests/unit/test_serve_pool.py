@@ -63,7 +63,7 @@ def made(monkeypatch):
 
     def make(**more):
         given = {"replicas": {}, "gpus": {}, "keep": None, "timeout_s": 10, "say": lambda _: None, **more}
-        pools_made.append(Pool(SimpleNamespace(words={}), {}, **given))
+        pools_made.append(Pool(SimpleNamespace(rows={}, words={}), {}, **given))
         return pools_made[-1]
 
     yield make

@@ -93,7 +93,7 @@ def set_job_environment(threads: int, *, in_container: bool, shared: bool = Fals
         Whether the image is a container. Its packages are complete, and those of the user's own Python
         (`~/.local`), which a container may see, must not replace them.
     shared
-        Whether the cores are others', too. Threads that wait for one another then sleep: awake they save a tenth of
+        Whether the cores are others', too. Threads that wait for one another then sleep: awake they save up to half of
         the time, and cost ten times as much as soon as something else wants a core.
 
     Raises
