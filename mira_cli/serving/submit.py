@@ -121,7 +121,7 @@ def _submitted(wishes: Wishes, models: list[str], asks: Resources, cpus: int) ->
     folder = home / name
     folder.mkdir(mode=0o700)
     try:
-        with open(os.open(folder / TOKEN, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:  # noqa: PTH123
+        with os.fdopen(os.open(folder / TOKEN, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
             stream.write(secrets.token_urlsafe(32))
         note = {
             "job": None, "name": name, "models": models, "submitted": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -105,8 +105,9 @@ def assert_complete(run, n: int = 8) -> None:
     assert len(found) == len(set(found)) == n
 
 
-def slow_call(tmp_path, large, *more, seconds=0.4):
-    models = faulty(tmp_path / "m.yaml", mode="sleep", seconds=seconds)
+def slow_call(tmp_path, large, *more):
+    """So slow that portions do not grow: there is time to interrupt it, and to ask between them."""
+    models = faulty(tmp_path / "m.yaml", mode="sleep", seconds=1.2)
     run = tmp_path / "run"
     return (
         run,
@@ -193,7 +194,7 @@ def test_a_failure_is_judged_by_a_worker_of_the_run_itself(mira, structures, tmp
 
 
 def test_people_are_answered_while_a_run_asks(started, large, tmp_path) -> None:
-    run, models, call = slow_call(tmp_path, large, seconds=1.5)  # so slow that portions do not grow
+    run, models, call = slow_call(tmp_path, large)
     with serving(*models) as server:
         load(server, "faulty")
         one = started(*call, *models)
