@@ -69,16 +69,23 @@ def _file(place: Path) -> Looks:
         with zipfile.ZipFile(place) as archive:
             entries = archive.namelist()
             pickled = next((name for name in entries if name.endswith("/data.pkl") or name == "data.pkl"), None)
-            if any(name.endswith("/constants.pkl") for name in entries):
-                return Looks(None, "a TorchScript file, deployed for another program")
-            if pickled is None:
-                return Looks(None, "a zip archive without a model")
+            if pickled is None or any(name.endswith("/constants.pkl") for name in entries):
+                return _archive(entries)
             if archive.getinfo(pickled).file_size > MAX_PICKLE_BYTES:
                 return Looks(None, "a PyTorch checkpoint too large to look into")
             raw = archive.read(pickled)
         return _pickle(_names(raw))
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError):  # encrypted is a RuntimeError
         return Looks(None, "a damaged PyTorch checkpoint")
+
+
+def _archive(entries: list[str]) -> Looks:
+    """Look at the names in a zip archive that is no PyTorch checkpoint."""
+    if any(name.endswith("/constants.pkl") for name in entries):
+        return Looks(None, "a TorchScript file, deployed for another program")
+    if {"package_metadata.txt", "eager_model.pkl"} <= {name.rpartition("/model/")[2] for name in entries}:
+        return Looks("nequip", "a NequIP package")
+    return Looks(None, "a zip archive without a model")
 
 
 def _names(raw: bytes) -> set[str]:
@@ -99,6 +106,11 @@ def _names(raw: bytes) -> set[str]:
 _SIGNS: tuple[tuple[str, str, Callable[[set[str]], bool]], ...] = (
     ("mace", "a MACE model", lambda names: _starts(names, "mace.modules.")),
     ("fairchem", "a FAIRChem inference checkpoint", lambda names: any("MLIPInferenceCheckpoint" in n for n in names)),
+    (
+        "nequip",
+        "a NequIP checkpoint",
+        lambda names: "pytorch-lightning_version" in names and _starts(names, "nequip.", "allegro."),
+    ),
     ("sevennet", "a SevenNet checkpoint", lambda names: {"model_state_dict", "config", "cutoff"} <= names),
     ("chgnet", "a CHGNet checkpoint", lambda names: {"model", "state_dict", "model_args"} <= names),
     ("mattersim", "a MatterSim checkpoint", lambda names: {"model", "model_name", "model_args"} <= names),

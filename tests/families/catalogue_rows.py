@@ -27,7 +27,7 @@ def published(family: str) -> set[str] | None:
         from tensorpotential.calculator.foundation_models import MODELS_NAME_LIST
 
         return set(MODELS_NAME_LIST)
-    return None  # SevenNet and MatterSim know their names in code, MatGL asks a server
+    return None  # SevenNet and MatterSim know their names in code, MatGL and NequIP ask a server
 
 
 def refusal(row: dict) -> str:

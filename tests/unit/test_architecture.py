@@ -52,6 +52,7 @@ MODEL_PACKAGES = {
     "tensorpotential",
     "mattersim",
     "torch_sim",
+    "nequip",
 }
 
 

@@ -26,6 +26,7 @@ PICKLES = {
     "sevennet": {"model_state_dict": {}, "config": {"cutoff": 5.0, "_type_map": {}}},
     "chgnet": CHGNET,
     "mattersim": {"model_name": "m3gnet", "model": {}, "model_args": {}},
+    "nequip": {"pytorch-lightning_version": "2", "state_dict": {}, "model": {"_target_": "allegro.model.AllegroModel"}},
     "orb": {"model.gnn_stacks.0.weight": 1.0, "heads.energy.bias": 0.0},
 }
 
@@ -51,6 +52,13 @@ def test_families_are_told_by_what_the_pickle_names(tmp_path, family) -> None:
 )
 def test_classes_are_read_not_imported(tmp_path, family, line) -> None:
     assert look(torch_file(tmp_path / "x", line)).family == family
+
+
+def test_a_package_of_nequip_is_told_by_what_it_holds(tmp_path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.nequip.zip", "w") as archive:
+        for name in ("package_metadata.txt", "eager_model.pkl"):
+            archive.writestr(f"x.nequip/model/{name}", "")
+    assert look(tmp_path / "x.nequip.zip").family == "nequip"
 
 
 def test_looking_at_a_pickle_that_would_run_code_runs_none(tmp_path) -> None:

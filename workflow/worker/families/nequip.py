@@ -1,0 +1,164 @@
+"""NequIP and Allegro: packages (`.nequip.zip`), published or of users' own, and checkpoints of training (`.ckpt`)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn
+from unittest import mock
+
+import numpy as np
+from ase.data import atomic_numbers
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from worker.errors import WorkerError, sentence
+from worker.families.base import Result, atoms_that_fit, check_options, existing_weights, to_float64
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ase import Atoms
+    from ase.calculators.calculator import Calculator
+
+    from worker.job import Model
+
+DISTRIBUTIONS = ("nequip", "nequip-allegro", "e3nn", "torch")
+IMPORTS = ("torch", "nequip.integrations.ase")
+FRAMEWORK = "torch"
+DTYPES = ("as-trained",)
+HOSTS = ("www.nequip.net",)
+
+PACKAGE = ".nequip.zip"  # the package's code takes every other name for a checkpoint of training
+SILENCE_S = 60.0
+
+
+@dataclass
+class NequIP:
+    """A loaded NequIP or Allegro; `single` is the package's own ASE calculator, which holds the network."""
+
+    single: Any
+    checkpoint_sha256: str | None
+    cutoff_ang: float
+    elements: frozenset[int]
+    dtype: str
+    gives_stress: bool
+    takes_charge: bool = False
+    conservative: bool = True
+
+    def batch_atoms(self, device: str) -> int:
+        """Say how many atoms a batch should hold to begin with."""
+        # On CPUs Allegro's tensors of edges are soon larger than the processor's cache. On GPUs nothing was measured: a
+        # careful guess at what networks of the largest published sizes keep of a dense solid.
+        is_allegro = any("allegro" in type(part).__module__ for part in self.single.model.modules())
+        return atoms_that_fit(device, on_cpu=8 if is_allegro else 32, gpu_mb_per_atom=30.0)
+
+    def calculator(self) -> Calculator:
+        """Return the package's own calculator."""
+        return self.single
+
+    def evaluate(self, batch: Sequence[Atoms]) -> list[Result]:
+        """Evaluate prepared structures in one forward and one backward pass."""
+        return self.answer(batch, self.graphs(batch))
+
+    def graphs(self, batch: Sequence[Atoms]) -> Any:
+        """Make the package's graphs, joined to one."""
+        from nequip.data import AtomicDataDict, from_ase
+
+        graphs = []
+        for atoms in batch:
+            graph = from_ase(atoms)
+            for transform in self.single.transforms:
+                graph = transform(graph)
+            graphs.append(graph)
+        return AtomicDataDict.batched_from_list(graphs)
+
+    def answer(self, batch: Sequence[Atoms], graphs: Any) -> list[Result]:
+        """Evaluate a joined graph."""
+        from nequip.data import AtomicDataDict as Keys
+
+        output = self.single.call_model(Keys.to_(graphs, self.single.device))
+        energies = to_float64(output[Keys.TOTAL_ENERGY_KEY]).reshape(-1)
+        forces = np.split(to_float64(output[Keys.FORCE_KEY]), np.cumsum([len(atoms) for atoms in batch])[:-1])
+        stresses: Any = [None] * len(batch)
+        if self.gives_stress:
+            stresses = full_3x3_to_voigt_6_stress(to_float64(output[Keys.STRESS_KEY]).reshape(-1, 3, 3))
+        return [Result(float(e), f, s) for e, f, s in zip(energies, forces, stresses, strict=True)]
+
+
+def load(model: Model, device: str, dtype: str) -> NequIP:  # noqa: ARG001 - DTYPES has one entry
+    """Load a package or a checkpoint of training.
+
+    A package holds the source code of its network, a checkpoint is a pickle: a file from a stranger runs the stranger's
+    code.
+
+    Raises
+    ------
+    WorkerError
+        There is no such file, it is not NequIP's, or its atom types are no elements.
+    """
+    check_options(model, [])
+    if model.checkpoint.path is None:
+        raise WorkerError(f"{model.name}: nequip ships no weights, and {model.checkpoint.bundled!r} was asked for")
+    file = existing_weights(model, model.checkpoint.path)
+    single = _calculator(model, file, device)
+    single.model.requires_grad_(False)
+    about = single.model.metadata
+    types = about["type_names"].split(" ")
+    outputs = single.model.irreps_out
+    if "forces" not in outputs:
+        raise WorkerError(f"{model.name}: {file} predicts no forces")
+    return NequIP(
+        single,
+        model.checkpoint.sha256,
+        cutoff_ang=float(about["r_max"]),
+        elements=frozenset(atomic_numbers[name] for name in types),
+        dtype=about["model_dtype"],
+        gives_stress="stress" in outputs,
+    )
+
+
+def _calculator(model: Model, file: Path, device: str) -> Any:
+    import nequip.model
+    from nequip.integrations.ase import NequIPCalculator
+
+    elsewhere = partial(_elsewhere, model, file)
+    try:
+        # a checkpoint of fine-tuning names the file that it began with, which nobody has hashed
+        with mock.patch.multiple(nequip.model, ModelFromPackage=elsewhere, ModelFromCheckpoint=elsewhere):
+            return NequIPCalculator._from_saved_model(  # noqa: SLF001 - eager models have no other loader
+                str(file), device=device, chemical_species_to_atom_type_map=True
+            )
+    except WorkerError:
+        raise
+    except Exception as error:
+        if "chemical symbol" in str(error):
+            raise WorkerError(f"{model.name}: atom types of {file} are no elements ({sentence(error)})") from error
+        packaged = file.name.endswith(PACKAGE)
+        what, hint = ("package", "") if packaged else ("checkpoint", f"; the name of a package ends with {PACKAGE}")
+        raise WorkerError(f"{model.name}: {file} is not a NequIP {what} ({sentence(error)}){hint}") from error
+
+
+def _elsewhere(model: Model, file: Path, *_: Any, **__: Any) -> NoReturn:
+    raise WorkerError(
+        f"{model.name}: {file} was trained from another file, without which it does not load; make a package of it: "
+        "`nequip-package build`"
+    )
+
+
+def fetch(name: str, folder: Path) -> Path:
+    """Download a package with the library's own code into an empty folder."""
+    import requests
+    from nequip.model.saved_models import load_utils
+
+    # its own call waits for ever, and requests does not heed the default of sockets
+    load_utils.requests = SimpleNamespace(get=partial(requests.get, timeout=SILENCE_S))
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        os.environ["NEQUIP_CACHE_DIR"] = scratch
+        with load_utils._get_model_file_path(f"nequip.net:{name}") as brought:  # noqa: SLF001
+            arrived = folder / f"{name.rpartition('/')[2].replace(':', '-')}{PACKAGE}"
+            return Path(shutil.move(brought, arrived))
