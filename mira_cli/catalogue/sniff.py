@@ -111,6 +111,7 @@ _SIGNS: tuple[tuple[str, str, Callable[[set[str]], bool]], ...] = (
         "a NequIP checkpoint",
         lambda names: "pytorch-lightning_version" in names and _starts(names, "nequip.", "allegro."),
     ),
+    ("upet", "a PET checkpoint", lambda names: {"architecture_name", "model_ckpt_version", "pet"} <= names),
     ("sevennet", "a SevenNet checkpoint", lambda names: {"model_state_dict", "config", "cutoff"} <= names),
     ("chgnet", "a CHGNet checkpoint", lambda names: {"model", "state_dict", "model_args"} <= names),
     ("mattersim", "a MatterSim checkpoint", lambda names: {"model", "model_name", "model_args"} <= names),

@@ -27,9 +27,9 @@ MEASURES = (
 )
 # compared with slopes of the energy
 GRADIENTS = ("forces", "stress")
-# What a family's own networks do not have, whoever runs them. Orb's see Cartesian vectors and learn what a rotation is;
-# the repulsion in its third generation is a mean over all atoms, so that two cells are not twice one.
-LEARNED = {"orb": frozenset({"rotation", "supercell"})}
+# What a family's own networks do not have, whoever runs them. Orb's and PET's see Cartesian vectors and learn what a
+# rotation is; the repulsion in Orb's third generation is a mean over all atoms, so that two cells are not twice one.
+LEARNED = {"orb": frozenset({"rotation", "supercell"}), "upet": frozenset({"rotation"})}
 
 EPSILON = {"float32": 1.2e-7, "float64": 2.2e-16}
 # Share of its size by which a slope may be off. A wrong factor of a hundredth must not pass. Kinks, where graphs end

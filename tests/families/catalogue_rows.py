@@ -27,6 +27,10 @@ def published(family: str) -> set[str] | None:
         from tensorpotential.calculator.foundation_models import MODELS_NAME_LIST
 
         return set(MODELS_NAME_LIST)
+    if family == "upet":
+        from upet._version import UPET_AVAILABLE_MODELS
+
+        return set(UPET_AVAILABLE_MODELS)
     return None  # SevenNet and MatterSim know their names in code, MatGL and NequIP ask a server
 
 

@@ -63,4 +63,6 @@ def test_packages_know_what_is_fetched(found, family) -> None:
         assert family in {"sevennet", "mattersim", "matgl", "nequip"}
         return
     wanted = {row.checkpoint.fetch for row in ROWS.values() if row.family == family}
+    if family == "upet":  # which versions there are, only a server knows
+        wanted = {name.rpartition("-v")[0] for name in wanted}
     assert wanted - ALONE <= set(published)

@@ -53,6 +53,9 @@ MODEL_PACKAGES = {
     "mattersim",
     "torch_sim",
     "nequip",
+    "upet",
+    "metatomic",
+    "metatrain",
 }
 
 

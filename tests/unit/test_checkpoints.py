@@ -27,6 +27,7 @@ PICKLES = {
     "chgnet": CHGNET,
     "mattersim": {"model_name": "m3gnet", "model": {}, "model_args": {}},
     "nequip": {"pytorch-lightning_version": "2", "state_dict": {}, "model": {"_target_": "allegro.model.AllegroModel"}},
+    "upet": {"architecture_name": "pet", "model_ckpt_version": 1},
     "orb": {"model.gnn_stacks.0.weight": 1.0, "heads.energy.bias": 0.0},
 }
 
