@@ -112,6 +112,11 @@ _SIGNS: tuple[tuple[str, str, Callable[[set[str]], bool]], ...] = (
         lambda names: "pytorch-lightning_version" in names and _starts(names, "nequip.", "allegro."),
     ),
     ("upet", "a PET checkpoint", lambda names: {"architecture_name", "model_ckpt_version", "pet"} <= names),
+    (
+        "matris",
+        "a MatRIS checkpoint",
+        lambda names: {"state_dict", "config", "pairwise_cutoff", "three_body_cutoff"} <= names,
+    ),
     ("sevennet", "a SevenNet checkpoint", lambda names: {"model_state_dict", "config", "cutoff"} <= names),
     ("chgnet", "a CHGNet checkpoint", lambda names: {"model", "state_dict", "model_args"} <= names),
     ("mattersim", "a MatterSim checkpoint", lambda names: {"model", "model_name", "model_args"} <= names),

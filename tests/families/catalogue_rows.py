@@ -31,7 +31,7 @@ def published(family: str) -> set[str] | None:
         from upet._version import UPET_AVAILABLE_MODELS
 
         return set(UPET_AVAILABLE_MODELS)
-    return None  # SevenNet and MatterSim know their names in code, MatGL and NequIP ask a server
+    return None  # SevenNet, MatterSim and MatRIS know their names in code, MatGL and NequIP ask a server
 
 
 def refusal(row: dict) -> str:

@@ -60,7 +60,7 @@ def test_rows_load_up_to_the_missing_file(found, family) -> None:
 def test_packages_know_what_is_fetched(found, family) -> None:
     published = found(family)["published"].get(family)
     if published is None:
-        assert family in {"sevennet", "mattersim", "matgl", "nequip"}
+        assert family in {"sevennet", "mattersim", "matgl", "matris", "nequip"}
         return
     wanted = {row.checkpoint.fetch for row in ROWS.values() if row.family == family}
     if family == "upet":  # which versions there are, only a server knows
