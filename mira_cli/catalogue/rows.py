@@ -21,6 +21,7 @@ LevelOfTheory: TypeAlias = Literal[
     "r2SCAN",
     "PBE0",
     "PBE0-MBD",
+    "B97-3c",
     "wB97X",
     "wB97M-V",
     "wB97M-D3",

@@ -27,6 +27,10 @@ def published(family: str) -> set[str] | None:
         from tensorpotential.calculator.foundation_models import MODELS_NAME_LIST
 
         return set(MODELS_NAME_LIST)
+    if family == "aimnet":
+        from aimnet.calculators.model_registry import load_model_registry
+
+        return set(load_model_registry()["models"])
     if family == "upet":
         from upet._version import UPET_AVAILABLE_MODELS
 

@@ -29,6 +29,7 @@ PICKLES = {
     "nequip": {"pytorch-lightning_version": "2", "state_dict": {}, "model": {"_target_": "allegro.model.AllegroModel"}},
     "upet": {"architecture_name": "pet", "model_ckpt_version": 1},
     "matris": {"state_dict": {}, "config": {"pairwise_cutoff": 6.0, "three_body_cutoff": 4.0}},
+    "aimnet": {"model_yaml": "", "state_dict": {}, "implemented_species": [1]},
     "orb": {"model.gnn_stacks.0.weight": 1.0, "heads.energy.bias": 0.0},
 }
 
