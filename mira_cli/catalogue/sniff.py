@@ -118,6 +118,11 @@ _SIGNS: tuple[tuple[str, str, Callable[[set[str]], bool]], ...] = (
         lambda names: {"state_dict", "config", "pairwise_cutoff", "three_body_cutoff"} <= names,
     ),
     ("aimnet", "an AIMNet2 checkpoint", lambda names: {"model_yaml", "state_dict", "implemented_species"} <= names),
+    (
+        "tace",
+        "a TACE checkpoint",
+        lambda names: {"state_dict", "cfg", "statistics", "target_property", "embedding_property"} <= names,
+    ),
     ("sevennet", "a SevenNet checkpoint", lambda names: {"model_state_dict", "config", "cutoff"} <= names),
     ("chgnet", "a CHGNet checkpoint", lambda names: {"model", "state_dict", "model_args"} <= names),
     ("mattersim", "a MatterSim checkpoint", lambda names: {"model", "model_name", "model_args"} <= names),

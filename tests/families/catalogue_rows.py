@@ -31,6 +31,10 @@ def published(family: str) -> set[str] | None:
         from aimnet.calculators.model_registry import load_model_registry
 
         return set(load_model_registry()["models"])
+    if family == "tace":
+        from tace.foundations import tace_foundations
+
+        return set(tace_foundations)
     if family == "upet":
         from upet._version import UPET_AVAILABLE_MODELS
 

@@ -53,6 +53,7 @@ MODEL_PACKAGES = {
     "mattersim",
     "torch_sim",
     "nequip",
+    "tace",
     "aimnet",
     "matris",
     "upet",
