@@ -9,7 +9,7 @@ SPECIES = (1, 6, 7, 8, 11, 17, 29)
 SIZE = {"nfeature": 8, "ncomb_v": 4, "hidden": [[16], [16], [16]], "aim_size": 16}
 
 
-def save(file: Path, *, channels: int = 1) -> Path:
+def save(file: Path, *, channels: int = 1, config: str = "aimnet2_dftd3_wb97m.yaml") -> Path:
     """Export an untrained network, with two channels of charges for one that reads a multiplicity."""
     import aimnet
     import torch
@@ -18,18 +18,18 @@ def save(file: Path, *, channels: int = 1) -> Path:
     from aimnet.train.export_model import export_model
 
     torch.manual_seed(0)
-    config = yaml.safe_load((Path(aimnet.__file__).parent / "models" / "aimnet2.yaml").read_text())
-    config["kwargs"] |= copy.deepcopy(SIZE) | {"num_charge_channels": channels}
-    readout = config["kwargs"]["outputs"]["energy_mlp"]["kwargs"]
+    described = yaml.safe_load((Path(aimnet.__file__).parent / "models" / config).read_text())
+    described["kwargs"] |= copy.deepcopy(SIZE) | {"num_charge_channels": channels}
+    readout = described["kwargs"]["outputs"]["energy_mlp"]["kwargs"]
     readout["n_in"] = SIZE["aim_size"]
     readout["mlp"]["hidden"] = [16]
-    network = build_module(copy.deepcopy(config))
+    network = build_module(copy.deepcopy(described))
     with torch.no_grad():
         network.outputs.energy_mlp.mlp[2].weight.mul_(30)  # slopes that are large beside the last digits of energies
         for layers in network.mlps[:2]:  # what a charge is shared out by, which is not zero in trained ones
             layers[2].bias[channels : 2 * channels] = 1.0
     parts = {name: file.with_suffix(f".{name}") for name in ("yaml", "weights", "references")}
-    parts["yaml"].write_text(yaml.safe_dump(config, sort_keys=False))
+    parts["yaml"].write_text(yaml.safe_dump(described, sort_keys=False))
     torch.save(network.state_dict(), parts["weights"])
     parts["references"].write_text(yaml.safe_dump({z: -1.0 * z for z in SPECIES}))
     words = [str(parts[name]) for name in ("yaml", "references")]

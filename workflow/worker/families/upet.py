@@ -52,7 +52,8 @@ class UPET:
         return atoms_that_fit(device, on_cpu=64, gpu_mb_per_atom=40.0 * (2.0 if self.dtype == "float64" else 1.0))
 
     def calculator(self) -> Calculator:
-        """Return the package's own calculator."""
+        """Return the package's own calculator, told when a charge or spin is another one."""
+        self.single.check_state = self.single.calculator.check_state
         return self.single
 
     def evaluate(self, batch: Sequence[Atoms]) -> list[Result]:
