@@ -12,6 +12,8 @@ from tests.families.conftest import HERE, python_of
 HEAVY = {
     "sevennet": ("numba", "pandas", "scipy.integrate", "sklearn", "sympy", "torch._dynamo", "torch_geometric.datasets"),
     "matgl": ("lightning", "numba", "pandas", "scipy.integrate", "torch._dynamo", "torch_geometric.datasets"),
+    "upet": ("nvalchemiops.torch.neighbors", "torch._dynamo"),
+    "aimnet": ("nvalchemiops.torch.interactions.electrostatics.pme_multipole",),
     "chgnet": ("matplotlib", "scipy.integrate", "scipy.optimize", "scipy.signal", "scipy.stats"),
 }
 

@@ -16,10 +16,12 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from worker.errors import WorkerError, sentence
 from worker.families.base import Result, atoms_that_fit, check_options, existing_weights, to_float64
+from worker.late_imports import late_imports
 from worker.prepare import PERIODIC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from ase import Atoms
     from ase.calculators.calculator import Calculator
@@ -32,6 +34,23 @@ FRAMEWORK = "torch"
 DTYPES = ("float32",)
 HOSTS = ("storage.googleapis.com",)
 
+_MULTIPOLES = "nvalchemiops.torch.interactions.electrostatics"
+# electrostatics of dipoles and quadrupoles, which no model here has (`worker.late_imports`)
+LATE = {
+    _MULTIPOLES: tuple(
+        f"{_MULTIPOLES}.{module}"
+        for module in (
+            "_multipole_moments",
+            "multipole_electrostatics",
+            "multipole_ewald",
+            "multipole_ewald_quadrupole",
+            "multipole_features",
+            "multipole_scf_cache",
+            "multipole_scf_step",
+            "pme_multipole",
+        )
+    )
+}
 # In crystals Coulomb interactions are damped and shifted (DSF), and end here: the library's own default.
 DSF_CUTOFF_ANG = 15.0
 
@@ -122,6 +141,11 @@ def _as_it_is(atoms: Atoms) -> Atoms:
         copy.pbc, copy.cell = False, None
     copy.info = {"charge": atoms.info.get("charge", 0), "spin": atoms.info.get("spin", 1)}
     return copy
+
+
+def importing() -> AbstractContextManager[None]:
+    """Return the context in which the package is imported: without what few of its functions need."""
+    return late_imports(LATE)
 
 
 def load(model: Model, device: str, dtype: str) -> AIMNet:  # noqa: ARG001 - DTYPES has one entry

@@ -9,9 +9,11 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from worker.errors import WorkerError, sentence
 from worker.families.base import Result, atoms_that_fit, check_options, existing_weights, to_float64
+from worker.late_imports import late_imports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from ase import Atoms
@@ -25,6 +27,8 @@ FRAMEWORK = "torch"
 DTYPES = ("float32", "float64")
 HOSTS = ("huggingface.co",)
 
+# lists of neighbours for GPUs alone (`worker.late_imports`)
+LATE = {"metatomic_ase._neighbors": ("nvalchemiops.torch.neighbors",)}
 REPOSITORY = "lab-cosmo/upet"
 # the image is without it: the box that MIRA puts a molecule into is too small for what is computed with it
 LONG_RANGE_PACKAGE = "torch-pme"
@@ -126,6 +130,11 @@ def _symmetric(tensor: Any) -> Any:
     """A virial as a float64 array: networks that only learn what a rotation is have one that is not symmetric."""
     array = to_float64(tensor)
     return (array + array.T) / 2
+
+
+def importing() -> AbstractContextManager[None]:
+    """Return the context in which the package is imported: without what CPUs do not use."""
+    return late_imports(LATE)
 
 
 def load(model: Model, device: str, dtype: str) -> UPET:
