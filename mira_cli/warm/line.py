@@ -194,8 +194,8 @@ class Line:
                         self._look_at_clock()
         except WorkerLostError as error:
             self.finish(error)
-        except OSError:
-            self.finish(lost(f"the worker of `{self.name}` takes no more requests", self.log))
+        except OSError:  # who asks may notice before the listening thread that it has died
+            self.finish(self._dead())
 
     def _take(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Note the outcomes of some structures of a request."""
