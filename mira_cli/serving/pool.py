@@ -12,16 +12,15 @@ from mira_cli.images.parallel_builds import free_memory
 from mira_cli.planning.machine import WORKER_MB
 from mira_cli.serving.replicas import ServedModel
 from mira_cli.warm.plan import plan_workers
-from mira_cli.warm.worker import START_TIMEOUT_S
+from mira_cli.warm.worker import SINGLE_POINT, START_TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from concurrent.futures import Future
 
     from mira_cli.serving.names import ServedNames
+    from mira_cli.serving.waiting import Awaited
     from mira_cli.structures.geometry import Geometry
     from mira_cli.warm.plan import WorkerPlan
-    from mira_cli.warm.worker import Outcome
 
 AWAY_S = 600.0  # for a model to end what it computes before another one has its place
 
@@ -77,15 +76,17 @@ class Pool:
                 )
             return self._models[name]
 
-    def ask(self, name: str, geometry: Geometry) -> Future[Outcome]:
-        """Ask a model, by its full name, about one structure.
+    def ask(
+        self, name: str, geometry: Geometry, task: Mapping[str, Any] = SINGLE_POINT, *, most_atoms: int | None = None
+    ) -> Awaited:
+        """Ask a model, by its full name, about one structure; task and bound are those of `WarmWorker.ask`.
 
         Raises
         ------
         MiraError
             It could not be loaded a moment ago, or too many wait for it.
         """
-        return self.find(name).ask(geometry)
+        return self.find(name).ask(geometry, task=task, most_atoms=most_atoms)
 
     def restart(self, name: str) -> None:
         """Load a model again, as soon as what it computes is done."""

@@ -142,13 +142,6 @@ def test_bodies_that_are_none(server) -> None:
     assert server.call("GET", "/api/v1/single_point")[0] == 405
 
 
-def test_other_tasks_are_refused_and_say_what_to_use(server) -> None:
-    code, said = server.single("emt", task="relax")
-    assert code == 422
-    assert "`relax`" in said["error"]
-    assert "mira run" in said["hint"]
-
-
 def test_a_model_is_never_named_by_path(server, tmp_path) -> None:
     (tmp_path / "x.model").write_bytes(b"x")
     for name in (f"mace:{tmp_path}/x.model", f"{tmp_path}/x.model", "../x", "emt/../lj"):
