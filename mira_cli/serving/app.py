@@ -49,6 +49,10 @@ if TYPE_CHECKING:
 TICK_S = 0.05  # between two looks at a model that is loaded
 FEW_ATOMS = 100  # are checked in no time; more, beside what else is asked
 GONE = 499
+MUST_BE = {  # by pydantic's kinds of mistakes
+    "float": "a number", "finite_number": "a finite number", "int": "a whole number", "string": "a text",
+    "bool": "true or false", "list": "a list", "tuple": "a list", "dict": "an object", "model_attributes": "an object",
+}  # fmt: skip
 CODES = {**dict.fromkeys(ANSWERED, 200), INVALID: 422, "unsupported_element": 422, "unsupported_property": 422}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorBody} for code in (401, 404, 413, 421, 422, 500, 503, 504)
@@ -78,7 +82,7 @@ def make_app(pool: Pool, limits: RequestLimits) -> FastAPI:
 
     @app.get("/api/v1/models", summary="The models that are served.")
     async def models() -> dict[str, Any]:
-        return {"models": described_models(pool)}
+        return {"models": described_models(pool, await run_in_threadpool(pool.what_lacks))}
 
     @app.get("/api/v1/models/{name}", summary="One model, by name or alias.", responses=PROBLEMS)
     async def model(name: str) -> JSONResponse:
@@ -258,21 +262,21 @@ def _level(row: Model) -> dict[str, Any]:
     }
 
 
-def described_models(pool: Pool) -> list[dict[str, Any]]:
-    """What is served, and in which state, JSON-ready."""
+def described_models(pool: Pool, lacking: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """What is served, and in which state, JSON-ready; `lacking` says why models cannot be loaded, by name."""
     known = {model.name: model for model in pool.known()}
     rows = {**(pool.names.catalogue.models if pool.names.is_open else {}), **pool.names.rows}
     rows |= {name: model.plan.model.row for name, model in known.items() if model.plan and name not in rows}
-    return [_described(name, row, known.get(name)) for name, row in rows.items()]
+    return [_described(name, row, known.get(name), (lacking or {}).get(name)) for name, row in rows.items()]
 
 
-def _described(name: str, row: Model, model: ServedModel | None) -> dict[str, Any]:
+def _described(name: str, row: Model, model: ServedModel | None, lacks: str | None = None) -> dict[str, Any]:
     return {
         "name": name,
         "aliases": row.aliases,
         "title": row.title,
-        "state": model.state if model else "not loaded",
-        "error": model.error.message if model and model.error else None,
+        "state": model.state if model else "not available" if lacks else "not loaded",
+        "error": model.error.message if model and model.error else None if model else lacks,
         "replicas": model.replicas if model else 1,
         "asked": model.asked if model else 0,
         "waiting": model.n_waiting if model else 0,
@@ -339,9 +343,13 @@ def _sentence(error: RequestValidationError) -> str:
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return "the body is no JSON"
-    place = ".".join(str(part) for part in first["loc"][1:]) or "the body"
+    # without what pydantic calls the kinds that a value may be of
+    place = ".".join(part for part in map(str, first["loc"][1:]) if "[" not in part) or "the body"
     if first["type"] == "extra_forbidden":
         return f"there is no `{place[:100]}`"
     if first["type"] == "missing":
         return f"`{place}` is missing"
+    kind = first["type"].removesuffix("_parsing").removesuffix("_type").removesuffix("_from_float")
+    if (must := MUST_BE.get(kind)) is not None:
+        return f"`{place[:100]}` must be {must}"
     return f"`{place[:100]}`: {first['msg'][0].lower()}{first['msg'][1:]}"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mira_cli.errors import EnvironmentNotReadyError, UsageError
 from mira_cli.images.parallel_builds import free_memory
+from mira_cli.images.prepare import choose_runtime
 from mira_cli.planning.machine import WORKER_MB
+from mira_cli.serving.available import what_lacks
 from mira_cli.serving.replicas import ServedModel
 from mira_cli.warm.plan import plan_workers
 from mira_cli.warm.worker import SINGLE_POINT, START_TIMEOUT_S
@@ -17,6 +20,7 @@ from mira_cli.warm.worker import SINGLE_POINT, START_TIMEOUT_S
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mira_cli.images.recipe import Runtime
     from mira_cli.serving.names import ServedNames
     from mira_cli.serving.waiting import Awaited
     from mira_cli.structures.geometry import Geometry
@@ -87,6 +91,14 @@ class Pool:
             It could not be loaded a moment ago, or too many wait for it.
         """
         return self.find(name).ask(geometry, task=task, most_atoms=most_atoms)
+
+    def what_lacks(self) -> dict[str, str]:
+        """What models that nobody has named lack, by name; nothing where only named ones are served."""
+        return what_lacks(self.names.catalogue, self._runtime) if self.names.is_open else {}
+
+    @cached_property
+    def _runtime(self) -> Runtime:
+        return choose_runtime(self._settings.get("runtime", "auto"))[0]
 
     def restart(self, name: str) -> None:
         """Load a model again, as soon as what it computes is done."""
