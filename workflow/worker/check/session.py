@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker import accelerator, device, families, provenance
 from worker import sample_structures as structures
-from worker.check import agreement, gradients, recorded_statuses, symmetries
+from worker.check import agreement, gradients, memory, recorded_statuses, symmetries
 from worker.check.measures import Deviation
 from worker.dispersion import dispersed
 from worker.errors import WorkerError, sentence
@@ -56,8 +56,12 @@ def check(job: Job, threads: int) -> dict[str, Any]:
     potential, used = dispersed(choice.potential, job.model), choice.name
     del plain
     loaded = time.perf_counter()
+
+    def fresh() -> Potential:
+        return dispersed(load_model(family, job.model, chosen), job.model)
+
     doubles = potential.dtype == "float32" and "float64" in family.DTYPES
-    findings = {"facts": checkpoint_facts(potential), **measure(job.model, potential, few_slopes=doubles)}
+    findings = {"facts": checkpoint_facts(potential), **measure(job.model, potential, fresh, few_slopes=doubles)}
     if doubles:
         # the formulas themselves, without the noise of single precision; not beside the other, since some families
         # change the precision of the whole process
@@ -78,13 +82,17 @@ def check(job: Job, threads: int) -> dict[str, Any]:
     }
 
 
-def measure(model: Model, potential: Potential, *, few_slopes: bool = False) -> dict[str, Any]:
+def measure(
+    model: Model, potential: Potential, fresh: Callable[[], Potential], *, few_slopes: bool = False
+) -> dict[str, Any]:
     """Measure a loaded model.
 
     Parameters
     ----------
     model, potential
         What the catalogue says about the model, and the model.
+    fresh
+        Loads the model once more.
     few_slopes
         Take slopes of the energy, the slow part, of two structures only.
 
@@ -100,7 +108,8 @@ def measure(model: Model, potential: Potential, *, few_slopes: bool = False) -> 
         *_each(GRADIENTS, potential, sloped),
         *_each((*SYMMETRIES, agreement.calculator), potential, given),
         *_guarded("batch", "all", potential, lambda: agreement.batch(potential, given)),
-        *_guarded("memory", "all", potential, lambda: agreement.memory(potential, given)),
+        *_guarded("stale", "all", potential, lambda: memory.stale(potential, fresh, given)),
+        *_guarded("sticky", "all", potential, lambda: memory.sticky(potential, fresh, given)),
     ]
     return {
         "rows": [asdict(row) for row in rows],
