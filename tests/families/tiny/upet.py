@@ -45,7 +45,6 @@ def make(folder: Path) -> list[dict]:
     return [
         row(plain),
         row(plain, dtype="float64"),
-        row(two, variant="pbe"),
         row(two, variant="r2scan"),
         row(charged),
     ]

@@ -6,9 +6,8 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 from unittest import mock
 
@@ -155,9 +154,9 @@ def fetch(name: str, folder: Path) -> Path:
     import requests
     from nequip.model.saved_models import load_utils
 
-    # its own call waits for ever, and requests does not heed the default of sockets
-    load_utils.requests = SimpleNamespace(get=partial(requests.get, timeout=SILENCE_S))
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+    # its own calls wait for ever, and requests does not heed the default of sockets
+    patient = partialmethod(requests.Session.request, timeout=SILENCE_S)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch, mock.patch.object(requests.Session, "request", patient):
         os.environ["NEQUIP_CACHE_DIR"] = scratch
         with load_utils._get_model_file_path(f"nequip.net:{name}") as brought:  # noqa: SLF001
             arrived = folder / f"{name.rpartition('/')[2].replace(':', '-')}{PACKAGE}"
