@@ -128,6 +128,11 @@ class RunConfig(BaseModel):
         description="load weights of your own although loading can run code that is in them: all that there are now, "
         "or those with these sha256",
     )
+    trust_files: bool | list[str] = Field(
+        False,
+        description="run the code of families in files, `file:PATH`, and of what their locks install: all that are "
+        "named now, or those with these sha256",
+    )
     options: dict[str, dict[str, Option]] = Field({}, description="settings of single models, `model: {option: value}`")
     chunk_atoms: int | None = Field(
         None, ge=1, description="atoms in one job; default: 20000 or, on a GPU, 200000, and more in large runs"

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mira_cli.catalogue.lookup import find_models, load_catalogue
+from mira_cli.catalogue.rows import FILE
 from mira_cli.console import say
 from mira_cli.images.prepare import is_built, prepare_images
 from mira_cli.images.recipe import find_images, pinned_versions
+from mira_cli.planning.first_use import check_at_first_use
 from mira_cli.planning.plan import HOST, ImageUse
 from mira_cli.planning.resolve import resolve_models
 from mira_cli.planning.weights import locate_weights, own_weights, probe_weights, wanted_units, with_facts
@@ -68,14 +70,18 @@ def named_models(config: RunConfig) -> NamedModels:
     """
     catalogue = load_catalogue(Path(file) for file in config.models_files)
     rows = find_models(config.models, catalogue)
-    images = {catalogue.families[row.family].image for row in rows.values()}
+    images = {catalogue.image_of(row) for row in rows.values()}
     versions = {image.name: pinned_versions(image) for image in find_images(sorted(images - {HOST}))}
     versions[HOST] = {"ase": version("ase")}
     models = resolve_models(rows, catalogue, config, versions)
-    own = own_weights(models, catalogue, trusted=config.trust_checkpoints)
+    own = own_weights(models, catalogue, trusted=config.trust_checkpoints, trusted_files=config.trust_files)
     # what the run writes down is trust in these, and not in whatever will be there when it goes on
-    trusted = [own[m.name].sha256 for m in models if m.name in own and catalogue.families[m.row.family].runs_code]
-    config = config.model_copy(update={"trust_checkpoints": sorted(set(trusted)) or False})
+    programs = [m for m in models if m.name in own and catalogue.families[m.row.family].runs_code]
+    trusted = {own[m.name].sha256 for m in programs if m.row.family != FILE}
+    files = {own[m.name].sha256 for m in programs if m.row.family == FILE}
+    config = config.model_copy(
+        update={"trust_checkpoints": sorted(trusted) or False, "trust_files": sorted(files) or False}
+    )
     return NamedModels(config, catalogue, models, own)
 
 
@@ -133,7 +139,9 @@ def _settle_weights(
             continue
         weights[model.name] = found
         known = replace(model, weights_sha256=found.sha256)
-        if model.row.checkpoint.path and model.image in ready:
+        if model.row.family == FILE and model.image in ready:
+            check_at_first_use(known, found, ready[model.image])
+        elif model.row.checkpoint.path and model.image in ready:
             known = with_facts(known, probe_weights(known, found, ready[model.image]))
         settled.append(known)
     return settled, weights

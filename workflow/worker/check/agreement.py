@@ -38,13 +38,28 @@ def memory(potential: Potential, structures: dict[str, Atoms]) -> list[Deviation
     names = list(structures)
     others = {f"{name}, after {other}": (name, structures[other]) for name, other in pairwise([*names, names[0]])}
     if potential.takes_charge:
-        others |= {f"{name}, after a charge": (name, _charged(atoms)) for name, atoms in structures.items()}
+        others |= {
+            f"{name}, after a charge": (name, _charged(atoms)) for name, atoms in _chargeable(structures).items()
+        }
     rows = []
     for case, (name, other) in others.items():
         wanted = ask_one(potential, structures[name])
         ask_one(potential, other)
         rows += differences("memory", case, ask_one(potential, structures[name]), wanted, potential.dtype)
     return rows
+
+
+def is_deaf(potential: Potential, structures: dict[str, Atoms]) -> bool:
+    """Whether no structure has another energy with one electron less."""
+    return all(
+        ask_one(potential, atoms).energy_ev == ask_one(potential, _charged(atoms)).energy_ev
+        for atoms in _chargeable(structures).values()
+    )
+
+
+def _chargeable(structures: dict[str, Atoms]) -> dict[str, Atoms]:
+    """Those of which an ion is no hard case: one electron less, two molecules would have to share the hole."""
+    return {name: atoms for name, atoms in structures.items() if name != "two molecules"}
 
 
 def _charged(atoms: Atoms) -> Atoms:
