@@ -107,5 +107,5 @@ def _explained(name: str, mistake: Any) -> UsageError:
     elif mistake["type"] == "literal_error":
         why = f"{mistake['input']!r} is not one of {mistake['ctx']['expected']}"
     else:
-        why = f"{mistake['input']!r} is not {mistake['msg'].removeprefix('Input should be ').removeprefix('a valid ')}"
+        why = f"{mistake['input']!r} is not {mistake['msg'].removeprefix('Input should be ').replace('a valid', 'a')}"
     return UsageError(f"`MIRA` in `{name}` has a bad `{key}`: {why}" if key else f"`MIRA` in `{name}`: {why}", hint=DOC)

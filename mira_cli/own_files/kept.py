@@ -124,7 +124,8 @@ def _lay_out(content: dict[str, Path | bytes], top: Path) -> Path:
 
 def _keep_recipe(own: OwnFile, lock: str) -> str:
     """Name of the image of a lock, whose recipe is kept."""
-    digest = hashlib.sha256(lock.encode())
+    pins = "".join(f"{line}\n" for line in lock.splitlines() if not line.startswith("#"))
+    digest = hashlib.sha256(pins.encode())
     for name in ("smoke.py", "requirements.in"):
         digest.update((recipe_sources() / name).read_bytes())
     name = f"file-{digest.hexdigest()[:12]}"
@@ -134,7 +135,7 @@ def _keep_recipe(own: OwnFile, lock: str) -> str:
         made = Path(scratch) / "made"
         made.mkdir()
         (made / "requirements.in").write_text(requirements_of(own), encoding="utf-8")
-        (made / "requirements.lock").write_text(lock, encoding="utf-8")
+        (made / "requirements.lock").write_text(pins, encoding="utf-8")
         shutil.copyfile(recipe_sources() / "smoke.py", made / "smoke.py")
         with suppress(OSError):
             made.rename(top / name)
