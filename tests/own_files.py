@@ -9,6 +9,7 @@ from mira_cli.own_files.locked import WHEELS_ONLY, lock_head, lock_path
 from mira_cli.own_files.read import OwnFile, read_own_file
 from mira_cli.own_files.recipe_sources import recipe_sources
 
+REPOSITORY_WORKFLOW = Path(__file__).resolve().parents[1] / "workflow"
 MIRA = '"elements": "H-Rn", "pbc": "none|full", "cutoff_ang": 6.0, "stress": True'
 # a potential that is right: Lennard-Jones of ASE, for all elements
 LJ = """

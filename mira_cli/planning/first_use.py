@@ -52,14 +52,12 @@ def check_at_first_use(model: ResolvedModel, weights: Weights, image: ReadyImage
         known = _checked(model, weights, image)
         write_json(kept, known)
         took = duration(known["check_s"])
-        say(
-            f"{model.name} has passed the check in {took}"
-            if not known["failed"]
-            else f"{model.name} has failed the check"
-        )
+        verdict = "failed the check" if known["failed"] else f"passed the check in {took}"
+        say(f"{model.name} has {verdict}")
     if known["failed"]:
         measure, why = known["failed"][0]
-        hint = f"in its file, {_SAID[measure]}; " if measure in _SAID else ""
+        about = "stress" if "without stress" in why else measure
+        hint = f"in its file, {_SAID[about]}; " if about in _SAID else ""
         spec = f"'file:{_origin(model)}{_query(model)}'"
         raise UsageError(
             f"`{model.name}` fails the check of its numbers, {measure}: {why}",
