@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mira_cli.verdicts.judge import Verdict
 
 TIMEOUT_S = 1800.0
+TELLING = ("memory", "batch")  # what stays from one structure to the next spoils other measures too
 # what a file says of its model where a measure fails, if that is what the model is like
 _SAID = {
     "stress": '`"stress": False` if it has none',
@@ -109,6 +110,7 @@ def _checked(model: ResolvedModel, weights: Weights, image: ReadyImage) -> dict[
         why = (said or [f"its process died: {last_line(done.stderr) or 'without a word'}"])[-1]
         raise UsageError(f"`{model.name}` cannot be used: {why}", hint=f"correct `{_origin(model)}`, and try again")
     verdicts = judge_model(findings, model.row.family, learned_by(model.row))
+    verdicts.sort(key=lambda verdict: verdict.measure not in TELLING)
     failed = [(verdict.measure, _words(verdict)) for verdict in verdicts if verdict.status == "failed"]
     return {"failed": failed, "check_s": findings["check_s"] + findings["load_s"]}
 

@@ -27,6 +27,7 @@ WRAPPED = """
 """
 
 
+FLIPPED = "self.results.update(stress=-self.results.get('stress', np.zeros(6)))"
 STICKS = "self.results['energy'] += self.last; self.last = len(atoms)"
 ASKS = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9', timeout=5)"
 
@@ -72,10 +73,10 @@ def test_what_prints_and_changes_its_input_is_no_worse_for_it(tmp_path) -> None:
     ("body", "mira", "message", "hint"),
     [
         (wrapped(after="self.results.pop('stress')"), MIRA, "answers without stress", '"stress": False'),
-        (wrapped(after="self.results.update(stress=-self.results.get('stress', np.zeros(6)))"), MIRA, "stress: triclinic", '"stress": False'),
+        (wrapped(after=FLIPPED), MIRA, "stress: triclinic", '"stress": False'),
         (wrapped(after="self.results['forces'] *= 1.01"), MIRA, "forces: ", '"conservative": False'),
         (wrapped(after="self.results['energy'] += 0.1 * atoms.positions[0, 0]"), MIRA, "rotation: ", '["rotation"]'),
-        (wrapped(after=STICKS), MIRA, "batch: ", "models check"),
+        (wrapped(after=STICKS), MIRA, "memory: ", '"fresh": True'),
         (wrapped(after="self.results['energy'] += len(atoms) ** 2"), MIRA, "supercell: ", '"approximate": ["super'),
         (LJ, f'{MIRA}, "reads": ["charge"]', "contract: the model is said to read a charge", "models check"),
         (wrapped(after="self.results['energy'] = float('nan')"), MIRA, "not finite numbers", "models check"),
