@@ -78,6 +78,10 @@ def run(
         str | None,
         typer.Option(help="Relaxed references of the structures, for tasks that move atoms.", metavar="PATH"),
     ] = None,
+    reference_model: Annotated[
+        str | None,
+        typer.Option(help="A model whose answers the others are compared with, as references.", metavar="MODEL"),
+    ] = None,
     energy_alignment: Annotated[
         Scheme | None,
         typer.Option(help="How energies with different zeros are made comparable [default: per-element]."),
@@ -123,7 +127,8 @@ def _start(given: dict[str, Any], detach: Detach | None) -> None:
 
     options = (
         "output", "runtime", "profile", "task", "models", "max_jobs", "reuse", "elements", "stride", "sample", "seed",
-        "ref_energy_key", "ref_forces_key", "ref_stress_key", "ref_units", "reference", "energy_alignment", "group_by",
+        "ref_energy_key", "ref_forces_key", "ref_stress_key", "ref_units", "reference", "reference_model",
+        "energy_alignment", "group_by",
     )  # fmt: skip
     settings: dict[str, Any] = {name: given[name] for name in options if given[name] is not None}
     if given["form"] is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from mira_cli.catalogue.lookup import find_models, load_catalogue
 from mira_cli.catalogue.rows import FILE
 from mira_cli.console import say
+from mira_cli.errors import UsageError
 from mira_cli.images.prepare import is_built, prepare_images
 from mira_cli.images.recipe import find_images, pinned_versions
 from mira_cli.planning.first_use import check_at_first_use
@@ -26,7 +27,7 @@ from mira_cli.weights.fetch import ensure, permission
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mira_cli.catalogue.rows import Catalogue
+    from mira_cli.catalogue.rows import Catalogue, Model
     from mira_cli.config import RunConfig
     from mira_cli.engine.profile import Profile
     from mira_cli.images.prepare import ReadyImage
@@ -69,7 +70,9 @@ def named_models(config: RunConfig) -> NamedModels:
         Weights of the user's, or a models file, that cannot be read.
     """
     catalogue = load_catalogue(Path(file) for file in config.models_files)
-    rows = find_models(config.models, catalogue)
+    rows = find_models(config.asked_models, catalogue)
+    if config.reference_model is not None:
+        _refuse_itself(config, rows, catalogue)
     images = {catalogue.image_of(row) for row in rows.values()}
     versions = {image.name: pinned_versions(image) for image in find_images(sorted(images - {HOST}))}
     versions[HOST] = {"ase": version("ase")}
@@ -83,6 +86,20 @@ def named_models(config: RunConfig) -> NamedModels:
         update={"trust_checkpoints": sorted(trusted) or False, "trust_files": sorted(files) or False}
     )
     return NamedModels(config, catalogue, models, own)
+
+
+def _refuse_itself(config: RunConfig, rows: Mapping[str, Model], catalogue: Catalogue) -> None:
+    """Refuse a model that would be compared with itself."""
+    if len(find_models(config.models, catalogue)) == len(rows):
+        raise UsageError(
+            f"the model that stands for references, `{config.reference_model}`, is among those that are compared",
+            hint="leave it out of `--models`",
+        )
+
+
+def reference_name(config: RunConfig, models: Sequence[ResolvedModel]) -> str | None:
+    """Full name of the model that stands for references: the last, if one does."""
+    return models[-1].name if config.reference_model is not None else None
 
 
 def ready_models(named: NamedModels, runtime: Runtime, *, images: Literal["build", "require", "skip"]) -> ReadyModels:
