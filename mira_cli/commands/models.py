@@ -153,6 +153,7 @@ def describe(
         "image": image,
         "built": built,
         "weights": weights_state(model),
+        **({"file": model.of_file.origin, "kept in": model.checkpoint.path} if model.of_file else {}),
     }
 
 

@@ -71,7 +71,8 @@ def keep(own: OwnFile) -> Kept:
             shutil.rmtree(final)  # somebody has changed it
         if not final.is_dir():
             final = _lay_out(content, final.parent)
-        os.utime(final)  # used today
+        with suppress(OSError):  # a shared cache may be read-only
+            os.utime(final)  # used today
         return Kept(final, _keep_recipe(own, lock), f"{own.package}=={locked_version(lock, own.package)}")
     except OSError as error:
         raise EnvironmentNotReadyError(
@@ -130,17 +131,28 @@ def _keep_recipe(own: OwnFile, lock: str) -> str:
         digest.update((recipe_sources() / name).read_bytes())
     name = f"file-{digest.hexdigest()[:12]}"
     top = paths.cache_dir() / "file-images"
-    top.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=top) as scratch:
-        made = Path(scratch) / "made"
-        made.mkdir()
-        (made / "requirements.in").write_text(requirements_of(own), encoding="utf-8")
-        (made / "requirements.lock").write_text(pins, encoding="utf-8")
-        shutil.copyfile(recipe_sources() / "smoke.py", made / "smoke.py")
-        with suppress(OSError):
-            made.rename(top / name)
-    os.utime(top / name)
+    wanted = {"requirements.lock": pins, "smoke.py": (recipe_sources() / "smoke.py").read_text(encoding="utf-8")}
+    if (top / name).is_dir() and not _is_like(top / name, wanted):
+        shutil.rmtree(top / name)  # somebody has changed it
+    if not (top / name).is_dir():
+        top.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=top) as scratch:
+            made = Path(scratch) / "made"
+            made.mkdir()
+            for file, text in {**wanted, "requirements.in": requirements_of(own)}.items():
+                (made / file).write_text(text, encoding="utf-8")
+            with suppress(OSError):  # another process was faster
+                made.rename(top / name)
+    with suppress(OSError):
+        os.utime(top / name)
     return name
+
+
+def _is_like(folder: Path, wanted: dict[str, str]) -> bool:
+    try:
+        return all((folder / file).read_text(encoding="utf-8") == text for file, text in wanted.items())
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def kept_recipes() -> dict[str, Path]:

@@ -217,6 +217,17 @@ def test_a_copy_in_the_cache_that_somebody_has_changed_is_made_again(tmp_path) -
     assert (kept / "model" / "mine.py").read_text() == path.read_text()
 
 
+def test_a_recipe_in_the_cache_that_somebody_has_changed_is_made_again(tmp_path) -> None:
+    path = write(tmp_path)
+    (model,) = resolved(f"file:{path}")
+    (image,) = recipe.find_images([model.image])
+    before = recipe.recipe_hash(image)
+    (image.folder / "requirements.lock").write_text("evil==1.0\n")
+    assert recipe.recipe_hash(image) != before
+    resolved(f"file:{path}")
+    assert recipe.recipe_hash(image) == before
+
+
 def test_paths_in_a_run_yaml_start_at_its_folder(tmp_path) -> None:
     settings = absolute_paths({"models": ["file:m/mine.py?n=1", "emt"]}, tmp_path)
     assert settings["models"] == [f"file:{tmp_path}/m/mine.py?n=1", "emt"]
@@ -278,4 +289,5 @@ def test_the_commands_know_files(tmp_path) -> None:
 
     shown = mira("models", "show", f"file:{path}")
     assert "venv" in shown
+    assert str(path) in mira("models", "show", f"file:{path}", "--json")
     assert "file-" in mira("images", "list")
