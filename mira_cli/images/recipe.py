@@ -15,6 +15,7 @@ from mira_cli.errors import UsageError
 from mira_cli.files import read_yaml
 from mira_cli.images import choices
 from mira_cli.own_files.kept import kept_recipes
+from mira_cli.own_files.locked import WORKERS
 from mira_cli.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -113,7 +114,8 @@ def _image_of_lock(name: str, folder: Path, backend: str | None) -> Image:
         "venv": Cost(minutes=0.5, gigabytes=0.4, free_gigabytes=1),
         "apptainer": Cost(minutes=1, gigabytes=0.3, free_gigabytes=2),
     }  # fmt: skip
-    asked = ", ".join(line for line in (folder / "requirements.in").read_text(encoding="utf-8").split("\n")[:3] if line)
+    own = (folder / "requirements.in").read_text(encoding="utf-8").partition(WORKERS)[0]
+    asked = ", ".join(own.splitlines())
     return Image(
         name=name, description=f"of a family in a file: {asked}", families=("file",), smoke="smoke.py", cost=cost,
         torch_backend=backend, home=folder,

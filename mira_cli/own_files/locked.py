@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from mira_cli.own_files.read import OwnFile
 
+WORKERS = "# what the worker computes with"
 ASKED = "# asked for: "
 WHEELS_ONLY = "--only-binary :all:"
 _PIN = re.compile(
@@ -29,7 +30,8 @@ def lock_path(own: OwnFile) -> Path:
 def requirements_of(own: OwnFile) -> str:
     """What is locked for a file: what it asks for, and what the worker needs beside it."""
     ground = (recipe_sources() / "requirements.in").read_text(encoding="utf-8").splitlines()
-    return "".join(f"{line}\n" for line in (*own.dependencies, *ground) if not line.startswith("#"))
+    ground = [line for line in ground if not line.startswith("#")]
+    return "".join(f"{line}\n" for line in (*own.dependencies, WORKERS, *ground))
 
 
 def dependencies_hash(own: OwnFile) -> str:
