@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -278,18 +279,30 @@ def _check_task(config: RunConfig) -> None:
     if config.reference_model is not None and not task.is_compared:
         told = f"task `{config.task}` has no references of models: it does not compare structures as they are"
         raise UsageError(told, hint="name the model among `--models`: models are compared with one another")
+    asked_task(config.task, config.task_settings)
+
+
+def asked_task(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A task with all its settings, as `tasks.asked` returns it.
+
+    Raises
+    ------
+    UsageError
+        There is no such task, or it has not such settings.
+    """
+    task = known_task(name)
     try:
-        assert config.asked_task
+        return tasks.asked(task, task.settings.model_validate(settings))
     except ValidationError as error:
         first = error.errors()[0]
-        key, fields = ".".join(setting_of(first)), tasks.find_task(config.task).settings.model_fields
-        has = f"it has {', '.join(f'`task.{name}`' for name in fields)}" if fields else "it has none"
+        key, fields = ".".join(setting_of(first)), task.settings.model_fields
+        has = f"it has {', '.join(f'`task.{one}`' for one in fields)}" if fields else "it has none"
         if first["type"] == "extra_forbidden":
             hint = f"{did_you_mean(key, fields)}{has}"
-            raise UsageError(f"task `{config.task}` has no setting `{key}`", hint=hint) from error
+            raise UsageError(f"task `{name}` has no setting `{key}`", hint=hint) from error
         if not key:  # of two settings together
             told = first["msg"].removeprefix("Value error, ")
-            raise UsageError(f"settings of task `{config.task}`: {told}", hint=has) from error
+            raise UsageError(f"settings of task `{name}`: {told}", hint=has) from error
         message, _ = mistake(error.errors())
         field = fields[str(first["loc"][0])]
         about = f"{field.description}; it is {field.get_default()} unless it is set"

@@ -26,14 +26,16 @@ if TYPE_CHECKING:
     from mira_cli.verdicts.judge import Verdict
 
 TIMEOUT_S = 1800.0
-TELLING = ("memory", "batch")  # what stays from one structure to the next spoils other measures too
+TELLING = ("stale", "sticky", "batch")  # what stays from one structure to the next spoils other measures too
 # what a file says of its model where a measure fails, if that is what the model is like
 _SAID = {
     "stress": '`"stress": False` if it has none',
     "forces": '`"conservative": False` if they are no gradient',
     "rotation": '`"approximate": ["rotation"]` if the model has only learned it',
     "supercell": '`"approximate": ["supercell"]` if it has only learned it, `"pbc": "none"` if it is for molecules',
-    "memory": '`"fresh": True` makes a calculator for each structure',
+    "stale": '`"fresh": True` makes a calculator for each structure',
+    "batch": '`"fresh": True` makes a calculator for each structure',
+    "sticky": '`"fresh": True` makes a calculator for each structure',
     "calculator": '`"fresh": True` makes a calculator for each structure',
 }
 

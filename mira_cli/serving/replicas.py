@@ -5,54 +5,30 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from mira_cli.errors import EnvironmentNotReadyError, MiraError
+from mira_cli.serving.waiting import Awaited, Waiting, take_next
 from mira_cli.structures.geometry import Geometry
 from mira_cli.warm.lost import WorkerLostError
-from mira_cli.warm.worker import Outcome, WarmWorker
+from mira_cli.warm.worker import SINGLE_POINT, Outcome, WarmWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Future
 
     from mira_cli.warm.line import Asked
     from mira_cli.warm.plan import WorkerPlan
 
-PORTION_ATOMS, PORTION_STRUCTURES = 20_000, 256
 GATHER_S = 0.01  # where several asked last time, the others are about to
 TICK_S = 0.5  # between two looks at an idle worker
 RETRY_S = 20.0  # after which a model that could not be loaded is tried again
+HEARD_S = 60.0  # at most, until all who waited for a lost worker have heard of it
 MOST_WAITING = 10_000
-
-
-class Awaited(Future[Outcome]):
-    """The outcome of one structure; `ready` is then what the worker that evaluated it has said of itself."""
-
-    ready: dict[str, Any] | None = None
-
-
-@dataclass(eq=False)
-class _Waiting:
-    geometry: Geometry
-    once: bool = False  # whoever asks has another way, should a worker be lost
-    future: Awaited = field(default_factory=Awaited)
-    asked: float = field(default_factory=time.monotonic)
-    begun: bool = False
-    alone: bool = False  # it was computed when a worker was lost, and may be why
-
-    def begin(self) -> bool:
-        """Whether somebody still waits for it; afterwards it cannot be given up."""
-        self.begun = self.begun or self.future.set_running_or_notify_cancel()
-        return self.begun
-
-    def fail(self, error: MiraError) -> None:
-        """Tell whoever waits why there is no answer."""
-        if self.begin() and not self.future.done():
-            self.future.set_exception(error)
 
 
 class ServedModel:
@@ -81,7 +57,7 @@ class ServedModel:
         self._limits = {"timeout_s": timeout_s, "start_timeout_s": start_timeout_s}
         self._failed_at = -RETRY_S
         self._changed = threading.Condition()
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._running: dict[int, WarmWorker | None] = {}  # replica -> its worker
         self._placed: set[int] = set()  # replicas that there is room for, from then until they have ended
         self._generation = 0  # replicas of an earlier one end when they are idle, or have answered
@@ -117,10 +93,14 @@ class ServedModel:
         """Count of structures that wait, without those that are computed now."""
         return len(self._waiting)
 
-    def ask(self, geometry: Geometry, *, once: bool = False) -> Awaited:
+    def ask(
+        self, geometry: Geometry, *, task: Mapping[str, Any] = SINGLE_POINT, most_atoms: int | None = None,
+        once: bool = False,
+    ) -> Awaited:  # fmt: skip
         """Ask about one structure; the future has its outcome, or raises why there is none.
 
-        With `once`, a structure that is computed when a worker is lost is not asked about again.
+        Task and bound are those of `WarmWorker.ask`. With `once`, a structure that is computed when a worker is lost is
+        not asked about again.
 
         Raises
         ------
@@ -136,7 +116,7 @@ class ServedModel:
                 raise EnvironmentNotReadyError(
                     f"{MOST_WAITING:,} structures wait for `{self.name}` already", hint="ask again in a moment"
                 )
-            waiting = _Waiting(geometry, once)
+            waiting = Waiting(geometry, task, most_atoms, once)
             self._waiting.append(waiting)
             self.asked, self.used = self.asked + 1, time.monotonic()
             self._start()
@@ -183,22 +163,28 @@ class ServedModel:
     def _keep(self, number: int, generation: int) -> None:
         """Keep one replica until it is put away."""
         worker: WarmWorker | None = None
-        some: list[_Waiting] | None = None
+        some: list[Waiting] | None = None
+        under_way: set[Waiting] = set()  # with long tasks
         try:
             self._make_room(self, number)
             with self._planning:
                 self.plan = self.plan or self._plan()
             worker = self._loaded(number)
             last = 0
-            while (some := self._take(generation, last)) is not None:
+            while (some := self._take(generation, last, under_way)) is not None:
                 if worker.lost:
+                    self._wait_for(under_way)  # until they have heard of it
                     self.lost += 1
                     self._say(f"{worker.lost.message}; it is started again")
                     worker.close()
                     worker = self._loaded(number)
+                self._give_up(worker, under_way)
                 if some:
                     last = len(some)
-                    self._answer(worker, some)
+                    self._answer(worker, some, under_way)
+            while under_way and not worker.lost:
+                self._give_up(worker, under_way)
+                self._wait_for(under_way, TICK_S)
         except MiraError as error:
             self._failed(number, some or [], error)
         except Exception as error:  # noqa: BLE001  (whatever it is, those who wait must hear of it)
@@ -233,7 +219,7 @@ class ServedModel:
         self._say(f"{self.name} is ready, after {time.monotonic() - began:.1f} s")
         return worker
 
-    def _failed(self, number: int, taken: list[_Waiting], error: MiraError) -> None:
+    def _failed(self, number: int, taken: list[Waiting], error: MiraError) -> None:
         with self._changed:
             for one in taken:
                 one.fail(error)
@@ -247,59 +233,76 @@ class ServedModel:
         while self._waiting:
             self._waiting.popleft().fail(error)
 
-    def _take(self, generation: int, last: int) -> list[_Waiting] | None:
+    def _take(self, generation: int, last: int, under_way: set[Waiting]) -> list[Waiting] | None:
         """What is to be asked next: nothing if the worker is to be looked at, None if it is to end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or generation != self._generation, TICK_S)
-            # one that was loaded answers once before it goes: two models that want one place do not only take turns
-            if generation != self._generation and (last or not self._waiting):
-                return None
-            if not self._waiting:
-                return []
-            if last > 1:
-                self._changed.wait_for(lambda: len(self._waiting) >= last, GATHER_S)
-            some: list[_Waiting] = []
-            atoms = 0
-            while self._waiting and len(some) < PORTION_STRUCTURES:
-                waiting = self._waiting[0]
-                size = int(waiting.geometry.natoms[0])
-                if some and (waiting.alone or atoms + size > PORTION_ATOMS):
-                    break
-                self._waiting.popleft()
-                if waiting.begin():
-                    some.append(waiting)
-                    atoms += size
-                    if waiting.alone:
-                        break
-            return some
+            for patience_s in (TICK_S, 0.0):
+                # one that was loaded answers once before it goes: two models that want one place do not only take turns
+                if generation != self._generation and (last or not self._waiting):
+                    return None
+                if self._waiting and last > 1:
+                    self._changed.wait_for(lambda: len(self._waiting) >= last, GATHER_S)
+                if some := take_next(self._waiting, under_way):
+                    return some
+                if patience_s:
+                    self._changed.wait(patience_s)
+            return []
 
-    def _answer(self, worker: WarmWorker, some: list[_Waiting]) -> None:
+    def _answer(self, worker: WarmWorker, some: list[Waiting], under_way: set[Waiting]) -> None:
+        """Ask, and wait for single points; a long task is under way then."""
         ready = worker.wait()["ready"]
 
         def give(row: int, outcome: Outcome) -> None:
             some[row].future.ready = ready
             some[row].future.set_result(outcome)
 
-        asked = worker.ask(joined([one.geometry for one in some]), heard=give)
-        try:
-            asked.result()
-        except WorkerLostError as error:
-            self._ask_again(some, asked, error)
-        self.used = time.monotonic()
-
-    def _ask_again(self, some: list[_Waiting], asked: Asked, error: WorkerLostError) -> None:
-        """Those that have no answer wait again, the ones that may have cost the worker alone; each of these once."""
-        left = [row for row, outcome in enumerate(asked.outcomes) if outcome is None]
-        suspects = {*asked.in_flight} & {*left} or {*left}
+        if not some[0].is_long:
+            asked = worker.ask(joined([one.geometry for one in some]), heard=give)
+            self._over(some, under_way, asked)
+            return
+        (one,) = some
         with self._changed:
-            for row in reversed(left):
-                one = some[row]
-                late = time.monotonic() - one.asked >= self._limits["timeout_s"]  # nobody waits any more
-                if self._closed or one.alone or late or (one.once and row in suspects):
-                    one.future.set_exception(error)
-                else:
-                    one.alone = row in suspects
-                    self._waiting.appendleft(one)
+            under_way.add(one)
+        one.under_way = worker.ask(one.geometry, task=one.task, most_atoms=one.most_atoms, heard=give)
+        one.under_way.add_done_callback(partial(self._over, some, under_way))
+
+    def _over(self, some: list[Waiting], under_way: set[Waiting], asked: Future[list[Outcome]]) -> None:
+        """Wait until what was asked is answered, or lost."""
+        error = asked.exception()
+        with self._changed:
+            if isinstance(error, WorkerLostError):
+                self._ask_again(some, cast("Asked", asked), error)
+            under_way.difference_update(some)
+            self.used = time.monotonic()
+            self._changed.notify_all()
+
+    def _give_up(self, worker: WarmWorker, under_way: set[Waiting]) -> None:
+        """End long tasks that nobody waits for."""
+        with self._changed:
+            given_up = [one.under_way for one in under_way if one.future.given_up and one.under_way is not None]
+        for asked in given_up:
+            worker.give_up(asked)
+
+    def _wait_for(self, under_way: set[Waiting], timeout_s: float = HEARD_S) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not under_way, timeout_s)
+
+    def _ask_again(self, some: list[Waiting], asked: Asked, error: WorkerLostError) -> None:
+        """Those that have no answer wait again, the ones that may have cost the worker alone; each of these once.
+
+        The lock is held.
+        """
+        left = [row for row, outcome in enumerate(asked.outcomes) if outcome is None]
+        in_flight = {*asked.in_flight} & {*left}
+        suspects = in_flight or ({*left} if len(some) > 1 else set())
+        for row in reversed(left):
+            one = some[row]
+            late = time.monotonic() - one.asked >= self._limits["timeout_s"]  # nobody waits any more
+            if self._closed or one.alone or late or one.future.given_up or (one.once and row in suspects):
+                one.future.set_exception(error)
+            else:
+                one.alone = row in suspects
+                self._waiting.appendleft(one)
 
 
 def joined(geometries: Sequence[Geometry]) -> Geometry:

@@ -21,12 +21,15 @@ MEASURES = (
     "cell",
     "supercell",
     "batch",
-    "memory",
+    "stale",
+    "sticky",
     "calculator",
     "contract",
 )
 # compared with slopes of the energy
 GRADIENTS = ("forces", "stress")
+# measures that not every model can be put to: the fact that says so, and in words
+LACKING = {"stress": ("stress", "the model gives no stress"), "sticky": ("takes_charge", "the model takes no charge")}
 # What a family's own networks do not have, whoever runs them. Orb's see Cartesian vectors and learn what a rotation is;
 # the repulsion in its third generation is a mean over all atoms, so that two cells are not twice one.
 LEARNED = {"orb": frozenset({"rotation", "supercell"})}
@@ -131,8 +134,8 @@ def _broken(name: str, record: Numbers, findings: Numbers) -> str | None:
 
 def _numbers(measure: str, rows: Sequence[Numbers], findings: Numbers, learned: Collection[str]) -> Verdict:
     if not rows:
-        none = measure == "stress" and not findings["facts"]["stress"]
-        return Verdict(measure, "skipped", reason="the model gives no stress" if none else "nothing was measured")
+        lacking = measure in LACKING and not findings["facts"][LACKING[measure][0]]
+        return Verdict(measure, "skipped", reason=LACKING[measure][1] if lacking else "nothing was measured")
     if broken := next((row for row in rows if row["error"]), None):
         return Verdict(measure, "failed", case=broken["case"], reason=broken["error"])
     telling = [row for row in rows if measure not in GRADIENTS or allowed(row) <= UNRESOLVED * row["size"]]

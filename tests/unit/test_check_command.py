@@ -50,7 +50,8 @@ def test_a_model_of_ones_own(mira, tmp_path):
     (report,) = json.loads((tmp_path / "out.json").read_text())
     assert report["status"] == "ok"
     assert [verdict["measure"] for verdict in report["verdicts"]] == list(MEASURES)
-    assert {verdict["status"] for verdict in report["verdicts"]} == {"ok"}
+    assert {verdict["measure"] for verdict in report["verdicts"] if verdict["status"] != "ok"} == {"sticky"}
+    assert "the model takes no charge" in done.stdout
     assert report["findings"]["device"] == "cpu"
     assert report["findings"]["packages"]["ase"]
 
@@ -111,7 +112,7 @@ def test_double_precision_is_held_to_more():
 
 
 def test_the_worst_row_speaks_for_a_measure():
-    facts = {"stress": False, "conservative": True}
+    facts = {"stress": False, "conservative": True, "takes_charge": True}
     rows = [row(deviation=1e-4), row(deviation=2e-2, case="here"), row(deviation=2.0, size=1e3)]
     findings = {"rows": rows, "facts": facts, "records": {}, "changed_inputs": []}
     forces, stress, rotation, *_, contract = judge_model(findings, "mace")

@@ -76,7 +76,7 @@ def test_what_prints_and_changes_its_input_is_no_worse_for_it(tmp_path) -> None:
         (wrapped(after=FLIPPED), MIRA, "stress: triclinic", '"stress": False'),
         (wrapped(after="self.results['forces'] *= 1.01"), MIRA, "forces: ", '"conservative": False'),
         (wrapped(after="self.results['energy'] += 0.1 * atoms.positions[0, 0]"), MIRA, "rotation: ", '["rotation"]'),
-        (wrapped(after=STICKS), MIRA, "memory: ", '"fresh": True'),
+        (wrapped(after=STICKS), MIRA, "batch: ", '"fresh": True'),
         (wrapped(after="self.results['energy'] += len(atoms) ** 2"), MIRA, "supercell: ", '"approximate": ["super'),
         (LJ, f'{MIRA}, "reads": ["charge"]', "contract: the model is said to read a charge", "models check"),
         (wrapped(after="self.results['energy'] = float('nan')"), MIRA, "not finite numbers", "models check"),
@@ -117,7 +117,10 @@ def test_stale_forces_are_found(tmp_path) -> None:
 
     return Mine(sigma=2.2, epsilon=0.1, rc=6.0, smooth=True)
 """
-    assert use(tmp_path, source(body=stale))  # MIRA asks for all at once: its numbers are right
+    with pytest.raises(UsageError, match=r"stale: .*by the package's calculator") as caught:
+        use(tmp_path, source(body=stale))
+    assert '"fresh": True' in (caught.value.hint or "")
+    assert use(tmp_path, source(f'{MIRA}, "fresh": True', stale))
 
 
 def test_a_calculator_that_hangs_is_given_up(tmp_path, monkeypatch) -> None:

@@ -53,30 +53,41 @@ class Potential:
     elements: frozenset[int] | None = KNOWN
     cutoff_ang: float = 5.0
     checkpoint_sha256: str | None = None
+    own: object = staticmethod(SOUND.calculator)
 
     def batch_atoms(self, device: str) -> int:
         return 64
 
     def calculator(self):
-        return SOUND.calculator()
+        return self.own()
 
     def evaluate(self, batch):
         return self.batch([self.answer(sound(atoms), atoms) for atoms in batch])
 
 
-def verdicts(potential: Potential, family: str = "ase_builtin", model: Model = MODEL) -> dict:
-    findings = {"facts": session.checkpoint_facts(potential), **session.measure(model, potential)}
+def measured(make, model: Model = MODEL) -> dict:
+    """Findings about a potential; `make` loads one, and so does the check."""
+    potential = make()
+    return {"facts": session.checkpoint_facts(potential), **session.measure(model, potential, make)}
+
+
+def verdicts(potential, family: str = "ase_builtin", model: Model = MODEL) -> dict:
+    """Verdicts on a potential, or on what a function loads where it remembers something."""
+    findings = measured(potential if callable(potential) else lambda: potential, model)
     found = {verdict.measure: verdict for verdict in judge_model(findings, family)}
     assert tuple(found) == MEASURES
     return found
 
 
-def statuses(potential: Potential, **more) -> dict[str, str]:
+def statuses(potential, **more) -> dict[str, str]:
     return {name: verdict.status for name, verdict in verdicts(potential, **more).items()}
 
 
 def test_a_sound_potential_passes():
-    assert set(statuses(Potential()).values()) == {"ok"}
+    found = verdicts(Potential())
+    assert {name for name, verdict in found.items() if verdict.status != "ok"} == {"sticky"}
+    assert (found["sticky"].status, found["sticky"].reason) == ("skipped", "the model takes no charge")
+    assert set(statuses(Potential(takes_charge=True)).values()) == {"ok"}
 
 
 def single(result: Result, atoms: Atoms) -> Result:
@@ -88,7 +99,7 @@ def single(result: Result, atoms: Atoms) -> Result:
 
 
 def test_single_precision_passes():
-    assert set(statuses(Potential(single, dtype="float32")).values()) == {"ok"}
+    assert set(statuses(Potential(single, dtype="float32", takes_charge=True)).values()) == {"ok"}
 
 
 def stress_times(factor):
@@ -119,31 +130,67 @@ def forces_of_an_axis(r: Result, atoms: Atoms) -> Result:
     return replace(r, forces_ev_per_ang=r.forces_ev_per_ang * [1.0, 1.0, 1.001])
 
 
-def remembering():
-    """Forces of the structure before, where it has as many atoms, as of a calculator whose results are stale."""
+def remembering(first: bool = False):
+    """Forces of the structure before, or of the first of all, with as many atoms: results that are never emptied."""
     before = {}
 
     def answer(r: Result, atoms: Atoms) -> Result:
-        old, before[len(atoms)] = before.get(len(atoms), r.forces_ev_per_ang), r.forces_ev_per_ang
+        old = before.get(len(atoms), r.forces_ev_per_ang)
+        before[len(atoms)] = old if first else r.forces_ev_per_ang
         return replace(r, forces_ev_per_ang=old)
 
     return answer
 
 
-def keeping_a_charge():
-    """The largest charge that was ever asked for stays."""
+def remembering_batches():
+    """Forces of the batch before, where it was as large."""
+    before = {}
+
+    def batch(results: list[Result]) -> list[Result]:
+        shape = tuple(len(r.forces_ev_per_ang) for r in results)
+        old, before[shape] = before.get(shape, results), results
+        return [replace(r, forces_ev_per_ang=o.forces_ev_per_ang) for r, o in zip(results, old, strict=True)]
+
+    return batch
+
+
+class KeepingForces(type(SOUND.calculator())):
+    """A calculator of its own kind, whose forces stay those of the structure before if the energy was asked first."""
+
+    before = None
+
+    def calculate(self, atoms, properties, changes):
+        super().calculate(atoms, properties, changes)
+        old, self.before = self.before, self.results["forces"]
+        if properties == ["energy"] and old is not None and len(old) == len(atoms):
+            self.results["forces"] = old
+
+
+def keeping_forces() -> KeepingForces:
+    return KeepingForces(**SOUND.calculator().parameters)
+
+
+def keeping_a_charge(default: bool = False):
+    """The largest charge that was ever asked for stays, or the last one where nothing is said."""
     charges = [0]
 
     def answer(r: Result, atoms: Atoms) -> Result:
-        charges.append(atoms.info["charge"])
-        return replace(r, energy_ev=r.energy_ev - max(charges))
+        charges.append(atoms.info.get("charge", charges[-1] if default else 0))
+        return replace(r, energy_ev=r.energy_ev - (charges[-1] if default else max(charges)))
 
     return answer
 
 
 MISTAKES = {
-    "results of the structure before": (Potential(remembering()), {"memory"}),
-    "the charge of the structure before": (Potential(keeping_a_charge(), takes_charge=True), {"memory"}),
+    "results of the structure before": (lambda: Potential(remembering()), {"stale"}),
+    "results of the first structure": (lambda: Potential(remembering(first=True)), {"stale"}),
+    "results of the batch before": (lambda: Potential(batch=remembering_batches()), {"stale"}),
+    "results of the structure before, from the calculator": (lambda: Potential(own=keeping_forces), {"stale"}),
+    "the largest charge so far": (lambda: Potential(keeping_a_charge(), takes_charge=True), {"sticky"}),
+    "the last charge, if none is said": (
+        lambda: Potential(keeping_a_charge(default=True), takes_charge=True),
+        {"sticky"},
+    ),
     "stress with the sign of a pressure": (Potential(stress_times(-1.0)), {"stress", "calculator"}),
     "stress in GPa": (Potential(stress_times(160.2)), {"stress", "calculator"}),
     "xy for yz": (Potential(swapped_shear), {"stress", "rotation", "calculator"}),
@@ -223,7 +270,7 @@ def test_no_stress():
     found = verdicts(quiet, model=replace(MODEL, stress=None))
     assert found["stress"].status == "skipped"
     assert found["stress"].reason == "the model gives no stress"
-    assert {v.status for name, v in found.items() if name != "stress"} == {"ok"}
+    assert {v.status for name, v in found.items() if name not in {"stress", "sticky"}} == {"ok"}
     assert "unsupported_property instead of ok" in verdicts(quiet)["contract"].reason
 
 
@@ -246,17 +293,13 @@ def test_what_raises_or_is_no_number_is_a_failure_and_not_the_end():
     found = verdicts(Potential(nan))
     assert found["forces"].status == "failed"
     assert "energy that are not finite numbers" in found["forces"].reason
-    assert {v.status for v in verdicts(Potential(error)).values()} == {"failed"}
+    assert {v.status for v in verdicts(Potential(error, takes_charge=True)).values()} == {"failed"}
     assert "index out of range" in verdicts(Potential(error))["batch"].reason
 
 
 def test_a_refusal_that_does_not_come():
     """A catalogue and weights that claim to know everything: the worker refuses nothing, and nothing is claimed."""
-    potential = Potential(elements=None)
-    findings = {
-        "facts": session.checkpoint_facts(potential),
-        **session.measure(replace(MODEL, elements=None), potential),
-    }
+    findings = measured(lambda: Potential(elements=None), replace(MODEL, elements=None))
     assert "unknown element" not in findings["records"]
     findings["records"]["unknown element"] = findings["records"]["elemental"]
     (contract,) = [v for v in judge_model(findings, "lj") if v.measure == "contract"]

@@ -10,7 +10,7 @@ from mira_cli.catalogue.dispersion import OF_LEVEL
 from tests.unit.worker_jobs import hash_of, read_records, run_worker, write_job
 from worker.dispersion import Dispersed, PairDamping, dispersion
 from worker.families.ase_builtin import Builtin
-from worker.families.base import Result, begin
+from worker.families.base import Result, begin, charge_aware
 from worker.prepare import prepare_structure
 
 dftd3_ase = pytest.importorskip("dftd3.ase")
@@ -171,6 +171,32 @@ def test_every_potential_has_it_added(kind) -> None:
         assert asked.get_stress() == pytest.approx(one.stress_ev_per_ang3, abs=1e-8)
     assert both.elements == {29}  # D3 has no coefficients beyond element 103
     assert (both.cutoff_ang, both.conservative) == (6.0, True)
+
+
+def test_the_sum_is_made_again_for_another_charge() -> None:
+    """ASE's calculators take atoms that differ by their charge alone for the same."""
+    from ase.calculators.calculator import Calculator
+
+    class Charged(Calculator):
+        implemented_properties = ("energy", "forces", "stress")
+
+        def calculate(self, atoms, *_):
+            self.atoms = atoms.copy()
+            zeros = {"forces": np.zeros((len(atoms), 3)), "stress": np.zeros(6)}
+            self.results = {"energy": float(atoms.info.get("charge", 0)), **zeros}
+
+    class OfCharges(Builtin):
+        def calculator(self):
+            return charge_aware(Charged())
+
+    calculator = Dispersed(OfCharges(Charged, 6.0, takes_charge=True), damping("PBE")).calculator()
+    energies = []
+    for charge in ({}, {"charge": 1}, {}, {"charge": 0, "spin": 1}):
+        atoms = bulk("Cu")
+        atoms.info.update(charge)
+        atoms.calc = calculator
+        energies.append(atoms.get_potential_energy())
+    assert np.subtract(energies, energies[0]) == pytest.approx([0, 1, 0, 0], abs=1e-12)
 
 
 def test_a_worker_adds_it(tmp_path) -> None:

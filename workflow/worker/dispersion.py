@@ -11,7 +11,7 @@ from ase.calculators.mixing import SumCalculator
 from ase.units import Bohr, Hartree
 
 from worker.errors import WorkerError, sentence
-from worker.families.base import Result
+from worker.families.base import Result, charge_aware
 from worker.prepare import PERIODIC
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ class Dispersed:
 
     def calculator(self) -> Calculator:
         """Return an ASE calculator of both."""
-        both: Any = SumCalculator([self._potential.calculator(), _beside(self._damping)])
-        return both  # type: ignore[no-any-return]
+        return charge_aware(SumCalculator([self._potential.calculator(), _beside(self._damping)]))
 
     def _added(self, batch: Sequence[Atoms], results: list[Result]) -> list[Result]:
         return [_sum(one, dispersion(atoms, self._damping)) for atoms, one in zip(batch, results, strict=True)]

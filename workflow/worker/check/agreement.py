@@ -1,9 +1,8 @@
-"""The same structures alone, together, in another order, after others, and by the package's own calculator."""
+"""The same structures alone, together, in another order, and by the package's own calculator."""
 
 from __future__ import annotations
 
 import contextlib
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,42 +32,6 @@ def batch(potential: Potential, structures: dict[str, Atoms]) -> list[Deviation]
     return rows
 
 
-def memory(potential: Potential, structures: dict[str, Atoms]) -> list[Deviation]:
-    """Ask again about each structure after another one, and after itself with another charge: nothing may stay."""
-    names = list(structures)
-    others = {f"{name}, after {other}": (name, structures[other]) for name, other in pairwise([*names, names[0]])}
-    if potential.takes_charge:
-        others |= {
-            f"{name}, after a charge": (name, _charged(atoms)) for name, atoms in _chargeable(structures).items()
-        }
-    rows = []
-    for case, (name, other) in others.items():
-        wanted = ask_one(potential, structures[name])
-        ask_one(potential, other)
-        rows += differences("memory", case, ask_one(potential, structures[name]), wanted, potential.dtype)
-    return rows
-
-
-def is_deaf(potential: Potential, structures: dict[str, Atoms]) -> bool:
-    """Whether no structure has another energy with one electron less."""
-    return all(
-        ask_one(potential, atoms).energy_ev == ask_one(potential, _charged(atoms)).energy_ev
-        for atoms in _chargeable(structures).values()
-    )
-
-
-def _chargeable(structures: dict[str, Atoms]) -> dict[str, Atoms]:
-    """Those of which an ion is no hard case: one electron less, two molecules would have to share the hole."""
-    return {name: atoms for name, atoms in structures.items() if name != "two molecules"}
-
-
-def _charged(atoms: Atoms) -> Atoms:
-    """The same with one electron less, and its spin."""
-    ion: Atoms = atoms.copy()
-    ion.info.update(charge=atoms.info["charge"] + 1, spin=atoms.info["spin"] + 1)
-    return ion
-
-
 def calculator(potential: Potential, case: str, atoms: Atoms) -> list[Deviation]:
     """Compare with the package's own ASE calculator on the same prepared structure."""
     found = ask_one(potential, atoms)
@@ -87,8 +50,9 @@ def calculated(own: Calculator, potential: Potential, atoms: Atoms) -> Answer:
     prepared = prepare_structure(atoms, potential.cutoff_ang)
     wants_stress = potential.gives_stress and prepared.periodic_3d
     prepared.atoms.calc = own
-    stress = prepared.atoms.get_stress() if wants_stress else None
-    result = Result(prepared.atoms.get_potential_energy(), prepared.atoms.get_forces(), stress)
+    # the energy alone, then the rest: a library may keep results of the structure before for what comes later
+    energy, forces = prepared.atoms.get_potential_energy(), prepared.atoms.get_forces()
+    result = Result(energy, forces, prepared.atoms.get_stress() if wants_stress else None)
     answer = judged(result, len(atoms), wants_stress=wants_stress)
     if isinstance(answer, NoAnswer):
         raise ValueError(f"the package's own calculator: {answer}")  # noqa: TRY004  (what it said is wrong, no type)

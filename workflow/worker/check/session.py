@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker import accelerator, device, families, provenance
 from worker import sample_structures as structures
-from worker.check import agreement, gradients, recorded_statuses, symmetries
+from worker.check import agreement, gradients, memory, recorded_statuses, symmetries
 from worker.check.measures import Deviation
 from worker.dispersion import dispersed
 from worker.errors import WorkerError, sentence
@@ -34,6 +34,8 @@ SYMMETRIES = (
     symmetries.cell,
     symmetries.supercell,
 )
+
+PAIR = "two molecules"
 
 
 def check(job: Job, threads: int, *, quick: bool = False) -> dict[str, Any]:
@@ -62,10 +64,14 @@ def check(job: Job, threads: int, *, quick: bool = False) -> dict[str, Any]:
     potential, used = dispersed(choice.potential, job.model), choice.name
     del plain
     loaded = time.perf_counter()
+
+    def fresh() -> Potential:
+        return dispersed(load_model(family, job.model, chosen), job.model)
+
     doubles = potential.dtype == "float32" and "float64" in known and not quick
     findings = {
         "facts": checkpoint_facts(potential),
-        **measure(job.model, potential, few_slopes=doubles or quick, few_structures=quick),
+        **measure(job.model, potential, fresh, few_slopes=doubles or quick, few_structures=quick),
     }
     if doubles:
         # the formulas themselves, without the noise of single precision; not beside the other, since some families
@@ -88,7 +94,12 @@ def check(job: Job, threads: int, *, quick: bool = False) -> dict[str, Any]:
 
 
 def measure(
-    model: Model, potential: Potential, *, few_slopes: bool = False, few_structures: bool = False
+    model: Model,
+    potential: Potential,
+    fresh: Callable[[], Potential],
+    *,
+    few_slopes: bool = False,
+    few_structures: bool = False,
 ) -> dict[str, Any]:
     """Measure a loaded model.
 
@@ -96,6 +107,8 @@ def measure(
     ----------
     model, potential
         What the catalogue says about the model, and the model.
+    fresh
+        Loads the model once more.
     few_slopes
         Take slopes of the energy, the slow part, of two structures only.
     few_structures
@@ -112,17 +125,21 @@ def measure(
         given = {name: atoms for name, atoms in given.items() if name not in {"elemental", "compound"}}
     sloped = {name: atoms for name, atoms in given.items() if not few_slopes or name in {"triclinic", "molecule"}}
     alone = {name: a for name, a in structures.extremes(known_to(model, potential)).items() if _takes(potential, a)}
+    of_ions = {
+        name: a for name, a in given.items() if name != PAIR
+    }  # which of the two loses the electron is a hard case
     rows = [
         *_each(GRADIENTS, potential, sloped),
         *_each((*SYMMETRIES, agreement.calculator), potential, given),
         *_guarded("batch", "all", potential, lambda: agreement.batch(potential, given)),
-        *_guarded("memory", "all", potential, lambda: agreement.memory(potential, given)),
+        *_guarded("stale", "all", potential, lambda: memory.stale(potential, fresh, given)),
+        *_guarded("sticky", "all", potential, lambda: memory.sticky(potential, fresh, of_ions)),
     ]
     return {
         "rows": [asdict(row) for row in rows],
         "records": recorded_statuses.recorded(model, potential, given | alone),
         "changed_inputs": agreement.changed_inputs(potential, given),
-        "deaf": potential.takes_charge and agreement.is_deaf(potential, given),
+        "deaf": getattr(potential, "charge_is_a_word", False) and memory.is_deaf(potential, of_ions),
     }
 
 
@@ -131,7 +148,7 @@ def _asked(model: Model, potential: Potential) -> dict[str, Atoms]:
     made = structures.structures_to_check(known_to(model, potential), charged=potential.takes_charge)
     taken = {name: atoms for name, atoms in made.items() if _takes(potential, atoms)}
     if len(taken) == 1 and "molecule" in taken:
-        taken["two molecules"] = structures.dimer(taken["molecule"])
+        taken[PAIR] = structures.dimer(taken["molecule"])
     return taken
 
 

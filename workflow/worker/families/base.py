@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from worker.job import Model
 
+NEUTRAL = {"charge": 0, "spin": 1}  # what a structure is that says nothing
+
 
 @dataclass(frozen=True, eq=False)
 class Result:
@@ -59,6 +61,8 @@ class Potential(Protocol):
 
     One that takes structures of some periodicities alone has `periodicities`: in how many directions they may be
     periodic.
+
+    One that takes charges because somebody has said so, and not by its own code, has a true `charge_is_a_word`.
 
     One for which each other size of a batch costs seconds of compiling has a true `compiles_by_shape`.
 
@@ -200,6 +204,22 @@ def to_float64(tensor: Any) -> NDArray[Any]:
     """Copy a torch tensor to the CPU as a float64 array."""
     array: NDArray[Any] = tensor.detach().cpu().numpy().astype("float64")
     return array
+
+
+def charge_aware(calculator: Any) -> Calculator:
+    """Return an ASE calculator that computes again where charge or spin is another; ASE's own do not look at these."""
+    aware: Calculator = calculator
+    compared = calculator.check_state
+
+    def check_state(atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        changes: list[str] = compared(atoms, tol)
+        if changes or calculator.atoms is None:
+            return changes
+        before, now = calculator.atoms.info, atoms.info
+        return [key for key, neutral in NEUTRAL.items() if before.get(key, neutral) != now.get(key, neutral)]
+
+    calculator.check_state = check_state
+    return aware
 
 
 def atoms_that_fit(device: str, *, on_cpu: int, gpu_mb_per_atom: float) -> int:

@@ -110,6 +110,11 @@ class InFile:
         return "charge" in self.said["reads"]
 
     @property
+    def charge_is_a_word(self) -> bool:
+        """Whether it is for the check to find out if it does."""
+        return self.takes_charge
+
+    @property
     def gives_stress(self) -> bool:
         """Whether the file says that crystals have a stress."""
         return bool(self.said["stress"])
@@ -204,6 +209,8 @@ class OneByOne(Calculator):
 
     def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = all_changes) -> None:  # noqa: ARG002
         """Ask for one property after the other, whatever is asked for."""
+        if self._potential.said["fresh"]:
+            self._own = self._potential.new()
         given = self._potential.given(atoms)
         given.calc = self._own
         with self._potential.guarded():

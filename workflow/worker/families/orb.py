@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from worker.errors import WorkerError, sentence
-from worker.families.base import Result, atoms_that_fit, check_options, existing_weights, to_float64
+from worker.families.base import Result, atoms_that_fit, charge_aware, check_options, existing_weights, to_float64
 from worker.families.orb_graphs import joined_graphs
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Orb:
                 potential._set_dtype()
                 super().calculate(potential._described(atoms), *args, **kwargs)
 
-        return Calculator(self.network, self.adapter, device=self.device)
+        return charge_aware(Calculator(self.network, self.adapter, device=self.device))
 
     def evaluate(self, batch: Sequence[Atoms]) -> list[Result]:
         """Evaluate prepared structures in one pass."""
