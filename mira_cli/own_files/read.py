@@ -89,6 +89,8 @@ def _text(path: Path) -> str:
     try:
         if path.is_dir():
             raise InputError(f"`{path}` is a folder, and a family in a file is one Python file", hint=DOC)
+        if path.suffix != ".py" and path.exists():
+            raise UsageError(f"`{path.name}` is not named as a Python file", hint="for example `file:gfn1.py`")
         if path.stat().st_size > MAX_BYTES:
             raise UsageError(f"`{path.name}` is too large for a program", hint="weights are named in its `files`")
         return path.read_text(encoding="utf-8")

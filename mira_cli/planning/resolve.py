@@ -96,7 +96,10 @@ def _resolve(
     unknown = set(wanted) - set(row.user_options)
     if unknown:
         allowed = ", ".join(f"`{o}`" for o in row.user_options) or "none"
-        raise UsageError(f"`{name}` has no option `{min(unknown)}`", hint=f"options of this model: {allowed}")
+        hint = f"options of this model: {allowed}"
+        if row.of_file:  # what they mean for its level of theory is settled where it is named
+            hint = f"options of a family in a file follow its name: `file:PATH?{min(unknown)}=…`"
+        raise UsageError(f"`{name}` has no option `{min(unknown)}`", hint=hint)
     dtypes, image = catalogue.dtypes_of(row), catalogue.image_of(row)
     dtype = (row.dtype or dtypes[0]) if config.dtype == "default" else config.dtype
     if dtype not in dtypes:

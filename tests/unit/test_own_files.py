@@ -92,6 +92,15 @@ def test_a_file_that_is_no_family_is_refused_in_one_sentence(tmp_path, text, mes
 def test_what_is_not_there_is_said(tmp_path) -> None:
     with pytest.raises(InputError, match="there is no file"):
         find_models(["file:nowhere.py"], built_in())
+    (tmp_path / "mine.txt").write_text(source())
+    with pytest.raises(UsageError, match="not named as a Python file"):
+        find_models(["file:mine.txt"], built_in())
+    with pytest.raises(InputError, match="is a folder"):
+        find_models([f"file:{tmp_path}"], built_in())
+    path = write(tmp_path, source(mira=f'{MIRA}, "files": ["w.pt"]'))
+    with pytest.raises(UsageError, match="no option `n`") as caught:
+        named_models(config(f"file:{write(tmp_path)}", options={"file:mine.py": {"n": 1}}))
+    assert "`file:PATH?n=…`" in (caught.value.hint or "")
     path = write(tmp_path, source(mira=f'{MIRA}, "files": ["w.pt"]'))
     with pytest.raises(InputError, match=r"opens `w\.pt`, which is not there"):
         find_models([f"file:{path}"], built_in())

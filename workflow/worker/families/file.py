@@ -199,7 +199,7 @@ class InFile:
 
 
 class OneByOne(Calculator):
-    """A calculator of the file's behind ASE's own way to ask it, without the care that MIRA takes."""
+    """A calculator of the file's behind ASE's own way to ask it: for one property, and then for the next."""
 
     implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012 - as ASE has it
 
@@ -211,6 +211,7 @@ class OneByOne(Calculator):
         """Ask for one property after the other, whatever is asked for."""
         if self._potential.said["fresh"]:
             self._own = self._potential.new()
+        self._own.reset()  # as MIRA does: methods that begin with the last density err by what they converge to
         given = self._potential.given(atoms)
         given.calc = self._own
         with self._potential.guarded():
