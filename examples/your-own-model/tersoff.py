@@ -4,7 +4,8 @@
 # ///
 """Tersoff's potential for silicon, by ASE, with its parameters in a file beside this one.
 
-Crystals alone: ASE's code divides by zero for an atom with a single neighbour. `"pbc": "full"` without `cutoff_ang` says so.
+Crystals alone: ASE's code divides by zero for an atom with a single neighbour. `"pbc": "full"` without a
+`cutoff_ang` says so.
 """
 
 from pathlib import Path
