@@ -142,7 +142,7 @@ def test_options_have_types_values_and_levels(tmp_path) -> None:
     for query, message in {
         "method=CC": "`method` cannot be `CC`",
         "n=x": "`n` cannot be `x`",
-        "methd=HF": "no option `methd`",
+        "methods=HF": "no option `methods`",
         "n=1&n=2": "option `n` twice",
         "n": "not of the form",
     }.items():
