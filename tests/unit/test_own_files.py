@@ -9,6 +9,7 @@ import pytest
 
 from mira_cli import paths
 from mira_cli.catalogue.lookup import built_in, find_models, load_catalogue
+from mira_cli.commands.images import build
 from mira_cli.config import RunConfig, absolute_paths, build_config
 from mira_cli.errors import EnvironmentNotReadyError, InputError, UsageError
 from mira_cli.images import recipe, venv, verification
@@ -275,6 +276,20 @@ def test_a_lock_is_made_by_uv_and_its_environment_from_it_alone(tiny) -> None:
         lock_file_of(read_own_file(path), upgrade=False)
     assert caught.value.log is not None
     assert lock.read_text().count("tiny==1.0") == 1  # as it was
+
+
+def test_its_environment_may_have_another_torch(tiny, monkeypatch) -> None:
+    tiny_image.add(tiny, "net", package="torch")
+    path = tiny / "mine.py"
+    path.write_text(source(dependencies='"torch", "tiny"'))
+    lock_file_of(read_own_file(path), upgrade=False)
+    (model,) = resolved(f"file:{path}")
+    monkeypatch.setenv("UV_FIND_LINKS", f"{tiny_image.older_wheels(tiny)},{tiny_image.wheels(tiny)}")
+    build([model.image], runtime="venv", backend="cu126")
+    (image,) = recipe.find_images([resolved(f"file:{path}")[0].image])
+    assert recipe.pinned_versions(image)["torch"] == "1.0+cu126"
+    assert recipe.recipe_files(image)["requirements.lock"].read_text().startswith("--only-binary :all:")
+    assert verification.verify_image(image, "venv")["problems"] == []
 
 
 def test_a_wheel_with_another_hash_is_not_installed(tiny) -> None:
