@@ -19,6 +19,7 @@ from worker.families import file as family
 from worker.job import Checkpoint, Model
 from worker.prepare import prepare_structure
 from worker.story import Step
+from worker.weights import private_copy
 
 SAID = {
     "file": "mine.py", "elements": "H-Rn", "pbc": "none|full", "stress": True, "cutoff_ang": 6.0, "conservative": True,
@@ -248,3 +249,16 @@ print("answered")
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.count("answered") == 1
+
+
+def test_folders_of_a_worker_that_lives_for_days_are_not_taken_for_forgotten(loaded, tmp_path) -> None:
+    potential = loaded(LJ)
+    (tmp_path / "w").write_text("x")
+    forgotten = potential.scratch.with_name("mira-weights-of-one-that-was-killed")
+    forgotten.mkdir()
+    for folder in (potential.scratch, forgotten):
+        os.utime(folder, (0, 0))
+    with private_copy(tmp_path / "w", "another"):
+        pass
+    assert not forgotten.exists()
+    assert answers(potential, bulk("Cu"))

@@ -28,7 +28,7 @@ from worker import isolation
 from worker.errors import AT_END, WorkerError, sentence
 from worker.families.base import Result, check_options
 from worker.prepare import PERIODIC
-from worker.weights import PREFIX
+from worker.weights import PREFIX, hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -291,6 +291,7 @@ def _imported(file: Path) -> Any:
 def _private() -> str:
     """A folder of this process alone, until it ends; what a killed one leaves, the next ones remove in a day."""
     folder = tempfile.mkdtemp(prefix=PREFIX, dir=isolation.cache_folder())
+    hold(Path(folder))  # a warm worker lives longer than a day
     AT_END.append(partial(shutil.rmtree, folder, ignore_errors=True))
     return folder
 
