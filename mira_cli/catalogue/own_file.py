@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from mira_cli.catalogue.dispersion import base_of
 from mira_cli.catalogue.elements import SYMBOLS, parse_elements
 from mira_cli.catalogue.rows import FILE, Checkpoint, FileFacts, Model
 from mira_cli.errors import UsageError
@@ -28,6 +29,11 @@ def file_row(place: Path, query: str) -> tuple[dict[str, OptionValue], Model]:
     MiraError
         The file, its lock, or something that it opens is missing or wrong, or it has no such option.
     """
+    if not place.exists() and (base := place.with_name(base_of(place.name))).exists():
+        raise UsageError(
+            f"no dispersion is added to `{base.name}`: MIRA knows no D3 parameters of a family in a file",
+            hint="add it in the file's calculator, for example by ASE's `SumCalculator`",
+        )
     own = read_own_file(place)
     declared = own.declared
     given = _options(own.name, declared, query)

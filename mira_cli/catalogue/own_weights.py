@@ -82,12 +82,13 @@ def explain_path(names: Sequence[str], place: int) -> UsageError | None:
                 if found and "," in found["path"] and Path(found["path"]).expanduser().exists():
                     what = f"`{whole}` was taken apart at its comma, which separates models on the command line"
                     return UsageError(what, hint=f"write it into a run.yaml, as a list: `models: ['{whole}']`")
-    if os.sep not in name:
+    is_program = name.endswith(".py") and Path(name).is_file()
+    if os.sep not in name and not is_program:
         return None
     if start is not None:
         hint = f"if it belongs to `{names[start]}` before it: a path with a comma is written into a list in a run.yaml"
     else:
-        family = look(Path(name)).family if Path(name).exists() else None
+        family = FILE if is_program else look(Path(name)).family if Path(name).exists() else None
         hint = f"weights are named by their family and path, for example `{family or 'mace'}:{name}`"
     return UsageError(f"`{name}` is no model's name", hint=hint)
 

@@ -98,7 +98,13 @@ def test_what_is_not_there_is_said(tmp_path) -> None:
         find_models(["file:mine.txt"], built_in())
     with pytest.raises(InputError, match="is a folder"):
         find_models([f"file:{tmp_path}"], built_in())
-    path = write(tmp_path, source(mira=f'{MIRA}, "files": ["w.pt"]'))
+    path = write(tmp_path)
+    with pytest.raises(UsageError, match=r"no dispersion is added to `mine\.py`"):
+        find_models([f"file:{path}+d3"], built_in())
+    for name in ("mine.py", "./mine.py", str(path)):
+        with pytest.raises(UsageError) as caught:
+            find_models([name], built_in())
+        assert f"`file:{name}`" in (caught.value.hint or "")
     with pytest.raises(UsageError, match="no option `n`") as caught:
         named_models(config(f"file:{write(tmp_path)}", options={"file:mine.py": {"n": 1}}))
     assert "`file:PATH?n=…`" in (caught.value.hint or "")
