@@ -250,7 +250,7 @@ def known_task(name: str) -> tasks.Task:
         There is none.
     """
     if name not in (known := tasks.names()):
-        hint = f"{did_you_mean(name, known)}tasks: {', '.join(known)}"
+        hint = f"{did_you_mean(name.lower(), known)}tasks: {', '.join(known)}"
         raise UsageError(f"there is no task `{name}`", hint=hint)
     return tasks.find_task(name)
 
@@ -261,11 +261,11 @@ def _check_task(config: RunConfig) -> None:
     if config.reference is not None and not task.keeps_geometries:
         told = f"task `{config.task}` moves no atoms: its references are those that the structures come with"
         raise UsageError(told, hint="leave out `--reference`; docs/structures.md says under which keys they are found")
-    asked_task(config.task, config.task_settings)
+    asked_task(config.task, config.task_settings, prefix="task.")
 
 
-def asked_task(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A task with all its settings, as `tasks.asked` returns it.
+def asked_task(name: str, settings: Mapping[str, Any], *, prefix: str) -> dict[str, Any]:
+    """A task with all its settings, as `tasks.asked` returns it; `prefix` is what names of settings begin with.
 
     Raises
     ------
@@ -278,7 +278,7 @@ def asked_task(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     except ValidationError as error:
         first = error.errors()[0]
         key, fields = ".".join(setting_of(first)), task.settings.model_fields
-        has = f"it has {', '.join(f'`task.{one}`' for one in fields)}" if fields else "it has none"
+        has = f"it has {', '.join(f'`{prefix}{one}`' for one in fields)}" if fields else "it has none"
         if first["type"] == "extra_forbidden":
             hint = f"{did_you_mean(key, fields)}{has}"
             raise UsageError(f"task `{name}` has no setting `{key}`", hint=hint) from error
@@ -288,7 +288,7 @@ def asked_task(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         message, _ = mistake(error.errors())
         field = fields[str(first["loc"][0])]
         about = f"{field.description}; it is {field.get_default()} unless it is set"
-        raise UsageError(f"setting `task.{key}` {message}", hint=about) from error
+        raise UsageError(f"setting `{prefix}{key}` {message}", hint=about) from error
 
 
 def _with_known_resources(config: RunConfig) -> RunConfig:

@@ -103,7 +103,7 @@ def make_app(pool: Pool, limits: RequestLimits) -> FastAPI:
         "/api/v1/single_point", summary="One structure, one model.", response_model=ModelAnswer, responses=PROBLEMS
     )
     async def single_point(body: SinglePointBody, request: Request) -> JSONResponse:
-        task = served_task(body.task, body.settings)
+        task = served_task(body.task, body.settings or {})
         structure = await _structure(body.atoms, limits)
         answers = await _while_wanted(request, _answers(pool, [body.model_name], task, structure, limits))
         if answers is None:
@@ -115,7 +115,7 @@ def make_app(pool: Pool, limits: RequestLimits) -> FastAPI:
         "/api/v1/multi_model", summary="One structure, several models.", response_model=MultiAnswer, responses=PROBLEMS
     )
     async def multi_model(body: MultiModelBody, request: Request) -> JSONResponse:
-        task = served_task(body.task, body.settings)
+        task = served_task(body.task, body.settings or {})
         structure, names = await _structure(body.atoms, limits), list(dict.fromkeys(body.model_names))
         answers = await _while_wanted(request, _answers(pool, names, task, structure, limits))
         said = {
@@ -344,11 +344,15 @@ def _sentence(error: RequestValidationError) -> str:
     if first["type"] == "json_invalid":
         return "the body is no JSON"
     # without what pydantic calls the kinds that a value may be of
-    place = ".".join(part for part in map(str, first["loc"][1:]) if "[" not in part) or "the body"
+    parts = [part for part in map(str, first["loc"][1:]) if "[" not in part]
+    parts = parts[:2] if parts[:1] == ["settings"] else parts
+    place = ".".join(parts) or "the body"
     if first["type"] == "extra_forbidden":
         return f"there is no `{place[:100]}`"
     if first["type"] == "missing":
         return f"`{place}` is missing"
+    if len(parts) > 1 and parts[0] == "settings":
+        return f"`{place[:100]}` must be a number, a text of up to 100 letters, true or false"
     kind = first["type"].removesuffix("_parsing").removesuffix("_type").removesuffix("_from_float")
     if (must := MUST_BE.get(kind)) is not None:
         return f"`{place[:100]}` must be {must}"

@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms
 from ase.data import atomic_numbers
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from mira_cli.console import count
 from mira_cli.errors import InputError
@@ -31,8 +31,9 @@ Name = Annotated[str, Field(min_length=1, max_length=100)]
 Word = Annotated[str, Field(max_length=100)] | int | float | bool | None
 
 
-Place = Annotated[int, Field(ge=0, lt=1 << 31)]
-Setting = Annotated[str, Field(max_length=100)] | int | float | bool | None | list[int | float]
+Place = Annotated[int, Field(strict=True, ge=0, lt=1 << 31)]
+Places = Annotated[list[Place], FailFast(), BeforeValidator(lambda said: [] if said is None else said)]
+Setting = Annotated[str, Field(max_length=100)] | int | float | bool | None
 
 
 class Body(BaseModel):
@@ -53,8 +54,8 @@ class AtomsBody(Body):
     info: Annotated[dict[Annotated[str, Field(max_length=100)], Word], Field(max_length=100)] = Field(
         {}, description="as `atoms.info` of ASE: charge and spin are read from it by the rule of a run"
     )
-    fixed: Annotated[list[Place], FailFast()] = Field([], description="atoms that tasks hold, counted from 0")
-    fragment: Annotated[list[Place], FailFast()] = Field([], description="of each atom, for the task `interaction`")
+    fixed: Places = Field([], description="atoms that tasks hold, counted from 0")
+    fragment: Places = Field([], description="of each atom, for the task `interaction`")
 
 
 class TaskBody(Body):
@@ -62,8 +63,8 @@ class TaskBody(Body):
 
     atoms: AtomsBody
     task: str = Field("single_point", max_length=100, description="`single_point`, or a task of `mira tasks`")
-    settings: Annotated[dict[Annotated[str, Field(max_length=100)], Setting], Field(max_length=100)] = Field(
-        {}, description="of the task, as `--set task.NAME=VALUE` of `mira run`"
+    settings: Annotated[dict[Annotated[str, Field(max_length=100)], Setting], Field(max_length=100)] | None = Field(
+        None, description="of the task, as `--set task.NAME=VALUE` of `mira run`"
     )
 
 

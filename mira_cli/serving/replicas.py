@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from mira_cli.errors import EnvironmentNotReadyError, MiraError
-from mira_cli.serving.waiting import Awaited, Waiting, take_next
+from mira_cli.serving.waiting import AtWork, Awaited, Waiting, take_next
 from mira_cli.structures.geometry import Geometry
 from mira_cli.warm.lost import WorkerLostError
 from mira_cli.warm.worker import SINGLE_POINT, Outcome, WarmWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from concurrent.futures import Future
 
     from mira_cli.warm.line import Asked
@@ -29,6 +29,7 @@ TICK_S = 0.5  # between two looks at an idle worker
 RETRY_S = 20.0  # after which a model that could not be loaded is tried again
 HEARD_S = 60.0  # at most, until all who waited for a lost worker have heard of it
 MOST_WAITING = 10_000
+ENDING = "the server is ending"
 
 
 class ServedModel:
@@ -59,6 +60,7 @@ class ServedModel:
         self._changed = threading.Condition()
         self._waiting: deque[Waiting] = deque()
         self._running: dict[int, WarmWorker | None] = {}  # replica -> its worker
+        self._at_work: dict[int, AtWork] = {}  # replica -> what its worker was asked and has not answered
         self._placed: set[int] = set()  # replicas that there is room for, from then until they have ended
         self._generation = 0  # replicas of an earlier one end when they are idle, or have answered
         self._busy, self._closed = 0, False
@@ -109,7 +111,7 @@ class ServedModel:
         """
         with self._changed:
             if self._closed:
-                raise EnvironmentNotReadyError("the server is ending")
+                raise EnvironmentNotReadyError(ENDING)
             if self.error is not None and time.monotonic() - self._failed_at < RETRY_S:
                 raise self.error
             if len(self._waiting) >= MOST_WAITING:
@@ -146,7 +148,7 @@ class ServedModel:
             self._closed = True
             self._generation += 1
             workers = [worker for worker in self._running.values() if worker is not None]
-            self._fail_waiting(EnvironmentNotReadyError("the server is ending"))
+            self._fail_waiting(EnvironmentNotReadyError(ENDING))
             self._changed.notify_all()
         for worker in workers:
             worker.close()
@@ -164,27 +166,28 @@ class ServedModel:
         """Keep one replica until it is put away."""
         worker: WarmWorker | None = None
         some: list[Waiting] | None = None
-        under_way: set[Waiting] = set()  # with long tasks
+        at_work = AtWork()
         try:
             self._make_room(self, number)
             with self._planning:
                 self.plan = self.plan or self._plan()
             worker = self._loaded(number)
-            last = 0
-            while (some := self._take(generation, last, under_way)) is not None:
+            last, self._at_work[number] = 0, at_work
+            while (some := self._take(generation, last, at_work)) is not None:
                 if worker.lost:
-                    self._wait_for(under_way)  # until they have heard of it
+                    self._wait_for(at_work, besides=some)  # until they have heard of it
+                    at_work.is_known_whose = False
                     self.lost += 1
                     self._say(f"{worker.lost.message}; it is started again")
                     worker.close()
                     worker = self._loaded(number)
-                self._give_up(worker, under_way)
+                self._give_up(worker, at_work)
                 if some:
                     last = len(some)
-                    self._answer(worker, some, under_way)
-            while under_way and not worker.lost:
-                self._give_up(worker, under_way)
-                self._wait_for(under_way, TICK_S)
+                    self._answer(worker, some, at_work)
+            while at_work and not worker.lost:
+                self._give_up(worker, at_work)
+                self._wait_for(at_work, timeout_s=TICK_S)
         except MiraError as error:
             self._failed(number, some or [], error)
         except Exception as error:  # noqa: BLE001  (whatever it is, those who wait must hear of it)
@@ -194,6 +197,7 @@ class ServedModel:
                 worker.close()
             with self._changed:
                 self._running.pop(number, None)
+                self._at_work.pop(number, None)
                 self._placed.discard(number)
                 if self._waiting and self.error is None:
                     self._start()
@@ -233,7 +237,7 @@ class ServedModel:
         while self._waiting:
             self._waiting.popleft().fail(error)
 
-    def _take(self, generation: int, last: int, under_way: set[Waiting]) -> list[Waiting] | None:
+    def _take(self, generation: int, last: int, at_work: AtWork) -> list[Waiting] | None:
         """What is to be asked next: nothing if the worker is to be looked at, None if it is to end."""
         with self._changed:
             for patience_s in (TICK_S, 0.0):
@@ -242,13 +246,19 @@ class ServedModel:
                     return None
                 if self._waiting and last > 1:
                     self._changed.wait_for(lambda: len(self._waiting) >= last, GATHER_S)
-                if some := take_next(self._waiting, under_way):
+                if self._has_least(at_work) and (some := take_next(self._waiting, at_work)):
+                    at_work.update(some)
+                    self._changed.notify_all()  # another replica may have the least to do now
                     return some
                 if patience_s:
                     self._changed.wait(patience_s)
             return []
 
-    def _answer(self, worker: WarmWorker, some: list[Waiting], under_way: set[Waiting]) -> None:
+    def _has_least(self, at_work: AtWork) -> bool:
+        """Whether no other worker has less to do; the lock is held."""
+        return all(len(at_work) <= len(others) for others in self._at_work.values())
+
+    def _answer(self, worker: WarmWorker, some: list[Waiting], at_work: AtWork) -> None:
         """Ask, and wait for single points; a long task is under way then."""
         ready = worker.wait()["ready"]
 
@@ -256,52 +266,57 @@ class ServedModel:
             some[row].future.ready = ready
             some[row].future.set_result(outcome)
 
+        for one in some:
+            one.sent = time.monotonic()
         if not some[0].is_long:
             asked = worker.ask(joined([one.geometry for one in some]), heard=give)
-            self._over(some, under_way, asked)
+            self._over(some, at_work, asked)
             return
         (one,) = some
-        with self._changed:
-            under_way.add(one)
         one.under_way = worker.ask(one.geometry, task=one.task, most_atoms=one.most_atoms, heard=give)
-        one.under_way.add_done_callback(partial(self._over, some, under_way))
+        one.under_way.add_done_callback(partial(self._over, some, at_work))
 
-    def _over(self, some: list[Waiting], under_way: set[Waiting], asked: Future[list[Outcome]]) -> None:
+    def _over(self, some: list[Waiting], at_work: AtWork, asked: Future[list[Outcome]]) -> None:
         """Wait until what was asked is answered, or lost."""
         error = asked.exception()
         with self._changed:
             if isinstance(error, WorkerLostError):
-                self._ask_again(some, cast("Asked", asked), error)
-            under_way.difference_update(some)
+                self._ask_again(some, at_work, cast("Asked", asked), error)
+            at_work.difference_update(some)
             self.used = time.monotonic()
             self._changed.notify_all()
 
-    def _give_up(self, worker: WarmWorker, under_way: set[Waiting]) -> None:
+    def _give_up(self, worker: WarmWorker, at_work: AtWork) -> None:
         """End long tasks that nobody waits for."""
         with self._changed:
-            given_up = [one.under_way for one in under_way if one.future.given_up and one.under_way is not None]
+            given_up = [one.under_way for one in at_work if one.future.given_up and one.under_way is not None]
         for asked in given_up:
             worker.give_up(asked)
 
-    def _wait_for(self, under_way: set[Waiting], timeout_s: float = HEARD_S) -> None:
+    def _wait_for(self, at_work: AtWork, *, besides: Collection[Waiting] = (), timeout_s: float = HEARD_S) -> None:
+        """Wait until nothing is at work but what was only just taken."""
         with self._changed:
-            self._changed.wait_for(lambda: not under_way, timeout_s)
+            self._changed.wait_for(lambda: at_work <= {*besides}, timeout_s)
 
-    def _ask_again(self, some: list[Waiting], asked: Asked, error: WorkerLostError) -> None:
-        """Those that have no answer wait again, the ones that may have cost the worker alone; each of these once.
+    def _ask_again(self, some: list[Waiting], at_work: AtWork, asked: Asked, error: WorkerLostError) -> None:
+        """Those that have no answer wait again; a suspect that was asked about again is blamed, and nobody beside it.
 
-        The lock is held.
+        Without such, what was in flight is suspected. The lock is held.
         """
         left = [row for row, outcome in enumerate(asked.outcomes) if outcome is None]
         in_flight = {*asked.in_flight} & {*left}
         suspects = in_flight or ({*left} if len(some) > 1 else set())
+        at_work.is_known_whose = at_work.is_known_whose or any(one.is_suspect for one in at_work)
         for row in reversed(left):
             one = some[row]
             late = time.monotonic() - one.asked >= self._limits["timeout_s"]  # nobody waits any more
-            if self._closed or one.alone or late or one.future.given_up or (one.once and row in suspects):
+            if self._closed:
+                one.future.set_exception(EnvironmentNotReadyError(ENDING))
+            elif one.is_suspect or late or one.future.given_up or (one.once and row in suspects):
                 one.future.set_exception(error)
             else:
-                one.alone = row in suspects
+                if row in suspects and not at_work.is_known_whose:
+                    one.suspect()
                 self._waiting.appendleft(one)
 
 

@@ -30,7 +30,7 @@ def served_task(name: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
     UsageError
         There is no such task, it has not such settings, or it means nothing for one structure by itself.
     """
-    found = asked_task(OWN_NAME if name == "single_point" else name, settings)
+    found = asked_task(OWN_NAME if name == "single_point" else name, settings, prefix="")
     if found["name"] == OWN_NAME:
         return SINGLE_POINT
     if tasks.find_task(found["name"]).across is not None:

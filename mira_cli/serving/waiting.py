@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mira_cli.warm.line import Asked
 
 PORTION_ATOMS, PORTION_STRUCTURES = 20_000, 256
+TRIAL_S = 2.0  # longer than before
 MOST_LONG = 32  # structures with long tasks that one worker is at together
 
 
@@ -46,9 +47,13 @@ class Waiting:
     asked
         Monotonic clock.
     alone
-        It was computed when a worker was lost, and may be why.
+        It was computed when a worker was lost, and may be why: it is asked about again without other such.
+    survived_s
+        How long it had been computed then.
+    sent
+        Monotonic clock when a worker was last asked.
     under_way
-        What a worker was asked, if it is at it beside others.
+        What a worker was asked about it, if its task is long.
     """
 
     geometry: Geometry
@@ -59,6 +64,8 @@ class Waiting:
     asked: float = field(default_factory=time.monotonic)
     begun: bool = False
     alone: bool = False
+    survived_s: float = 0.0
+    sent: float = 0.0
     under_way: Asked | None = None
 
     @property
@@ -71,6 +78,15 @@ class Waiting:
         """Whether the model is asked many times, and others are answered in between."""
         return self.task is not SINGLE_POINT
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it may still end the worker that is at it: it has not been computed for longer than before."""
+        return self.alone and time.monotonic() - self.sent < 1.5 * self.survived_s + TRIAL_S
+
+    def suspect(self) -> None:
+        """Note that a worker was lost while it was computed."""
+        self.alone, self.survived_s = True, time.monotonic() - self.sent
+
     def begin(self) -> bool:
         """Whether somebody still waits for it; afterwards it cannot be cancelled."""
         self.begun = self.begun or self.future.set_running_or_notify_cancel()
@@ -82,25 +98,36 @@ class Waiting:
             self.future.set_exception(error)
 
 
-def take_next(waiting: deque[Waiting], under_way: Collection[Waiting]) -> list[Waiting]:
+class AtWork(set[Waiting]):
+    """What a worker was asked and has not answered.
+
+    Attributes
+    ----------
+    is_known_whose
+        Whether the worker was lost while it was at a suspect, whose fault that is then.
+    """
+
+    is_known_whose = False
+
+
+def take_next(waiting: deque[Waiting], at_work: Collection[Waiting]) -> list[Waiting]:
     """Take what a worker is to be asked next: single points together, or one structure with a long task.
 
     Parameters
     ----------
-    under_way
-        Structures with long tasks that the worker is at. What may have cost another worker is asked beside nothing.
+    at_work
+        Structures with long tasks that the worker is at. There is never more than one suspect among them, so that it is
+        known whose fault another death is.
     """
-    if any(one.alone for one in under_way):
-        return []
-    atoms_under_way = sum(one.n_atoms for one in under_way)
+    has_suspect = any(one.is_suspect for one in at_work)
+    n_long, atoms = len(at_work), sum(one.n_atoms for one in at_work)
     some: list[Waiting] = []
     passed: list[Waiting] = []
     room = PORTION_ATOMS
     while waiting and len(some) < PORTION_STRUCTURES:
         one = waiting[0]
-        if one.alone and (some or under_way):
-            break
-        if one.is_long and (some or _is_full(len(under_way), atoms_under_way + one.n_atoms)):
+        is_full = one.is_long and (n_long >= MOST_LONG or (n_long > 0 and atoms + one.n_atoms > PORTION_ATOMS))
+        if is_full or (some and one.is_long) or (one.alone and (some or has_suspect)):
             passed.append(waiting.popleft())
             continue
         if some and one.n_atoms > room:
@@ -113,7 +140,3 @@ def take_next(waiting: deque[Waiting], under_way: Collection[Waiting]) -> list[W
                 break
     waiting.extendleft(reversed(passed))
     return some
-
-
-def _is_full(n: int, atoms: int) -> bool:
-    return n >= MOST_LONG or (n > 0 and atoms > PORTION_ATOMS)

@@ -226,7 +226,7 @@ def test_what_cannot_be_asked(constraint, settings, sentence) -> None:
     start = bulk("Cu", cubic=True)
     start.set_constraint(constraint)
     found = relaxed(start, EMT(), **settings)
-    assert (found.status, found.error) == ("failed", sentence)
+    assert (found.status, found.error) == ("invalid_result", sentence)
 
 
 def test_unknown_constraints_of_the_input_and_pressure_on_a_slab() -> None:

@@ -8,6 +8,7 @@ import signal
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -84,9 +85,10 @@ def test_settings_are_those_of_a_run_and_what_stops_early_says_so(server) -> Non
     [
         ("dance", {}, "there is no task `dance`"),
         ("relax", {"fmax": 0.1}, "task `relax` has no setting `fmax`"),
-        ("relax", {"max_steps": -1}, "setting `task.max_steps` must be at least 1, not -1"),
+        ("relax", {"max_steps": -1}, "setting `max_steps` must be at least 1, not -1"),
         ("relax", {"cell": "fixed", "pressure_gpa": 1}, "means nothing with `cell` fixed"),
         ("single_point", {"cell": "full"}, "task `singlepoint` has no setting `cell`"),
+        ("relax", {"cell": ["full"]}, "`settings.cell` must be a number, a text of up to 100 letters, true or false"),
         ("formation", {}, "the task `formation` compares structures with one another, and a request has one"),
     ],
 )
@@ -112,6 +114,9 @@ def test_atoms_are_held_and_fragments_told_apart(server) -> None:
     for wrong in ({"fixed": [4]}, {"fragment": [0, 1]}):
         code, said = server.single("emt", {**CU, **wrong}, task="relax")
         assert (code, said["status"]) == (422, "invalid_input")
+    code, said = server.single("emt", CU | {"fixed": [True, False, False, False]}, task="relax")
+    assert (code, said["error"]) == (422, "`atoms.fixed.0` must be a whole number")
+    assert server.single("emt", CU | {"fixed": None, "fragment": None}, task="relax", settings=None)[0] == 200
 
 
 def test_several_models_are_asked_for_a_task(server) -> None:
@@ -123,7 +128,7 @@ def test_several_models_are_asked_for_a_task(server) -> None:
 
 def test_a_supercell_is_no_way_around_the_limit_of_atoms(server) -> None:
     code, said = server.single("emt", task="phonons", settings={"min_length_ang": 60.0})
-    assert code == 500
+    assert (code, said["status"]) == (200, "invalid_result")
     assert "300 are the most of one request" in said["error"]
     assert server.single("emt", task="phonons")[0] == 200
 
@@ -165,6 +170,38 @@ def test_a_task_has_a_time() -> None:
         assert server.workers() == [pid]
 
 
+def test_single_points_go_on_while_those_that_may_have_cost_a_worker_are_tried() -> None:
+    settings = LONG | {"min_length_ang": 7.0}
+    with serving("-m", "emt", "--threads", "1", "--timeout", "90") as server, ThreadPoolExecutor(3) as others:
+        server.single("emt")
+        (pid,) = server.workers()
+        ask = partial(server.single, "emt", STRETCHED, task="md")
+        busy = [others.submit(ask, settings=settings | {"seed": n}) for n in (1, 2, 3)]
+        wait_until(lambda: server.model("emt")["asked"] == 4 and not is_idle(pid), "it computes")
+        os.killpg(pid, signal.SIGKILL)
+        for _ in range(5):
+            assert server.call("POST", "/api/v1/single_point", {"model_name": "emt", "atoms": CU}, timeout=30)[0] == 200
+        assert not any(one.done() for one in busy)
+        server.end()  # what is asked is told so
+        assert {one.result(60)[0] for one in busy} == {503}
+        assert {one.result()[1]["error"] for one in busy} == {"the server is ending"}
+
+
+def test_long_tasks_are_shared_by_replicas() -> None:
+    with (
+        serving("-m", "emt", "--replicas", "2", "--threads", "1", "--timeout", "60") as server,
+        ThreadPoolExecutor(4) as others,
+    ):
+        server.single("emt")
+        wait_until(lambda: len(server.workers()) == 2 and all(map(is_idle, server.workers())), "both are loaded")
+        for n in range(4):
+            others.submit(server.single, "emt", STRETCHED, task="md", settings=LONG | {"seed": n})
+        wait_until(lambda: server.model("emt")["asked"] == 5, "all are asked")
+        began = {pid: cpu_s(pid) for pid in server.workers()}
+        wait_until(lambda: all(cpu_s(pid) - before > 1 for pid, before in began.items()), "both work")
+        server.end()
+
+
 def test_a_task_survives_the_death_of_its_worker() -> None:
     with serving("-m", "emt", "--threads", "1") as server, ThreadPoolExecutor(1) as other:
         server.single("emt")
@@ -197,14 +234,18 @@ def test_single_points_pass_long_tasks_that_have_no_place_yet() -> None:
     assert not left
 
 
-def test_what_may_have_cost_a_worker_is_asked_beside_nothing() -> None:
-    suspect, other, long = waiting(alone=True), waiting(), waiting(is_long=True)
-    left = deque([suspect, other])
-    assert take_next(left, [long]) == []
-    assert take_next(left, []) == [suspect]
-    long.alone = True
-    assert take_next(left, [long]) == []
-    assert take_next(left, []) == [other]
+def test_only_one_that_may_have_cost_a_worker_is_asked_about_at_a_time() -> None:
+    suspect, other, innocent, beside = waiting(), waiting(is_long=True), waiting(is_long=True), waiting()
+    for one in (suspect, other):
+        one.suspect()
+        one.sent = time.monotonic()
+    left = deque([suspect, other, beside])
+    assert take_next(left, [innocent]) == [suspect]
+    left.appendleft(suspect)
+    assert take_next(left, [innocent, other]) == [beside]
+    assert list(left) == [suspect, other]
+    other.sent -= 1e6  # it has lasted longer than before
+    assert take_next(left, [innocent, other]) == [suspect]
 
 
 def test_what_was_given_up_is_never_asked() -> None:

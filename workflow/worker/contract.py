@@ -69,7 +69,7 @@ def check_size(start: Atoms, n_atoms: int) -> None:
         It has more.
     """
     if n_atoms > (most := start.info.get(MOST_ATOMS, n_atoms)):
-        raise NoAnswer("failed", f"its supercell has {n_atoms:,} atoms, and {most:,} are the most of one request")
+        raise NoAnswer(INVALID_RESULT, f"its supercell has {n_atoms:,} atoms, and {most:,} are the most of one request")
 
 
 @dataclass(frozen=True)
