@@ -99,6 +99,7 @@ def _names(raw: bytes) -> set[str]:
 _SIGNS: tuple[tuple[str, str, Callable[[set[str]], bool]], ...] = (
     ("mace", "a MACE model", lambda names: _starts(names, "mace.modules.")),
     ("fairchem", "a FAIRChem inference checkpoint", lambda names: any("MLIPInferenceCheckpoint" in n for n in names)),
+    ("dpa", "a checkpoint of DeePMD-kit", lambda names: {"_extra_state", "model_params"} <= names),
     ("sevennet", "a SevenNet checkpoint", lambda names: {"model_state_dict", "config", "cutoff"} <= names),
     ("chgnet", "a CHGNet checkpoint", lambda names: {"model", "state_dict", "model_args"} <= names),
     ("mattersim", "a MatterSim checkpoint", lambda names: {"model", "model_name", "model_args"} <= names),
