@@ -106,6 +106,7 @@ def _names(raw: bytes) -> set[str]:
 _SIGNS: tuple[tuple[str, str, Callable[[set[str]], bool]], ...] = (
     ("mace", "a MACE model", lambda names: _starts(names, "mace.modules.")),
     ("fairchem", "a FAIRChem inference checkpoint", lambda names: any("MLIPInferenceCheckpoint" in n for n in names)),
+    ("dpa", "a checkpoint of DeePMD-kit", lambda names: {"_extra_state", "model_params"} <= names),
     (
         "nequip",
         "a NequIP checkpoint",
