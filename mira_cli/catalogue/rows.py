@@ -20,6 +20,7 @@ LevelOfTheory: TypeAlias = Literal[
     "RPBE-D3",
     "r2SCAN",
     "PBE0",
+    "PBE0+MBD",
     "wB97X",
     "wB97M-V",
     "wB97M-D3",

