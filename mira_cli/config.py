@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -249,7 +250,7 @@ def known_task(name: str) -> tasks.Task:
         There is none.
     """
     if name not in (known := tasks.names()):
-        hint = f"{did_you_mean(name, known)}tasks: {', '.join(known)}"
+        hint = f"{did_you_mean(name.lower(), known)}tasks: {', '.join(known)}"
         raise UsageError(f"there is no task `{name}`", hint=hint)
     return tasks.find_task(name)
 
@@ -260,22 +261,34 @@ def _check_task(config: RunConfig) -> None:
     if config.reference is not None and not task.keeps_geometries:
         told = f"task `{config.task}` moves no atoms: its references are those that the structures come with"
         raise UsageError(told, hint="leave out `--reference`; docs/structures.md says under which keys they are found")
+    asked_task(config.task, config.task_settings, prefix="task.")
+
+
+def asked_task(name: str, settings: Mapping[str, Any], *, prefix: str) -> dict[str, Any]:
+    """A task with all its settings, as `tasks.asked` returns it; `prefix` is what names of settings begin with.
+
+    Raises
+    ------
+    UsageError
+        There is no such task, or it has not such settings.
+    """
+    task = known_task(name)
     try:
-        assert config.asked_task
+        return tasks.asked(task, task.settings.model_validate(settings))
     except ValidationError as error:
         first = error.errors()[0]
-        key, fields = ".".join(setting_of(first)), tasks.find_task(config.task).settings.model_fields
-        has = f"it has {', '.join(f'`task.{name}`' for name in fields)}" if fields else "it has none"
+        key, fields = ".".join(setting_of(first)), task.settings.model_fields
+        has = f"it has {', '.join(f'`{prefix}{one}`' for one in fields)}" if fields else "it has none"
         if first["type"] == "extra_forbidden":
             hint = f"{did_you_mean(key, fields)}{has}"
-            raise UsageError(f"task `{config.task}` has no setting `{key}`", hint=hint) from error
+            raise UsageError(f"task `{name}` has no setting `{key}`", hint=hint) from error
         if not key:  # of two settings together
             told = first["msg"].removeprefix("Value error, ")
-            raise UsageError(f"settings of task `{config.task}`: {told}", hint=has) from error
+            raise UsageError(f"settings of task `{name}`: {told}", hint=has) from error
         message, _ = mistake(error.errors())
         field = fields[str(first["loc"][0])]
         about = f"{field.description}; it is {field.get_default()} unless it is set"
-        raise UsageError(f"setting `task.{key}` {message}", hint=about) from error
+        raise UsageError(f"setting `{prefix}{key}` {message}", hint=about) from error
 
 
 def _with_known_resources(config: RunConfig) -> RunConfig:

@@ -62,8 +62,9 @@ class RunningServer:
     def single(self, model: str, atoms: dict = CU, **more):
         return self.call("POST", "/api/v1/single_point", {"model_name": model, "atoms": atoms, **more})
 
-    def multi(self, models: list[str], atoms: dict = CU):
-        return self.call("POST", "/api/v1/multi_model", {"model_names": models, "task": "single_point", "atoms": atoms})
+    def multi(self, models: list[str], atoms: dict = CU, task: str = "single_point", **more):
+        body = {"model_names": models, "task": task, "atoms": atoms, **more}
+        return self.call("POST", "/api/v1/multi_model", body)
 
     def model(self, name: str) -> dict:
         models = self.call("GET", "/api/v1/models")[1]["models"]

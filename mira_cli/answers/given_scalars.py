@@ -23,7 +23,9 @@ def given_scalars(loaded: LoadedRun) -> dict[str, Array]:
     labels = loaded.index.table["labels"] if "labels" in loaded.index.table.schema.names else None
     nothing = np.full(len(loaded.index), np.nan)
     found = {
-        column.name: nothing if labels is None else numbers_under(labels, (column.name, *column.given_as)).values
+        column.name: nothing
+        if labels is None
+        else numbers_under(labels, (column.name, *column.given_as), positive=column.is_positive).values
         for column in loaded.task.scalars
     }
     if loaded.reference is None:

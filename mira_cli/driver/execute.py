@@ -97,7 +97,7 @@ def execute(
     again = (only or names) if retry else ()
     root = Path(config.output) if config.output else default_output(config, base)
     if dry_run:
-        return _look(request, root, again, only)
+        return _look(request, root, again, only, loaded)
 
     from mira_cli.driver.detach import start_driver
     from mira_cli.driver.driver_file import driving, note_exit, note_failure
@@ -122,13 +122,18 @@ def execute(
     return code
 
 
-def _look(request: Request, root: Path, again: Collection[str], only: Collection[str] | None) -> ExitCode:
+def _look(
+    request: Request, root: Path, again: Collection[str], only: Collection[str] | None, loaded: FindOffers
+) -> ExitCode:
     from mira_cli.planning.input import tell_structures
     from mira_cli.planning.prepare import prepare_run
 
     with TemporaryDirectory() as scratch:
         run = look_at_run(root)
-        prepared = prepare_run(request, run, images="skip", again=again, only=only, scratch=Path(scratch))
+        prepared = prepare_run(
+            request, run, images="skip", again=again, only=only, scratch=Path(scratch),
+            offers=() if request.profile.cluster else loaded(),
+        )  # fmt: skip
     tell_structures(prepared.index)
     _tell_plan(prepared.plan, run)
     return ExitCode.OK

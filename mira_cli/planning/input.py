@@ -82,10 +82,11 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
 def _tell_reference_numbers(index: StructureIndex, task: Task) -> None:
     """Say which numbers of the input, that a task's results would be compared with, are not used."""
     for column in task.scalars:
-        found = numbers_under(index.table["labels"], (column.name, *column.given_as))
+        kind = "positive number" if column.is_positive else "number"
+        found = numbers_under(index.table["labels"], (column.name, *column.given_as), positive=column.is_positive)
         for rows, why in (
             (found.contradicted, f"{' and '.join(f'`{key}`' for key in found.keys)} contradict each other"),
-            (found.no_number, f"what stands under {' or '.join(f'`{key}`' for key in found.keys)} is no number"),
+            (found.no_number, f"what stands under {' or '.join(f'`{key}`' for key in found.keys)} is no {kind}"),
         ):
             if rows.any():
                 first = index.table["id"][int(np.flatnonzero(rows)[0])].as_py()

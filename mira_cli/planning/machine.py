@@ -65,6 +65,10 @@ def this_machine(*, device: str, cluster: bool, gpus: int | list[str] | None = N
     cores = len(os.sched_getaffinity(0))
     memory_mb = None if cluster else int(free_memory() / 1e6)
     found = [] if cluster or device == "cpu" else local_gpus()
+    if device == "cuda" and not cluster and not found:
+        raise UsageError(
+            "`device` is cuda, and there is no GPU here", hint="`device=auto` takes one where there is one"
+        )
     if gpus is not None and cluster:
         warn(
             "`gpus` changes nothing: SLURM hands out GPUs; it is for jobs on this machine",

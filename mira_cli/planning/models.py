@@ -158,7 +158,11 @@ def _image_uses(ready: Mapping[str, ReadyImage]) -> dict[str, ImageUse]:
 
 
 def _skipped_images(names: list[str], runtime: Runtime) -> dict[str, ImageUse]:
-    for image in find_images(names):
-        if not is_built(image, runtime):
-            say(f"image {image.name} is not built yet: it will be, first")
-    return {name: ImageUse({"name": name, "recipe": "", "runtime": runtime}, "") for name in names}
+    """Those that are built as they are, and the names of the others."""
+    missing = [image.name for image in find_images(names) if not is_built(image, runtime)]
+    for name in missing:
+        say(f"image {name} is not built yet: it will be, first")
+    built = prepare_images([name for name in names if name not in missing], runtime, build=False)
+    return _image_uses(built) | {
+        name: ImageUse({"name": name, "recipe": "", "runtime": runtime}, "") for name in missing
+    }

@@ -46,7 +46,11 @@ class ResolvedModel:
         task = self.identity["task"]
         if not isinstance(task, dict) or "begins_with" not in task:
             return None
-        return self._key_of(self.identity | {"task": tasks.identity(task["begins_with"])})
+        return self.key_for(task["begins_with"])
+
+    def key_for(self, task: Mapping[str, Any]) -> str:
+        """Key of its records of another task than the run's, as `tasks.asked` returns it."""
+        return self._key_of(self.identity | {"task": tasks.identity(task)})
 
     def _key_of(self, identity: dict[str, Any]) -> str:
         return short_hash(identity | ({"weights": self.weights_sha256} if self.weights_sha256 else {}))

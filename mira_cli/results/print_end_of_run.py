@@ -45,7 +45,8 @@ def print_results(run: RunDirectory) -> bool:
     console.stdout().print(_counts(by_model))
     _tell_failures(table)
     _tell_unseen(table)
-    _tell_references({model: mine.slice(0, 1).to_pylist()[0] for model, mine in by_model.items()})
+    if task.is_compared or any(column.compared == "energy" for column in task.columns):
+        _tell_references({model: mine.slice(0, 1).to_pylist()[0] for model, mine in by_model.items()})
     return bool(pc.all(pc.equal(table["status"], "ok")).as_py())
 
 

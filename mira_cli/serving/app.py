@@ -26,16 +26,16 @@ from mira_cli.serving.bodies import (
     MultiModelBody,
     SinglePointBody,
     asked_structure,
-    check_task,
 )
 from mira_cli.serving.guards import problem
-from mira_cli.statuses import INVALID, OK
+from mira_cli.serving.tasks_served import served_task, told_outcome
+from mira_cli.statuses import ANSWERED, INVALID, OK
 from mira_cli.warm.lost import RefusedStructureError, WorkerLostError
+from mira_cli.warm.worker import SINGLE_POINT
 from mira_cli.wording import rough_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
-    from concurrent.futures import Future
+    from collections.abc import Awaitable, Iterable, Mapping
 
     from fastapi import FastAPI
 
@@ -43,12 +43,17 @@ if TYPE_CHECKING:
     from mira_cli.serving.bodies import AskedStructure
     from mira_cli.serving.pool import Pool
     from mira_cli.serving.replicas import ServedModel
+    from mira_cli.serving.waiting import Awaited
     from mira_cli.warm.worker import Outcome
 
 TICK_S = 0.05  # between two looks at a model that is loaded
 FEW_ATOMS = 100  # are checked in no time; more, beside what else is asked
 GONE = 499
-CODES = {OK: 200, INVALID: 422, "unsupported_element": 422, "unsupported_property": 422}
+MUST_BE = {  # by pydantic's kinds of mistakes
+    "float": "a number", "finite_number": "a finite number", "int": "a whole number", "string": "a text",
+    "bool": "true or false", "list": "a list", "tuple": "a list", "dict": "an object", "model_attributes": "an object",
+}  # fmt: skip
+CODES = {**dict.fromkeys(ANSWERED, 200), INVALID: 422, "unsupported_element": 422, "unsupported_property": 422}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorBody} for code in (401, 404, 413, 421, 422, 500, 503, 504)
 }
@@ -77,7 +82,7 @@ def make_app(pool: Pool, limits: RequestLimits) -> FastAPI:
 
     @app.get("/api/v1/models", summary="The models that are served.")
     async def models() -> dict[str, Any]:
-        return {"models": described_models(pool)}
+        return {"models": described_models(pool, await run_in_threadpool(pool.what_lacks))}
 
     @app.get("/api/v1/models/{name}", summary="One model, by name or alias.", responses=PROBLEMS)
     async def model(name: str) -> JSONResponse:
@@ -98,23 +103,23 @@ def make_app(pool: Pool, limits: RequestLimits) -> FastAPI:
         "/api/v1/single_point", summary="One structure, one model.", response_model=ModelAnswer, responses=PROBLEMS
     )
     async def single_point(body: SinglePointBody, request: Request) -> JSONResponse:
-        check_task(body.task)
+        task = served_task(body.task, body.settings or {})
         structure = await _structure(body.atoms, limits)
-        answers = await _while_wanted(request, _answers(pool, [body.model_name], structure, limits))
+        answers = await _while_wanted(request, _answers(pool, [body.model_name], task, structure, limits))
         if answers is None:
             return JSONResponse({}, GONE)
         ((code, answer),) = answers
-        return JSONResponse({"task": "single_point", "structure": structure.facts, **answer}, code)
+        return JSONResponse({**_told_task(task), "structure": structure.facts, **answer}, code)
 
     @app.post(
         "/api/v1/multi_model", summary="One structure, several models.", response_model=MultiAnswer, responses=PROBLEMS
     )
     async def multi_model(body: MultiModelBody, request: Request) -> JSONResponse:
-        check_task(body.task)
-        structure = await _structure(body.atoms, limits)
-        answers = await _while_wanted(request, _answers(pool, list(dict.fromkeys(body.model_names)), structure, limits))
+        task = served_task(body.task, body.settings or {})
+        structure, names = await _structure(body.atoms, limits), list(dict.fromkeys(body.model_names))
+        answers = await _while_wanted(request, _answers(pool, names, task, structure, limits))
         said = {
-            "task": "single_point",
+            **_told_task(task),
             "structure": structure.facts,
             "answers": [answer for _, answer in answers or ()],
         }
@@ -170,23 +175,36 @@ async def _structure(said: AtomsBody, limits: RequestLimits) -> AskedStructure:
     return await run_in_threadpool(asked_structure, said, most_atoms=limits.most_atoms)
 
 
+def _told_task(task: Mapping[str, Any]) -> dict[str, Any]:
+    """What is computed, with all settings."""
+    return {"task": "single_point"} if task is SINGLE_POINT else {"task": task["name"], "settings": task["settings"]}
+
+
 async def _answers(
-    pool: Pool, names: Iterable[str], structure: AskedStructure, limits: RequestLimits
+    pool: Pool, names: Iterable[str], task: Mapping[str, Any], structure: AskedStructure, limits: RequestLimits
 ) -> list[tuple[int, dict[str, Any]]]:
     """Ask all at once; returns an HTTP status and an answer for each."""
-    return await asyncio.gather(*(_answer(pool, name, structure, limits) for name in names))
+    return await asyncio.gather(*(_answer(pool, name, task, structure, limits) for name in names))
+
+
+async def _awaited(future: Awaited, timeout_s: float) -> Outcome:
+    """The outcome; whoever asked for it waits no longer, if it is late or the request has gone."""
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(future), timeout_s)
+    finally:
+        if not future.done():
+            future.give_up()
 
 
 async def _answer(
-    pool: Pool, asked: str, structure: AskedStructure, limits: RequestLimits
+    pool: Pool, asked: str, task: Mapping[str, Any], structure: AskedStructure, limits: RequestLimits
 ) -> tuple[int, dict[str, Any]]:
     said = _blank(asked, structure)
-    future: Future[Outcome] | None = None
     try:
         said["model"], note = await _found(pool, asked)
         said["notes"] += [note] if note else []
-        future = pool.ask(said["model"], structure.geometry)
-        outcome = await asyncio.wait_for(asyncio.wrap_future(future), limits.timeout_s)
+        future = pool.ask(said["model"], structure.geometry, task, most_atoms=limits.most_atoms)
+        outcome = await _awaited(future, limits.timeout_s)
     except UsageError as error:
         unknown = said["model"] is None
         return 404 if unknown else 503, said | problem(error) | {
@@ -199,14 +217,16 @@ async def _answer(
     except TimeoutError:
         late = f"`{said['model']}` has not answered within {rough_duration(limits.timeout_s)}"
         return 504, said | {"status": "late", "error": late, "hint": "`mira serve --timeout` sets the limit"}
-    said |= _of_model(pool, said["model"])
+    said |= _of_model(pool, said["model"], task)
     said |= {
         "status": outcome.status,
         "error": outcome.error,
         "batch_size": outcome.batch_size,
         "wall_s": outcome.wall_s,
     }
-    if outcome.status == OK:
+    if task is not SINGLE_POINT:
+        said |= await run_in_threadpool(told_outcome, task, outcome, structure.geometry)
+    elif outcome.status == OK:
         said["energy_ev"] = outcome.values["energy_ev"]
         said["forces_ev_per_ang"] = outcome.arrays["forces"].reshape(-1, 3).tolist()
         said["stress_ev_per_ang3"] = outcome.values["stress_ev_per_ang3"]
@@ -218,7 +238,7 @@ def _blank(asked: str, structure: AskedStructure) -> dict[str, Any]:
     return {**said, "asked_model": asked, "notes": list(structure.notes)}
 
 
-def _of_model(pool: Pool, name: str) -> dict[str, Any]:
+def _of_model(pool: Pool, name: str, task: Mapping[str, Any] = SINGLE_POINT) -> dict[str, Any]:
     """What numbers of a model go with."""
     model = pool.find(name)
     plan, ready = model.plan, model.ready or {}
@@ -230,7 +250,7 @@ def _of_model(pool: Pool, name: str) -> dict[str, Any]:
         "package": plan.model.package,
         "dtype": ready.get("dtype"),
         "device": ready.get("device"),
-        "key": plan.model.key,
+        "key": plan.model.key if task is SINGLE_POINT else plan.model.key_for(task),
     }
 
 
@@ -242,21 +262,21 @@ def _level(row: Model) -> dict[str, Any]:
     }
 
 
-def described_models(pool: Pool) -> list[dict[str, Any]]:
-    """What is served, and in which state, JSON-ready."""
+def described_models(pool: Pool, lacking: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """What is served, and in which state, JSON-ready; `lacking` says why models cannot be loaded, by name."""
     known = {model.name: model for model in pool.known()}
     rows = {**(pool.names.catalogue.models if pool.names.is_open else {}), **pool.names.rows}
     rows |= {name: model.plan.model.row for name, model in known.items() if model.plan and name not in rows}
-    return [_described(name, row, known.get(name)) for name, row in rows.items()]
+    return [_described(name, row, known.get(name), (lacking or {}).get(name)) for name, row in rows.items()]
 
 
-def _described(name: str, row: Model, model: ServedModel | None) -> dict[str, Any]:
+def _described(name: str, row: Model, model: ServedModel | None, lacks: str | None = None) -> dict[str, Any]:
     return {
         "name": name,
         "aliases": row.aliases,
         "title": row.title,
-        "state": model.state if model else "not loaded",
-        "error": model.error.message if model and model.error else None,
+        "state": model.state if model else "not available" if lacks else "not loaded",
+        "error": model.error.message if model and model.error else None if model else lacks,
         "replicas": model.replicas if model else 1,
         "asked": model.asked if model else 0,
         "waiting": model.n_waiting if model else 0,
@@ -323,9 +343,17 @@ def _sentence(error: RequestValidationError) -> str:
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return "the body is no JSON"
-    place = ".".join(str(part) for part in first["loc"][1:]) or "the body"
+    # without what pydantic calls the kinds that a value may be of
+    parts = [part for part in map(str, first["loc"][1:]) if "[" not in part]
+    parts = parts[:2] if parts[:1] == ["settings"] else parts
+    place = ".".join(parts) or "the body"
     if first["type"] == "extra_forbidden":
         return f"there is no `{place[:100]}`"
     if first["type"] == "missing":
         return f"`{place}` is missing"
+    if len(parts) > 1 and parts[0] == "settings":
+        return f"`{place[:100]}` must be a number, a text of up to 100 letters, true or false"
+    kind = first["type"].removesuffix("_parsing").removesuffix("_type").removesuffix("_from_float")
+    if (must := MUST_BE.get(kind)) is not None:
+        return f"`{place[:100]}` must be {must}"
     return f"`{place[:100]}`: {first['msg'][0].lower()}{first['msg'][1:]}"

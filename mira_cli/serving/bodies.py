@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from ase import Atoms
+from ase.constraints import FixAtoms
 from ase.data import atomic_numbers
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from mira_cli.console import count
-from mira_cli.errors import InputError, UsageError
+from mira_cli.errors import InputError
 from mira_cli.statuses import INVALID
 from mira_cli.structures.charges import ContradictionError, settle_charges
 from mira_cli.structures.check import judge_structures
@@ -21,7 +22,6 @@ from mira_cli.warm.lost import RefusedStructureError
 if TYPE_CHECKING:
     from mira_cli.structures.geometry import Geometry
 
-SINGLE_POINT = {"single_point", "singlepoint"}
 MOST_MODELS = 32
 
 Vector = tuple[float, float, float]
@@ -29,6 +29,11 @@ Symbol = Annotated[str, Field(max_length=3)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 # what stands in a comment of an extended xyz file; no lists and no objects
 Word = Annotated[str, Field(max_length=100)] | int | float | bool | None
+
+
+Place = Annotated[int, Field(strict=True, ge=0, lt=1 << 31)]
+Places = Annotated[list[Place], FailFast(), BeforeValidator(lambda said: [] if said is None else said)]
+Setting = Annotated[str, Field(max_length=100)] | int | float | bool | None
 
 
 class Body(BaseModel):
@@ -49,22 +54,30 @@ class AtomsBody(Body):
     info: Annotated[dict[Annotated[str, Field(max_length=100)], Word], Field(max_length=100)] = Field(
         {}, description="as `atoms.info` of ASE: charge and spin are read from it by the rule of a run"
     )
+    fixed: Places = Field([], description="atoms that tasks hold, counted from 0")
+    fragment: Places = Field([], description="of each atom, for the task `interaction`")
 
 
-class SinglePointBody(Body):
+class TaskBody(Body):
+    """What is asked of one structure."""
+
+    atoms: AtomsBody
+    task: str = Field("single_point", max_length=100, description="`single_point`, or a task of `mira tasks`")
+    settings: Annotated[dict[Annotated[str, Field(max_length=100)], Setting], Field(max_length=100)] | None = Field(
+        None, description="of the task, as `--set task.NAME=VALUE` of `mira run`"
+    )
+
+
+class SinglePointBody(TaskBody):
     """One structure for one model."""
 
     model_name: Name = Field(description="a name or alias of `GET /api/v1/models`")
-    atoms: AtomsBody
-    task: str = Field("single_point", max_length=100)
 
 
-class MultiModelBody(Body):
+class MultiModelBody(TaskBody):
     """One structure for several models."""
 
     model_names: list[Name] = Field(min_length=1, max_length=MOST_MODELS)
-    atoms: AtomsBody
-    task: str = Field("single_point", max_length=100)
 
 
 class ModelAnswer(BaseModel):
@@ -79,6 +92,8 @@ class ModelAnswer(BaseModel):
     energy_ev: float | None = Field(description="total energy, eV")
     forces_ev_per_ang: list[Vector] | None = Field(description="eV/Å")
     stress_ev_per_ang3: list[float] | None = Field(description="xx, yy, zz, yz, xz, xy; eV/Å³, ASE's sign")
+    values: dict[str, Any] | None = Field(description="of other tasks: their columns of `comparison.csv`")
+    arrays: dict[str, Any] | None = Field(description="of other tasks: their arrays, such as `positions` and `cell`")
     level_of_theory: str | None = Field(description="energies of two levels are not comparable")
     energy_correction: str | None
     dispersion: str | None
@@ -94,7 +109,7 @@ class ModelAnswer(BaseModel):
 class MultiAnswer(BaseModel):
     """Answers of several models about one structure, in the order of their names."""
 
-    task: Literal["single_point"]
+    task: str
     structure: dict[str, Any]
     answers: list[ModelAnswer]
 
@@ -134,22 +149,6 @@ class AskedStructure:
         }
 
 
-def check_task(task: str) -> None:
-    """Refuse tasks that are not single points.
-
-    Raises
-    ------
-    UsageError
-        It is one.
-    """
-    if task not in SINGLE_POINT:
-        raise UsageError(
-            f"the task `{task[:40]}` is not answered here, `single_point` is",
-            hint="`mira tasks` lists what `mira run … --task` computes; `from mira_cli import calculator` gives ASE's "
-            "own optimizers and dynamics any model",
-        )
-
-
 def asked_structure(said: AtomsBody, *, most_atoms: int) -> AskedStructure:
     """Read a structure.
 
@@ -183,6 +182,7 @@ def asked_structure(said: AtomsBody, *, most_atoms: int) -> AskedStructure:
         positions=np.array(said.positions, dtype=float).reshape(-1, 3),
         cell=said.cell, pbc=pbc, info={**said.info, **stated},
     )  # fmt: skip
+    _hold_and_divide(atoms, said)
     try:
         notes = settle_charges(atoms)
     except ContradictionError as error:
@@ -194,3 +194,16 @@ def asked_structure(said: AtomsBody, *, most_atoms: int) -> AskedStructure:
     if said.cell is not None and not {"pbc"} & said.model_fields_set:
         notes = [*notes, "no `pbc` is given: computed as not periodic, whatever `cell` is"]
     return AskedStructure(geometry, [*notes, *odd], atoms.get_chemical_formula(empirical=False))
+
+
+def _hold_and_divide(atoms: Atoms, said: AtomsBody) -> None:
+    """Put constraints and fragments on a structure."""
+    if said.fixed:
+        if max(said.fixed) >= len(atoms):
+            raise RefusedStructureError(f"`fixed` names atom {max(said.fixed)} of {len(atoms)}, from 0", INVALID)
+        atoms.set_constraint(FixAtoms(sorted({*said.fixed})))
+    if said.fragment:
+        if len(said.fragment) != len(atoms):
+            told = f"{count(len(said.fragment), 'number')} in `fragment` for {count(len(atoms), 'atom')}"
+            raise RefusedStructureError(told, INVALID)
+        atoms.set_array("fragment", np.array(said.fragment))

@@ -22,7 +22,7 @@ import numpy as np
 from mira_cli.errors import EnvironmentNotReadyError, MiraError
 from mira_cli.planning.offers import worker_code
 from mira_cli.serving.offers import RUNS, offer_of
-from mira_cli.serving.replicas import Awaited
+from mira_cli.serving.waiting import Awaited
 from mira_cli.structures.fragments import NONE
 from mira_cli.structures.geometry import Geometry
 from mira_cli.warm.frames import FrameError, packed_frame, read_frame, receive_exactly

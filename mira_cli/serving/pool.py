@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mira_cli.errors import EnvironmentNotReadyError, UsageError
 from mira_cli.images.parallel_builds import free_memory
+from mira_cli.images.prepare import choose_runtime
 from mira_cli.planning.machine import WORKER_MB
+from mira_cli.serving.available import what_lacks
 from mira_cli.serving.replicas import ServedModel
 from mira_cli.warm.plan import plan_workers
-from mira_cli.warm.worker import START_TIMEOUT_S
+from mira_cli.warm.worker import SINGLE_POINT, START_TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from concurrent.futures import Future
 
+    from mira_cli.images.recipe import Runtime
     from mira_cli.serving.names import ServedNames
+    from mira_cli.serving.waiting import Awaited
     from mira_cli.structures.geometry import Geometry
     from mira_cli.warm.plan import WorkerPlan
-    from mira_cli.warm.worker import Outcome
 
 AWAY_S = 600.0  # for a model to end what it computes before another one has its place
 
@@ -77,15 +80,25 @@ class Pool:
                 )
             return self._models[name]
 
-    def ask(self, name: str, geometry: Geometry) -> Future[Outcome]:
-        """Ask a model, by its full name, about one structure.
+    def ask(
+        self, name: str, geometry: Geometry, task: Mapping[str, Any] = SINGLE_POINT, *, most_atoms: int | None = None
+    ) -> Awaited:
+        """Ask a model, by its full name, about one structure; task and bound are those of `WarmWorker.ask`.
 
         Raises
         ------
         MiraError
             It could not be loaded a moment ago, or too many wait for it.
         """
-        return self.find(name).ask(geometry)
+        return self.find(name).ask(geometry, task=task, most_atoms=most_atoms)
+
+    def what_lacks(self) -> dict[str, str]:
+        """What models that nobody has named lack, by name; nothing where only named ones are served."""
+        return what_lacks(self.names.catalogue, self._runtime) if self.names.is_open else {}
+
+    @cached_property
+    def _runtime(self) -> Runtime:
+        return choose_runtime(self._settings.get("runtime", "auto"))[0]
 
     def restart(self, name: str) -> None:
         """Load a model again, as soon as what it computes is done."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
+FARTHEST_ANG = 1e8  # a centimetre: beyond it, not even rounding leaves distances of bonds
+
+
 def judge_structures(geometry: Geometry) -> tuple[list[str | None], list[list[str]]]:
     """Reasons why structures cannot be computed, None for those that can; and notes on what is odd in these."""
     reasons: list[str | None] = [None] * len(geometry)
@@ -37,8 +40,13 @@ def _meaningless(geometry: Geometry) -> Iterator[tuple[Array, str]]:
     yield geometry.natoms == 0, "no atoms"
     lost: Array = np.asarray(~np.isfinite(geometry.positions).all(axis=1))
     yield geometry.any_atom(lost), "positions are not finite numbers"
+    far: Array = np.asarray((np.abs(geometry.positions) > FARTHEST_ANG).any(axis=1))
+    yield geometry.any_atom(far), f"an atom is more than {FARTHEST_ANG:.0e} Å from the origin"
     finite: Array = np.asarray(np.isfinite(geometry.cell).all(axis=(1, 2)))
     yield ~finite, "the cell is not made of finite numbers"
+    long: Array = np.asarray((np.abs(geometry.cell) > FARTHEST_ANG).any(axis=(1, 2)))
+    yield long, f"the cell is longer than {FARTHEST_ANG:.0e} Å"
+    finite &= ~long
     yield geometry.any_atom((geometry.numbers < 1) | (geometry.numbers > 118)), "an atom has no element"
     flat = np.zeros(len(geometry), dtype=bool)
     for pbc, rows in _by_periodicity(geometry, finite):

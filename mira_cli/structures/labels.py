@@ -89,7 +89,7 @@ class Numbers:
     values
         (s,) NaN where there is none, and where two contradict each other.
     contradicted, no_number
-        (s,) whether two keys say different numbers, and whether a label is none.
+        (s,) whether two keys say different numbers, and whether a label is none, or none that can be.
     """
 
     keys: list[str]
@@ -98,14 +98,16 @@ class Numbers:
     no_number: Array
 
 
-def numbers_under(labels: pa.ChunkedArray, names: Sequence[str]) -> Numbers:
-    """The number of each structure under any of some names, in any case."""
+def numbers_under(labels: pa.ChunkedArray, names: Sequence[str], *, positive: bool = False) -> Numbers:
+    """The number of each structure under any of some names, in any case; with `positive`, 0 and less are none."""
     by_name = {} if labels.null_count == len(labels) else {key.lower(): key for key in keys_of(labels)}
     keys = [by_name[name.lower()] for name in dict.fromkeys(names) if name.lower() in by_name]
     values, contradicted, no_number = np.full(len(labels), np.nan), *np.zeros((2, len(labels)), bool)
     for key in keys:
         texts = labels_under(labels, key).to_pylist()
         own = np.array([_number(text) for text in texts])
+        if positive:
+            own[own <= 0] = np.nan
         has = np.isfinite(own)
         no_number |= np.array([bool(text) and text.strip().lower() not in NOT_GIVEN for text in texts]) & ~has
         contradicted |= has & np.isfinite(values) & (own != values)

@@ -61,6 +61,8 @@ class Column:
         under its name or one of `given_as`. `energy`: its zero is the model's own, and is aligned before.
     title
         What a report calls it, without the unit; made of its name unless it is given.
+    is_positive
+        Whether a number that is not positive is none, as a volume.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Column:
     compared: Literal["no", "yes", "energy"] = "no"
     given_as: tuple[str, ...] = ()
     title: str = ""
+    is_positive: bool = False
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,12 @@ TASK = Task(
     arrays={name: Layout(width=1, rows=1, frames=MOST_POINTS) for name in (VOLUME, ENERGY, PRESSURE)},
     columns=(
         Column(
-            "v0_per_atom_ang3", "real", "volume per atom of the minimum", "yes", ("reference_volume_per_atom_ang3",)
+            "v0_per_atom_ang3",
+            "real",
+            "volume per atom of the minimum",
+            "yes",
+            ("reference_volume_per_atom_ang3",),
+            is_positive=True,
         ),
         Column("e0_per_atom_ev", "real", "energy per atom of the minimum", "energy", ("energy_per_atom",)),
         Column("bulk_modulus_gpa", "real", "bulk modulus B₀ of the fit", "yes", ("reference_bulk_modulus_gpa",)),

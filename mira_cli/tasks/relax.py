@@ -137,11 +137,24 @@ def _cell_columns() -> tuple[Column, ...]:
     alike |= {name: f"angle {name.removesuffix('_deg')}" for name in ANGLES}
     return (
         Column(
-            "volume_ang3", "real", "volume, of structures that are periodic in three directions", "yes", ("volume",)
+            "volume_ang3",
+            "real",
+            "volume, of structures that are periodic in three directions",
+            "yes",
+            ("volume",),
+            is_positive=True,
         ),
-        Column("volume_per_atom_ang3", "real", "volume per atom, Å³", "yes", ("volume_per_atom",)),
+        Column("volume_per_atom_ang3", "real", "volume per atom, Å³", "yes", ("volume_per_atom",), is_positive=True),
         *(
-            Column(name, "real", f"{alike[name]} of the cell", "yes", (name[0],), title=alike[name].capitalize())
+            Column(
+                name,
+                "real",
+                f"{alike[name]} of the cell",
+                "yes",
+                (name[0],),
+                title=alike[name].capitalize(),
+                is_positive=True,
+            )
             for name in LENGTHS
         ),
         *(Column(name, "real", f"{alike[name]} of the cell") for name in ANGLES),

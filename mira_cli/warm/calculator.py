@@ -83,6 +83,9 @@ class WarmCalculator(Calculator):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.parameters['model']!r})"
+
     def __deepcopy__(self, memo: object) -> WarmCalculator:
         """Return a calculator without results, of the same worker."""
         return WarmCalculator(self.worker)

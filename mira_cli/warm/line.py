@@ -73,11 +73,15 @@ class Asked(Future[list[Outcome]]):
         Rows of the structures that the worker has been evaluating last, as far as it has said so.
     heard
         Called with the row and the outcome of each, when it arrives.
+    number
+        By which the worker knows it.
     """
 
-    def __init__(self, n_structures: int, heard: Callable[[int, Outcome], object] = lambda *_: None) -> None:
+    def __init__(
+        self, n_structures: int, heard: Callable[[int, Outcome], object] = lambda *_: None, number: int = 0
+    ) -> None:
         super().__init__()
-        self.heard = heard
+        self.heard, self.number = heard, number
         self.set_running_or_notify_cancel()  # it cannot be cancelled: its answers arrive all the same
         self.outcomes: list[Outcome | None] = [None] * n_structures
         self.in_flight: list[int] = list(range(n_structures)) if n_structures == 1 else []
@@ -134,10 +138,11 @@ class Line:
             self.heard = time.monotonic()
             if "ready" in header:
                 self.ready.set_result(header)
-            elif "in_flight" in header:
-                self.pending[header["id"]].in_flight = header["in_flight"]
-            else:
-                self._take(header, arrays)
+            elif asked := self.pending.get(header["id"]):  # else it was given up meanwhile
+                if "in_flight" in header:
+                    asked.in_flight = header["in_flight"]
+                else:
+                    self._take(asked, header, arrays)
 
     def _accepted(self) -> socket.socket:
         self.listener.settimeout(TICK_S)
@@ -194,12 +199,11 @@ class Line:
                         self._look_at_clock()
         except WorkerLostError as error:
             self.finish(error)
-        except OSError:
-            self.finish(lost(f"the worker of `{self.name}` takes no more requests", self.log))
+        except OSError:  # who asks may notice before the listening thread that it has died
+            self.finish(self._dead())
 
-    def _take(self, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    def _take(self, request: Asked, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Note the outcomes of some structures of a request."""
-        request = self.pending[header["id"]]
         begins = dict.fromkeys(arrays, 0)
         for row, said in zip(header["rows"], header["outcomes"], strict=True):
             own = {}
@@ -208,10 +212,13 @@ class Line:
                 begins[name] += size
             outcome = request.outcomes[row] = Outcome(arrays=own, **said)
             request.heard(row, outcome)
-        if not header["left"]:
-            with self.mutex:
-                del self.pending[header["id"]]
+        if not header["left"] and self.forget(request):
             request.set_result([outcome for outcome in request.outcomes if outcome])
+
+    def forget(self, asked: Asked) -> bool:
+        """Whether a request was still waited for; it is no more."""
+        with self.mutex:
+            return self.pending.pop(asked.number, None) is not None
 
     def _dead(self) -> WorkerLostError:
         with suppress(subprocess.TimeoutExpired):

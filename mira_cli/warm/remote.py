@@ -16,7 +16,7 @@ from ase.data import chemical_symbols
 
 from mira_cli.catalogue.own_weights import is_spec
 from mira_cli.errors import UsageError
-from mira_cli.statuses import INVALID, OK
+from mira_cli.statuses import OK
 from mira_cli.warm.http_line import HttpLine
 from mira_cli.warm.line import Asked, Outcome
 from mira_cli.warm.lost import WorkerLostError, told
@@ -263,8 +263,8 @@ class _Desk:
         loading = 0.0 if self.key else self.start_timeout_s
         body = {"model_name": self.name, "atoms": _body(geometry, row)}
         status, said = line.call("POST", "/api/v1/single_point", body, timeout_s=self.timeout_s + loading)
-        if status == 413:
-            return Outcome(INVALID, f"{said['error']}; {said.get('hint')}")
+        if status == 413:  # a limit of this server, and no fault of the structure's
+            return Outcome("failed", f"{said['error']}; {said.get('hint')}")
         verdict = said.get("status")
         if verdict in OF_STRUCTURE:
             return Outcome("failed", str(said["error"]))

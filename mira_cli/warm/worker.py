@@ -11,6 +11,9 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from mira_cli import tasks
+from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.structures.fragments import NONE
 from mira_cli.warm.frames import packed_frame
 from mira_cli.warm.line import Asked, Line, Outcome
 from mira_cli.warm.lost import WorkerLostError, told
@@ -19,11 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from mira_cli.structures.geometry import Geometry
+    from mira_cli.structures.geometry import Array, Geometry
     from mira_cli.warm.plan import WorkerPlan
 
 __all__ = ["Asked", "Outcome", "WarmWorker"]
 TIMEOUT_S, START_TIMEOUT_S = 600.0, 600.0
+SENT = ("natoms", "numbers", "positions", "cell", "pbc", "charge", "spin")
+SINGLE_POINT = tasks.asked(tasks.find_task("singlepoint"), tasks.Settings())
 
 
 class WarmWorker:
@@ -73,12 +78,20 @@ class WarmWorker:
         return self._line.ready.result()
 
     def ask(
-        self, geometry: Geometry, *, task: str = "singlepoint", settings: Mapping[str, Any] | None = None,
+        self, geometry: Geometry, *, task: Mapping[str, Any] = SINGLE_POINT, most_atoms: int | None = None,
         heard: Callable[[int, Outcome], object] = lambda *_: None,
     ) -> Asked:  # fmt: skip
         """Ask about structures; the future has the outcome of each, in their order, or raises `WorkerLostError`.
 
-        What several threads ask before the worker is free again, it evaluates together.
+        What several threads ask before the worker is free again, it evaluates together. What is asked while it is at a
+        long task joins that.
+
+        Parameters
+        ----------
+        task
+            As `tasks.asked` returns it.
+        most_atoms
+            Of the largest configuration that the task may ask about; any, if None.
         """
         line, number = self._line, next(self._numbers)
         if os.getpid() != line.owner:
@@ -88,10 +101,10 @@ class WarmWorker:
                     hint="start a calculator in the process that needs it",
                 )
             )
-        names = ("natoms", "numbers", "positions", "cell", "pbc", "charge", "spin")
-        arrays = {name: getattr(geometry, name) for name in names}
-        frame = packed_frame({"id": number, "task": task, "settings": dict(settings or {})}, arrays)
-        request = Asked(len(geometry), heard)
+        arrays, texts = _sent(geometry, single_points=task is SINGLE_POINT)
+        header = {"id": number, "task": dict(task), "most_atoms": most_atoms, "texts": texts}
+        frame = packed_frame(header, arrays)
+        request = Asked(len(geometry), heard, number)
         if not len(geometry):
             request.set_result([])
             return request
@@ -106,6 +119,12 @@ class WarmWorker:
             line.pending[number] = request
         line.send(frame)
         return request
+
+    def give_up(self, asked: Asked) -> None:
+        """End what nobody waits for any more, after the batch that is evaluated now; who still waits has an error."""
+        if self._line.forget(asked):
+            asked.set_exception(EnvironmentNotReadyError("it was given up"))
+            self._line.send(packed_frame({"give_up": asked.number}, {}))
 
     @property
     def lost(self) -> WorkerLostError | None:
@@ -155,6 +174,21 @@ class WarmWorker:
     def close(self) -> None:
         """End it; who still waits for it is told."""
         self._finalizer()
+
+
+def _sent(geometry: Geometry, *, single_points: bool) -> tuple[dict[str, Array], dict[str, list[str]]]:
+    """The arrays and texts of structures, without constraints and fragments that there are not."""
+    arrays = {name: getattr(geometry, name) for name in SENT}
+    if single_points:
+        return arrays, {}
+    texts = {}
+    if geometry.fixed.any() or (geometry.constraints_unknown != "").any():
+        arrays |= {"fixed": geometry.fixed, "fixed_along_cell": geometry.fixed_along_cell}
+        texts["constraints_unknown"] = geometry.constraints_unknown.tolist()
+    if (geometry.fragment != NONE).any() or (geometry.fragments_told != "").any():
+        arrays["fragment"] = geometry.fragment.astype("<i8")
+        texts["fragments_told"] = geometry.fragments_told.tolist()
+    return arrays, texts
 
 
 def _end(line: Line) -> None:

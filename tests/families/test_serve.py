@@ -49,6 +49,13 @@ def test_the_four_commands_of_the_gateway_in_a_shell() -> None:
             assert max(abs(f) for row in one["forces_ev_per_ang"] for f in row) < 1e-3
         assert several["answers"][2]["energy_ev"] == pytest.approx(single["energy_ev"], abs=1e-4)
 
+        said = server.multi(["sevennet-0", "chgnet"], task="eos", settings={"points": 7})[1]
+        assert [one["status"] for one in said["answers"]] == ["ok", "ok"]
+        for one, b0_gpa in zip(said["answers"], (143.5, 154.0), strict=True):  # by `mira run --task eos`
+            assert one["values"]["bulk_modulus_gpa"] == pytest.approx(b0_gpa, abs=0.3)
+            assert one["values"]["v0_per_atom_ang3"] == pytest.approx(11.8, abs=0.05)
+            assert len(one["arrays"]["curve_pressure_gpa"]) == 7
+
         before = server.workers()
         for pid in before:
             os.killpg(pid, signal.SIGKILL)

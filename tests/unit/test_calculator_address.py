@@ -90,7 +90,7 @@ def test_each_structure_has_an_answer_or_a_reason(emt) -> None:
     large = bulk("Cu", cubic=True) * (3, 3, 2)
     found = emt.evaluate([rattled(), bulk("Si"), charged, Atoms("Cu2", np.zeros((2, 3))), large, odd])
     assert [one.status for one in found] == [
-        "ok", "unsupported_element", "unsupported_property", "invalid_input", "invalid_input", "ok",
+        "ok", "unsupported_element", "unsupported_property", "invalid_input", "failed", "ok",
     ]  # fmt: skip
     assert "72 atoms are more than the 50 of one request; " in found[4].error
     assert [bool(one.notes) for one in found] == [False, False, True, False, False, True]

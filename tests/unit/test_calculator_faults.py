@@ -13,6 +13,8 @@ from ase.build import bulk
 from ase.calculators.calculator import CalculationFailed
 
 from mira_cli import calculator
+from mira_cli.structures.geometry import geometry_from_ase
+from mira_cli.warm.line import Line
 from mira_cli.warm.lost import NoAnswerError, WorkerLostError
 from tests.runs import REPOSITORY, faulty
 
@@ -74,6 +76,27 @@ def test_a_worker_that_is_killed_between_two_questions_is_replaced() -> None:
         while calc.worker.pid == pid:  # a moment until the end of its connection has arrived
             time.sleep(0.01)
         assert calc.evaluate([rattled()])[0].energy_ev == before
+
+
+def test_who_asks_before_the_death_is_noticed_hears_how_it_died(monkeypatch) -> None:
+    noticed = threading.Event()
+    dead = Line._dead
+
+    def late(line):
+        if threading.current_thread().name.startswith("worker of"):
+            noticed.wait(60)  # the listening thread has not had its turn yet
+        return dead(line)
+
+    monkeypatch.setattr(Line, "_dead", late)
+    with calculator("emt") as calc:
+        calc.wait()
+        os.kill(calc.worker.pid, signal.SIGKILL)
+        asked = calc.worker.ask(geometry_from_ase([rattled()]))
+        while not asked.done():  # the first of them may still be written
+            asked = calc.worker.ask(geometry_from_ase([rattled()]))
+        with pytest.raises(WorkerLostError, match=r"the worker of `emt` was killed \(SIGKILL\)"):
+            asked.result()
+        noticed.set()
 
 
 def test_a_worker_that_is_killed_in_the_middle_is_an_error_of_ase(broken) -> None:

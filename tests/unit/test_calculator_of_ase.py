@@ -92,6 +92,7 @@ def test_properties_that_it_does_not_have(emt, atoms) -> None:
 def test_it_says_what_it_is_in_files(emt, atoms, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert json.loads(json.dumps(emt.todict())) == {"model": "emt"}
+    assert repr(emt) == "WarmCalculator('emt')"
     energy, forces, stress = atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
     write("one.traj", atoms)
     write("one.extxyz", atoms)

@@ -33,6 +33,14 @@ def test_gpus_that_are_not_here_are_named_in_words(gpus, said) -> None:
     assert "[" not in error.value.message
 
 
+def test_a_gpu_that_is_demanded_must_be_here(monkeypatch) -> None:
+    assert this_machine(device="cuda", cluster=False).gpus == ["0", "1"]
+    monkeypatch.setattr(machine, "local_gpus", list)
+    assert this_machine(device="cuda", cluster=True).has_gpus
+    with pytest.raises(UsageError, match="`device` is cuda, and there is no GPU here"):
+        this_machine(device="cuda", cluster=False)
+
+
 def test_gpus_change_nothing_on_a_cluster_and_that_is_said(capsys) -> None:
     assert this_machine(device="auto", cluster=True, gpus=2).gpus == []
     assert "SLURM hands out GPUs" in capsys.readouterr().err

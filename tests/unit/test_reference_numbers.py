@@ -34,6 +34,14 @@ def test_two_keys_of_one_number_must_agree() -> None:
     assert found.keys == ["bulk_modulus_gpa", "Reference_Bulk_Modulus_GPa"]
 
 
+def test_a_volume_that_is_not_positive_is_none() -> None:
+    given = labels({"volume_ang3": "-40"}, {"volume_ang3": "0"}, {"volume_ang3": "40"}, {"volume": "x"})
+    found = numbers_under(given, ("volume_ang3", "volume"), positive=True)
+    np.testing.assert_array_equal(found.values, [np.nan, np.nan, 40, np.nan])
+    assert found.no_number.tolist() == [True, True, False, True]
+    assert numbers_under(given, ("volume_ang3",)).values[0] == -40
+
+
 def test_nothing_is_found_where_nothing_is_given() -> None:
     for given in (labels(None, None), labels({"config_type": "bulk"}, None)):
         found = numbers_under(given, NAMES)

@@ -142,11 +142,30 @@ def test_bodies_that_are_none(server) -> None:
     assert server.call("GET", "/api/v1/single_point")[0] == 405
 
 
-def test_other_tasks_are_refused_and_say_what_to_use(server) -> None:
-    code, said = server.single("emt", task="relax")
-    assert code == 422
-    assert "`relax`" in said["error"]
-    assert "mira run" in said["hint"]
+@pytest.mark.parametrize(
+    ("atoms", "sentence"),
+    [
+        ({"symbols": ["Cu"], "positions": [["a", 0, 0]]}, "`atoms.positions.0.0` must be a number"),
+        ({"symbols": "Cu", "positions": [[0, 0, 0]]}, "`atoms.symbols` must be a list"),
+        ({"symbols": ["Cu"], "positions": [[0, 0]]}, "`atoms.positions.0.2` is missing"),
+        ({"symbols": ["Cu"], "positions": [[0, 0, 0]], "pbc": "x"}, "`atoms.pbc` must be a list"),
+        ({"symbols": ["Cu"], "positions": [[1e300, 0, 0]]}, "an atom is more than 1e+08 Å from the origin"),
+        ([1], "`atoms` must be an object"),
+    ],
+)
+def test_mistakes_in_a_body_are_told_in_a_sentence(server, atoms, sentence) -> None:
+    code, said = server.single("emt", atoms)
+    assert (code, said["error"]) == (422, sentence)
+
+
+def test_a_server_that_names_no_model_says_which_it_can_load(tmp_path) -> None:
+    with serving("--runtime", "venv", MIRA_CACHE=str(tmp_path)) as server:
+        emt, other = server.model("emt"), server.model("chgnet-0.3.0")
+        assert (emt["state"], emt["error"]) == ("not loaded", None)
+        told = "its image is not built: `mira images build matgl --runtime venv`"
+        assert (other["state"], other["error"]) == ("not available", told)
+        assert server.single("emt")[0] == 200
+        assert server.model("emt")["state"] == "ready"
 
 
 def test_a_model_is_never_named_by_path(server, tmp_path) -> None:

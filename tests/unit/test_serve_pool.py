@@ -35,7 +35,7 @@ class PretendedWorker:
         time.sleep(0.01)
         return {"ready": {"device": "cpu"}}
 
-    def ask(self, geometry, *, heard):
+    def ask(self, geometry, *, heard, task=None):
         asked = Asked(len(geometry))
         self.batches.append(len(geometry))
         time.sleep(0.005)

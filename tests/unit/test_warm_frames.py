@@ -88,7 +88,9 @@ def test_a_frame_holds_no_objects_and_no_nan_in_its_header() -> None:
 def asked(**changes) -> tuple[dict, dict]:
     geometry = geometry_from_ase([bulk("Cu"), bulk("NaCl", "rocksalt", a=5.64)])
     names = ("natoms", "numbers", "positions", "cell", "pbc", "charge", "spin")
-    return {"id": 3, "task": "singlepoint", "settings": {}}, {n: getattr(geometry, n) for n in names} | changes
+    return {"id": 3, "task": {"name": "singlepoint", "settings": {}, "version": 1}}, {
+        n: getattr(geometry, n) for n in names
+    } | changes
 
 
 def test_a_question_has_the_structures_that_were_sent() -> None:
@@ -109,7 +111,7 @@ def test_arrays_that_do_not_fit_are_refused(changes) -> None:
 def test_a_task_that_is_not_there_is_refused() -> None:
     header, found = asked()
     with pytest.raises(WorkerError, match="there is no task"):
-        question_of(header | {"task": "../evil"}, found)
+        question_of(header | {"task": header["task"] | {"name": "../evil"}}, found)
 
 
 def test_the_place_is_private_and_what_others_can_write_to_is_none(tmp_path) -> None:

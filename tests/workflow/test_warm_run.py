@@ -34,6 +34,8 @@ def keys(run) -> set[str]:
 
 def test_a_warm_run_is_the_run_that_it_would_have_been(mira, server, structures, tmp_path) -> None:
     warm, cold = tmp_path / "a" / "warm", tmp_path / "b" / "cold"
+    assert f"emt: {ASKED} http://{server.address}" in mira("run", structures, "-m", "emt", "-o", warm, "-n").stderr
+    assert not warm.exists()
     done = mira("run", structures, "-m", "emt", "-o", warm)
     assert f"emt: {ASKED} http://{server.address}" in done.stderr
     assert mira("run", structures, "-m", "emt", "-o", cold, "--set", "warm=false").stderr.count(ASKED) == 0

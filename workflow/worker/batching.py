@@ -171,6 +171,21 @@ class Queue:
         self._guessed = [] if is_open and 2 * _atoms_of(batch) < atoms else batch
         return self._guessed
 
+    def add(self, structures: Iterable[Structure]) -> None:
+        """Take structures that come later; beside stories under way they begin at once, and are evaluated first."""
+        ordered = sorted(structures, key=lambda s: (-s.n_atoms, s.hash))
+        if not self._under_way:
+            self._new.extend(ordered)
+            return
+        self._under_way.extendleft(reversed([step for one in ordered for step in self._begin(one)]))
+
+    def drop(self, hashes: Container[str]) -> None:
+        """Forget structures, whatever their stories still ask for."""
+        self._new = deque(s for s in self._new if s.hash not in hashes)
+        self._under_way = deque(step for step in self._under_way if step.hash not in hashes)
+        again = ([step for step in batch if step.hash not in hashes] for batch in self._again)
+        self._again = deque(batch for batch in again if batch)
+
     def _holds(self, guessed: list[Step], atoms: int) -> bool:
         """Whether a guess still comes first, and is no larger than a batch may be by now."""
         comes_first = all(a is b for a, b in zip(guessed, self._under_way, strict=False))

@@ -12,6 +12,7 @@ from ase.data import chemical_symbols
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from ase import Atoms
     from numpy.typing import NDArray
 
     from worker.families.base import Result
@@ -21,6 +22,7 @@ INVALID_RESULT = "invalid_result"  # what was computed does not pass the task's 
 ANSWERED = ("ok", "not_converged", "blown_up", INVALID_RESULT)  # a record has the task's values and arrays
 STATUSES = (*ANSWERED, "failed", "oom", "unsupported_element", "unsupported_property", "nonfinite")
 NEUTRAL_E = 1e-6  # total charges below this are rounding
+MOST_ATOMS = "most_atoms"  # in `info` of a structure whose supercell may have no more
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,18 @@ class NoAnswer(Exception):  # noqa: N818  (no error of the program: a model may 
         """Say it."""
         super().__init__(reason)
         self.status = status
+
+
+def check_size(start: Atoms, n_atoms: int) -> None:
+    """Refuse a supercell of so many atoms where the structure says that it may not have them, before it is made.
+
+    Raises
+    ------
+    NoAnswer
+        It has more.
+    """
+    if n_atoms > (most := start.info.get(MOST_ATOMS, n_atoms)):
+        raise NoAnswer(INVALID_RESULT, f"its supercell has {n_atoms:,} atoms, and {most:,} are the most of one request")
 
 
 @dataclass(frozen=True)

@@ -126,12 +126,14 @@ class Loop:
         self.wants_stress = potential.gives_stress if model.stress is None else model.stress
         self.queue = Queue(structures, self._begin, journal.suspects)
         self.finished: list[Finished] = []  # and not recorded yet
+        self.before_batch: Callable[[], None] = lambda: None  # where the queue may be changed by others
 
     def run(self, stop: Event, *, ahead: bool) -> None:
         """Evaluate until there is nothing left."""
         beforehand = Ahead(self._prepared, self._input) if ahead else None
         try:
             while not stop.is_set():
+                self.before_batch()
                 steps = self.queue.next_batch(self.budget.atoms)
                 self._record()
                 if not steps:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
+    from ase import Atoms
+
     from worker.job import BeginsWith
     from worker.structures import Structure
     from worker.tasks import Steps, Task
@@ -75,20 +77,27 @@ class FirstTask:
 
     def steps(self, structure: Structure, task: Task, settings: dict[str, Any]) -> Steps:
         """Tell the first task's story where it is not known, and then, from where it ended, that of `task`."""
-        start, known = structure.atoms(), self._known.get(structure.hash)
-        if why := getattr(task, "refusal", lambda _: None)(start):
-            return Outcome(INVALID_RESULT, why)
-        if known is None:
-            outcome = yield from self._task.steps(start.copy(), self._first.settings)
-            yield outcome
-            known = Ended(outcome.status, outcome.error, outcome.values, outcome.arrays)
-        if known.status != "ok":
-            if known.status not in ANSWERED:
-                return Outcome(known.status, known.error)
-            return Outcome(INVALID_RESULT, f"its relaxation found no minimum: {known.error}")
-        start.positions[:], start.cell[:] = known.arrays["positions"], known.arrays["cell"]
-        start.info["minimum"] = dict(known.values)
-        return (yield from task.steps(start, settings))
+        first = self._task, self._first.settings
+        return from_minimum(structure.atoms(), first, task, settings, self._known.get(structure.hash))
+
+
+def from_minimum(
+    start: Atoms, first: tuple[Task, dict[str, Any]], task: Task, settings: dict[str, Any], known: Ended | None = None
+) -> Steps:
+    """Tell the first task's story, a task and its settings, if it is not known; then, from where it ended, `task`'s."""
+    if why := getattr(task, "refusal", lambda _: None)(start):
+        return Outcome(INVALID_RESULT, why)
+    if known is None:
+        outcome = yield from first[0].steps(start.copy(), first[1])
+        yield outcome
+        known = Ended(outcome.status, outcome.error, outcome.values, outcome.arrays)
+    if known.status != "ok":
+        if known.status not in ANSWERED:
+            return Outcome(known.status, known.error)
+        return Outcome(INVALID_RESULT, f"its relaxation found no minimum: {known.error}")
+    start.positions[:], start.cell[:] = known.arrays["positions"], known.arrays["cell"]
+    start.info["minimum"] = dict(known.values)
+    return (yield from task.steps(start, settings))
 
 
 def read_ended(folder: Path, task: Task, wanted: set[str]) -> dict[str, Ended]:

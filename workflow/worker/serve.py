@@ -4,10 +4,12 @@ JOB.json is a job without structures: the model is loaded as that job would load
 and are evaluated by the loop that jobs have: the same batches, the same statuses, the same sentences. Requests that
 wait at the same time are merged. The process ends when its socket does: with whoever has started it.
 
-What it is sent (`worker.frames`): `{"id", "task", "settings"}` with the arrays of a pack. What it sends: once
-`{"ready": attempt, "facts": …}`; before each batch, where there are several structures, `{"id", "in_flight": rows}`;
-and after it `{"id", "rows", "outcomes", "left"}`, where `left` counts the structures of the request that are still to
-come, with the arrays of the outcomes, concatenated in the order of `rows`.
+What it is sent (`worker.frames`): `{"id", "task", "most_atoms", "texts"}` with the arrays of a pack, where `task` is as
+in a job, and `texts` are arrays too; and `{"give_up": id}` if nobody waits any more. What is asked meanwhile joins
+what is under way between two batches. What it sends: once `{"ready": attempt, "facts": …}`; before each batch, where
+there are several structures or configurations, `{"id", "in_flight": rows}`; and after it `{"id", "rows", "outcomes",
+"left"}`, where `left` counts the structures of the request that are still to come, with the arrays of the outcomes,
+concatenated in the order of `rows`.
 Exit codes are those of the worker.
 """
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from worker.job import Job
     from worker.warm import Question
 
-    Waiting = queue.SimpleQueue[Question]
+    Waiting = queue.SimpleQueue[Question | int]  # a number is that of a question that is given up
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -86,7 +88,8 @@ def _queue_all(connection: socket.socket, waiting: Waiting) -> None:
     from worker.warm import question_of
 
     while True:
-        waiting.put(question_of(*read_frame(partial(receive_exactly, connection))))
+        header, arrays = read_frame(partial(receive_exactly, connection))
+        waiting.put(header["give_up"] if "give_up" in header else question_of(header, arrays))
 
 
 if __name__ == "__main__":

@@ -12,19 +12,20 @@ import numpy as np
 
 from worker import tasks
 from worker.batching import WORTH_TRYING, Budget, budget_for
-from worker.contract import recordable
+from worker.contract import MOST_ATOMS, recordable
 from worker.evaluate import Loop
+from worker.first_task import from_minimum
 from worker.frames import FrameError, packed_frame
 from worker.memory import room
 from worker.probe import checkpoint_facts
 from worker.progress import StoryProgress
 from worker.provenance import utc_now
-from worker.session import attempt_of, load_for_job
-from worker.structures import KEYS, Pack, Structure
+from worker.session import attempt_of, import_modules, load_for_job
+from worker.structures import Pack, Structure
 from worker.under_way import UnderWay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable
     from pathlib import Path
     from queue import SimpleQueue
 
@@ -42,12 +43,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """Structures that somebody waits for, and what is asked of them."""
+    """Structures that somebody waits for, and what is asked of them; `first` is what the task begins with, if anything.
+
+    `most_atoms` are those of the largest configuration that may be asked about; None for any.
+    """
 
     id: int
+    task_name: str
     task: Task
     settings: dict[str, Any]
+    first: tuple[Task, dict[str, Any]] | None
+    most_atoms: int | None
     structures: list[Structure]
+
+    @property
+    def is_long(self) -> bool:
+        """Whether its structures are asked about more than once, and others in between."""
+        return self.task_name != "singlepoint"
+
+    def steps(self, structure: Structure) -> Steps:
+        """Tell the story of one of its structures."""
+        import_modules(getattr(self.task, "IMPORTS", ()))
+        start = structure.atoms()
+        if self.most_atoms:
+            start.info[MOST_ATOMS] = self.most_atoms
+        if self.first:
+            return from_minimum(start, self.first, self.task, self.settings)
+        return self.task.steps(start, self.settings)
 
 
 def question_of(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Question:
@@ -61,34 +83,42 @@ def question_of(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Ques
         There is no such task.
     """
     try:
-        number, name, settings = int(header["id"]), str(header["task"]), dict(header["settings"])
+        number, asked, most_atoms = int(header["id"]), dict(header["task"]), header.get("most_atoms")
         n_atoms = arrays["natoms"]
         starts = np.concatenate([[0], np.cumsum(n_atoms, dtype=np.int64)])
         n, total = len(n_atoms), int(starts[-1])
         shapes = {"natoms": (n,), "numbers": (total,), "positions": (total, 3), "cell": (n, 3, 3), "pbc": (n, 3)}
         shapes |= {"charge": (n,), "spin": (n,)}
-        wrong = [key for key in KEYS if key != "hash" and arrays[key].shape != shapes[key]]
+        arrays |= {name: np.array(said, "U") for name, said in header.get("texts", {}).items()}
+        if "fixed" in arrays:
+            shapes |= {"fixed": (total, 3), "fixed_along_cell": (n,), "constraints_unknown": (n,)}
+        if "fragment" in arrays:
+            shapes |= {"fragment": (total,), "fragments_told": (n,)}
+        wrong = [key for key, shape in shapes.items() if arrays[key].shape != shape]
+        task, settings, begins_with = _task_of(asked), dict(asked["settings"]), asked.get("begins_with")
+        first = (_task_of(begins_with), dict(begins_with["settings"])) if begins_with else None
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise FrameError(f"a request that lacks {error}") from error
     if wrong:
         raise FrameError(f"a request whose {wrong[0]} has the shape {arrays[wrong[0]].shape}, not {shapes[wrong[0]]}")
     pack = Pack(arrays, starts)
-    task = _found(name, tuple(settings))
-    return Question(
-        number, task, settings, [Structure(f"{number}:{row}", int(n_atoms[row]), pack, row) for row in range(n)]
-    )
+    structures = [Structure(f"{number}:{row}", int(n_atoms[row]), pack, row) for row in range(n)]
+    return Question(number, asked["name"], task, settings, first, most_atoms, structures)
+
+
+def _task_of(asked: dict[str, Any]) -> Task:
+    return _found(asked["name"], asked["version"], tuple(asked["settings"]))
 
 
 @cache
-def _found(name: str, settings: tuple[str, ...]) -> Task:
+def _found(name: str, version: int, settings: tuple[str, ...]) -> Task:
     """The task of a name, if it has settings of these names."""
-    task = tasks.find_task(name)
-    tasks.check(name, dict.fromkeys(settings), task.VERSION)
-    return task
+    tasks.check(name, dict.fromkeys(settings), version)
+    return tasks.find_task(name)
 
 
 def answer_all(
-    job: Job, waiting: SimpleQueue[Question], send: Send, *, folder: Path, threads: int, network: str
+    job: Job, waiting: SimpleQueue[Question | int], send: Send, *, folder: Path, threads: int, network: str
 ) -> None:
     """Load the model, say so, and answer requests until the process ends.
 
@@ -104,10 +134,7 @@ def answer_all(
     send(packed_frame({"ready": attempt, "facts": facts}, {}))
     asked = _Asked(job, loaded)
     while True:
-        requests = [waiting.get()]
-        while not waiting.empty():
-            requests.append(waiting.get())
-        asked.answer(requests, send)
+        asked.answer(waiting.get(), waiting, send)
 
 
 class _Asked:
@@ -118,24 +145,35 @@ class _Asked:
         self.fitting = room(loaded.device, job.memory_mb).fitting
         self.budget = self.first_budget = self._budget(0)
 
-    def answer(self, requests: Sequence[Question], send: Send) -> None:
-        """Evaluate all structures of some requests together."""
-        structures = [structure for request in requests for structure in request.structures]
-        of = {structure.hash: request for request in requests for structure in request.structures}
-        atoms = sum(structure.n_atoms for structure in structures)
-        if self.budget is self.first_budget and atoms >= WORTH_TRYING * self.budget.atoms:
-            self.budget = self._budget(atoms)  # sizes of batches are tried once
-
-        def tell(structure: Structure) -> Steps:
-            return of[structure.hash].task.steps(structure.atoms(), of[structure.hash].settings)
-
-        out = _Outbox(of, send)
+    def answer(self, one: Question | int, waiting: SimpleQueue[Question | int], send: Send) -> None:
+        """Evaluate what is asked, and what is asked meanwhile, until nothing is left."""
+        out = _Outbox(send)
         loop = Loop(
-            structures, tell, self.budget, self.job.model, self.loaded.potential,
+            [], out.tell, self.budget, self.job.model, self.loaded.potential,
             cast("RecordFiles", out), cast("Journal", out), self.fitting,
             UnderWay(None), StoryProgress(None), lambda _: None,
         )  # fmt: skip
-        loop.run(self.stop, ahead=self.loaded.device.id != "cpu" and len(structures) > 1)
+
+        def let_in(*more: Question | int) -> None:
+            """Take what has come since: together, so that it is evaluated together."""
+            come = [*more]
+            while not waiting.empty():
+                come.append(waiting.get())
+            if not come:
+                return
+            given_up = {other for other in come if isinstance(other, int)}
+            questions = [other for other in come if isinstance(other, Question) and other.id not in given_up]
+            loop.queue.drop(out.give_up(given_up))
+            out.expect(questions)
+            new = [structure for question in questions for structure in question.structures]
+            atoms = sum(structure.n_atoms for structure in new)
+            if loop.budget is self.first_budget and atoms >= WORTH_TRYING * self.budget.atoms:
+                loop.budget = self._budget(atoms)  # sizes of batches are tried once
+            loop.queue.add(new)
+
+        let_in(one)
+        loop.before_batch = let_in
+        loop.run(self.stop, ahead=self.loaded.device.id != "cpu" and out.tells)
         self.budget = loop.budget if loop.budget != self.first_budget else self.first_budget
 
     def _budget(self, atoms: int) -> Budget:
@@ -147,29 +185,65 @@ class _Asked:
 
 
 class _Outbox:
-    """Takes the place of record files and journal: what is finished is sent."""
+    """Takes the place of record files and journal: what is finished is sent.
 
-    def __init__(self, of: dict[str, Question], send: Send) -> None:
+    Attributes
+    ----------
+    tells
+        Whether it has been so that what is evaluated must be told: there were several structures, or a long story.
+    """
+
+    def __init__(self, send: Send) -> None:
         self.suspects: set[str] = set()
-        self._of, self._send = of, send
+        self.tells = False
+        self._send = send
+        self._of: dict[str, Question] = {}  # those that somebody waits for, by structure
         self._told: set[int] = set()  # requests with structures in flight
-        self._left = defaultdict(int, {request.id: len(request.structures) for request in of.values()})
+        self._left: dict[int, int] = {}
+
+    def expect(self, questions: Iterable[Question]) -> None:
+        """Note who waits for what."""
+        for question in questions:
+            self._of |= dict.fromkeys((structure.hash for structure in question.structures), question)
+            self._left[question.id] = len(question.structures)
+            self.tells = self.tells or question.is_long
+        self.tells = self.tells or len(self._of) > 1
+
+    def give_up(self, numbers: Container[int]) -> set[str]:
+        """Forget questions that nobody waits for any more; returns their structures."""
+        gone = {key for key, question in self._of.items() if question.id in numbers}
+        for number in {self._of.pop(key).id for key in gone}:
+            del self._left[number]
+            self._told.discard(number)
+        return gone
+
+    def tell(self, structure: Structure) -> Steps:
+        """Tell the story of a structure, as whoever waits for it has asked."""
+        return self._of[structure.hash].steps(structure)
 
     def append(self, finished: Iterable[Finished], **_: object) -> None:
         """Send outcomes to those who wait for them."""
         by_request: dict[int, list[Finished]] = defaultdict(list)
+        tasks_of: dict[int, Task] = {}
         for one in finished:
-            by_request[self._of[one.structure.hash].id].append(one)
+            if question := self._of.pop(one.structure.hash, None):  # else given up meanwhile
+                by_request[question.id].append(one)
+                tasks_of[question.id] = question.task
         for number, some in by_request.items():
             self._left[number] -= len(some)
-            if not self._left[number]:
+            left = self._left[number]
+            if not left:
                 self._told.discard(number)
-            self._send(_answer_frame(number, some, self._of[some[0].structure.hash].task, self._left[number]))
+                del self._left[number]
+            self._send(_answer_frame(number, some, tasks_of[number], left))
 
     def take_off(self, hashes: Iterable[str], *_: object) -> None:
-        """Tell what is about to be evaluated, so that nothing else is suspected if this process does not survive it."""
+        """Tell what is about to be evaluated, so that nothing else is suspected if this process does not survive it.
+
+        And that it is alive: a long story says nothing else for a long time.
+        """
         rows: dict[int, list[int]] = defaultdict(list)
-        for key in hashes if len(self._of) > 1 else ():
+        for key in hashes if self.tells else ():
             number, row = map(int, key.split(":"))
             rows[number].append(row)
         for number in self._told - rows.keys():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase import units
 
+from worker.contract import check_size
 from worker.minimum.freedom import allowed_directions
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def repeated_cell(start: Atoms, min_length_ang: float) -> tuple[Atoms, Floats | 
         cell = np.array(start.cell.complete())
         heights = np.where(start.pbc, 1 / np.linalg.norm(np.linalg.inv(cell), axis=0), np.inf)
     times = np.maximum(1, np.ceil(min_length_ang / heights - 1e-9)).astype(int)
+    check_size(start, len(start) * int(times.prod()))
     return whole.repeat(times), None if bound is None else np.tile(bound, (int(times.prod()), 1, 1))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.constraints import FixAtoms, FixCartesian, FixScaled
 
-from worker.contract import NoAnswer
+from worker.contract import INVALID_RESULT, NoAnswer
 from worker.minimum.tensors import UNITS, mandel
 from worker.minimum.vacuum import gaps
 
@@ -135,7 +135,7 @@ def freedom_of(atoms: Atoms, cell_mode: str, symmetry: Symmetry | None = None) -
     told = how_cells_change(cell_mode, vectors) if len(strains) else "none"
     freedom = Freedom(owners, directions, strains, bound, periodic, told, symmetry)
     if not freedom.size(len(atoms)):
-        raise NoAnswer("failed", "constraints and a fixed cell leave nothing that may move")
+        raise NoAnswer(INVALID_RESULT, "constraints and a fixed cell leave nothing that may move")
     return freedom
 
 
@@ -201,7 +201,7 @@ def allowed_directions(atoms: Atoms) -> Floats | None:
     known = FixAtoms | FixCartesian | FixScaled
     kinds = {type(one).__name__ for one in atoms.constraints if not isinstance(one, known)}
     if unknown := atoms.info.get("constraints_unknown") or ", ".join(sorted(kinds)):
-        raise NoAnswer("failed", f"the structure has constraints that cannot be kept: {unknown}")
+        raise NoAnswer(INVALID_RESULT, f"the structure has constraints that cannot be kept: {unknown}")
     if not atoms.constraints:
         return None
     allowed = np.tile(np.eye(3), (len(atoms), 1, 1))

@@ -10,7 +10,7 @@ import numpy as np
 from ase.data import covalent_radii
 
 from worker.beyond import beyond
-from worker.contract import Answer, NoAnswer, Outcome
+from worker.contract import INVALID_RESULT, Answer, NoAnswer, Outcome
 from worker.minimum.by_ase import OPTIMIZERS, AseDescent
 from worker.minimum.descent import Descent
 from worker.minimum.freedom import GAP_ANG, Freedom, allowed_directions, freedom_of
@@ -90,7 +90,7 @@ class Relaxation:
         self.freedom: Freedom = freedom_of(self.start, settings["cell"], symmetry)
         self.pressure_ev_per_ang3 = settings["pressure_gpa"] / EV_PER_ANG3_IN_GPA
         if self.pressure_ev_per_ang3 and not self.freedom.periodic.all():
-            raise NoAnswer("failed", "a pressure means nothing where a structure has vacuum or is not periodic")
+            raise NoAnswer(INVALID_RESULT, "a pressure means nothing where a structure has vacuum or is not periodic")
         self.volume = filled_volume(self.start, self.freedom.periodic)
         self.bare = self.start.copy()
         self.bare.set_constraint()

@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 
 from worker.beyond import beyond
-from worker.contract import INVALID_RESULT, Answer, Layout, Outcome
+from worker.contract import INVALID_RESULT, Answer, Layout, Outcome, check_size
 from worker.phonons import spectrum
 from worker.phonons.primitive import primitive_of
 from worker.phonons.supercells import configurations, displaced, frequencies, take_forces
@@ -66,6 +66,7 @@ def steps(start: Atoms, settings: dict[str, Any]) -> Steps:
     if why := refusal(start):
         return Outcome(INVALID_RESULT, why)
     crystal = primitive_of(start, settings["min_length_ang"])
+    check_size(start, len(crystal.numbers) * round(abs(np.linalg.det(crystal.supercell))))
     phonopy = displaced(crystal, settings["displacement_ang"])
     answers = cast("list[Answer]", (yield configurations(phonopy)))
     precision = take_forces(phonopy, [answer.forces_ev_per_ang for answer in answers], crystal.length_ang)
