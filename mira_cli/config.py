@@ -129,6 +129,11 @@ class RunConfig(BaseModel):
         description="load weights of your own although loading can run code that is in them: all that there are now, "
         "or those with these sha256",
     )
+    trust_files: bool | list[str] = Field(
+        False,
+        description="run the code of families in files, `file:PATH`, and of what their locks install: all that are "
+        "named now, or those with these sha256",
+    )
     options: dict[str, dict[str, Option]] = Field({}, description="settings of single models, `model: {option: value}`")
     chunk_atoms: int | None = Field(
         None, ge=1, description="atoms in one job; default: 20000 or, on a GPU, 200000, and more in large runs"
@@ -163,6 +168,9 @@ class RunConfig(BaseModel):
     reference: str | None = Field(
         None, description="relaxed references of the structures, a file or folder, for tasks that move atoms"
     )
+    reference_model: str | None = Field(
+        None, description="a model whose answers the others are compared with, in place of the input's references"
+    )
     energy_alignment: Scheme = Field(
         DEFAULT, description=f"how energies with different zeros are made comparable: {', '.join(SCHEMES)}"
     )
@@ -174,6 +182,11 @@ class RunConfig(BaseModel):
         description="what jobs ask for, `all`, `gpu`, `cpu` or single models: "
         f"`{{gpu: {{partition: a100}}, sevennet-0: {{mem_mb: 4000}}}}`; keys: {', '.join(Resources.model_fields)}",
     )
+
+    @property
+    def asked_models(self) -> list[str]:
+        """The models, and the one that stands for references."""
+        return [*self.models, *([self.reference_model] if self.reference_model else [])]
 
     @property
     def asked_task(self) -> dict[str, Any]:
@@ -216,6 +229,8 @@ def absolute_paths(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
             settings[key] = [str(folder / p) if isinstance(p, str) else p for p in paths]
     if isinstance(models := _split_names(settings.get("models")), list):
         settings["models"] = [absolute_spec(name, folder) if isinstance(name, str) else name for name in models]
+    if isinstance(name := settings.get("reference_model"), str):
+        settings["reference_model"] = absolute_spec(name, folder)
     for key in ("output", "reference"):
         if isinstance(settings.get(key), str):
             settings[key] = str(folder / settings[key])
@@ -261,6 +276,9 @@ def _check_task(config: RunConfig) -> None:
     if config.reference is not None and not task.keeps_geometries:
         told = f"task `{config.task}` moves no atoms: its references are those that the structures come with"
         raise UsageError(told, hint="leave out `--reference`; docs/structures.md says under which keys they are found")
+    if config.reference_model is not None and not task.is_compared:
+        told = f"task `{config.task}` has no references of models: it does not compare structures as they are"
+        raise UsageError(told, hint="name the model among `--models`: models are compared with one another")
     asked_task(config.task, config.task_settings, prefix="task.")
 
 
@@ -306,7 +324,7 @@ def _with_known_resources(config: RunConfig) -> RunConfig:
         base = name if name.lower() in names else base_of(name)
         return names.get(base.lower(), base) + name[len(base) :].lower()
 
-    models = [full(name) for name in config.models]
+    models = [full(name) for name in config.asked_models]
     resources: dict[str, Resources] = {}
     for key, asks in config.resources.items():
         name = key if key in {*SHARED, *models} else full(key)

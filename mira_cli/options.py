@@ -26,6 +26,9 @@ Quiet = Annotated[
 TrustCheckpoint = Annotated[
     bool, typer.Option("--trust-checkpoint", help="Load weights of your own that can run code when loaded.")
 ]
+TrustFile = Annotated[
+    bool, typer.Option("--trust-file", help="Run the code of families in files of your own, and what they install.")
+]
 
 
 def new_extxyz(output: Path, *, force: bool) -> None:

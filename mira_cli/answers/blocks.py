@@ -64,7 +64,7 @@ def answer_blocks(index: StructureIndex, models: Sequence[ModelResults]) -> Iter
         found = [model.records.read(index.hashes[begin:end]) for model in models]
         valid = np.flatnonzero((index.places[begin:end, 0] >= 0) & (index.n_atoms[begin:end] > 0))
         packs = _read_packs(index, np.unique(index.places[begin + valid, 0]).tolist(), packs)
-        geometry = _geometry(packs, index.places[begin + valid])
+        geometry = _with_answers(index, begin + valid, _geometry(packs, index.places[begin + valid]))
         sizes = index.n_atoms[begin + valid].astype(int)
         yield AnswerBlock(
             begin, index.table[begin:end], found, geometry, _force_block(begin, valid, sizes, geometry, found)
@@ -73,7 +73,16 @@ def answer_blocks(index: StructureIndex, models: Sequence[ModelResults]) -> Iter
 
 def geometry_columns(index: StructureIndex, rows: Array) -> dict[str, Array]:
     """Geometry as in `AnswerBlock.geometry`, for (v,) valid rows of the index in any order."""
-    return _geometry(_read_packs(index, np.unique(index.places[rows, 0]).tolist(), {}), index.places[rows])
+    packs = _read_packs(index, np.unique(index.places[rows, 0]).tolist(), {})
+    return _with_answers(index, rows, _geometry(packs, index.places[rows]))
+
+
+def _with_answers(index: StructureIndex, rows: Array, geometry: dict[str, Array]) -> dict[str, Array]:
+    """The geometry of (v,) valid rows; where a model stands for references, with its forces as theirs."""
+    if index.reference_answers is None or not len(rows):
+        return geometry
+    sizes = index.n_atoms[rows].astype(int)
+    return geometry | {"reference_forces": index.reference_answers.forces(index.hashes[rows], sizes)}
 
 
 def cuts(n_atoms: Array, models: int) -> Iterator[tuple[int, int]]:

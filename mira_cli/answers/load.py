@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mira_cli import tasks
+from mira_cli.answers.model_reference import with_reference_model
 from mira_cli.catalogue.rows import Model
 from mira_cli.compare.schemes import scheme_named
 from mira_cli.errors import UsageError
@@ -56,6 +57,7 @@ class LoadedRun:
     energy_alignment: Scheme
     group_by: str | None
     reference: StructureIndex | None = None  # relaxed references
+    reference_model: ModelResults | None = None  # whose answers are the references in `index`
 
 
 def load_run(run: RunDirectory, *, remember: bool = False) -> LoadedRun:
@@ -92,7 +94,11 @@ def load_run(run: RunDirectory, *, remember: bool = False) -> LoadedRun:
         with undamaged(run.reference / "index.parquet", hint=again):
             reference = open_index(run.reference)
     scheme = scheme_named(wanted.get("energy_alignment"))
-    return LoadedRun(run, index, models, task, scheme, wanted.get("group_by"), reference)
+    of_model = next((model for model in models if model.name == wanted.get("reference_model")), None)
+    if of_model is not None:
+        index = with_reference_model(index, of_model.name, of_model.records)
+        models = [model for model in models if model is not of_model]
+    return LoadedRun(run, index, models, task, scheme, wanted.get("group_by"), reference, of_model)
 
 
 def _why_missing(run: RunDirectory, slug: str, jobs: Sequence[str]) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from mira_cli import files, settings_yaml
 from mira_cli.catalogue.dispersion import SUFFIX, base_of, with_dispersion
 from mira_cli.catalogue.elements import parse_elements
 from mira_cli.catalogue.mistakes import EXAMPLE_ROW, explain
-from mira_cli.catalogue.rows import Catalogue, Checkpoint, Family, Model
+from mira_cli.catalogue.rows import FILE, Catalogue, Checkpoint, Family, Model
 from mira_cli.errors import InputError, UsageError
 from mira_cli.wording import nearest, suggestion
 
@@ -67,6 +67,11 @@ def load_catalogue(models_files: Iterable[Path] = ()) -> Catalogue:
         taken = [name for name in all_names(rows) if name in known]
         if taken:
             raise InputError(f"`{file}` redefines `{taken[0]}`", hint="give it another name")
+        if any(m.family == FILE or m.of_file for m in rows.models.values()):
+            raise InputError(
+                f"`{file}` has a model of the family `{FILE}`, which is named by its file alone",
+                hint="`--models file:PATH` needs no row: what is known of it is in the file",
+            )
         lost = [m.family for m in rows.models.values() if m.family not in catalogue.families]
         if lost:
             meant = suggestion(nearest(lost[0], catalogue.families))
@@ -138,7 +143,7 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
     InputError
         Weights of a user's are not where they are said to be.
     """
-    from mira_cli.catalogue.own_weights import check_looks, explain_path, is_spec, read_spec
+    from mira_cli.catalogue.own_weights import explain_path, is_spec, read_spec
 
     if not names:
         raise UsageError(
@@ -151,9 +156,7 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
             short, row = read_spec(name, catalogue)
             _refuse_dispersion(name, row, catalogue)
             if found.setdefault(short, row) != row:
-                raise UsageError(
-                    f"two checkpoints are called `{short}`", hint="give one a name of its own with `--models-file`"
-                )
+                raise _two_called(short, row)
             continue
         if name.lower() in catalogue.refused:
             raise UsageError(f"`{name}` {catalogue.refused[name.lower()]}", hint="`mira models` lists all names")
@@ -163,12 +166,25 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
             hint = f"{suggestion(nearest(name, known))}`mira models` lists all names"
             raise UsageError(f"unknown model `{name}`", hint=hint)
         found[one[0]] = one[1]
-    for name, row in found.items():
-        if row.checkpoint.path is not None:
-            check_looks(Path(row.checkpoint.path), row.family, catalogue)
-        else:
-            _warn_of_new_weights(name, row)
+    _check_weights(found, catalogue)
     return found
+
+
+def _check_weights(found: Mapping[str, Model], catalogue: Catalogue) -> None:
+    """Refuse weights of a user's that are not what they are said to be, and tell of those that nobody knows."""
+    from mira_cli.catalogue.own_weights import check_looks
+
+    for name, row in found.items():
+        if row.checkpoint.path is None:
+            _warn_of_new_weights(name, row)
+        elif row.family != FILE:  # which was read
+            check_looks(Path(row.checkpoint.path), row.family, catalogue)
+
+
+def _two_called(short: str, row: Model) -> UsageError:
+    if row.family == FILE:
+        return UsageError(f"two files are called `{short}`", hint="rename one: a model is called by its file's name")
+    return UsageError(f"two checkpoints are called `{short}`", hint="give one a name of its own with `--models-file`")
 
 
 def _refuse_dispersion(name: str, row: Model, catalogue: Catalogue) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from mira_cli.catalogue.rows import Checkpoint, Model
+from mira_cli.catalogue.rows import Checkpoint, LevelOfTheory, Model
 from mira_cli.errors import InputError
 from mira_cli.wording import nearest, suggestion
 
@@ -44,6 +44,8 @@ def _words(keys: list[str], mistake: Any) -> tuple[str, list[str]]:
         return f"lacks the key `{key}`", near
     if kind == "value_error":
         why = str(mistake["ctx"]["error"])
+        if key == "level_of_theory":
+            near = nearest(str(given), get_args(LevelOfTheory))
     elif kind == "literal_error":
         allowed = mistake["ctx"]["expected"]
         near = nearest(str(given), allowed.replace("'", "").replace(" or ", ", ").split(", "))

@@ -1,4 +1,4 @@
-"""Models that a user names by their weights: `mace:/path/x.model?head=a`."""
+"""Models that a user names by their weights, `mace:/path/x.model?head=a`, or by the file of a family of their own."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from mira_cli.catalogue.rows import Checkpoint, Model
+from mira_cli.catalogue.own_file import file_row
+from mira_cli.catalogue.rows import FILE, Checkpoint, Model
 from mira_cli.catalogue.sniff import look
 from mira_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mira_cli.catalogue.rows import Catalogue, Family
 
@@ -43,15 +44,20 @@ def read_spec(name: str, catalogue: Catalogue) -> tuple[str, Model]:
     ------
     UsageError
         No such family or option.
+    MiraError
+        A family in a file that cannot be used.
     """
     found = _SPEC.fullmatch(name)
     assert found is not None
     key, place = found["family"].lower(), Path(os.path.normpath(Path(found["path"]).expanduser().absolute()))
+    if key == FILE:
+        given, row = file_row(place, found["query"] or "")
+        return _short_name(key, place, given), row
     families = {name: f for name, f in catalogue.families.items() if f.image != "host"}
     if key not in families:
         raise UsageError(f"`{name}` names the unknown family `{key}`", hint=f"families: {', '.join(families)}")
     options = _options(name, found["query"] or "", families[key])
-    short = f"{key}:{place.name}" + "".join(f"?{option}={_short(value)}" for option, value in options.items())
+    short = _short_name(key, place, options)
     checkpoint = Checkpoint(path=str(place))
     user_options = families[key].options
     title = f"{families[key].title} checkpoint {place}"
@@ -76,12 +82,13 @@ def explain_path(names: Sequence[str], place: int) -> UsageError | None:
                 if found and "," in found["path"] and Path(found["path"]).expanduser().exists():
                     what = f"`{whole}` was taken apart at its comma, which separates models on the command line"
                     return UsageError(what, hint=f"write it into a run.yaml, as a list: `models: ['{whole}']`")
-    if os.sep not in name:
+    is_program = name.endswith(".py") and Path(name).is_file()
+    if os.sep not in name and not is_program:
         return None
     if start is not None:
         hint = f"if it belongs to `{names[start]}` before it: a path with a comma is written into a list in a run.yaml"
     else:
-        family = look(Path(name)).family if Path(name).exists() else None
+        family = FILE if is_program else look(Path(name)).family if Path(name).exists() else None
         hint = f"weights are named by their family and path, for example `{family or 'mace'}:{name}`"
     return UsageError(f"`{name}` is no model's name", hint=hint)
 
@@ -99,6 +106,10 @@ def _options(name: str, query: str, family: Family) -> dict[str, bool | int | fl
             raise UsageError(f"`{name}` gives the option `{option}` twice", hint="give it once")
         options[option] = value
     return options
+
+
+def _short_name(family: str, place: Path, options: Mapping[str, object]) -> str:
+    return f"{family}:{place.name}" + "".join(f"?{option}={_short(value)}" for option, value in options.items())
 
 
 def _short(value: object) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from mira_cli.catalogue.elements import parse_elements
+
+if TYPE_CHECKING:
+    from pydantic import ValidationInfo
 
 # `PBE+U` is the Materials Project's mixture: PBE, with a Hubbard U for some transition-metal oxides and fluorides.
 LevelOfTheory: TypeAlias = Literal[
@@ -31,6 +34,7 @@ LevelOfTheory: TypeAlias = Literal[
 # `as-trained`: the checkpoint alone decides, and says what it is when it is loaded.
 Dtype: TypeAlias = Literal["float32", "float64", "as-trained"]
 Option: TypeAlias = bool | int | float | str | None
+FILE = "file"  # the family of those that a user writes, one in a file: `file:PATH`
 
 
 class Row(BaseModel):
@@ -78,6 +82,16 @@ class Damping(Row):
     a2_bohr: float
 
 
+class FileFacts(Row):
+    """What a family in a file has of its own, where other families have one for all their models."""
+
+    origin: str  # the file
+    image: str
+    package: str  # with its version
+    dtypes: list[Dtype]  # the first is the default
+    approximate: list[str]  # measures of a check that the model fulfils only as far as it has learned
+
+
 class Model(Row):
     """One set of weights with its settings, and what is known about it. Empty means: not established."""
 
@@ -89,7 +103,7 @@ class Model(Row):
     user_options: list[str] = []  # those that a user may set
     dtype: Dtype | None = None  # default: the family's first
     training_data: list[str] = []
-    level_of_theory: LevelOfTheory | None = None
+    level_of_theory: str | None = None  # a `LevelOfTheory`; of a family in a file, whatever the file says
     energy_correction: Literal["none", "MP2020"] | None = None  # what was added to the training energies
     dispersion: Literal["none", "included", "D3(BJ)"] | None = None
     added_dispersion: Damping | None = None  # beside the model: what `NAME+d3` means
@@ -101,6 +115,15 @@ class Model(Row):
     gated: bool = False
     licence_page: str | None = None  # default: the family's
     citation: str | None = None
+    of_file: FileFacts | None = None  # where its family is one in a file
+
+    @field_validator("level_of_theory")
+    @classmethod
+    def _known_level(cls, level: str | None, info: ValidationInfo) -> str | None:
+        known = get_args(LevelOfTheory)
+        if level is not None and level not in known and info.data.get("family") != FILE:
+            raise ValueError(f"{level!r} is not one of {', '.join(map(repr, known))}")
+        return level
 
 
 class Catalogue(Row):
@@ -110,6 +133,14 @@ class Catalogue(Row):
     families: dict[str, Family] = {}
     refused: dict[str, str] = {}
     models: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]*$")], Model] = {}
+
+    def image_of(self, row: Model) -> str:
+        """Name of the image that a model runs in."""
+        return row.of_file.image if row.of_file else self.families[row.family].image
+
+    def dtypes_of(self, row: Model) -> list[Dtype]:
+        """Precisions that a model can compute in, its default first."""
+        return row.of_file.dtypes if row.of_file else self.families[row.family].dtypes
 
 
 def slug(name: str) -> str:

@@ -10,15 +10,16 @@ from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Any
 
-from mira_cli.checking.judge import Verdict, judge_model
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import read_json
 from mira_cli.images import run_in_image
 from mira_cli.images.prepare import prepare_images
 from mira_cli.images.recipe import find_images, pinned_versions
+from mira_cli.planning.first_use import learned_by
 from mira_cli.planning.plan import HOST
 from mira_cli.planning.resolve import resolve_models
 from mira_cli.planning.weights import locate_weights, own_weights, worker_model
+from mira_cli.verdicts.judge import Verdict, judge_model
 from mira_cli.wording import last_line
 
 if TYPE_CHECKING:
@@ -65,10 +66,10 @@ def subject(name: str, row: Model, catalogue: Catalogue, config: RunConfig, runt
     MiraError
         The image is not built, the weights are not here or not trusted, or the model does not run in this precision.
     """
-    image = catalogue.families[row.family].image
+    image = catalogue.image_of(row)
     versions = pinned_versions(find_images([image])[0]) if image != HOST else {"ase": version("ase")}
     (model,) = resolve_models({name: row}, catalogue, config, {image: versions})
-    own = own_weights([model], catalogue, trusted=config.trust_checkpoints)
+    own = own_weights([model], catalogue, trusted=config.trust_checkpoints, trusted_files=config.trust_files)
     ready = None if image == HOST else prepare_images([image], runtime, build=False)[image]
     weights = own.get(name) or locate_weights(model)
     if row.checkpoint.fetch and weights is None:
@@ -97,6 +98,6 @@ def check(what: Subject, *, device: str, machine: Machine) -> Report:
             reason=last_line(done.stderr).removeprefix("worker: error: ")
             or f"exit code {done.returncode}, without a word",
         )
-    verdicts = judge_model(findings, what.model.row.family)
+    verdicts = judge_model(findings, what.model.row.family, learned_by(what.model.row))
     status = "failed" if any(verdict.status == "failed" for verdict in verdicts) else "ok"
     return Report(name, status, verdicts, findings=findings)

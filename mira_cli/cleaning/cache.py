@@ -19,6 +19,7 @@ from mira_cli.cleaning.runs import is_in_use
 from mira_cli.cleaning.waste import Waste, is_partial, remove_paths, without_links
 from mira_cli.files import lock_file, read_json
 from mira_cli.images import apptainer, recipe, venv
+from mira_cli.own_files.kept import FORGOTTEN_S, forgotten
 from mira_cli.run.directory import RunDirectory
 from mira_cli.run.registry import known_runs
 
@@ -73,15 +74,21 @@ def remove_waste(waste: Waste) -> list[str]:
         return remove_paths(going)
 
 
+def _current() -> list[recipe.Image]:
+    """Images that this MIRA would build now, and those of files that somebody has used in the last month."""
+    gone = set(forgotten())
+    return [*recipe.all_images(), *(image for image in recipe.images_of_files() if image.home not in gone)]
+
+
 def _environments() -> Iterator[Waste]:
-    current = {venv.venv_folder(image) for image in recipe.all_images()}
+    current = {venv.venv_folder(image) for image in _current()}
     for folder in _entries("envs"):
         if _BUILT.fullmatch(folder.name) and folder not in current:
             yield Waste(f"environment {folder.name}, of another recipe", (folder,), _lock(f"{folder.name}-venv"))
 
 
 def _images() -> Iterator[Waste]:
-    current = {apptainer.base_path().stem, *(apptainer.sif_path(image).stem for image in recipe.all_images())}
+    current = {apptainer.base_path().stem, *(apptainer.sif_path(image).stem for image in _current())}
     old: dict[str, list[Path]] = {}
     for file in _entries("images"):
         name = file.stem.removeprefix("mira-")
@@ -105,7 +112,10 @@ def _unfinished() -> Iterator[Waste]:
 
 
 def _small() -> Iterator[Waste]:
-    current = {f"{image.name}-{recipe.recipe_hash(image)}" for image in recipe.all_images()}
+    yield Waste("families in files, not used for a month", tuple(forgotten()))
+    checked = tuple(f for f in _entries("checked-files") if f.stat().st_mtime < time.time() - FORGOTTEN_S)
+    yield Waste("old verdicts on families in files", checked)
+    current = {f"{image.name}-{recipe.recipe_hash(image)}" for image in _current()}
     current.add(f"base-{recipe.base_hash()}")
     stems = [(file, _BUILT.match(file.stem)) for file in (*_entries("logs"), *_entries("locks"))]
     yield Waste("logs and locks of other recipes", tuple(f for f, found in stems if found and found[0] not in current))

@@ -10,16 +10,16 @@ import typer
 from mira_cli import console
 from mira_cli.console import count
 from mira_cli.errors import ExitCode, MiraError
-from mira_cli.options import TrustCheckpoint  # noqa: TC001  (typer reads it at run time)
+from mira_cli.options import TrustCheckpoint, TrustFile  # noqa: TC001  (typer reads it at run time)
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from mira_cli.catalogue.rows import Catalogue, Model
-    from mira_cli.checking.judge import Verdict
     from mira_cli.checking.run import Report, Subject
     from mira_cli.config import RunConfig
     from mira_cli.images.recipe import Runtime
+    from mira_cli.verdicts.judge import Verdict
 
 COLOURS = {"ok": "green", "failed": "bold red", "direct": "yellow", "approximate": "yellow", "skipped": "dim"}
 
@@ -39,6 +39,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write JSON to this file too.")] = None,
     trust_checkpoint: TrustCheckpoint = False,
+    trust_file: TrustFile = False,
 ) -> None:
     """Measure whether a model's numbers hold: gradients, symmetries, batches, its own calculator.
 
@@ -52,8 +53,9 @@ def check(
     catalogue, everything = load_catalogue(models_file or []), names == ["all"]
     rows = _rows(names, catalogue)
     config = RunConfig(
-        structures=["-"], models=list(rows), device=device, dtype=dtype, trust_checkpoints=trust_checkpoint
-    )
+        structures=["-"], models=list(rows), device=device, dtype=dtype, trust_checkpoints=trust_checkpoint,
+        trust_files=trust_file,
+    )  # fmt: skip
     chosen, why = choose_runtime(runtime)
     console.say(f"images run in {why}")
     reports = _reports(rows, catalogue, config, chosen, skip=everything)
@@ -126,7 +128,7 @@ def overview(reports: list[Report]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    from mira_cli.checking.judge import MEASURES
+    from mira_cli.verdicts.judge import MEASURES
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("model", "verdict", *MEASURES):

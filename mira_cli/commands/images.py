@@ -23,9 +23,9 @@ Wanted = Annotated[Literal["auto", "apptainer", "venv"], typer.Option(help="How 
 @app.command("list")
 def print_list(as_json: Json = False) -> None:
     """List the images, and as what each is built."""
-    from mira_cli.images.recipe import all_images
+    from mira_cli.images.recipe import all_images, images_of_files
 
-    rows = [_facts(image) for image in all_images()]
+    rows = [_facts(image) for image in (*all_images(), *images_of_files())]
     if as_json:
         console.print_json(rows)
         return
@@ -124,7 +124,9 @@ def verify(
 
     chosen, reason = prepare.choose_runtime(runtime)
     console.say(f"runtime: {chosen} ({reason})")
-    images = recipe.find_images(names or [i.name for i in recipe.all_images() if prepare.is_built(i, chosen)])
+    images = recipe.find_images(
+        names or [i.name for i in (*recipe.all_images(), *recipe.images_of_files()) if prepare.is_built(i, chosen)]
+    )
     results = []
     for image in images:
         console.say(f"checking {prepare.place(image, chosen)}")

@@ -10,6 +10,7 @@ import typer
 from mira_cli import console
 from mira_cli.commands.check import check
 from mira_cli.commands.help import Group
+from mira_cli.commands.lock import lock
 from mira_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(cls=Group, help="List the models, or show one.", no_args_is_help=False)
 ModelsFile = Annotated[list[Path] | None, typer.Option("--models-file", help="YAML file with models of your own.")]
 app.command()(check)
+app.command()(lock)
 Family = Annotated[str | None, typer.Option("--family", help="Only models of this family.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -41,7 +43,7 @@ def print_list(family: Family = None, models_file: ModelsFile = None, as_json: J
     catalogue = load_catalogue(models_file or [])
     wanted = _family(family, catalogue) if family is not None else None
     listed = {name: model for name, model in catalogue.models.items() if wanted in {None, model.family}}
-    images = dict.fromkeys(catalogue.families[model.family].image for model in listed.values())
+    images = dict.fromkeys(catalogue.image_of(model) for model in listed.values())
     if as_json:
         facts = {image: image_facts(image) for image in images}
         rows = [describe(name, model, catalogue, facts) for name, model in listed.items()]
@@ -55,7 +57,7 @@ def print_list(family: Family = None, models_file: ModelsFile = None, as_json: J
             model.forces or "",
             weights_state(model),
             model.weights_licence or "",
-            image := catalogue.families[model.family].image,
+            image := catalogue.image_of(model),
             built[image],
         )
         for name, model in listed.items()
@@ -103,7 +105,7 @@ def show(
         text = yaml.safe_dump({"models": {name: row}}, sort_keys=False, allow_unicode=True)
         console.stdout().print(text, markup=False, end="")
         return
-    image = catalogue.families[model.family].image
+    image = catalogue.image_of(model)
     facts = describe(name, model, catalogue, {image: image_facts(image)})
     if as_json:
         console.print_json(facts)
@@ -125,12 +127,15 @@ def describe(
     from mira_cli.catalogue.elements import format_elements
 
     family = catalogue.families[model.family]
-    versions, built = images[family.image]
+    image = catalogue.image_of(model)
+    versions, built = images[image]
     return {
         "model": name,
         "title": model.title,
         "family": model.family,
-        "package": f"{family.package} {versions.get(family.package, '')}".rstrip(),
+        "package": (model.of_file.package if model.of_file else f"{family.package} {versions.get(family.package, '')}")
+        .replace("==", " ")
+        .rstrip(),
         "options": [f"{key}={value}" for key, value in model.options.items()],
         "dtype": model.dtype or family.dtypes[0],
         "training_data": model.training_data,
@@ -145,9 +150,10 @@ def describe(
         "gated": model.gated,
         "citation": model.citation,
         "aliases": model.aliases,
-        "image": family.image,
+        "image": image,
         "built": built,
         "weights": weights_state(model),
+        **({"file": model.of_file.origin, "kept in": model.checkpoint.path} if model.of_file else {}),
     }
 
 

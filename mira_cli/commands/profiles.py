@@ -162,7 +162,7 @@ def _wants_gpu(names: str | None) -> dict[str, bool]:
 
     catalogue = load_catalogue([])
     rows = find_models([name.strip() for name in names.split(",") if name.strip()], catalogue)
-    return {name: catalogue.families[row.family].image != "host" for name, row in rows.items()}
+    return {name: catalogue.image_of(row) != "host" for name, row in rows.items()}
 
 
 def _print(found: list[Finding]) -> None:

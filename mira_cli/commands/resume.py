@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mira_cli.errors import MiraError, UsageError
-from mira_cli.options import Quiet, TrustCheckpoint  # noqa: TC001  (typer reads it at run time)
+from mira_cli.options import Quiet, TrustCheckpoint, TrustFile  # noqa: TC001  (typer reads it at run time)
 
 if TYPE_CHECKING:
     from mira_cli.config import RunConfig
@@ -36,10 +36,11 @@ def resume(
     detach: Background = False,
     submit: Submit = False,
     trust_checkpoint: TrustCheckpoint = False,
+    trust_file: TrustFile = False,
     quiet: Quiet = False,  # noqa: ARG001  (acts when it is parsed)
 ) -> None:
     """Go on with a run that was interrupted: what is missing is computed, nothing twice."""
-    _go_on(run, model, _changes(assignments, trust_checkpoint), retry=False, detach=_how(detach, submit))
+    _go_on(run, model, _changes(assignments, trust_checkpoint, trust_file), retry=False, detach=_how(detach, submit))
 
 
 def retry(
@@ -49,10 +50,11 @@ def retry(
     detach: Background = False,
     submit: Submit = False,
     trust_checkpoint: TrustCheckpoint = False,
+    trust_file: TrustFile = False,
     quiet: Quiet = False,  # noqa: ARG001  (acts when it is parsed)
 ) -> None:
     """Compute again what has no result, of one model or of all; results that are there stay."""
-    _go_on(run, model, _changes(assignments, trust_checkpoint), retry=True, detach=_how(detach, submit))
+    _go_on(run, model, _changes(assignments, trust_checkpoint, trust_file), retry=True, detach=_how(detach, submit))
 
 
 def _how(background: bool, submit: bool) -> Detach | None:
@@ -61,8 +63,9 @@ def _how(background: bool, submit: bool) -> Detach | None:
     return "slurm" if submit else "background" if background else None
 
 
-def _changes(assignments: list[str] | None, trust: bool) -> list[str]:
-    return [*(assignments or []), *(["trust_checkpoints=true"] if trust else [])]
+def _changes(assignments: list[str] | None, trust_checkpoint: bool, trust_file: bool) -> list[str]:
+    words = {"trust_checkpoints=true": trust_checkpoint, "trust_files=true": trust_file}
+    return [*(assignments or []), *(word for word, is_said in words.items() if is_said)]
 
 
 def _go_on(root: Path, models: list[str] | None, assignments: list[str], *, retry: bool, detach: Detach | None) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from mira_cli.compare.schemes import Scheme  # noqa: TC001  (typer reads it at run time)
 from mira_cli.errors import UsageError
-from mira_cli.options import Quiet, TrustCheckpoint  # noqa: TC001  (typer reads it at run time)
+from mira_cli.options import Quiet, TrustCheckpoint, TrustFile  # noqa: TC001  (typer reads it at run time)
 
 if TYPE_CHECKING:
     from mira_cli.driver.detach import Detach
@@ -47,6 +47,7 @@ def run(
     strict: Annotated[bool, typer.Option("--strict", help="Refuse to start when an input cannot be read.")] = False,
     quiet: Quiet = False,
     trust_checkpoint: TrustCheckpoint = False,
+    trust_file: TrustFile = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Compute structures again that failed.")] = False,
     max_jobs: Annotated[int | None, typer.Option(help="Jobs at once.", min=1)] = None,
     gpus: Annotated[str | None, typer.Option(help="GPUs of this machine to use: how many, or which (`0,2`).")] = None,
@@ -76,6 +77,10 @@ def run(
     reference: Annotated[
         str | None,
         typer.Option(help="Relaxed references of the structures, for tasks that move atoms.", metavar="PATH"),
+    ] = None,
+    reference_model: Annotated[
+        str | None,
+        typer.Option(help="A model whose answers the others are compared with, as references.", metavar="MODEL"),
     ] = None,
     energy_alignment: Annotated[
         Scheme | None,
@@ -122,7 +127,8 @@ def _start(given: dict[str, Any], detach: Detach | None) -> None:
 
     options = (
         "output", "runtime", "profile", "task", "models", "max_jobs", "reuse", "elements", "stride", "sample", "seed",
-        "ref_energy_key", "ref_forces_key", "ref_stress_key", "ref_units", "reference", "energy_alignment", "group_by",
+        "ref_energy_key", "ref_forces_key", "ref_stress_key", "ref_units", "reference", "reference_model",
+        "energy_alignment", "group_by",
     )  # fmt: skip
     settings: dict[str, Any] = {name: given[name] for name in options if given[name] is not None}
     if given["form"] is not None:
@@ -133,8 +139,7 @@ def _start(given: dict[str, Any], detach: Detach | None) -> None:
         settings["strict"] = True
     if given["models_file"]:
         settings["models_files"] = [str(Path(file).absolute()) for file in given["models_file"]]
-    if given["trust_checkpoint"]:
-        settings["trust_checkpoints"] = True
+    settings |= {f"{what}s": True for what in ("trust_checkpoint", "trust_file") if given[what]}
     inputs, base = _inputs(given["structures"] or [])
     output = {"output": given["output"]} if given["output"] is not None else {}
     settings = {**inputs, **absolute_paths(settings, Path.cwd()), **output}

@@ -14,7 +14,7 @@ import typer
 from mira_cli import console
 from mira_cli.commands.help import Group
 from mira_cli.errors import EnvironmentNotReadyError, UsageError
-from mira_cli.options import Quiet, TrustCheckpoint  # noqa: TC001  (typer reads them at run time)
+from mira_cli.options import Quiet, TrustCheckpoint, TrustFile  # noqa: TC001  (typer reads them at run time)
 
 if TYPE_CHECKING:
     from mira_cli.serving.cluster_servers import ClusterServer
@@ -63,6 +63,7 @@ def serve(
         list[Path] | None, typer.Option(help="More models, as in `mira run`.", metavar="FILE")
     ] = None,
     trust_checkpoint: TrustCheckpoint = False,
+    trust_file: TrustFile = False,
     profile: Annotated[
         str | None, typer.Option(help="Run as a SLURM job: a name from profiles/, or a folder.", metavar="NAME")
     ] = None,
@@ -96,6 +97,7 @@ def serve(
     settings: dict[str, Any] = {
         **{key: value for key, value in said.items() if value is not None},
         "runtime": runtime, "models_files": absolute(models_file), "trust_checkpoints": trust_checkpoint,
+        "trust_files": trust_file,
     }  # fmt: skip
     named = [word.strip() for word in (models or "").split(",") if word.strip()]
     wishes = Wishes(named, settings, gpus, replicas, keep, max_atoms, max_body_mb, timeout)

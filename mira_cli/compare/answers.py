@@ -51,6 +51,7 @@ class Answers:
     reference_energy: Array  # (s,) eV/atom
     reference_stress: Array  # (s, 6) eV/Å³
     groups: Groups | None = None  # by a label of the input, if the table has one
+    reference: ModelFacts | None = None  # of the model that stands for references; None: they are the input's
 
     def __len__(self) -> int:
         """Count of structures."""

@@ -16,6 +16,7 @@ from mira_cli.compare.group_errors import group_rows
 from mira_cli.compare.pairs import force_columns, stress_columns
 from mira_cli.compare.rank_correlation import Order
 from mira_cli.compare.reference_units import suspicions
+from mira_cli.compare.theory import cautions as theory_cautions
 from mira_cli.units import EV_PER_ANG3_IN_GPA
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from mira_cli.compare.answers import Answers
+    from mira_cli.compare.answers import Answers, ModelFacts
     from mira_cli.compare.force_errors import ForceErrors, Sums
     from mira_cli.compare.force_pairs import ForceStatistics
     from mira_cli.compare.forces import Array
@@ -48,12 +49,13 @@ def reference_table(
     aligned = _aligned(answers, scheme)
     order, both = Order(answers.made_of.groups), np.column_stack([answers.energy, answers.reference_energy])
     ends = _intervals(answers, errors, aligned, seed=seed)
-    doubts = suspicions(answers, forces)
+    # a model's units are known
+    doubts = suspicions(answers, forces) if answers.reference is None else [[] for _ in answers.models]
     rows = []
     for m, facts in enumerate(answers.models):
         rho, structures, compositions = order.correlation(both, m, both.shape[1] - 1)
         stress = answers.stress[:, m] - answers.reference_stress
-        cautions = [UNKNOWN_THEORY, *(["forces are not a gradient"] if facts.conservative is False else [])]
+        cautions = reference_cautions(facts, answers.reference)
         cautions += [said] if (said := contradictions(answers)) else []
         cautions += doubts[m]
         common = {
@@ -84,6 +86,13 @@ def reference_table(
         rows += [{**common, **row} for row in _subsets(errors, m, shifts, alignment_columns(fit))]
         rows += [{**common, **row} for row in group_rows(answers, errors, m, aligned[m])]
     return columns.make_table(rows, columns.REFERENCE)
+
+
+def reference_cautions(facts: ModelFacts, reference: ModelFacts | None) -> list[str]:
+    """Caveats of a comparison of a model with references: the input's, or another model's."""
+    if reference is not None:
+        return [f"the reference is {reference.name}", *theory_cautions(facts, reference)]
+    return [UNKNOWN_THEORY, *(["forces are not a gradient"] if facts.conservative is False else [])]
 
 
 def _aligned(answers: Answers, scheme: Scheme) -> list[Aligned | Refusal]:

@@ -26,7 +26,8 @@ RUNTIMES: tuple[Runtime, ...] = ("apptainer", "venv")
 def images() -> Iterator[Finding]:
     """One line an image; what cannot be used is named with the command that mends it."""
     older = {name for name, _ in _other_recipes()}
-    for image in recipe.all_images():
+    of_files = [i for i in recipe.images_of_files() if any(prepare.is_built(i, runtime) for runtime in RUNTIMES)]
+    for image in (*recipe.all_images(), *of_files):
         problems = {runtime: why for runtime in RUNTIMES if (why := _problem(image, runtime))}
         built = [
             f"{r} {size(done.bytes)}" for r in RUNTIMES if (done := prepare.record_of(image, r)) and r not in problems
@@ -92,7 +93,7 @@ def _other_recipes() -> list[tuple[str, int]]:
     """Name and size of whatever was built of another recipe than today's."""
     today = {
         place
-        for i in recipe.all_images()
+        for i in (*recipe.all_images(), *recipe.images_of_files())
         for place in (apptainer.sidecar(apptainer.sif_path(i)), venv.venv_folder(i) / venv.MARKER)
     }
     today.add(apptainer.sidecar(apptainer.base_path()))

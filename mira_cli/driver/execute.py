@@ -290,6 +290,9 @@ def _finish(run: RunDirectory, root: Path) -> ExitCode:
         )
     for doubt in collected.get("unit_doubts") or ():
         console.warn(doubt)
+    if lacking := collected.get("without_reference"):
+        what = f"the model that stands for references has no answer for {console.count(lacking, 'structure')}"
+        console.warn(what, hint=f"those count in no error; why: {console.quoted(root / 'logs')}")
     if slow := on_cpu_instead(run):
         console.warn(
             f"{', '.join(slow)} computed on the CPU although a GPU was asked for",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -13,11 +14,12 @@ from mira_cli import paths
 from mira_cli.errors import UsageError
 from mira_cli.files import read_yaml
 from mira_cli.images import choices
+from mira_cli.own_files.kept import kept_recipes
+from mira_cli.own_files.locked import WORKERS
 from mira_cli.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 Runtime = Literal["apptainer", "venv"]
 BACKENDS = "torch-backends"  # kind of what is remembered: the PyTorch that was chosen for an image
@@ -62,11 +64,12 @@ class Image(_Row):
     compiles: tuple[str, ...] = ()
     licence: Licence | None = None
     torch_backend: str | None = None  # not from the file: what PyTorch is built for, where that was chosen here
+    home: Path | None = None  # of an image that is not in the file: the folder of its recipe
 
     @property
     def folder(self) -> Path:
         """Folder of the image's requirements, lock and smoke test."""
-        return containers() / self.name
+        return self.home or containers() / self.name
 
 
 class ImagesFile(_Row):
@@ -89,21 +92,50 @@ def load(folder: Path) -> ImagesFile:
 
 
 def all_images() -> tuple[Image, ...]:
-    """All images, in the file's order, with the PyTorch that was chosen for them in this cache."""
+    """All images of the catalogue, in the file's order, with the PyTorch that was chosen for them in this cache."""
     chosen = choices.read(BACKENDS)
     return tuple(i.model_copy(update={"torch_backend": chosen.get(i.name)}) for i in load(containers()).images)
 
 
+def images_of_files() -> tuple[Image, ...]:
+    """Images whose recipes were made from the locks of families in files, as the cache keeps them."""
+    chosen = choices.read(BACKENDS)
+    return tuple(_image_of_lock(name, folder, chosen.get(name)) for name, folder in kept_recipes().items())
+
+
+def _image_of_lock(name: str, folder: Path, backend: str | None) -> Image:
+    pins = parse_pins((folder / "requirements.lock").read_text(encoding="utf-8"))
+    heavy = [package for package in ("torch", "tensorflow", "jax") if package in pins]
+    # measured with tblite, and with PyTorch as the images of the catalogue
+    cost: dict[Runtime, Cost] = {
+        "venv": Cost(minutes=1.5, gigabytes=6.5, free_gigabytes=7.5),
+        "apptainer": Cost(minutes=2.5, gigabytes=3.6, free_gigabytes=11),
+    } if heavy else {
+        "venv": Cost(minutes=0.5, gigabytes=0.4, free_gigabytes=1),
+        "apptainer": Cost(minutes=1, gigabytes=0.3, free_gigabytes=2),
+    }  # fmt: skip
+    own = (folder / "requirements.in").read_text(encoding="utf-8").partition(WORKERS)[0]
+    asked = ", ".join(own.splitlines())
+    return Image(
+        name=name, description=f"of a family in a file: {asked}", families=("file",), smoke="smoke.py", cost=cost,
+        torch_backend=backend, home=folder,
+    )  # fmt: skip
+
+
 def find_images(names: Iterable[str]) -> list[Image]:
-    """Images by name, each once, in the order given; `all` stands for every one.
+    """Images by name, each once, in the order given; `all` stands for every one of the catalogue.
 
     Raises
     ------
     UsageError
         There is no image of that name.
     """
+    names = list(names)
     known = {image.name: image for image in all_images()}
-    wanted = dict.fromkeys(name for given in names for name in (known if given == "all" else [given]))
+    if any(name.startswith("file-") for name in names):
+        known |= {image.name: image for image in images_of_files()}
+    everything = [name for name, image in known.items() if image.home is None]
+    wanted = dict.fromkeys(name for given in names for name in (everything if given == "all" else [given]))
     for name in wanted:
         if name not in known:
             hint = did_you_mean(name, known, most=3).strip() or "`mira images list` shows them"

@@ -12,6 +12,7 @@ import uv
 from mira_cli import console, files
 from mira_cli.errors import EnvironmentNotReadyError, UsageError
 from mira_cli.images import building, choices, recipe, site_settings
+from mira_cli.own_files.locked import WHEELS_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,8 +45,9 @@ def retarget(images: Sequence[Image], backend: str) -> list[Image]:
         )
     without = [image.name for image in images if "torch" not in recipe.locked_versions(image)]
     if len(without) == len(images):
+        has = "TensorFlow and no" if all(image.home is None for image in images) else "no"
         raise UsageError(
-            f"--torch-backend does not apply to {' '.join(without)}, which holds TensorFlow and no PyTorch",
+            f"--torch-backend does not apply to {' '.join(without)}, which holds {has} PyTorch",
             hint=f"`mira images build {' '.join(without)}`; containers/README.md says which drivers it runs with",
         )
     for name in without:
@@ -133,6 +135,8 @@ def _compile(image: Image, backend: str, asked: str, shop: Workshop, *, alone: b
     command += ["--python", sys.executable, "--no-python-downloads", "--python-version", version]
     command += ["--python-platform", "x86_64-manylinux_2_28", "--build-constraints", "build.lock"]
     command += ["--constraints", "constraints.txt", "requirements.in", "--output-file", "requirements.lock"]
+    if image.home:  # of a family in a file, whose lock is of wheels alone
+        command += ["--emit-build-options", *WHEELS_ONLY.split()]
     if alone:
         command += ["--no-deps"]
     if (overrides := image.folder / "overrides.txt").exists():

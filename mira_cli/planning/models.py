@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mira_cli.catalogue.lookup import find_models, load_catalogue
+from mira_cli.catalogue.rows import FILE
 from mira_cli.console import say
+from mira_cli.errors import UsageError
 from mira_cli.images.prepare import is_built, prepare_images
 from mira_cli.images.recipe import find_images, pinned_versions
+from mira_cli.planning.first_use import check_at_first_use
 from mira_cli.planning.plan import HOST, ImageUse
 from mira_cli.planning.resolve import resolve_models
 from mira_cli.planning.weights import locate_weights, own_weights, probe_weights, wanted_units, with_facts
@@ -24,7 +27,7 @@ from mira_cli.weights.fetch import ensure, permission
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mira_cli.catalogue.rows import Catalogue
+    from mira_cli.catalogue.rows import Catalogue, Model
     from mira_cli.config import RunConfig
     from mira_cli.engine.profile import Profile
     from mira_cli.images.prepare import ReadyImage
@@ -67,16 +70,36 @@ def named_models(config: RunConfig) -> NamedModels:
         Weights of the user's, or a models file, that cannot be read.
     """
     catalogue = load_catalogue(Path(file) for file in config.models_files)
-    rows = find_models(config.models, catalogue)
-    images = {catalogue.families[row.family].image for row in rows.values()}
+    rows = find_models(config.asked_models, catalogue)
+    if config.reference_model is not None:
+        _refuse_itself(config, rows, catalogue)
+    images = {catalogue.image_of(row) for row in rows.values()}
     versions = {image.name: pinned_versions(image) for image in find_images(sorted(images - {HOST}))}
     versions[HOST] = {"ase": version("ase")}
     models = resolve_models(rows, catalogue, config, versions)
-    own = own_weights(models, catalogue, trusted=config.trust_checkpoints)
+    own = own_weights(models, catalogue, trusted=config.trust_checkpoints, trusted_files=config.trust_files)
     # what the run writes down is trust in these, and not in whatever will be there when it goes on
-    trusted = [own[m.name].sha256 for m in models if m.name in own and catalogue.families[m.row.family].runs_code]
-    config = config.model_copy(update={"trust_checkpoints": sorted(set(trusted)) or False})
+    programs = [m for m in models if m.name in own and catalogue.families[m.row.family].runs_code]
+    trusted = {own[m.name].sha256 for m in programs if m.row.family != FILE}
+    files = {own[m.name].sha256 for m in programs if m.row.family == FILE}
+    config = config.model_copy(
+        update={"trust_checkpoints": sorted(trusted) or False, "trust_files": sorted(files) or False}
+    )
     return NamedModels(config, catalogue, models, own)
+
+
+def _refuse_itself(config: RunConfig, rows: Mapping[str, Model], catalogue: Catalogue) -> None:
+    """Refuse a model that would be compared with itself."""
+    if len(find_models(config.models, catalogue)) == len(rows):
+        raise UsageError(
+            f"the model that stands for references, `{config.reference_model}`, is among those that are compared",
+            hint="leave it out of `--models`",
+        )
+
+
+def reference_name(config: RunConfig, models: Sequence[ResolvedModel]) -> str | None:
+    """Full name of the model that stands for references: the last, if one does."""
+    return models[-1].name if config.reference_model is not None else None
 
 
 def ready_models(named: NamedModels, runtime: Runtime, *, images: Literal["build", "require", "skip"]) -> ReadyModels:
@@ -133,7 +156,9 @@ def _settle_weights(
             continue
         weights[model.name] = found
         known = replace(model, weights_sha256=found.sha256)
-        if model.row.checkpoint.path and model.image in ready:
+        if model.row.family == FILE and model.image in ready:
+            check_at_first_use(known, found, ready[model.image])
+        elif model.row.checkpoint.path and model.image in ready:
             known = with_facts(known, probe_weights(known, found, ready[model.image]))
         settled.append(known)
     return settled, weights

@@ -20,7 +20,7 @@ from mira_cli.planning.chunks import without
 from mira_cli.planning.immovable import refuse_what_cannot_move, refuse_without_stress
 from mira_cli.planning.input import read_input, read_reference
 from mira_cli.planning.machine import Machine, this_machine
-from mira_cli.planning.models import NamedModels, named_models, ready_models, resources_of
+from mira_cli.planning.models import NamedModels, named_models, ready_models, reference_name, resources_of
 from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan
 from mira_cli.planning.write import write_plan
 from mira_cli.run.records import finished_hashes
@@ -202,6 +202,7 @@ def commit_plan(prepared: ReadyRun, run: RunDirectory, *, keep: Collection[str] 
         executor=prepared.profile.executor, caps=prepared.caps, keep=keep,
         task=prepared.config.asked_task, energy_alignment=prepared.config.energy_alignment,
         group_by=prepared.config.group_by, reference=prepared.reference,
+        reference_model=reference_name(prepared.config, prepared.plan.models),
     )  # fmt: skip
     settings = prepared.config.model_dump(mode="json")
     settings["resources"] = {k: v.model_dump(exclude_none=True) for k, v in prepared.config.resources.items()}

@@ -96,14 +96,18 @@ def _resolve(
     unknown = set(wanted) - set(row.user_options)
     if unknown:
         allowed = ", ".join(f"`{o}`" for o in row.user_options) or "none"
-        raise UsageError(f"`{name}` has no option `{min(unknown)}`", hint=f"options of this model: {allowed}")
-    dtype = (row.dtype or family.dtypes[0]) if config.dtype == "default" else config.dtype
-    if dtype not in family.dtypes:
+        hint = f"options of this model: {allowed}"
+        if row.of_file:  # what they mean for its level of theory is settled where it is named
+            hint = f"options of a family in a file follow its name: `file:PATH?{min(unknown)}=…`"
+        raise UsageError(f"`{name}` has no option `{min(unknown)}`", hint=hint)
+    dtypes, image = catalogue.dtypes_of(row), catalogue.image_of(row)
+    dtype = (row.dtype or dtypes[0]) if config.dtype == "default" else config.dtype
+    if dtype not in dtypes:
         raise UsageError(
             f"`{name}` does not run in {dtype}",
-            hint=f"leave `dtype` at its default, or choose {' or '.join(family.dtypes)}",
+            hint=f"leave `dtype` at its default, or choose {' or '.join(dtypes)}",
         )
-    package = f"{family.package}=={versions[family.image][family.package]}"
+    package = row.of_file.package if row.of_file else f"{family.package}=={versions[image][family.package]}"
     options = {**row.options, **wanted}
     identity = {
         "family": row.family,
@@ -118,8 +122,8 @@ def _resolve(
         "task": tasks.identity(config.asked_task),
     }
     if row.added_dispersion is not None:
-        identity["added_dispersion"] = row.added_dispersion.model_dump() | {"package": _dftd3(versions[family.image])}
-    return ResolvedModel(name, slug(name), row, family.image, package, options, dtype, identity)
+        identity["added_dispersion"] = row.added_dispersion.model_dump() | {"package": _dftd3(versions[image])}
+    return ResolvedModel(name, slug(name), row, image, package, options, dtype, identity)
 
 
 def _dftd3(pins: Mapping[str, str]) -> str:

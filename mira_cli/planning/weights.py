@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mira_cli import paths
+from mira_cli.catalogue.rows import FILE
 from mira_cli.errors import UsageError
 from mira_cli.files import content_sha256, read_json, write_json
 from mira_cli.images import run_in_image
+from mira_cli.own_files.trusted import is_vouched_for, vouch
 from mira_cli.weights import store
 from mira_cli.weights.units import units
 from mira_cli.wording import last_line
@@ -42,7 +44,8 @@ def refuse_strangers(models: Iterable[ResolvedModel], catalogue: Catalogue, *, t
         There are such weights.
     """
     for model in models:
-        if model.row.checkpoint.path and catalogue.families[model.row.family].runs_code and not trusted:
+        own = model.row.checkpoint.path and model.row.family != FILE  # those of files: `refuse_files`
+        if own and catalogue.families[model.row.family].runs_code and not trusted:
             title = catalogue.families[model.row.family].title
             raise UsageError(
                 f"loading `{model.row.checkpoint.path}` can run code that is in it: {title} checkpoints are programs",
@@ -50,8 +53,36 @@ def refuse_strangers(models: Iterable[ResolvedModel], catalogue: Catalogue, *, t
             )
 
 
+def refuse_files(
+    models: Iterable[ResolvedModel], found: Mapping[str, Weights], *, trusted: bool | Collection[str]
+) -> None:
+    """Refuse families in files that the user has not vouched for, by their content; a word for them is noted.
+
+    Raises
+    ------
+    UsageError
+        There are such files.
+    """
+    for model in models:
+        if model.row.of_file is None:
+            continue
+        sha256, file = found[model.name].sha256, model.row.of_file.origin
+        if trusted is True:
+            vouch(sha256, file)
+        elif sha256 not in (trusted or ()) and not is_vouched_for(sha256):
+            what = "has changed since it was trusted, and" if trusted else "is a program:"
+            raise UsageError(
+                f"`{file}` {what} computing with it runs its code, and that of the packages in its lock",
+                hint="if you trust both, add `--trust-file`; it is asked once, until file, lock or weights change",
+            )
+
+
 def own_weights(
-    models: Iterable[ResolvedModel], catalogue: Catalogue, *, trusted: bool | Collection[str]
+    models: Iterable[ResolvedModel],
+    catalogue: Catalogue,
+    *,
+    trusted: bool | Collection[str],
+    trusted_files: bool | Collection[str] = False,
 ) -> dict[str, Weights]:
     """Weights that a user names by path, by model; trust in those whose loading can run code is in their content.
 
@@ -59,6 +90,8 @@ def own_weights(
     ----------
     trusted
         Whether the user vouches for whatever is there now, or the sha256 of what they vouched for.
+    trusted_files
+        The same of families in files.
 
     Raises
     ------
@@ -69,7 +102,10 @@ def own_weights(
     refuse_strangers(own, catalogue, trusted=bool(trusted))
     found = {model.name: located for model in own if (located := locate_weights(model))}
     known = {each.sha256 for each in found.values()} if isinstance(trusted, bool) else set(trusted)
+    refuse_files(own, found, trusted=trusted_files)
     for model in own:
+        if model.row.family == FILE:
+            continue
         if catalogue.families[model.row.family].runs_code and found[model.name].sha256 not in known:
             raise UsageError(
                 f"`{model.row.checkpoint.path}` has changed since it was trusted, and loading it can run code that is "

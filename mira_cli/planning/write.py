@@ -49,6 +49,7 @@ def write_plan(
     task: Mapping[str, Any],
     energy_alignment: str,
     group_by: str | None,
+    reference_model: str | None = None,
     reference: str | None,
     keep: Collection[str] = (),
 ) -> None:
@@ -68,6 +69,8 @@ def write_plan(
         The key of the labels by which they group structures.
     reference
         What stands for its relaxed references.
+    reference_model
+        Name of the model whose answers are the references of the others.
     keep
         Jobs of an earlier plan that are still being computed.
     """
@@ -96,6 +99,7 @@ def write_plan(
         "energy_alignment": energy_alignment,
         "group_by": group_by,
         **({"reference": reference} if reference else {}),
+        **({"reference_model": reference_model} if reference_model else {}),
     }
     if read_json(run.wanted) != wanted:
         write_json(run.wanted, wanted)

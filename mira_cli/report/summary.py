@@ -39,10 +39,14 @@ SPREAD = (
     "between models is not an error bar: models can be wrong together."
 )
 STRESSES = "Stresses have ASE's sign (tension positive); the pressure is −(σxx + σyy + σzz)/3."
+INTERVALS = (
+    "Intervals are 95 % bootstrap intervals from 1000 resamples of whole structures, with the shifts of the energies "
+    "held fixed."
+)
+OF_MODEL = "References are the energies, forces and stresses that the model {} answers. " + INTERVALS
 REFERENCES = (
     "References are the energies, forces and stresses that the input files give; their level of theory is not known to "
-    "MIRA. Intervals are 95 % bootstrap intervals from 1000 resamples of whole structures, with the shifts of the "
-    "energies held fixed."
+    "MIRA. " + INTERVALS
 )
 
 
@@ -148,7 +152,8 @@ def methods(gathered: Gathered) -> list[str]:
         ddof = max(gathered.statistics.disagreement["ddof"].unique().to_pylist(), default=1)
         said += [method(gathered.statistics.scheme), SPREAD.format(d=f"k − {ddof}" if ddof else "k")]
     if gathered.statistics.reference.num_rows:
-        said.append(REFERENCES + _converted(gathered))
+        of_model = answers.reference
+        said.append(OF_MODEL.format(of_model.name) if of_model else REFERENCES + _converted(gathered))
     return [*said, STRESSES] if "pressure_gpa" in gathered.table.column_names else said
 
 

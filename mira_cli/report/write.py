@@ -108,6 +108,7 @@ def content(gathered: Gathered) -> dict[str, Any]:
         "pairs": rounded_columns(pairs if task.is_compared else pairs.slice(0, 0), PAIRS, gathered.names),
         "cautions": pair_cautions(gathered),
         "reference": rows_of(without_groups(gathered.statistics.reference)),
+        **({"reference_model": of_model.name} if (of_model := gathered.statistics.answers.reference) else {}),
         **({"groups": by_label} if (by_label := groups(gathered)) else {}),
         "points": points(gathered) if task.is_compared else None,
         "distributions": distributions(gathered) if task.is_compared else [],

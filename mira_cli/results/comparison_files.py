@@ -6,6 +6,7 @@ The tables are there by then: a comparison that cannot be made is a warning, and
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,7 +86,7 @@ def compare(loaded: LoadedRun, sums: ForceSums | Exception | None = None) -> Sta
 
 def read_answers(loaded: LoadedRun) -> Answers:
     """Energies and stresses from `comparison.parquet`; none where they are not of the structures as they are."""
-    from mira_cli.answers.arrays import answers_of_run
+    from mira_cli.answers.arrays import answers_of_run, catalogue_facts
 
     is_compared = loaded.task.is_compared
     columns = [*READ, *(("energy_ev", *(f"stress_{ij}_ev_per_ang3" for ij in VOIGT)) if is_compared else ())]
@@ -93,7 +94,9 @@ def read_answers(loaded: LoadedRun) -> Answers:
     answers = answers_of_run(table, loaded.index, loaded.models, with_references=is_compared)
     del table
     release_unused()
-    return answers
+    if loaded.reference_model is None:
+        return answers
+    return replace(answers, reference=catalogue_facts([loaded.reference_model])[0])
 
 
 def release_unused() -> None:

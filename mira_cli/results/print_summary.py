@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -175,7 +176,10 @@ def _reference_table(rows: Rows) -> Table:
         "model",
         right=("force MAE\neV/Å", "force cosine", f"energy MAE\n{_scheme(rows)}", "[dim]as they are,\nzeros too[/]"),
     )
-    table.title = "against the references in the input, whose theory is not known here; energies in eV/atom"
+    named = re.search(r"the reference is (\S+)", rows[0]["notes"] or "")
+    of_input = "references in the input, whose theory is not known here"
+    given = f"answers of {escape(named[1].rstrip(';'))}" if named else of_input
+    table.title = f"against the {given}; energies in eV/atom"
     for row in rows:
         table.add_row(
             escape(row["model"]),

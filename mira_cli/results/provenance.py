@@ -30,6 +30,7 @@ def provenance(loaded: LoadedRun) -> dict[str, Any]:
         "config": yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.is_file() else None,
         "structures": {"rows": len(index), "distinct": len(index.distinct)},
         "models": [_model(run, model) for model in loaded.models],
+        **({"reference_model": _model(run, loaded.reference_model)} if loaded.reference_model else {}),
     }
 
 

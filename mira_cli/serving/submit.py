@@ -84,6 +84,7 @@ def submit_server(wishes: Wishes, profile_name: str, assignments: Sequence[str])
             raise SlurmError(f"the job of the server would not start: it would {problem.reason}", hint=problem.hint)
     settings = {
         **wishes.settings, "runtime": runtime, "trust_checkpoints": named.config.trust_checkpoints,
+        "trust_files": named.config.trust_files,
         "device": config.device if asks.gpu or config.device != "auto" else "cpu",
         "threads": wishes.settings.get("threads") or max(1, cpus // max([1, *wishes.copies(names).values()])),
         **({"batch_atoms": asks.batch_atoms} if asks.batch_atoms else {}),

@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -48,6 +48,14 @@ COUNTING = {"moves_atoms": of_moving_atoms, "takes_fragments": of_fragments}  # 
 FORMAT = 19  # raise when packs or index change shape: a run directory then reads its input again
 
 
+class ForcesOf(Protocol):
+    """Who has reference forces of structures that are not in the packs."""
+
+    def forces(self, hashes: Array, sizes: Array) -> Array:
+        """(Σ sizes, 3) eV/Å of structures (n,) S32 of so many atoms each; NaN where there are none."""
+        ...
+
+
 @dataclass(frozen=True)
 class StructureIndex:
     """Every structure of the input, in order; see `blocks.index_schema` for the columns, and `pack` and `row` in it."""
@@ -57,6 +65,7 @@ class StructureIndex:
     choice: FrameChoice = ALL
     read: int | None = None  # rows before the choice, if there was one
     known: Path | None = None  # folder of packs that were there before, where what is new is written elsewhere
+    reference_answers: ForcesOf | None = None  # in place of the reference forces in the packs
 
     def __len__(self) -> int:
         """Count of structures, invalid ones included."""

@@ -242,6 +242,7 @@ def calculator(
     gpus: int | list[str] | None = None,
     models_files: Iterable[str | PathLike[str]] = (),
     trust_checkpoint: bool = False,
+    trust_file: bool = False,
     timeout_s: float = TIMEOUT_S,
     start_timeout_s: float = START_TIMEOUT_S,
     address: str | PathLike[str] | None = None,
@@ -262,6 +263,8 @@ def calculator(
         Settings of the model itself, `{"modal": "omat24"}`.
     trust_checkpoint
         Load weights of your own although that can run code that is in them.
+    trust_file
+        Run the code of a family in a file, `file:gfn1.py`, and of what its lock installs.
     timeout_s
         Seconds without any answer after which the model is taken for hung, and ended.
     start_timeout_s
@@ -280,6 +283,7 @@ def calculator(
     settings: dict[str, Any] = {
         "models": [model], "device": device, "dtype": dtype, "runtime": runtime, "accelerators": accelerators,
         "threads": threads, "batch_atoms": batch_atoms, "gpus": gpus, "trust_checkpoints": trust_checkpoint,
+        "trust_files": trust_file,
         "models_files": [str(file) for file in models_files],
     }  # fmt: skip
     limits = {"timeout_s": timeout_s, "start_timeout_s": start_timeout_s}
@@ -310,7 +314,7 @@ def _check_left_out(settings: Mapping[str, Any]) -> None:
     alone = {"device": "auto", "dtype": "default", "runtime": "auto", "accelerators": "auto"}
     asked = {key: value for key, value in settings.items() if key != "models" and value and value != alone.get(key)}
     if asked:
-        named = {"trust_checkpoints": "trust_checkpoint"}
+        named = {"trust_checkpoints": "trust_checkpoint", "trust_files": "trust_file"}
         words = ", ".join(f"`{named.get(key, key)}`" for key in asked)
         raise UsageError(
             f"{words} cannot be chosen here: the server at `address` has its own",

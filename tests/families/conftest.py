@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from mira_cli.catalogue.lookup import built_in
+from mira_cli.catalogue.rows import FILE
 
 HERE = Path(__file__).parent
-FAMILIES = tuple(name for name, family in built_in().families.items() if family.image != "host")
+FAMILIES = tuple(name for name, family in built_in().families.items() if family.image not in {"host", FILE})
 
 
 def pytest_collection_modifyitems(items) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mira_cli.checking.judge import Verdict, allowed, judge_model
+from mira_cli.verdicts.judge import Verdict, allowed, judge_model
 from tests.families.cases import PERIODIC
 
 TROUBLE = {

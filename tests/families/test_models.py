@@ -7,7 +7,7 @@ import pytest
 from ase.io import write
 
 from mira_cli.catalogue.lookup import built_in
-from mira_cli.checking.judge import LEARNED
+from mira_cli.verdicts.judge import LEARNED
 from tests.families import cases, contract
 
 MODELS = tuple(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mira_cli.checking.judge import LEARNED, allowed
+from mira_cli.verdicts.judge import LEARNED, allowed
 from tests.families import contract
 from tests.families.conftest import FAMILIES
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mira_cli.checking.judge import MEASURES, allowed, judge_model
+from mira_cli.verdicts.judge import MEASURES, allowed, judge_model
 
 LJ = """models:
   mine:

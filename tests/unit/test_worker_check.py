@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from mira_cli.checking.judge import MEASURES, judge_model
+from mira_cli.verdicts.judge import MEASURES, judge_model
 from worker import families
 from worker import sample_structures as structures
 from worker.check import measures, recorded_statuses, session

@@ -243,8 +243,19 @@ class Chemical(Protocol):
         """Total charge in e, None where none is named."""
         ...
 
+    @property
+    def periodic_directions(self) -> int:
+        """In how many directions it is periodic."""
+        ...
 
-def structure_refusal(structure: Chemical, *, elements: frozenset[int] | None, takes_charge: bool) -> NoAnswer | None:
+
+def structure_refusal(
+    structure: Chemical,
+    *,
+    elements: frozenset[int] | None,
+    takes_charge: bool,
+    periodicities: frozenset[int] | None = None,
+) -> NoAnswer | None:
     """Say why a model is not asked about a structure, or None if it is.
 
     Parameters
@@ -257,6 +268,8 @@ def structure_refusal(structure: Chemical, *, elements: frozenset[int] | None, t
     takes_charge
         Whether the model reads the total charge. Those that do not would answer for the neutral
         structure, which is a wrong number for a charged one.
+    periodicities
+        In how many directions a structure may be periodic, None if in any.
     """
     present = {int(z) for z in np.unique(structure.numbers)}
     unknown = sorted(z for z in present if z < 1 or (elements is not None and z not in elements))
@@ -269,7 +282,15 @@ def structure_refusal(structure: Chemical, *, elements: frozenset[int] | None, t
             "unsupported_property",
             f"the structure carries a charge of {charge:+g} e, which the model does not take into account",
         )
+    if periodicities is not None and (found := structure.periodic_directions) not in periodicities:
+        return NoAnswer("unsupported_property", _periodicity(found, periodicities))
     return None
+
+
+def _periodicity(found: int, taken: frozenset[int]) -> str:
+    words = {0: "molecules", 3: "crystals"}
+    has = "is not periodic" if found == 0 else f"is periodic in {found} direction{'s' if found > 1 else ''}"
+    return f"the structure {has}, and the model takes {' and '.join(words[n] for n in sorted(taken))} alone"
 
 
 def judged(result: Result, n_atoms: int, *, wants_stress: bool) -> Answer | NoAnswer:

@@ -15,6 +15,8 @@ EXIT_FAILED = 1
 EXIT_DISK_FULL = 74  # EX_IOERR
 EXIT_LOCKED = 75  # EX_TEMPFAIL: another worker is at it
 
+AT_END: list[Callable[[], object]] = []  # what a process tidies before it leaves
+
 _REFUSED_PICKLE = "Weights only load failed."
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # EFBIG: the file-size limit of the shell or the batch system, which a user meets as a full disk
@@ -81,5 +83,7 @@ def guarded(work: Callable[[], int]) -> int:
 
 def leave(code: int) -> None:
     """End the process at once: a framework's teardown can take seconds and has crashed finished work."""
+    for tidy in AT_END:
+        tidy()
     sys.stderr.flush()
     os._exit(code)

@@ -166,7 +166,12 @@ class Loop:
         asked, admitted = deque(steps), []
         while asked:
             step = asked.popleft()
-            why = structure_refusal(step, elements=self.elements, takes_charge=self.potential.takes_charge)
+            why = structure_refusal(
+                step,
+                elements=self.elements,
+                takes_charge=self.potential.takes_charge,
+                periodicities=getattr(self.potential, "periodicities", None),
+            )
             if why is None:
                 admitted.append(step)
             else:

@@ -136,5 +136,15 @@ def _molecule(known: frozenset[int]) -> Atoms:
     return Atoms([z] * 3, np.array([[0, 0, 0], [1, 0, 0], [1.3, 0.9, 0]]) * bond_ang)
 
 
+def dimer(atoms: Atoms) -> Atoms:
+    """A molecule twice, the second one farther out and not at rest."""
+    other: Atoms = atoms.copy()
+    other.rattle(RATTLE_ANG, seed=len(atoms))
+    other.positions += [0.0, 0.0, np.ptp(atoms.positions[:, 2]) + 3.0]
+    both: Atoms = atoms + other
+    both.info = dict(atoms.info)
+    return both
+
+
 def _all_known(formula: str, known: frozenset[int]) -> bool:
     return set(Atoms(formula).numbers.tolist()) <= known

@@ -204,8 +204,8 @@ def load_for_job(job: Job, *, threads: int, atoms: int | None, folder: Path, imp
         The model cannot be loaded, or not on the device, or not in the precision that the job says.
     """
     family = families.find_family(job.model.family)
-    if job.model.dtype not in family.DTYPES:
-        can = ", ".join(family.DTYPES)
+    if job.model.dtype not in (known := dtypes_of(family, job.model)):
+        can = ", ".join(known)
         raise WorkerError(f"{job.model.name} computes in {can}, not in {job.model.dtype}")
     framework = framework_of(family, job.model)
     lease = device.reserve(job, framework)
@@ -255,6 +255,12 @@ def framework_of(family: Family, model: Model) -> str | None:
     """Return what a model computes with: the family's framework, unless the family says it model by model."""
     of_model = getattr(family, "framework", None)
     return of_model(model) if of_model else family.FRAMEWORK
+
+
+def dtypes_of(family: Family, model: Model) -> tuple[str, ...]:
+    """Return the precisions that a model computes in: the family's, unless the family says it model by model."""
+    of_model = getattr(family, "dtypes", None)
+    return tuple(of_model(model)) if of_model else family.DTYPES
 
 
 def import_family(family: Family) -> None:

@@ -53,6 +53,11 @@ class Step:
         return self.atoms.info.get("charge")
 
     @property
+    def periodic_directions(self) -> int:
+        """In how many directions it is periodic."""
+        return int(self.atoms.pbc.sum())
+
+    @property
     def hash(self) -> str:
         """That of the structure."""
         return self.story.structure.hash

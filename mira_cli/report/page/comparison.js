@@ -71,7 +71,7 @@ function comparison() {
   const state = { a: 0, b: NAMES.length > 1 ? 1 : REFERENCE, quantity: "forces" };
   const place = h("div", { class: "two" });
   const pick = h("div", { class: "picks" });
-  const sides = (withRef) => [...NAMES.map((name, i) => [i, name]), ...(withRef ? [[REFERENCE, "reference (of the input)"]] : [])];
+  const sides = (withRef) => [...NAMES.map((name, i) => [i, name]), ...(withRef ? [[REFERENCE, `reference (${DATA.reference_model || "of the input"})`]] : [])];
   const set = (what) => {
     const before = { ...state };
     Object.assign(state, what);
@@ -86,7 +86,7 @@ function comparison() {
     const { a, b, quantity } = state;
     pick.replaceChildren(choice("Model", sides(false), a, (value) => set({ a: read(value) })), choice("against", sides(withReference), b, (value) => set({ b: read(value) })));
     const found = pairPoints(quantity, a, b);
-    const said = b === REFERENCE ? ["The reference's level of theory is not known here: a difference may be one of theories."] : DATA.cautions[a < b ? `${a},${b}` : `${b},${a}`] || [];
+    const said = b === REFERENCE ? [DATA.reference_model ? `The reference is what ${DATA.reference_model} answers.` : "The reference's level of theory is not known here: a difference may be one of theories."] : DATA.cautions[a < b ? `${a},${b}` : `${b},${a}`] || [];
     place.replaceChildren(
       ...(said.length ? [h("p", { class: "caution" }, said.map((text) => text[0].toUpperCase() + text.slice(1)).join("; "))] : []),
       facts(pairNumbers(quantity, a, b)),

@@ -51,7 +51,7 @@ function references() {
   const between = (row, name, unit, digits = 3) => [num(row[`${name}_${unit}`], digits), isNumber(row[`${name}_low_${unit}`]) && h("span", { class: "unit" }, `${num(row[`${name}_low_${unit}`], 2)} to ${num(row[`${name}_high_${unit}`], 2)}`)];
   const count = (n, noun) => h("span", { class: "unit" }, n ? plural(n, noun) : "");
   const parts = [["element", "Force errors by element"], ["reference_force_ev_per_ang", "Force errors by size of the reference's force (eV/Å)"]];
-  return section("reference", "Errors against the reference", "The reference is what the input files give. Its level of theory is not known here, so a difference may be one of theories. Ranges are 95 % bootstrap intervals over structures.",
+  return section("reference", "Errors against the reference", `${DATA.reference_model ? `The reference is what ${DATA.reference_model} answers.` : "The reference is what the input files give. Its level of theory is not known here, so a difference may be one of theories."} Ranges are 95 % bootstrap intervals over structures.`,
     plainTable("Errors of each model", [
       { text: "Model", show: (row) => [row.model, h("span", { class: "under" }, row.level_of_theory || "level of theory not known")] },
       { text: "Forces, MAE", unit: "eV/Å", number: true, show: (row) => between(row, "force_mae", "ev_per_ang") },

@@ -58,6 +58,15 @@ def sticky(potential: Potential, fresh: Fresh, structures: dict[str, Atoms]) -> 
     return _after("sticky", "after its ion", potential, ions, neutral, wanted)
 
 
+def is_deaf(potential: Potential, structures: dict[str, Atoms]) -> bool:
+    """Whether no structure has another energy with one electron less; not where the model fails, as others tell."""
+    try:
+        pairs = [(ask_one(potential, atoms), ask_one(potential, _ion(atoms))) for atoms in structures.values()]
+    except Exception:  # noqa: BLE001 - other measures report it
+        return False
+    return all(neutral.energy_ev == ion.energy_ev for neutral, ion in pairs)
+
+
 def _after(
     measure: str, word: str, potential: Potential, before: list[Atoms], asked: dict[str, Atoms], wanted: list[Answer]
 ) -> list[Deviation]:

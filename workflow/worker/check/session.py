@@ -16,7 +16,7 @@ from worker.check.measures import Deviation
 from worker.dispersion import dispersed
 from worker.errors import WorkerError, sentence
 from worker.probe import checkpoint_facts
-from worker.session import import_family, load_model
+from worker.session import dtypes_of, framework_of, import_family, load_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,9 +35,16 @@ SYMMETRIES = (
     symmetries.supercell,
 )
 
+PAIR = "two molecules"
 
-def check(job: Job, threads: int) -> dict[str, Any]:
+
+def check(job: Job, threads: int, *, quick: bool = False) -> dict[str, Any]:
     """Load the model of a job and measure everything; JSON-ready.
+
+    Parameters
+    ----------
+    quick
+        Whether to ask about few structures, and in the model's own precision alone.
 
     Raises
     ------
@@ -46,11 +53,12 @@ def check(job: Job, threads: int) -> dict[str, Any]:
     """
     begin = time.perf_counter()
     family = families.find_family(job.model.family)
-    if job.model.dtype not in family.DTYPES:
-        raise WorkerError(f"{job.model.name} computes in {', '.join(family.DTYPES)}, not in {job.model.dtype}")
-    lease = device.reserve(job, family.FRAMEWORK)  # kept until the process ends
+    if job.model.dtype not in (known := dtypes_of(family, job.model)):
+        raise WorkerError(f"{job.model.name} computes in {', '.join(known)}, not in {job.model.dtype}")
+    framework = framework_of(family, job.model)
+    lease = device.reserve(job, framework)  # kept until the process ends
     import_family(family)
-    chosen = device.choose_device(job.device, family.FRAMEWORK, threads)
+    chosen = device.choose_device(job.device, framework, threads)
     plain = load_model(family, job.model, chosen)
     choice = accelerator.accelerate(family, job.model, plain, chosen.id, setting=job.accelerators)
     potential, used = dispersed(choice.potential, job.model), choice.name
@@ -60,15 +68,18 @@ def check(job: Job, threads: int) -> dict[str, Any]:
     def fresh() -> Potential:
         return dispersed(load_model(family, job.model, chosen), job.model)
 
-    doubles = potential.dtype == "float32" and "float64" in family.DTYPES
-    findings = {"facts": checkpoint_facts(potential), **measure(job.model, potential, fresh, few_slopes=doubles)}
+    doubles = potential.dtype == "float32" and "float64" in known and not quick
+    findings = {
+        "facts": checkpoint_facts(potential),
+        **measure(job.model, potential, fresh, few_slopes=doubles or quick, few_structures=quick),
+    }
     if doubles:
         # the formulas themselves, without the noise of single precision; not beside the other, since some families
         # change the precision of the whole process
         del potential, choice
         gc.collect()
         double = dispersed(load_model(family, replace(job.model, dtype="float64"), chosen), job.model)
-        given = structures.structures_to_check(known_to(job.model, double), charged=double.takes_charge)
+        given = _asked(job.model, double)
         findings["rows"] += [asdict(row) for row in _each(GRADIENTS, double, given)]
     return {
         **findings,
@@ -83,7 +94,12 @@ def check(job: Job, threads: int) -> dict[str, Any]:
 
 
 def measure(
-    model: Model, potential: Potential, fresh: Callable[[], Potential], *, few_slopes: bool = False
+    model: Model,
+    potential: Potential,
+    fresh: Callable[[], Potential],
+    *,
+    few_slopes: bool = False,
+    few_structures: bool = False,
 ) -> dict[str, Any]:
     """Measure a loaded model.
 
@@ -95,27 +111,50 @@ def measure(
         Loads the model once more.
     few_slopes
         Take slopes of the energy, the slow part, of two structures only.
+    few_structures
+        Ask about a crystal, a slab and a molecule alone, as far as the model takes them.
 
     Returns
     -------
     dict
-        `rows` (see `Deviation`), `records` (see `recorded_statuses.recorded`), `changed_inputs`; JSON-ready.
+        `rows` (see `Deviation`), `records` (see `recorded_statuses.recorded`), `changed_inputs`, and `deaf`, whether
+        a charge that the model is said to read changes nothing; JSON-ready.
     """
-    known = known_to(model, potential)
-    given = structures.structures_to_check(known, charged=potential.takes_charge)
-    sloped = {name: given[name] for name in ("triclinic", "molecule")} if few_slopes else given
+    given = _asked(model, potential)
+    if few_structures:
+        given = {name: atoms for name, atoms in given.items() if name not in {"elemental", "compound"}}
+    sloped = {name: atoms for name, atoms in given.items() if not few_slopes or name in {"triclinic", "molecule"}}
+    alone = {name: a for name, a in structures.extremes(known_to(model, potential)).items() if _takes(potential, a)}
+    of_ions = {
+        name: a for name, a in given.items() if name != PAIR
+    }  # which of the two loses the electron is a hard case
     rows = [
         *_each(GRADIENTS, potential, sloped),
         *_each((*SYMMETRIES, agreement.calculator), potential, given),
         *_guarded("batch", "all", potential, lambda: agreement.batch(potential, given)),
         *_guarded("stale", "all", potential, lambda: memory.stale(potential, fresh, given)),
-        *_guarded("sticky", "all", potential, lambda: memory.sticky(potential, fresh, given)),
+        *_guarded("sticky", "all", potential, lambda: memory.sticky(potential, fresh, of_ions)),
     ]
     return {
         "rows": [asdict(row) for row in rows],
-        "records": recorded_statuses.recorded(model, potential, given | structures.extremes(known)),
+        "records": recorded_statuses.recorded(model, potential, given | alone),
         "changed_inputs": agreement.changed_inputs(potential, given),
+        "deaf": getattr(potential, "charge_is_a_word", False) and memory.is_deaf(potential, of_ions),
     }
+
+
+def _asked(model: Model, potential: Potential) -> dict[str, Atoms]:
+    """Structures that a model is asked about: those that it takes; of molecules, two."""
+    made = structures.structures_to_check(known_to(model, potential), charged=potential.takes_charge)
+    taken = {name: atoms for name, atoms in made.items() if _takes(potential, atoms)}
+    if len(taken) == 1 and "molecule" in taken:
+        taken[PAIR] = structures.dimer(taken["molecule"])
+    return taken
+
+
+def _takes(potential: Potential, atoms: Atoms) -> bool:
+    taken = getattr(potential, "periodicities", None)
+    return taken is None or int(atoms.pbc.sum()) in taken
 
 
 def known_to(model: Model, potential: Potential) -> frozenset[int] | None:

@@ -59,6 +59,11 @@ class Potential(Protocol):
     `graphs(batch)`, which makes the input without touching the model or its device, and `answer(batch, graphs)`. A
     thread may then make the input of the next batch while this one is evaluated (`begin`).
 
+    One that takes structures of some periodicities alone has `periodicities`: in how many directions they may be
+    periodic.
+
+    One that takes charges because somebody has said so, and not by its own code, has a true `charge_is_a_word`.
+
     One for which each other size of a batch costs seconds of compiling has a true `compiles_by_shape`.
 
     Attributes

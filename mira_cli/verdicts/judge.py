@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 Status: TypeAlias = Literal["ok", "failed", "direct", "approximate", "skipped"]
 Numbers: TypeAlias = "Mapping[str, Any]"
@@ -85,10 +85,16 @@ class Verdict:
     reason: str | None = None
 
 
-def judge_model(findings: Numbers, family: str) -> list[Verdict]:
-    """Judge all measures of one model; see `worker.check.session.measure` for the findings."""
-    rows = findings["rows"]
-    verdicts = [_numbers(m, [r for r in rows if r["measure"] == m], findings, family) for m in MEASURES[:-1]]
+def judge_model(findings: Numbers, family: str, learned: Collection[str] = ()) -> list[Verdict]:
+    """Judge all measures of one model; see `worker.check.session.measure` for the findings.
+
+    Parameters
+    ----------
+    learned
+        Measures that the model is said to fulfil only as far as it has learned, beside those of its family.
+    """
+    rows, known = findings["rows"], LEARNED.get(family, frozenset()) | set(learned)
+    verdicts = [_numbers(m, [r for r in rows if r["measure"] == m], findings, known) for m in MEASURES[:-1]]
     return [*verdicts, contract(findings)]
 
 
@@ -110,6 +116,8 @@ def contract(findings: Numbers) -> Verdict:
     wrong = [said for name, record in findings["records"].items() if (said := _broken(name, record, findings))]
     if findings["changed_inputs"]:
         wrong.append(f"the model changes its input: {', '.join(findings['changed_inputs'])}")
+    if findings.get("deaf"):
+        wrong.append("the model is said to read a charge, and one electron less changes no energy")
     return Verdict("contract", "failed" if wrong else "ok", reason="; ".join(wrong) or None)
 
 
@@ -125,7 +133,7 @@ def _broken(name: str, record: Numbers, findings: Numbers) -> str | None:
     return None
 
 
-def _numbers(measure: str, rows: Sequence[Numbers], findings: Numbers, family: str) -> Verdict:
+def _numbers(measure: str, rows: Sequence[Numbers], findings: Numbers, learned: Collection[str]) -> Verdict:
     if not rows:
         lacking = measure in LACKING and not findings["facts"][LACKING[measure][0]]
         return Verdict(measure, "skipped", reason=LACKING[measure][1] if lacking else "nothing was measured")
@@ -139,7 +147,7 @@ def _numbers(measure: str, rows: Sequence[Numbers], findings: Numbers, family: s
     status: Status = "ok" if worst["deviation"] <= allowed(worst) else "failed"
     if measure in GRADIENTS and not findings["facts"]["conservative"]:
         status = "direct"
-    elif status == "failed" and measure in LEARNED.get(family, ()):
+    elif status == "failed" and measure in learned:
         right = sum(row["deviation"] <= allowed(row) for row in telling)
         # few structures have a step where their slopes are taken; a mistake is seen in all of them
         status = "approximate" if measure not in GRADIENTS or 2 * right >= len(telling) else "failed"

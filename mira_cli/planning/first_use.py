@@ -1,0 +1,123 @@
+"""A family in a file is checked before its first job: the measures of `mira models check`, on few structures."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from subprocess import TimeoutExpired
+from typing import TYPE_CHECKING, Any
+
+from mira_cli import paths
+from mira_cli.console import say
+from mira_cli.errors import UsageError
+from mira_cli.files import read_json, write_json
+from mira_cli.images import run_in_image
+from mira_cli.planning.resolve import short_hash
+from mira_cli.planning.weights import worker_model
+from mira_cli.verdicts.judge import judge_model
+from mira_cli.wording import duration, last_line
+
+if TYPE_CHECKING:
+    from mira_cli.catalogue.rows import Model
+    from mira_cli.images.prepare import ReadyImage
+    from mira_cli.planning.resolve import ResolvedModel
+    from mira_cli.planning.weights import Weights
+    from mira_cli.verdicts.judge import Verdict
+
+TIMEOUT_S = 1800.0
+TELLING = ("stale", "sticky", "batch")  # what stays from one structure to the next spoils other measures too
+# what a file says of its model where a measure fails, if that is what the model is like
+_SAID = {
+    "stress": '`"stress": False` if it has none',
+    "forces": '`"conservative": False` if they are no gradient',
+    "rotation": '`"approximate": ["rotation"]` if the model has only learned it',
+    "supercell": '`"approximate": ["supercell"]` if it has only learned it, `"pbc": "none"` if it is for molecules',
+    "stale": '`"fresh": True` makes a calculator for each structure',
+    "batch": '`"fresh": True` makes a calculator for each structure',
+    "sticky": '`"fresh": True` makes a calculator for each structure',
+    "calculator": '`"fresh": True` makes a calculator for each structure',
+}
+
+
+def check_at_first_use(model: ResolvedModel, weights: Weights, image: ReadyImage) -> None:
+    """Refuse a family in a file whose numbers do not hold; verdicts are kept by content, options and precision.
+
+    Raises
+    ------
+    UsageError
+        It cannot be loaded, does not come to an end, or fails a measure, which the message names.
+    """
+    kept = paths.cache_dir() / "checked-files" / f"{weights.sha256[:32]}-{_variant(model)}-{image.recipe}.json"
+    known = read_json(kept)
+    if known is None:
+        say(f"checking {model.name}, once: its numbers, on a few structures")
+        known = _checked(model, weights, image)
+        write_json(kept, known)
+        took = duration(known["check_s"])
+        verdict = "failed the check" if known["failed"] else f"passed the check in {took}"
+        say(f"{model.name} has {verdict}")
+    if known["failed"]:
+        measure, why = known["failed"][0]
+        about = "stress" if "without stress" in why else measure
+        hint = f"in its file, {_SAID[about]}; " if about in _SAID else ""
+        spec = f"'file:{_origin(model)}{_query(model)}'"
+        raise UsageError(
+            f"`{model.name}` fails the check of its numbers, {measure}: {why}",
+            hint=f"{hint}`mira models check {spec}` shows all measures",
+        )
+
+
+def learned_by(row: Model) -> list[str]:
+    """Measures that a model fulfils only as far as it has learned, as its file says."""
+    return row.of_file.approximate if row.of_file else []
+
+
+def _origin(model: ResolvedModel) -> str:
+    return model.row.of_file.origin if model.row.of_file else model.name
+
+
+def _variant(model: ResolvedModel) -> str:
+    return short_hash([model.options, model.dtype])
+
+
+def _query(model: ResolvedModel) -> str:
+    _, mark, query = model.name.partition("?")
+    return f"{mark}{query.replace('?', '&')}"
+
+
+def _checked(model: ResolvedModel, weights: Weights, image: ReadyImage) -> dict[str, Any]:
+    """Measure in the image, on the CPU, and judge; returns what failed and why, and how long it took.
+
+    Raises
+    ------
+    UsageError
+        There is nothing to judge: it cannot be loaded, or does not end.
+    """
+    request = {"model": worker_model(model, weights), "device": "cpu", "gpus": [], "quick": True}
+    with tempfile.TemporaryDirectory(prefix="mira-check-") as folder:
+        asked, answer = Path(folder) / "request.json", Path(folder) / "findings.json"
+        asked.write_text(json.dumps(request), encoding="utf-8")
+        folders, words = {Path(folder): True, weights.path: False}, [str(asked), str(answer), "--threads", "1"]
+        try:
+            done = run_in_image.run_module(image, "check", words, folders=folders, timeout_s=TIMEOUT_S)
+        except TimeoutExpired as error:
+            what = f"`{model.name}` has not answered about a few structures in {duration(TIMEOUT_S)}"
+            raise UsageError(
+                what, hint="try its calculator on a water molecule by hand: it hangs, or is very slow"
+            ) from error
+        findings = read_json(answer)
+    if done.returncode or findings is None:
+        said = [line.removeprefix("worker: error: ") for line in done.stderr.splitlines() if "worker: error: " in line]
+        why = (said or [f"its process died: {last_line(done.stderr) or 'without a word'}"])[-1]
+        raise UsageError(f"`{model.name}` cannot be used: {why}", hint=f"correct `{_origin(model)}`, and try again")
+    verdicts = judge_model(findings, model.row.family, learned_by(model.row))
+    verdicts.sort(key=lambda verdict: verdict.measure not in TELLING)
+    failed = [(verdict.measure, _words(verdict)) for verdict in verdicts if verdict.status == "failed"]
+    return {"failed": failed, "check_s": findings["check_s"] + findings["load_s"]}
+
+
+def _words(verdict: Verdict) -> str:
+    if verdict.reason:
+        return ": ".join(filter(None, (verdict.case, verdict.reason)))
+    return f"{verdict.case}: off by {verdict.deviation:.1e} {verdict.unit}, where {verdict.allowed:.1e} is allowed"
