@@ -105,6 +105,7 @@ _SIGNS: tuple[tuple[str, str, Callable[[set[str]], bool]], ...] = (
     ("so3lr", "an SO3LR model", lambda names: _starts(names, "so3krates_torch.modules.models.")),
     # begun from SevenNet's code, with its format
     ("hienet", "a HIENet checkpoint", lambda names: {"model_state_dict", "config", "inv_features"} <= names),
+    ("dpa", "a checkpoint of DeePMD-kit", lambda names: {"_extra_state", "model_params"} <= names),
     ("sevennet", "a SevenNet checkpoint", lambda names: {"model_state_dict", "config", "cutoff"} <= names),
     ("chgnet", "a CHGNet checkpoint", lambda names: {"model", "state_dict", "model_args"} <= names),
     ("mattersim", "a MatterSim checkpoint", lambda names: {"model", "model_name", "model_args"} <= names),

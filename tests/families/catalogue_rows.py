@@ -27,6 +27,10 @@ def published(family: str) -> set[str] | None:
         from tensorpotential.calculator.foundation_models import MODELS_NAME_LIST
 
         return set(MODELS_NAME_LIST)
+    if family == "dpa":
+        from deepmd.pretrained.registry import available_model_names
+
+        return set(available_model_names())
     return None  # SevenNet and MatterSim know their names in code, MatGL asks a server
 
 

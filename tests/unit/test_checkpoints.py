@@ -23,6 +23,7 @@ from mira_cli.run.directory import open_run
 
 CHGNET = {"model": {"state_dict": {}, "model_args": {}}}
 PICKLES = {
+    "dpa": {"model": {"_extra_state": {"model_params": {}, "train_infos": {}}}},
     "sevennet": {"model_state_dict": {}, "config": {"cutoff": 5.0, "_type_map": {}}},
     "hienet": {"model_state_dict": {}, "config": {"cutoff": 5.0, "inv_features": [8, 8]}},
     "chgnet": CHGNET,
