@@ -49,9 +49,12 @@ def _folder(place: Path) -> Looks:
         return Looks("grace", "a TensorFlow SavedModel")
     if {"model.json", "model.pt", "state.pt"} <= names:
         try:
-            kind = json.loads((place / "model.json").read_bytes())["@class"]
-        except (OSError, ValueError, KeyError, TypeError):
-            kind = ""
+            about = json.loads((place / "model.json").read_bytes())
+            kind, module = about["@class"], str(about.get("@module", ""))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            kind = module = ""
+        if module.partition(".")[0] in {"diep", "diep_pyg"}:  # which has MatGL's format
+            return Looks("diep", "a DIEP model")
         return Looks("matgl", f"a MatGL model ({kind})" if kind else "a MatGL model")
     if "model.yaml" in names and any(name.endswith(".index") for name in names):
         return Looks("grace", "a checkpoint of gracemaker")
@@ -106,6 +109,9 @@ def _names(raw: bytes) -> set[str]:
 _SIGNS: tuple[tuple[str, str, Callable[[set[str]], bool]], ...] = (
     ("mace", "a MACE model", lambda names: _starts(names, "mace.modules.")),
     ("fairchem", "a FAIRChem inference checkpoint", lambda names: any("MLIPInferenceCheckpoint" in n for n in names)),
+    ("so3lr", "an SO3LR model", lambda names: _starts(names, "so3krates_torch.modules.models.")),
+    # begun from SevenNet's code, with its format
+    ("hienet", "a HIENet checkpoint", lambda names: {"model_state_dict", "config", "inv_features"} <= names),
     ("dpa", "a checkpoint of DeePMD-kit", lambda names: {"_extra_state", "model_params"} <= names),
     (
         "nequip",

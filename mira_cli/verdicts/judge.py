@@ -32,7 +32,12 @@ GRADIENTS = ("forces", "stress")
 LACKING = {"stress": ("stress", "the model gives no stress"), "sticky": ("takes_charge", "the model takes no charge")}
 # What a family's own networks do not have, whoever runs them. Orb's and PET's see Cartesian vectors and learn what a
 # rotation is; the repulsion in Orb's third generation is a mean over all atoms, so that two cells are not twice one.
-LEARNED = {"orb": frozenset({"rotation", "supercell"}), "upet": frozenset({"rotation"})}
+# HIENet's first layer does not fade out at the cutoff: its energy has steps where a neighbour passes it.
+LEARNED = {
+    "orb": frozenset({"rotation", "supercell"}),
+    "upet": frozenset({"rotation"}),
+    "hienet": frozenset(GRADIENTS),
+}
 
 EPSILON = {"float32": 1.2e-7, "float64": 2.2e-16}
 # Share of its size by which a slope may be off. A wrong factor of a hundredth must not pass. Kinks, where graphs end
@@ -66,7 +71,7 @@ class Verdict:
         One of `MEASURES`.
     status
         `ok`; `failed`; `direct`, forces of a model that does not derive them from an energy; `approximate`, a symmetry
-        that the family's networks do not have by construction; `skipped`, with the reason.
+        that the family's networks do not have by construction, or an energy with steps; `skipped`, with the reason.
     deviation, allowed
         Of the row that comes closest to its limit or is farthest beyond it, in `unit`.
     case
@@ -147,6 +152,8 @@ def _numbers(measure: str, rows: Sequence[Numbers], findings: Numbers, learned: 
     if measure in GRADIENTS and not findings["facts"]["conservative"]:
         status = "direct"
     elif status == "failed" and measure in learned:
-        status = "approximate"
+        right = sum(row["deviation"] <= allowed(row) for row in telling)
+        # few structures have a step where their slopes are taken; a mistake is seen in all of them
+        status = "approximate" if measure not in GRADIENTS or 2 * right >= len(telling) else "failed"
     case = worst["case"] + (f" ({worst['dtype']})" if measure in GRADIENTS else "")
     return Verdict(measure, status, worst["deviation"], allowed(worst), UNITS[worst["quantity"]], case)

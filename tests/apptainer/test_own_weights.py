@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.timeout(1800),
     pytest.mark.skipif(apptainer.works() is not None, reason=f"{apptainer.works()}"),
 ]
-FAMILIES = ("mace", "orb", "fairchem", "matgl", "grace", "mattersim", "nequip")
+FAMILIES = ("mace", "orb", "fairchem", "matgl", "grace", "mattersim", "nequip", "dpa", "hienet", "diep")
 MAKE = Path(__file__).resolve().parents[1] / "families" / "make_tiny.py"
 
 

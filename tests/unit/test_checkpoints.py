@@ -25,6 +25,7 @@ CHGNET = {"model": {"state_dict": {}, "model_args": {}}}
 PICKLES = {
     "dpa": {"model": {"_extra_state": {"model_params": {}, "train_infos": {}}}},
     "sevennet": {"model_state_dict": {}, "config": {"cutoff": 5.0, "_type_map": {}}},
+    "hienet": {"model_state_dict": {}, "config": {"cutoff": 5.0, "inv_features": [8, 8]}},
     "chgnet": CHGNET,
     "mattersim": {"model_name": "m3gnet", "model": {}, "model_args": {}},
     "nequip": {"pytorch-lightning_version": "2", "state_dict": {}, "model": {"_target_": "allegro.model.AllegroModel"}},
@@ -34,6 +35,8 @@ PICKLES = {
     "tace": dict.fromkeys(("state_dict", "cfg", "statistics", "target_property", "embedding_property")),
     "orb": {"model.gnn_stacks.0.weight": 1.0, "heads.energy.bias": 0.0},
 }
+
+PARTS = {"model.pt": "", "state.pt": ""}
 
 
 def torch_file(path: Path, content: bytes, name: str = "archive/data.pkl") -> Path:
@@ -53,7 +56,11 @@ def test_families_are_told_by_what_the_pickle_names(tmp_path, family) -> None:
 
 @pytest.mark.parametrize(
     ("family", "line"),
-    [("mace", b"cmace.modules.models\nMACE\n."), ("fairchem", b"cfairchem.core.units.api\nMLIPInferenceCheckpoint\n.")],
+    [
+        ("mace", b"cmace.modules.models\nMACE\n."),
+        ("fairchem", b"cfairchem.core.units.api\nMLIPInferenceCheckpoint\n."),
+        ("so3lr", b"cso3krates_torch.modules.models\nSO3LR\n."),
+    ],
 )
 def test_classes_are_read_not_imported(tmp_path, family, line) -> None:
     assert look(torch_file(tmp_path / "x", line)).family == family
@@ -77,6 +84,11 @@ def test_looking_at_a_pickle_that_would_run_code_runs_none(tmp_path) -> None:
     [
         ({"saved_model.pb": ""}, "grace", "SavedModel"),
         ({"model.json": json.dumps({"@class": "M3GNet"}), "model.pt": "", "state.pt": ""}, "matgl", "M3GNet"),
+        (
+            {"model.json": json.dumps({"@class": "Potential", "@module": "diep.apps.pes"})} | PARTS,
+            "diep",
+            "a DIEP model",
+        ),
         ({"model.json": "[", "model.pt": "", "state.pt": ""}, "matgl", "a MatGL model"),
         ({"model.yaml": "", "checkpoint.best_test_loss.index": ""}, "grace", "gracemaker"),
         ({"notes.txt": ""}, None, "a folder without a model"),

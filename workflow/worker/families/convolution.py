@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -184,6 +185,43 @@ def convolutions_of(products: dict[str, Any], dtype: torch.dtype) -> dict[str, C
             made[name] = Convolution(product, dtype)
     if not made:
         raise WorkerError("the network has no layer that this convolution can compute")
+    return made
+
+
+def with_convolutions(network: Any, edge_index: str) -> Any:
+    """Return a network of SevenNet's making that computes its convolutions in this way, and shares all else.
+
+    Parameters
+    ----------
+    network
+        A sequence of layers, those of class `IrrepsConvolution` among them.
+    edge_index
+        Its key for the atoms that edges connect.
+
+    Raises
+    ------
+    WorkerError
+        It can compute none of them.
+    """
+
+    def forward(layer: Any, convolution: Convolution, data: Any) -> Any:
+        target, source = data[edge_index]
+        weights = layer.weight_nn(data[layer.key_weight_input])
+        sums = convolution(data[layer.key_x], data[layer.key_filter], weights, source, target)
+        data[layer.key_x] = sums.div(layer.denominator)
+        return data
+
+    made = twin(network)
+    layers = {
+        name: layer
+        for name, layer in made.named_children()
+        if type(layer).__name__ == "IrrepsConvolution" and not layer.is_parallel
+    }
+    products = {name: layer.convolution for name, layer in layers.items()}
+    for name, convolution in convolutions_of(products, torch.float32).items():
+        changed = twin(layers[name])
+        changed.forward = partial(forward, changed, convolution)
+        setattr(made, name, changed)
     return made
 
 

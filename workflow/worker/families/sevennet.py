@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from worker.families.base import (
     existing_weights,
     unknown_bundled,
 )
+from worker.families.numpy_pickles import harmless
 from worker.late_imports import TORCH_GEOMETRIC, late_imports
 
 if TYPE_CHECKING:
@@ -226,30 +226,12 @@ def _fused(potential: SevenNet) -> SevenNet:
     WorkerError
         It can compute none of them.
     """
-    import torch
     from sevenn import _keys as key
 
-    from worker.families.convolution import convolutions_of, twin
-
-    def forward(layer: Any, convolution: Any, data: Any) -> Any:
-        target, source = data[key.EDGE_IDX]
-        weights = layer.weight_nn(data[layer.key_weight_input])
-        sums = convolution(data[layer.key_x], data[layer.key_filter], weights, source, target)
-        data[layer.key_x] = sums.div(layer.denominator)
-        return data
+    from worker.families.convolution import with_convolutions
 
     single = copy.copy(potential.single)
-    single.model = network = twin(single.model)
-    layers = {
-        name: layer
-        for name, layer in network.named_children()
-        if type(layer).__name__ == "IrrepsConvolution" and not layer.is_parallel
-    }
-    products = {name: layer.convolution for name, layer in layers.items()}
-    for name, convolution in convolutions_of(products, torch.float32).items():
-        changed = twin(layers[name])
-        changed.forward = partial(forward, changed, convolution)
-        setattr(network, name, changed)
+    single.model = with_convolutions(single.model, key.EDGE_IDX)
     return replace(potential, single=single)
 
 
@@ -261,13 +243,8 @@ def _read(file: Path) -> Any:
     import torch
     from sevenn.checkpoint import SevenNetCheckpoint
 
-    multiarray = importlib.import_module("numpy._core.multiarray")  # the name that arrays are pickled by
-    numeric = {type(np.dtype(code)) for code in np.typecodes["All"] if code != "O"}
-    harmless = [np.ndarray, np.dtype, *numeric]
-    for old in ("numpy.core.multiarray", "numpy._core.multiarray"):  # before numpy 2, and since
-        harmless += [(multiarray._reconstruct, f"{old}._reconstruct"), (multiarray.scalar, f"{old}.scalar")]  # noqa: SLF001
     content = SevenNetCheckpoint(file)
-    with torch.serialization.safe_globals(harmless), mock.patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD="1"):
+    with torch.serialization.safe_globals(harmless()), mock.patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD="1"):
         _ = content.config  # reads the file, and keeps what is in it
     return content
 
