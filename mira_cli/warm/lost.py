@@ -53,7 +53,10 @@ def lost(what: str, log: Path, *, hint: str | None = None) -> WorkerLostError:
     what
         What has happened to it, `the worker of x has died`; a sentence that the worker has left of its own is added.
     """
-    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # there is none, or its owner has closed it meanwhile and removed it
+        text = ""
     said = [line.removeprefix(OF_WORKER) for line in text.splitlines() if line.startswith(OF_WORKER)]
     reason = said[-1] if said else ""
     error = WorkerLostError(f"{what}: {reason}" if reason else what, hint=hint, log=log if text.strip() else None)
