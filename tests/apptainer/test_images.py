@@ -21,6 +21,7 @@ from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import content_sha256
 from mira_cli.images import apptainer, licences, prepare, recipe, record, sif, verification
 from tests import tiny_image
+from tests.apptainer.which import NOT_TESTED, is_tested
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IMAGES = recipe.all_images()
@@ -104,6 +105,8 @@ def run_in(path: Path, *command: str, **environment: str) -> str:
 
 def ready_image(image: recipe.Image) -> prepare.ReadyImage:
     """An image of the shared cache, built if it is missing and may be built."""
+    if not is_tested(image):
+        pytest.skip(NOT_TESTED)
     if not prepare.is_built(image, "apptainer") and licences.without_licence([image]):
         pytest.skip(f"its licence is not accepted: {licences.VARIABLE}={image.name}")
     return prepare.prepare_images([image.name], "apptainer")[image.name]

@@ -12,6 +12,8 @@ from ase.io import write
 from mira_cli.catalogue.lookup import built_in
 from mira_cli.files import read_json
 from mira_cli.images import apptainer
+from mira_cli.images.recipe import find_images
+from tests.apptainer.which import is_tested
 from tests.families.conftest import python_of
 
 pytestmark = [
@@ -20,7 +22,8 @@ pytestmark = [
     pytest.mark.timeout(1800),
     pytest.mark.skipif(apptainer.works() is not None, reason=f"{apptainer.works()}"),
 ]
-FAMILIES = ("mace", "orb", "fairchem", "matgl", "grace", "mattersim", "nequip", "dpa", "hienet", "diep")
+ALL = ("mace", "orb", "fairchem", "matgl", "grace", "mattersim", "nequip", "dpa", "hienet", "diep")
+FAMILIES = tuple(name for name in ALL if is_tested(find_images([built_in().families[name].image])[0]))
 MAKE = Path(__file__).resolve().parents[1] / "families" / "make_tiny.py"
 
 

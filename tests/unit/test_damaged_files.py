@@ -21,8 +21,8 @@ CRYSTALS = {
 MOLECULES = {"x.xyz": "xyz", "x.pdb": None, "x.sdf": None, "x.mol": None, "x.gjf": "gaussian-in", "coord": "turbomole",
              "x.gro": None, "x.nwi": None}  # fmt: skip
 OURS = re.compile(
-    "cannot be read: |not a structure file that ASE knows|the file |no atoms|positions are not|an atom is more than|the cell is |"
-    "an atom has no element|periodic in a direction|atoms [0-9]+ and "
+    "cannot be read: |not a structure file that ASE knows|the file |no atoms|positions are not|"
+    "an atom is more than|the cell is |an atom has no element|periodic in a direction|atoms [0-9]+ and "
 )
 COPIES = 12
 
