@@ -1,4 +1,4 @@
-"""Which images are tested as SIFs: to build all of them takes longer than all tests; their environments are tested too."""
+"""Which images are tested as SIFs: building all takes longer than all tests, and their environments are tested too."""
 
 import os
 
