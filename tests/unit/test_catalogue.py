@@ -51,7 +51,7 @@ def test_every_dataset_is_used() -> None:
 
 
 def test_level_with_dispersion_says_so_twice() -> None:
-    named = {name for name, m in MODELS if re.search(r"(-(V|D3|D4rev)|\+MBD)$", m.level_of_theory or "")}
+    named = {name for name, m in MODELS if re.search(r"-(V|D3|D4rev|MBD)$", m.level_of_theory or "")}
     assert [name for name in named if CATALOGUE.models[name].dispersion != "included"] == []
 
 
