@@ -12,6 +12,7 @@ import phonopy  # noqa: F401  # for the task phonons
 import phonors  # noqa: F401  # which phonopy imports only where it computes
 import seekpath  # noqa: F401  # for paths through the Brillouin zone
 import torch
+import torchani.models  # noqa: F401  # whose weights are not in its wheel
 from allegro.model import AllegroModel
 from ase.build import bulk
 from matris.applications.base import MatRISCalculator
@@ -70,4 +71,4 @@ for name, calculator in calculators.items():
     assert math.isfinite(energy), f"{name}: {energy}"
 importlib.import_module("tace.interface.ase")  # last: beside what it imports, metatrain's networks cannot be compiled
 random = "; ".join(f"{name} {version(name)}, random weights: Cu4 {energies[name]:.6f} eV" for name in energies)
-print(random, *(f"{name} {version(name)}, imported" for name in ("aimnet", "tace")), sep="; ")
+print(random, *(f"{name} {version(name)}, imported" for name in ("aimnet", "tace", "torchani")), sep="; ")

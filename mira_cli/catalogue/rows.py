@@ -26,6 +26,7 @@ LevelOfTheory: TypeAlias = Literal[
     "PBE0-MBD",
     "B97-3c",
     "wB97X",
+    "BLYP",
     "wB97M-V",
     "wB97M-D3",
     "wB97M-D4rev",

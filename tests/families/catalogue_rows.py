@@ -27,6 +27,10 @@ def published(family: str) -> set[str] | None:
         from tensorpotential.calculator.foundation_models import MODELS_NAME_LIST
 
         return set(MODELS_NAME_LIST)
+    if family == "ani":
+        from torchani import models
+
+        return {name for name in vars(models) if name.startswith("ANI")}
     if family == "dpa":
         from deepmd.pretrained.registry import available_model_names
 
