@@ -93,8 +93,8 @@ def loop(single: Any) -> Ask:
     return ask
 
 
-def ways(family: str, folder: Path) -> Iterator[tuple[str, int, Ask]]:
-    """Yield name, structures a batch, and how to ask."""
+def ways(family: str, structures: list[Atoms], folder: Path) -> Iterator[tuple[str, int, Ask]]:
+    """Yield name, structures a batch, and how to ask; an adapter is given what the worker prepares for any."""
     from worker import session
     from worker.families import find_family
     from worker.job import read_model
@@ -106,8 +106,10 @@ def ways(family: str, folder: Path) -> Iterator[tuple[str, int, Ask]]:
     potential = module.load(read_model(row), "cpu", row["dtype"])
     single = tiny.calculator(row)
 
+    prepared = {id(atoms): prepare_structure(atoms, potential.cutoff_ang).atoms for atoms in structures}
+
     def adapter(some: list[Atoms]) -> Any:
-        return potential.evaluate([prepare_structure(atoms, potential.cutoff_ang).atoms for atoms in some])
+        return potential.evaluate([prepared[id(atoms)] for atoms in some])
 
     yield "loop", 1, loop(single)
     if batch := library_batch(family, single):
@@ -132,7 +134,7 @@ def main(family: str, out: str, turns: str) -> None:
     structures = structures_of(family)
     best: dict[tuple[str, int], float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        asked = list(ways(family, Path(folder)))
+        asked = list(ways(family, structures, Path(folder)))
         for _, size, ask in asked:
             ask(structures[:size])
         for _ in range(int(turns)):
