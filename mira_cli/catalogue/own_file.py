@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,6 +109,7 @@ def _typed(text: str, like: OptionValue) -> OptionValue | None:
     if isinstance(like, str):
         return text
     try:
-        return type(like)(text)
+        value = type(like)(text)
     except ValueError:
         return None
+    return value if math.isfinite(value) else None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mira_cli import paths
@@ -74,7 +77,7 @@ def run_module(
     network: bool = False,
     timeout_s: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m worker.<module>` to its end and keep what it said.
+    """Run `python -m worker.<module>` to its end, and whatever it has started, and keep what it said.
 
     Parameters
     ----------
@@ -86,14 +89,20 @@ def run_module(
     subprocess.TimeoutExpired
         It took longer than `timeout_s`.
     """
-    return subprocess.run(
-        command(image, module, arguments, folders=folders, network=network),
-        env=image_environment(image),
-        cwd=next(iter(folders), None),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=timeout_s,
-        check=False,
-    )
+    words = command(image, module, arguments, folders=folders, network=network)
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as said:  # a pipe would end with the last of a
+        process = subprocess.Popen(  # user's processes that hold it
+            words, env=image_environment(image), cwd=next(iter(folders), None), stdin=subprocess.DEVNULL,
+            stdout=output, stderr=said, start_new_session=True,
+        )  # fmt: skip
+        try:
+            code = process.wait(timeout_s)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        texts = []
+        for stream in (output, said):
+            stream.seek(0)
+            texts.append(stream.read().decode(errors="replace"))
+    return subprocess.CompletedProcess(words, code, *texts)

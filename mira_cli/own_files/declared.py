@@ -27,7 +27,7 @@ class Declared(BaseModel):
     elements: str  # that it was made for: `H C N O`, `H-Rn`, `1-86`
     pbc: Literal["none", "full", "none|full"]  # molecules alone; crystals, others in a box; both as they are
     stress: bool  # whether crystals have one
-    cutoff_ang: float | None = Field(None, gt=0)  # the farthest distance at which two atoms interact; None: no limit
+    cutoff_ang: float | None = Field(None, gt=0, le=1000)  # the farthest that two atoms interact; None: any
     conservative: bool = True  # whether forces are the gradient of the energy
     title: str | None = None
     level: str | None = None  # of theory; `{method}` stands for the value of an option

@@ -58,6 +58,8 @@ class OwnFile:
             if not place.exists():
                 hint = f"`files` in it names paths that start at {self.path.parent}"
                 raise InputError(f"`{self.name}` opens `{name}`, which is not there", hint=hint)
+            if not (place.is_file() or place.is_dir()):
+                raise InputError(f"`{self.name}` opens `{name}`, which is no regular file", hint=DOC)
         return found
 
 
@@ -89,6 +91,8 @@ def _text(path: Path) -> str:
     try:
         if path.is_dir():
             raise InputError(f"`{path}` is a folder, and a family in a file is one Python file", hint=DOC)
+        if path.exists() and not path.is_file():
+            raise InputError(f"`{path}` is no regular file", hint=DOC)
         if path.suffix != ".py" and path.exists():
             raise UsageError(f"`{path.name}` is not named as a Python file", hint="for example `file:gfn1.py`")
         if path.stat().st_size > MAX_BYTES:
@@ -163,6 +167,10 @@ def _literal(name: str, tree: ast.Module) -> object:
     if len(values) != 1:
         what = "says nothing of itself: there is no `MIRA = {…}`" if not values else "has several `MIRA = …`"
         raise UsageError(f"`{name}` {what} at its top level", hint=DOC)
+    said = values[0].keys if isinstance(values[0], ast.Dict) else []
+    keys = [key.value for key in said if isinstance(key, ast.Constant)]
+    if twice := sorted({str(key) for key in keys if keys.count(key) > 1}):
+        raise UsageError(f"`MIRA` in `{name}` has `{twice[0]}` more than once", hint=DOC)
     try:
         return ast.literal_eval(values[0])
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:

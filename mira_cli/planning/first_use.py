@@ -53,14 +53,17 @@ def check_at_first_use(model: ResolvedModel, weights: Weights, image: ReadyImage
     if known is None:
         say(f"checking {model.name}, once: its numbers, on a few structures")
         known = _checked(model, weights, image)
-        write_json(kept, known)
+        if known["is_lasting"]:
+            write_json(kept, known)
         took = duration(known["check_s"])
         verdict = "failed the check" if known["failed"] else f"passed the check in {took}"
         say(f"{model.name} has {verdict}")
     if known["failed"]:
         measure, why = known["failed"][0]
         about = "stress" if "without stress" in why else measure
-        hint = f"in its file, {_SAID[about]}; " if about in _SAID else ""
+        hint = f"in its file, {_SAID[about]}; " if about in _SAID else f"correct `{_origin(model)}`; "
+        if not known.get("is_lasting", True) and about != "stress":
+            hint = f"correct `{_origin(model)}`; "
         spec = f"'file:{_origin(model)}{_query(model)}'"
         raise UsageError(
             f"`{model.name}` fails the check of its numbers, {measure}: {why}",
@@ -113,8 +116,11 @@ def _checked(model: ResolvedModel, weights: Weights, image: ReadyImage) -> dict[
         raise UsageError(f"`{model.name}` cannot be used: {why}", hint=f"correct `{_origin(model)}`, and try again")
     verdicts = judge_model(findings, model.row.family, learned_by(model.row))
     verdicts.sort(key=lambda verdict: verdict.measure not in TELLING)
-    failed = [(verdict.measure, _words(verdict)) for verdict in verdicts if verdict.status == "failed"]
-    return {"failed": failed, "check_s": findings["check_s"] + findings["load_s"]}
+    broken = [verdict for verdict in verdicts if verdict.status == "failed"]
+    failed = [(verdict.measure, _words(verdict)) for verdict in broken]
+    # what has raised something may do so for reasons of the moment, as a full disk: it is checked again the next time
+    is_lasting = not any(verdict.reason for verdict in broken)
+    return {"failed": failed, "is_lasting": is_lasting, "check_s": findings["check_s"] + findings["load_s"]}
 
 
 def _words(verdict: Verdict) -> str:

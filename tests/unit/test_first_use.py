@@ -1,6 +1,7 @@
 """The numbers of a family in a file are checked before its first job; what does not hold is refused by its measure."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,29 @@ def test_a_check_is_of_the_model_with_its_options(tmp_path) -> None:
         ready_models(named_models(build_config(settings, [])), "venv", images="require")
     assert f"'file:{path}?scale=2.0'" in (caught.value.hint or "")
     assert [bool(json.loads(file.read_text())["failed"]) for file in verdicts(tmp_path)].count(True) == 1
+
+
+BEATS = """import os, time
+
+if os.fork() == 0:
+    for beat in range(6000):
+        open({mark!r}, "w").write(str(beat))
+        time.sleep(0.1)
+    os._exit(0)
+"""
+
+
+def test_what_it_forks_keeps_nobody_waiting_and_ends_with_the_check(tmp_path) -> None:
+    mark = tmp_path / "beats"
+    use(tmp_path, source(top=BEATS.format(mark=str(mark))))
+    last = mark.read_text()
+    time.sleep(0.5)
+    assert mark.read_text() == last
+
+
+def test_what_raises_may_not_the_next_time_and_is_checked_again(tmp_path) -> None:
+    for _ in range(2):
+        with pytest.raises(UsageError, match="full") as caught:
+            use(tmp_path, source(body=wrapped(before="raise OSError('the disk is full')")))
+        assert "correct `" in caught.value.hint
+    assert not verdicts(tmp_path)

@@ -1,5 +1,6 @@
 """A family in a file: read without running it, refused in one sentence, kept and keyed by its content."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -113,6 +114,26 @@ def test_what_is_not_there_is_said(tmp_path) -> None:
         find_models([f"file:{path}"], built_in())
     with pytest.raises(UsageError, match="unknown element"):
         find_models([f"file:{write(tmp_path, source(mira=MIRA.replace('H-Rn', 'Xx')))}"], built_in())
+
+
+def test_what_is_no_regular_file_is_never_read(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe.py")
+    with pytest.raises(InputError, match=r"pipe.py` is no regular file"):
+        read_own_file(tmp_path / "pipe.py")
+    (tmp_path / "noise").symlink_to("/dev/zero")
+    path = write(tmp_path, source(MIRA + ', "files": ["noise"]'))
+    with pytest.raises(InputError, match="opens `noise`, which is no regular file"):
+        read_own_file(path).weights()
+
+
+def test_what_is_said_twice_or_is_no_number_is_refused(tmp_path) -> None:
+    for said, message in (('"stress": True', "`stress` more than once"), ('"cutoff_ang": 1e999', "more than once")):
+        (tmp_path / "twice.py").write_text(source(f"{MIRA}, {said}"))
+        with pytest.raises(UsageError, match=message):
+            read_own_file(tmp_path / "twice.py")
+    (tmp_path / "far.py").write_text(source(MIRA.replace("6.0", "1e999")))
+    with pytest.raises(UsageError, match="bad `cutoff_ang`"):
+        read_own_file(tmp_path / "far.py")
 
 
 def test_a_lock_that_does_not_fit_is_refused(tmp_path) -> None:
