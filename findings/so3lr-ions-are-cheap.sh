@@ -23,9 +23,9 @@ model.use_cache = False  # it would not see that only the charge is another one
 acid, ammonia = molecule("HCOOH"), molecule("NH3")
 oxygens = [atom.index for atom in acid if atom.symbol == "O"]
 hydrogens = [atom.index for atom in acid if atom.symbol == "H"]
-formate = acid.copy()
-del formate[min(hydrogens, key=lambda h: min(acid.get_distance(h, o) for o in oxygens))]
-ammonium = Atoms("NH4", [[0, 0, 0], [0.59, 0.59, 0.59], [-0.59, -0.59, 0.59], [-0.59, 0.59, -0.59], [0.59, -0.59, -0.59]])
+anion = acid.copy()
+del anion[min(hydrogens, key=lambda h: min(acid.get_distance(h, o) for o in oxygens))]
+cation = Atoms("NH4", [[0, 0, 0], [0.59, 0.59, 0.59], [-0.59, -0.59, 0.59], [-0.59, 0.59, -0.59], [0.59, -0.59, -0.59]])
 
 
 def energy_ev(atoms, charge):
@@ -36,8 +36,8 @@ def energy_ev(atoms, charge):
 
 
 start = energy_ev(acid, 0) + energy_ev(ammonia, 0)
-ions = energy_ev(formate, -1) + energy_ev(ammonium, 1) - start
-bare = energy_ev(formate, 0) + energy_ev(ammonium, 0) - start
+ions = energy_ev(anion, -1) + energy_ev(cation, 1) - start
+bare = energy_ev(anion, 0) + energy_ev(cation, 0) - start
 print(f"HCOOH + NH3 -> HCOO- + NH4+: {ions:.2f} eV; the same atoms without charges {bare:.2f}; experiment {EXPERIMENT_EV:.2f}")
 sys.exit(not (1.1 < ions < 1.6 and ions < bare < EXPERIMENT_EV - 2))
 PYTHON
