@@ -2,6 +2,7 @@
 # make example   the same, then write the report and tables in docs/example anew
 # make test   set up what is missing, then run all tests
 # make bench  speed against what a user would do instead; writes benchmarks/RESULTS.md
+# make findings   see whether libraries still do what findings/ shows; FINDINGS="findings/cif-*.sh" for some of them
 # make lint   formatting, lint, types, workflow lint
 #
 # The set-up needs Python ≥ 3.11 (3.14 with a C compiler) and a package index, nothing else. Environments and images go
@@ -14,7 +15,7 @@ PYTHON = $(shell tests/testbed/find-python.sh)
 # bytecode: without it every start of `mira` and of Snakemake compiles its imports again
 export UV_COMPILE_BYTECODE = 1
 
-.PHONY: setup demo example bench test test-fast lint fix clean
+.PHONY: setup demo example bench findings test test-fast lint fix clean
 
 setup: .venv/.ready
 
@@ -56,6 +57,14 @@ bench: setup
 	.venv/bin/python benchmarks/cif_reading.py
 	.venv/bin/python benchmarks/reading.py --frames 100000,300000,1000000
 	@! command -v nvidia-smi > /dev/null || .venv/bin/python benchmarks/gpu.py
+
+FINDINGS = findings/*.sh
+
+findings:
+	@failed=; for script in $(FINDINGS); do \
+		echo "== $$script"; bash "$$script" || failed="$$failed"$$'\n'"  $$script"; \
+	done; \
+	test -z "$$failed" || { echo "error: these have changed, or could not be run:$$failed"; exit 1; }
 
 test-fast: setup
 	.venv/bin/pytest tests/unit
