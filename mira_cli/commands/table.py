@@ -98,7 +98,7 @@ def table(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """Show how the models of a run compare; columns are explained in docs/results.md and docs/comparison.md."""
+    """Show how the models of a run compare; docs/reference/columns.md explains the columns."""
     from mira_cli.results import filter_rows as rows
     from mira_cli.results import print_summary as summary
     from mira_cli.results.read_tables import read_table
