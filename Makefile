@@ -1,6 +1,8 @@
 # make demo   set up what is missing, then compare three models on the examples
-# make example   the same, then write the report and tables in docs/example anew
+# make example   the same, then regenerate the report and tables in docs/example
 # make test   set up what is missing, then run all tests
+# make docs   the documentation as a site, in site/
+# make reference   the pages of docs/reference/ that are made from the code
 # make bench  speed against what a user would do instead; writes benchmarks/RESULTS.md
 # make lint   formatting, lint, types, workflow lint
 #
@@ -13,8 +15,10 @@ MIRA := .venv/bin/mira
 PYTHON = $(shell tests/testbed/find-python.sh)
 # bytecode: without it every start of `mira` and of Snakemake compiles its imports again
 export UV_COMPILE_BYTECODE = 1
+# MkDocs stays at its first major version, and need not say at each build that there are others
+export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: setup demo example bench test test-fast lint fix clean
+.PHONY: setup demo example docs reference bench test test-fast lint fix clean
 
 setup: .venv/.ready
 
@@ -42,6 +46,12 @@ example: setup
 	$(MIRA) collect runs/example
 	.venv/bin/python docs/make_example.py runs/example
 
+docs: setup
+	.venv/bin/mkdocs build --strict
+
+reference: setup
+	.venv/bin/python -m docs.generate
+
 bench: setup
 	$(MIRA) images build fairchem-sevennet matgl --runtime venv
 	@! command -v apptainer > /dev/null || $(MIRA) images build fairchem-sevennet matgl --runtime apptainer
@@ -67,6 +77,7 @@ lint: setup
 	.venv/bin/codespell
 	.venv/bin/snakefmt --check Snakefile workflow
 	.venv/bin/python tests/lint_workflow.py
+	.venv/bin/mkdocs build --strict --quiet
 
 fix: setup
 	.venv/bin/ruff check --fix
@@ -74,4 +85,4 @@ fix: setup
 	.venv/bin/snakefmt Snakefile workflow
 
 clean:
-	rm -rf .venv .tools runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools runs site .pytest_cache .mypy_cache .ruff_cache .hypothesis

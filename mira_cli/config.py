@@ -116,7 +116,7 @@ class RunConfig(BaseModel):
     strict: bool = Field(
         False, description="refuse to start when an input cannot be read, instead of going on without it"
     )
-    reuse: bool = Field(True, description="take over what neighbouring runs (in the same folder) have computed")
+    reuse: bool = Field(True, description="reuse what neighbouring runs (in the same folder) have computed")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one")
     accelerators: Annotated[Literal["auto", "on", "off"], BeforeValidator(_as_word)] = Field(
         "auto",

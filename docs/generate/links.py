@@ -22,7 +22,7 @@ def repository_url() -> str | None:
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
-    """The page, with links out of `docs/` made links to the repository, or the file's name where nobody knows its URL."""
+    """The page, with links out of `docs/` made links to the repository, or names of files if its URL is not known."""
     docs = Path(config.docs_dir)
     url = repository_url()
 

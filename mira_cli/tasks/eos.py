@@ -23,7 +23,7 @@ class EosSettings(FromMinimum):
 
     smallest_volume: float = Field(0.94, ge=0.5, lt=1, description="smallest volume, of that of the minimum")
     largest_volume: float = Field(1.06, gt=1, le=2, description="largest volume, of that of the minimum")
-    points: int = Field(7, ge=6, le=MOST_POINTS, description="volumes")
+    points: int = Field(7, ge=6, le=MOST_POINTS, description="how many volumes")
     form: Literal["birch_murnaghan", "vinet", "murnaghan", "poirier_tarantola"] = Field(
         "birch_murnaghan", description="equation that is fitted"
     )
