@@ -7,8 +7,8 @@ from mira_cli import errors, statuses
 
 OF_STATUSES = (
     "The column `status` of `comparison.csv` says what became of a structure with a model, and `error` why, in one "
-    "sentence. Only rows that are `ok` are compared. `mira retry` computes again what may end "
-    "otherwise; what would end the same way stays."
+    "sentence. Only rows that are `ok` are compared; if one is not, the exit code of a run is 1. `mira retry` computes "
+    "again what may end otherwise; what would end the same way stays."
 )
 OF_CODES = "Of every command; scripts can rely on them. An error is one sentence, a hint, and where there is one a log."
 
