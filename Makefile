@@ -68,7 +68,7 @@ bench: setup
 	@! command -v nvidia-smi > /dev/null || .venv/bin/python benchmarks/gpu.py
 
 test-fast: setup
-	.venv/bin/pytest tests/unit
+	.venv/bin/pytest tests/unit tests/docs
 
 lint: setup
 	.venv/bin/ruff check

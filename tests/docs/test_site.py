@@ -11,7 +11,7 @@ import pytest
 
 from docs.generate import links
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+REPOSITORY = Path(__file__).resolve().parents[2]
 FENCE, LINK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL), re.compile(r"\]\(([^)\s]+)\)")
 PAGES = sorted(
     file

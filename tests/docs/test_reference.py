@@ -16,7 +16,7 @@ from mira_cli.resources import Resources
 from mira_cli.results.curves import COLUMNS
 from mira_cli.results.table import FIRST, LAST, WIDE, comparison_schema
 
-EXAMPLE = Path(__file__).parents[3] / "docs" / "example"
+EXAMPLE = Path(__file__).parents[2] / "docs" / "example"
 TASKS = [tasks.find_task(name) for name in tasks.names()]
 
 
