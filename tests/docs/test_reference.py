@@ -29,8 +29,7 @@ def made() -> dict[str, str]:
     "name", ["commands.md", "settings.md", "columns.md", "statuses.md", "exit-codes.md", "catalogue.md"]
 )
 def test_a_written_page_is_what_the_code_gives(made, name) -> None:
-    """`make reference` writes it."""
-    assert (REFERENCE / name).read_text(encoding="utf-8") == made[name]
+    assert (REFERENCE / name).read_text(encoding="utf-8") == made[name], "`make reference` writes it again"
 
 
 def test_every_page_that_is_made_is_compared(made) -> None:
