@@ -70,6 +70,7 @@ bench: setup
 test-fast: setup
 	.venv/bin/pytest tests/unit tests/docs
 
+# --strict does not count warnings that --quiet hides
 lint: setup
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
@@ -77,7 +78,7 @@ lint: setup
 	.venv/bin/codespell
 	.venv/bin/snakefmt --check Snakefile workflow
 	.venv/bin/python tests/lint_workflow.py
-	.venv/bin/mkdocs build --strict --quiet
+	.venv/bin/mkdocs build --strict
 
 fix: setup
 	.venv/bin/ruff check --fix

@@ -19,6 +19,7 @@ ABOUT = (
     "Options for every command come before its name: `mira --quiet run …`. `mira COMMAND --help` says the same in a "
     "terminal, and [exit-codes.md](exit-codes.md) what exit codes mean."
 )
+RUN = "mira run"
 KINDS = {"int": "N", "float": "N", "str": "TEXT", "Path": "PATH"}
 
 
@@ -63,11 +64,21 @@ def commands_page() -> str:
     common = [(code(name), meaning) for name, meaning in parameters(typer.main.get_command(app)) if "--" in name]
     parts = [ABOUT, table(["option", "meaning"], common)]
     last = ""
+    of_run: list[tuple[str, str]] = []
     for panel, words, command in commands():
         parts += [f"## {panel}"] if panel != last else []
         last = panel
         told = [" ".join(part.split()) for part in (command.help or "").split("\n\n")]
         parts += [f"### {words}", *told]
         if rows := [(code(name), meaning) for name, meaning in parameters(command)]:
-            parts.append(table(["argument or option", "meaning"], rows))
+            parts.append(_options(rows, run=[] if words == RUN else of_run))
+        of_run = rows if words == RUN else of_run
     return page("Commands", *parts)
+
+
+def _options(rows: list[tuple[str, str]], run: list[tuple[str, str]]) -> str:
+    """A table of options; where all are those of `mira run`, what it has beside them."""
+    if run and set(rows) <= set(run) and len(rows) > len(run) / 2:
+        others = ", ".join(name for name, meaning in run if (name, meaning) not in rows)
+        return f"All that [mira run](#mira-run) takes, but {others}." if others else "As [mira run](#mira-run)."
+    return table(["argument or option", "meaning"], rows)

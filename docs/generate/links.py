@@ -33,7 +33,7 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
             return link[0]
         if not file.exists():
             logger.warning("%s links to %s, which is not there", page.file.src_uri, target)
-        name = file.relative_to(REPOSITORY).as_posix()
+        name = os.path.relpath(file, docs.parent)
         if url:
             return f"[{text}]({url}/blob/main/{name}{anchor})"
         return f"`{name}`" if text.strip("`") == name else f"{text} (`{name}`)"

@@ -39,9 +39,16 @@ def test_links_lead_somewhere(page) -> None:
     assert broken == []
 
 
+def build(folder: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    """As `make lint` does it; with `--quiet`, MkDocs would not count its warnings."""
+    call = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", site]
+    return subprocess.run(
+        call, cwd=folder, capture_output=True, text=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    )
+
+
 def test_the_site_is_built_from_whole_pages_and_asks_nobody_else(tmp_path) -> None:
-    call = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path / "site"]
-    done = subprocess.run(call, cwd=REPOSITORY, capture_output=True, text=True, env={**os.environ, **QUIET})
+    done = build(REPOSITORY, tmp_path / "site")
     assert done.returncode == 0, done.stderr
     built = sorted((tmp_path / "site").rglob("*.html"))
     assert len(built) > 20
@@ -51,7 +58,27 @@ def test_the_site_is_built_from_whole_pages_and_asks_nobody_else(tmp_path) -> No
         assert fetched == [], file
 
 
-QUIET = {"NO_MKDOCS_2_WARNING": "1"}
+@pytest.mark.parametrize(
+    ("link", "told"),
+    [
+        ("reference/settings.md#nowhere", "does not contain an anchor '#nowhere'"),
+        ("nowhere.md", "the target is not found among documentation files"),
+        ("../nowhere.md", "index.md links to ../nowhere.md, which is not there"),
+    ],
+)
+def test_a_broken_link_ends_the_build(tmp_path, link, told) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\n')
+    (tmp_path / "docs" / "reference").mkdir(parents=True)
+    (tmp_path / "docs" / "generate").symlink_to(REPOSITORY / "docs" / "generate")
+    settings = (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[0]
+    (tmp_path / "mkdocs.yml").write_text(settings + "\nnav: [index.md, reference/settings.md]\n")
+    (tmp_path / "docs" / "reference" / "settings.md").write_text("# Settings\n")
+    (tmp_path / "docs" / "index.md").write_text("# A page\n")
+    assert build(tmp_path, tmp_path / "site").returncode == 0
+    (tmp_path / "docs" / "index.md").write_text(f"# A page\n\n[a link]({link})\n")
+    done = build(tmp_path, tmp_path / "site")
+    assert done.returncode == 1
+    assert told in done.stderr
 
 
 @pytest.mark.parametrize(
