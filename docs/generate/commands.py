@@ -20,7 +20,7 @@ ABOUT = (
     "terminal, and [exit-codes.md](exit-codes.md) what exit codes mean."
 )
 RUN = "mira run"
-KINDS = {"int": "N", "float": "N", "str": "TEXT", "Path": "PATH"}
+KINDS = {"int": "N", "float": "N", "str": "TEXT", "Path": "PATH", "path": "PATH"}
 
 
 def commands() -> Iterator[tuple[str, str, Any]]:
@@ -44,7 +44,7 @@ def _written(parameter: Any, context: Any) -> str:
     """`-m, --models TEXT`, from `-m, --models <str>` as the terminal has it."""
     written, _ = parameter.get_help_record(context)
     if not parameter.opts[0].startswith("-"):
-        return str(re.sub(r" <.*>$", "", written))
+        return str(parameter.metavar or parameter.name.upper() + "..." * (parameter.nargs != 1))
     kind = re.search(r" <(?:list\[)?(\w+)?.*>$", written)
     name = KINDS.get(str(kind and kind[1]))
     return re.sub(r" <.*>$", f" {name}", written) if name else re.sub(r" <(.*)>$", r" \1", written)

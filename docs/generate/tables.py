@@ -17,10 +17,21 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text without bars, which end cells, and outside code without what looks like a tag."""
-    parts = text.replace("|", "\\|").split("`")
-    parts[::2] = [part.replace("<", "&lt;") for part in parts[::2]]
-    return "`".join(parts)
+    """Text without bars, which end cells, and outside code without what looks like a tag.
+
+    A bar in code is written in HTML: the repository takes the backslash before it off, the site does not.
+    """
+    plain, *rest = text.split("`")
+    parts = [_escaped(plain).replace("|", "\\|")]
+    for code_part, plain in zip(rest[::2], rest[1::2], strict=True):
+        bars = "|" in code_part
+        parts.append(f"<code>{_escaped(code_part).replace('|', '&#124;')}</code>" if bars else f"`{code_part}`")
+        parts.append(_escaped(plain).replace("|", "\\|"))
+    return "".join(parts)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("<", "&lt;")
 
 
 def page(title: str, *parts: str) -> str:

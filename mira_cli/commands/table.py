@@ -44,6 +44,9 @@ SHOWN = {  # columns of a table on the terminal, unless others are named
         "quantity", "against", "model_a", "model_b", "n", "mae", "rmse", "mean_difference", "mean_absolute_percent",
         "rank_correlation",
     ],
+    "scalar_errors": [
+        "structure_id", "formula", "model", "quantity", "value", "reference", "difference",
+    ],
     "spread": [
         "committee", "structure_id", "n_members", "spread_volume_change_percent", "spread_energy_per_atom_ev",
         "displacement_max_ang", "symmetry_lost_by",
@@ -78,6 +81,7 @@ def table(
             "reference_errors",
             "energies_aligned",
             "scalars",
+            "scalar_errors",
             "spread",
             "minima",
             "relax",

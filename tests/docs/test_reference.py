@@ -1,7 +1,9 @@
 """The reference is what the code says, and everything in it has a meaning."""
 
 import csv
+from inspect import signature
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -9,7 +11,10 @@ from docs.generate.columns import FILES, UNITS, unit
 from docs.generate.commands import commands, parameters
 from docs.generate.pages import REFERENCE, pages
 from docs.generate.settings import settings_of
+from docs.generate.tables import table
 from mira_cli import errors, statuses, tasks
+from mira_cli.commands.table import SHOWN
+from mira_cli.commands.table import table as table_command
 from mira_cli.compare.columns import TABLES
 from mira_cli.config import RunConfig
 from mira_cli.resources import Resources
@@ -57,7 +62,7 @@ def test_every_setting_has_a_meaning(model) -> None:
 
 def test_every_column_has_a_meaning() -> None:
     described = {**TABLES, "first": FIRST, "last": LAST, "energies.csv": WIDE, "curves.csv": COLUMNS}
-    told = [(table, name, one.meaning) for table, columns in described.items() for name, one in columns.items()]
+    told = [(file, name, one.meaning) for file, columns in described.items() for name, one in columns.items()]
     told += [(task.name, column.name, column.meaning) for task in TASKS for column in task.columns]
     assert len(told) > 300
     assert [one for one in told if not one[2]] == []
@@ -80,6 +85,15 @@ def test_tables_have_the_columns_that_are_declared(file) -> None:
     assert written == [*declared]
 
 
+def test_every_table_can_be_shown_with_columns_that_it_has() -> None:
+    asked = {name for kinds in get_args(signature(table_command, eval_str=True).parameters["of"].annotation)
+             for one in get_args(kinds) for name in get_args(one)}  # fmt: skip
+    assert asked == {"summary", "comparison", *(file.removesuffix(".csv") for file in TABLES)}
+    lacking = {name: {*shown} - {*TABLES.get(f"{name}.csv", shown)} for name, shown in SHOWN.items()}
+    assert SHOWN.keys() == asked - {"summary"}
+    assert {column for columns in lacking.values() for column in columns if not column.startswith("spread_")} == set()
+
+
 def test_units_are_the_longest_ends_of_names() -> None:
     for i, end in enumerate(UNITS):
         assert not any(end.endswith(earlier) for earlier in list(UNITS)[:i]), end
@@ -88,6 +102,5 @@ def test_units_are_the_longest_ends_of_names() -> None:
 
 
 def test_what_looks_like_a_tag_or_ends_a_cell_is_text() -> None:
-    from docs.generate.tables import table
-
-    assert table(["a"], [["runs/<x> `<y|z>`"]]).splitlines()[-1] == r"| runs/&lt;x> `<y\|z>` |"
+    cell = table(["a"], [["runs/<x> |y| `<z>` `p|<q>`"]]).splitlines()[-1]
+    assert cell == r"| runs/&lt;x> \|y\| `<z>` <code>p&#124;&lt;q></code> |"
