@@ -1,10 +1,10 @@
 # make demo   set up what is missing, then compare three models on the examples
-# make example   the same, then regenerate the report and tables in docs/example
+# make example   the same, then write the report and tables in docs/example anew
 # make test   set up what is missing, then run all tests
-# make docs   the documentation as a site, in site/
-# make reference   the pages of docs/reference/ that are made from the code
 # make bench  speed against what a user would do instead; writes benchmarks/RESULTS.md
 # make lint   formatting, lint, types, workflow lint
+# make docs   the documentation as a site, in site/
+# make reference   the pages of docs/reference/ that are made from the code
 #
 # The set-up needs Python ≥ 3.11 (3.14 with a C compiler) and a package index, nothing else. Environments and images go
 # to $(MIRA_CACHE) (~/.cache/mira unless set), by the hash of their recipe, and are built once.
@@ -18,7 +18,7 @@ export UV_COMPILE_BYTECODE = 1
 # MkDocs stays at its first major version, and need not say at each build that there are others
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: setup demo example docs reference bench test test-fast lint fix clean
+.PHONY: setup demo example bench test test-fast lint fix clean
 
 setup: .venv/.ready
 
@@ -45,12 +45,6 @@ example: setup
 	$(MIRA) run docs/example/run.yaml --output runs/example
 	$(MIRA) collect runs/example
 	.venv/bin/python docs/make_example.py runs/example
-
-docs: setup
-	.venv/bin/mkdocs build --strict
-
-reference: setup
-	.venv/bin/python -m docs.generate
 
 bench: setup
 	$(MIRA) images build fairchem-sevennet matgl --runtime venv
@@ -79,6 +73,13 @@ lint: setup
 	.venv/bin/snakefmt --check Snakefile workflow
 	.venv/bin/python tests/lint_workflow.py
 	.venv/bin/mkdocs build --strict
+
+.PHONY: docs reference
+docs: setup
+	.venv/bin/mkdocs build --strict
+
+reference: setup
+	.venv/bin/python -m docs.generate
 
 fix: setup
 	.venv/bin/ruff check --fix
