@@ -14,8 +14,11 @@ import sys
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from families_library import BATCHES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,42 +43,6 @@ def structures_of(family: str) -> list[Atoms]:
     for seed, atoms in enumerate(found):
         atoms.rattle(0.05, seed=seed)
     return found
-
-
-def library_batch(family: str, single: Any) -> Ask | None:
-    """How the library itself evaluates several structures at once; None where it has no way of its own."""
-    if family == "nequip":
-        return lambda some: single.call_model(_nequip_graphs(single, some))
-    if family == "upet":
-        return lambda some: single.calculator.compute_energy(some, compute_forces_and_stresses=True)
-    if family == "dpa":
-        return lambda some: _dpa(single, some)
-    if family == "ani":
-        return lambda some: _ani(single, some)
-    return None
-
-
-def _nequip_graphs(single: Any, some: list[Atoms]) -> Any:
-    from nequip.data import AtomicDataDict
-
-    return AtomicDataDict.batched_from_list([single.atoms_to_data(atoms) for atoms in some])
-
-
-def _dpa(single: Any, some: list[Atoms]) -> Any:
-    import numpy as np
-
-    types = [single.type_dict[symbol] for symbol in some[0].symbols]
-    cells = np.array([atoms.cell.array.ravel() for atoms in some])
-    return single.dp.eval(np.array([atoms.positions for atoms in some]), cells, types)
-
-
-def _ani(single: Any, some: list[Atoms]) -> Any:
-    import numpy as np
-    import torch
-
-    places = torch.tensor(np.array([atoms.positions for atoms in some]), requires_grad=True)
-    numbers = torch.tensor(np.array([atoms.numbers for atoms in some]))
-    return torch.autograd.grad(single.model((numbers, places)).energies.sum(), places)
 
 
 def loop(single: Any) -> Ask:
@@ -112,8 +79,7 @@ def ways(family: str, structures: list[Atoms], folder: Path) -> Iterator[tuple[s
         return potential.evaluate([prepared[id(atoms)] for atoms in some])
 
     yield "loop", 1, loop(single)
-    if batch := library_batch(family, single):
-        yield from (("library", size, batch) for size in SIZES)
+    yield from (("library", size, partial(BATCHES[family], single)) for size in SIZES)
     yield from (("mira", size, adapter) for size in SIZES)
 
 
