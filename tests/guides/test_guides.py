@@ -8,7 +8,6 @@ ON_SLURM = ("cluster-without-network.md",)  # tests/slurm/test_guide.py
 
 
 @pytest.mark.families
-@pytest.mark.apptainer
 @pytest.mark.timeout(1800)  # images may have to be built
 @pytest.mark.parametrize(
     "page", [page for page in replay.PAGES if page.name not in ON_SLURM], ids=lambda page: page.stem
