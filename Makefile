@@ -1,6 +1,7 @@
 # make demo   set up what is missing, then compare three models on the examples
 # make example   the same, then write the report and tables in docs/example anew
 # make test   set up what is missing, then run all tests
+# make guides   run the commands of docs/guides, and write what they print now into the pages (one of them needs SLURM)
 # make bench  speed against what a user would do instead; writes benchmarks/RESULTS.md
 # make lint   formatting, lint, types, workflow lint
 # make docs   the documentation as a site, in site/
@@ -18,7 +19,7 @@ export UV_COMPILE_BYTECODE = 1
 # MkDocs stays at its first major version, and need not say at each build that there are others
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: setup demo example bench test test-fast lint fix clean
+.PHONY: setup demo example guides bench test test-fast lint fix clean
 
 setup: .venv/.ready
 
@@ -45,6 +46,10 @@ example: setup
 	$(MIRA) run docs/example/run.yaml --output runs/example
 	$(MIRA) collect runs/example
 	.venv/bin/python docs/make_example.py runs/example
+
+guides: setup
+	@tests/testbed/slurm-test-cluster.sh start
+	.venv/bin/python -m tests.guides.replay
 
 bench: setup
 	$(MIRA) images build fairchem-sevennet matgl --runtime venv

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Literal
 
@@ -75,7 +76,10 @@ TASK = Task(
     },
     arrays={"stiffness_gpa": Layout(width=6, rows=6), "clamped_stiffness_gpa": Layout(width=6, rows=6)},
     columns=(
-        _modulus("bulk_modulus_gpa", "bulk modulus, mean of Voigt's and Reuss's (Hill)", "bulk_modulus_gpa"),
+        replace(
+            _modulus("bulk_modulus_gpa", "bulk modulus, mean of Voigt's and Reuss's (Hill)", "bulk_modulus_gpa"),
+            empty_if="the crystal is not stable: its C has a negative eigenvalue (Born)",
+        ),
         _modulus("bulk_modulus_voigt_gpa", "bulk modulus at one strain (Voigt)"),
         _modulus("bulk_modulus_reuss_gpa", "bulk modulus at one stress (Reuss)"),
         _modulus("shear_modulus_gpa", "shear modulus, mean of Voigt's and Reuss's (Hill)", "shear_modulus_gpa"),

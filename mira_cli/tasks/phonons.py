@@ -78,6 +78,7 @@ def _thermal_columns() -> tuple[Column, ...]:
             "yes",
             (f"reference_{name}_per_{of}_{UNITS[name]}",),
             title=f"{name.replace('_', ' ').capitalize()} per {of.replace('_', ' ')}",
+            empty_if="the crystal is not stable: it has imaginary frequencies",
         )
         for name, unit in (("heat_capacity", "J/mol/K"), ("entropy", "J/mol/K"), ("free_energy", "eV"))
         for of in ("formula_unit", "atom")
