@@ -86,23 +86,30 @@ def mira() -> Callable[..., subprocess.CompletedProcess[str]]:
     return call
 
 
+def _uv(*arguments: object) -> None:
+    settings = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    command = [sys.executable, "-P", "-m", "uv", "--quiet", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/", env=settings, timeout=600)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="session")
-def installed_mira(tmp_path_factory) -> Path:
+def packages(tmp_path_factory) -> Path:
+    """Folder with the sdist of this checkout, and the wheel that is made of that sdist."""
+    place = tmp_path_factory.mktemp("packages")
+    _uv("build", "--out-dir", place, REPOSITORY)
+    return place
+
+
+@pytest.fixture(scope="session")
+def installed_mira(packages, tmp_path_factory) -> Path:
     """The command of a wheel of this checkout, in an environment that holds nothing else, with the lock's versions."""
     place = tmp_path_factory.mktemp("installed")
-    settings = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
-
-    def uv(*arguments: object) -> None:
-        command = [sys.executable, "-P", "-m", "uv", "--quiet", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=place, env=settings, timeout=600)
-        assert done.returncode == 0, done.stderr
-
-    uv("build", "--wheel", "--out-dir", place, REPOSITORY)
-    uv("export", "--project", REPOSITORY, "--locked", "--no-dev", "--no-emit-project", "-o", place / "versions.txt")
-    uv("venv", "--python", sys.executable, "--no-project", place / "env")
-    (wheel,) = place.glob("*.whl")
+    _uv("export", "--project", REPOSITORY, "--locked", "--no-dev", "--no-emit-project", "-o", place / "versions.txt")
+    _uv("venv", "--python", sys.executable, "--no-project", place / "env")
+    (wheel,) = packages.glob("*.whl")
     python = place / "env" / "bin" / "python"
-    uv("pip", "install", "--python", python, "--constraints", place / "versions.txt", wheel)
+    _uv("pip", "install", "--python", python, "--constraints", place / "versions.txt", wheel)
     return place / "env" / "bin" / "mira"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mira_cli import console, tasks
+from mira_cli.commands.complete import complete_model
 from mira_cli.errors import UsageError
 from mira_cli.files import read_json
 
@@ -89,7 +90,10 @@ def table(
         | None,
         typer.Option("--table", "-t", help="Which table [default: summary; comparison, where rows are asked for]."),
     ] = None,
-    model: Annotated[list[str] | None, typer.Option("--model", "-m", help="Only rows about this model.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Only rows about this model.", autocompletion=complete_model),
+    ] = None,
     status: Annotated[list[str] | None, typer.Option(help="Only rows with this status, such as failed.")] = None,
     sort: Annotated[str | None, typer.Option(help="Sort by this column; the beginning of its name will do.")] = None,
     reverse: Annotated[bool, typer.Option("--reverse", "-r", help="The largest first.")] = False,
