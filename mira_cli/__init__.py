@@ -1,6 +1,6 @@
 """The `mira` command: everything that runs on the host, and nothing that needs a model's own dependencies.
 
-For scripts, `from mira_cli import calculator`: any model as an ASE calculator (docs/calculator.md).
+For scripts, `from mira_cli import calculator`: any model as an ASE calculator (docs/reference/calculator.md).
 """
 
 from __future__ import annotations

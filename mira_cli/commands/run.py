@@ -63,7 +63,9 @@ def run(
     gpus: Annotated[str | None, typer.Option(help="GPUs of this machine to use: how many, or which (`0,2`).")] = None,
     reuse: Annotated[
         bool | None,
-        typer.Option("--reuse/--no-reuse", help="Take over what runs in the same folder have computed [default: yes]."),
+        typer.Option(
+            "--reuse/--no-reuse", help="Reuse what other runs in the same folder have computed [default: yes]."
+        ),
     ] = None,
     form: Annotated[
         str | None,

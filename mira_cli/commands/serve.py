@@ -85,7 +85,7 @@ def serve(
 ) -> None:
     """Keep models loaded, and answer over HTTP on this machine.
 
-    It is for one user and those they trust: docs/serve.md says what it is not.
+    It is for one user and those they trust: docs/reference/serve.md says what it is not.
     """
     if context.invoked_subcommand is not None:
         return

@@ -45,6 +45,9 @@ SHOWN = {  # columns of a table on the terminal, unless others are named
         "quantity", "against", "model_a", "model_b", "n", "mae", "rmse", "mean_difference", "mean_absolute_percent",
         "rank_correlation",
     ],
+    "scalar_errors": [
+        "structure_id", "formula", "model", "quantity", "value", "reference", "difference",
+    ],
     "spread": [
         "committee", "structure_id", "n_members", "spread_volume_change_percent", "spread_energy_per_atom_ev",
         "displacement_max_ang", "symmetry_lost_by",
@@ -79,6 +82,7 @@ def table(
             "reference_errors",
             "energies_aligned",
             "scalars",
+            "scalar_errors",
             "spread",
             "minima",
             "relax",
@@ -102,7 +106,7 @@ def table(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """Show how the models of a run compare; columns are explained in docs/results.md and docs/comparison.md."""
+    """Show how the models of a run compare; docs/reference/columns.md explains the columns."""
     from mira_cli.results import filter_rows as rows
     from mira_cli.results import print_summary as summary
     from mira_cli.results.read_tables import read_table
