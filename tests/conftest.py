@@ -54,6 +54,11 @@ def pytest_xdist_make_scheduler(config, log):
 
 # fixtures that start the command itself, or make a package of it
 STARTERS = {"mira", "started", "packages", "installed_mira"}
+# files that start workers and servers, and wait for them, in most of their tests: a third of the time of all fast ones
+SLOW = (
+    *("unit/serving/test_serving.py", "unit/warm/test_calculator.py", "unit/warm/test_calculator_address.py"),
+    *("unit/worker/test_process.py", "unit/worker/test_stories.py"),
+)
 
 
 def pytest_collection_modifyitems(items) -> None:
@@ -61,6 +66,8 @@ def pytest_collection_modifyitems(items) -> None:
     for item in items:
         if STARTERS & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.command)
+        if item.nodeid.partition("::")[0].endswith(SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
