@@ -143,7 +143,7 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
     InputError
         Weights of a user's are not where they are said to be.
     """
-    from mira_cli.catalogue.own_weights import explain_path, is_spec, read_spec
+    from mira_cli.catalogue.own_weights import explain_path, is_spec, read_spec_among
 
     if not names:
         raise UsageError(
@@ -153,7 +153,7 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
     found: dict[str, Model] = {}
     for place, name in enumerate(names):
         if is_spec(name):
-            short, row = read_spec(name, catalogue)
+            short, row = read_spec_among(names, place, catalogue)
             _refuse_dispersion(name, row, catalogue)
             if found.setdefault(short, row) != row:
                 raise _two_called(short, row)
@@ -164,6 +164,8 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
             if as_path := explain_path(names, place):
                 raise as_path
             hint = f"{suggestion(nearest(name, known))}`mira models` lists all names"
+            if (bare := name.lower().removesuffix(":")) in catalogue.families:
+                hint = f"`{bare}:PATH` names {'one in a Python file' if bare == FILE else 'weights of this family'}"
             raise UsageError(f"unknown model `{name}`", hint=hint)
         found[one[0]] = one[1]
     _check_weights(found, catalogue)

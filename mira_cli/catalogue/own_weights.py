@@ -74,14 +74,8 @@ def explain_path(names: Sequence[str], place: int) -> UsageError | None:
     """
     name = names[place]
     start = max((i for i in range(place) if is_spec(names[i])), default=None)
-    if start is not None:
-        for end in range(place + 1, min(len(names), start + MOST_COMMAS + 1) + 1):
-            for commas in product((",", ", "), repeat=end - start - 1):  # spaces after commas were dropped
-                whole = names[start] + "".join(map("".join, zip(commas, names[start + 1 : end], strict=True)))
-                found = _SPEC.fullmatch(whole)
-                if found and "," in found["path"] and Path(found["path"]).expanduser().exists():
-                    what = f"`{whole}` was taken apart at its comma, which separates models on the command line"
-                    return UsageError(what, hint=f"write it into a run.yaml, as a list: `models: ['{whole}']`")
+    if start is not None and (torn := _explain_comma(names, start)):
+        return torn
     is_program = name.endswith(".py") and Path(name).is_file()
     if os.sep not in name and not is_program:
         return None
@@ -91,6 +85,27 @@ def explain_path(names: Sequence[str], place: int) -> UsageError | None:
         family = FILE if is_program else look(Path(name)).family if Path(name).exists() else None
         hint = f"weights are named by their family and path, for example `{family or 'mace'}:{name}`"
     return UsageError(f"`{name}` is no model's name", hint=hint)
+
+
+def read_spec_among(names: Sequence[str], place: int, catalogue: Catalogue) -> tuple[str, Model]:
+    """As `read_spec`, of one of several names: a path that a comma has torn is explained."""
+    path = _SPEC.fullmatch(names[place])
+    if path and not Path(path["path"]).expanduser().exists() and (torn := _explain_comma(names, place)):
+        raise torn
+    return read_spec(names[place], catalogue)
+
+
+def _explain_comma(names: Sequence[str], start: int) -> UsageError | None:
+    """Say that a path was taken apart at its comma, if what begins at `start` is there as a whole."""
+    for end in range(start + 2, min(len(names), start + MOST_COMMAS + 1) + 1):
+        for commas in product((",", ", "), repeat=end - start - 1):  # spaces after commas were dropped
+            whole = names[start] + "".join(map("".join, zip(commas, names[start + 1 : end], strict=True)))
+            found = _SPEC.fullmatch(whole)
+            if found and "," in found["path"] and Path(found["path"]).expanduser().exists():
+                what = f"`{whole}` was taken apart at its comma, which separates models on the command line"
+                hint = f"write it into a run.yaml, as a list: `models: ['{whole}']`, or name a link without a comma"
+                return UsageError(what, hint=hint)
+    return None
 
 
 def _options(name: str, query: str, family: Family) -> dict[str, bool | int | float | str | None]:

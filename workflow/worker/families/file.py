@@ -156,7 +156,8 @@ class InFile:
             try:
                 yield
             except SystemExit as error:
-                raise RuntimeError("the code of the file wants to end the process") from error
+                said = f": {error.code}" if isinstance(error.code, str) else ""
+                raise RuntimeError(f"the code of the file wants to end the process{said}") from error
             finally:
                 if os.getpid() != self.pid:  # a child that it has forked: there must be one worker alone
                     os._exit(1)
@@ -264,10 +265,10 @@ def load(model: Model, device: str, dtype: str) -> InFile:
             potential.make = partial(getattr(module, FUNCTION), device, dtype, **model.options)
     except (Exception, SystemExit) as error:
         traceback.print_exc(file=sys.stderr)
-        raise WorkerError(
-            f"`{said['file']}` cannot be imported in its environment ({sentence(error)}): name what it imports in its "
-            "dependencies, and lock it again"
-        ) from error
+        lacks = isinstance(error, ImportError)
+        then = ": name what it imports in its dependencies, and lock it again" if lacks else ""
+        why = f"`{said['file']}` cannot be imported in its environment ({sentence(error)}){then}"
+        raise WorkerError(why) from error
     try:
         potential.kept = potential.new()
     except WorkerError:
