@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import traceback
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,10 +24,10 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from worker import isolation
-from worker.errors import AT_END, WorkerError, sentence
+from worker.errors import WorkerError, sentence
 from worker.families.base import Result, check_options
 from worker.prepare import PERIODIC
-from worker.weights import PREFIX, hold
+from worker.private import private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -257,7 +256,7 @@ def load(model: Model, device: str, dtype: str) -> InFile:
     code = model.checkpoint.path / "model"
     if said["files"]:
         code = _linked(code)
-    scratch = Path(_private())
+    scratch = private_folder(isolation.cache_folder())
     potential = InFile(lambda: None, said, model.checkpoint.sha256, dtype, scratch)
     try:
         with potential.guarded():
@@ -289,17 +288,9 @@ def _imported(file: Path) -> Any:
     return module
 
 
-def _private() -> str:
-    """A folder of this process alone, until it ends; what a killed one leaves, the next ones remove in a day."""
-    folder = tempfile.mkdtemp(prefix=PREFIX, dir=isolation.cache_folder())
-    hold(Path(folder))  # a warm worker lives longer than a day
-    AT_END.append(partial(shutil.rmtree, folder, ignore_errors=True))
-    return folder
-
-
 def _linked(code: Path) -> Path:
     """The same files in a folder that stays: some calculators open theirs when they first compute."""
-    target = Path(_private()) / "model"
+    target = private_folder(isolation.cache_folder()) / "model"
 
     def link(source: str, copy: str) -> None:
         try:
