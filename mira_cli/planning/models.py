@@ -166,7 +166,7 @@ def _settle_weights(
         known = replace(model, weights_sha256=found.sha256)
         if model.row.family == FILE and model.image in ready:
             check_at_first_use(known, found, ready[model.image])
-        elif model.row.checkpoint.path and model.image in ready:
+        elif (model.row.checkpoint.path or model.row.user_options) and model.image in ready:  # which options it takes
             known = with_facts(known, probe_weights(known, found, ready[model.image]))
         settled.append(known)
     return settled, weights

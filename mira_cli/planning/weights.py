@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mira_cli import paths
+from mira_cli.catalogue.own_weights import is_spec
 from mira_cli.catalogue.rows import FILE
 from mira_cli.console import warn
 from mira_cli.errors import UsageError
@@ -146,7 +147,7 @@ def locate_weights(model: ResolvedModel) -> Weights | None:
 
 
 def probe_weights(model: ResolvedModel, weights: Weights, image: ReadyImage) -> dict[str, Any]:
-    """Load a user's weights once, on the CPU, and return what they say about themselves; remembered by content.
+    """Load weights once, on the CPU, and return what they say about themselves; remembered by content.
 
     Raises
     ------
@@ -210,7 +211,9 @@ def _why(stderr: str) -> str:
 def _hint(model: ResolvedModel, why: str) -> str:
     options = [option for option in model.row.user_options if option in why]
     if options:
-        return f"name it after the path, for example `{model.row.family}:PATH?{options[0]}=…`"
+        by_path = is_spec(model.name)
+        named = f"{model.row.family}:PATH" if by_path else model.name
+        return f"add it to the {'path' if by_path else 'name'}, for example `{named}?{options[0]}=…`"
     return "name the file or folder that the family's own calculator loads"
 
 
