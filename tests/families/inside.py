@@ -16,14 +16,14 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parents[1] / "workflow"), str(HERE.parent / "unit"), str(HERE)]
+sys.path[:0] = [str(HERE.parents[1] / "workflow"), str(HERE.parents[1]), str(HERE)]
 
 
 def examine(model: dict, tiny, folder: Path) -> dict:
     """Everything about one model."""
     import cases
-    from worker_jobs import hash_of, read_lines, read_records
 
+    from tests.unit.worker.jobs import hash_of, read_lines, read_records
     from worker.check import session
 
     began = time.perf_counter()
@@ -97,7 +97,8 @@ def _answer(result, prepared) -> dict:
 def large(model: dict, facts: dict, folder: Path) -> dict:
     """Two thousand atoms, and the cell that they repeat, through the worker."""
     import cases
-    from worker_jobs import hash_of, read_records
+
+    from tests.unit.worker.jobs import hash_of, read_records
 
     known = None if facts["elements"] is None else frozenset(facts["elements"])
     began = time.perf_counter()
@@ -112,9 +113,8 @@ def large(model: dict, facts: dict, folder: Path) -> dict:
 
 def work(folder: Path, model: dict, structures: list) -> int:
     """Run the whole worker in a new run directory; its exit code."""
-    from worker_jobs import write_job
-
     import worker.__main__ as worker
+    from tests.unit.worker.jobs import write_job
 
     folder.mkdir()
     write_job(folder, structures, model=model)

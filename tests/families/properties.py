@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parents[1] / "workflow"), str(HERE.parent / "unit")]
+sys.path[:0] = [str(HERE.parents[1] / "workflow"), str(HERE.parents[1])]
 CRYSTALS = {
     "Cu": {"crystalstructure": "fcc", "a": 3.62},
     "Si": {"crystalstructure": "diamond", "a": 5.45},
@@ -22,9 +22,9 @@ def computed(model: dict, task: dict, names: list[str]) -> dict[str, dict]:
     """The records of a task, by the crystal's name, and elements of C where it has some."""
     import numpy as np
     from ase.build import bulk
-    from worker_jobs import hash_of, write_job
 
     import worker.__main__ as worker
+    from tests.unit.worker.jobs import hash_of, write_job
 
     folder = Path.cwd() / task["name"]
     folder.mkdir()

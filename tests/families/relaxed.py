@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parents[1] / "workflow"), str(HERE.parent / "unit")]
+sys.path[:0] = [str(HERE.parents[1] / "workflow"), str(HERE.parents[1])]
 SETTINGS = {
     "cell": "full", "pressure_gpa": 0.0, "symmetry": "free", "fmax_ev_per_ang": 0.005, "smax_gpa": 0.02,
     "max_steps": 300, "optimizer": "lbfgs", "keep": "last",
@@ -38,9 +38,9 @@ def crystals() -> dict:
 def by_worker(model: dict, structures: list) -> list[dict]:
     """Energy, volume, largest force and stress left, by a job of MIRA's worker and by the package at its geometry."""
     import numpy as np
-    from worker_jobs import hash_of, read_records, write_job
 
     import worker.__main__ as worker
+    from tests.unit.worker.jobs import hash_of, read_records, write_job
 
     folder = Path.cwd()  # the worker goes elsewhere
     write_job(folder, structures, model=model, task={"name": "relax", "settings": SETTINGS, "version": 1})

@@ -8,7 +8,7 @@ from ase.build import bulk
 from mira_cli import tasks
 from mira_cli.tasks.phonons import PhononSettings
 from tests.families.conftest import bundled_models, python_of
-from tests.unit.worker_jobs import run_worker, write_job
+from tests.unit.worker.jobs import run_worker, write_job
 
 
 def test_heat_capacities_are_of_the_amount_of_matter_that_their_name_says(tmp_path) -> None:

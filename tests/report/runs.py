@@ -10,9 +10,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from mira_cli.driver.collect import collect
 from mira_cli.run.directory import RunDirectory
-from tests.unit.comparison_runs import Answer, made_run
-from tests.unit.property_runs import elastic_run, eos_run
-from tests.unit.relaxed_runs import End, relaxed_run
+from tests.unit.results.comparison_runs import Answer, made_run
+from tests.unit.results.property_runs import elastic_run, eos_run
+from tests.unit.results.relaxed_runs import End, relaxed_run
 
 METALS = ("Cu", "Ni", "Al")
 EVIL = "</script><img src=x onerror=alert(1)> <!-- @@DATA@@ é 漢字 \u202e.extxyz".replace("/", "\u2215")

@@ -6,7 +6,7 @@ from ase.calculators.lj import LennardJones
 from ase.io import read
 
 from tests.runs import METALS, rows, statuses
-from tests.unit.relaxations import geometry, relaxed
+from tests.unit.worker.tasks.relaxations import geometry, relaxed
 
 from .sound import LJ, Fault, assert_nothing_twice, records_of, slow_call
 

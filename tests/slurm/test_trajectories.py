@@ -6,7 +6,7 @@ from ase.calculators.lj import LennardJones
 from ase.io import write
 
 from tests.runs import faulty, rows
-from tests.unit.stories_by_ase import end_of
+from tests.unit.worker.tasks.stories_by_ase import end_of
 from worker.tasks import md
 
 from .sound import LJ, records_of, said

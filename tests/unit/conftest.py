@@ -2,7 +2,7 @@
 
 import pytest
 
-from .watching_site import Site, held
+from tests.unit.watching.watching_site import Site, held
 
 
 @pytest.fixture

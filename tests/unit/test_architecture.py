@@ -178,6 +178,15 @@ def modules_run_by(file: Path) -> list[list[str]]:
     return [words for words in lists if "-m" in words]
 
 
+def test_unit_tests_lie_in_the_folders_of_what_they_test() -> None:
+    unit = REPOSITORY / "tests" / "unit"
+    folders = {file.parent.relative_to(unit) for file in unit.rglob("test_*.py")} - {Path()}
+    lost = [
+        f for f in folders if not (REPOSITORY / "mira_cli" / f).is_dir() and not (REPOSITORY / "workflow" / f).is_dir()
+    ]
+    assert not lost
+
+
 def test_no_module_is_looked_for_in_the_current_folder() -> None:
     """Commands run in the run directory, which holds what users put there, or what came with it from somebody else."""
     lists = [words for folder in ("mira_cli", "workflow") for file in files(folder) for words in modules_run_by(file)]
