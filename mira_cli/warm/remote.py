@@ -58,7 +58,7 @@ class RemoteWorker:
         if is_spec(model) and "/" in model:  # what a server calls `file:gfn1.py` is a name
             raise UsageError(
                 "a server is asked for models by name, never for weights by path",
-                hint="`mira serve --models …` takes weights by path; their name there has no folders, as `file:gfn1.py`",
+                hint="`mira serve --models …` takes weights by path; there a name has no folders, as `file:gfn1.py`",
             )
         if "/" in model:
             raise UsageError(f"unknown model `{model}`", hint="`mira models` lists names")
