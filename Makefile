@@ -75,8 +75,9 @@ findings:
 	done; \
 	test -z "$$failed" || { echo "error: these have changed, or could not be run:$$failed"; exit 1; }
 
+# what takes neither images nor the network, SLURM, a browser or the command itself
 test-fast: setup
-	.venv/bin/pytest tests/unit tests/docs
+	.venv/bin/pytest tests/unit tests/docs tests/release -n 2 -m "not command and not slow"
 
 # --strict does not count warnings that --quiet hides
 lint: setup

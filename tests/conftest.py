@@ -52,6 +52,17 @@ def pytest_xdist_make_scheduler(config, log):
     return ByGroup(config, log)
 
 
+# fixtures that start the command itself, or make a package of it
+STARTERS = {"mira", "started", "packages", "installed_mira"}
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Mark what `make test-fast` leaves out."""
+    for item in items:
+        if STARTERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.command)
+
+
 def pytest_terminal_summary(terminalreporter) -> None:
     """Say loudly what was skipped for want of SLURM, and what the faults on it cost."""
     found = [*terminalreporter.getreports("skipped"), *terminalreporter.getreports("passed")]
