@@ -77,7 +77,7 @@ findings:
 
 # what takes neither images nor the network, SLURM, a browser or the command itself
 test-fast: setup
-	.venv/bin/pytest tests/unit tests/release tests/docs -n 2 -m "not command and not slow"
+	.venv/bin/pytest tests/unit tests/docs tests/release -n 2 -m "not command and not slow"
 
 # --strict does not count warnings that --quiet hides
 lint: setup

@@ -275,9 +275,7 @@ def _check_task(config: RunConfig) -> None:
     task = known_task(config.task)
     if config.reference is not None and not task.keeps_geometries:
         told = f"task `{config.task}` moves no atoms: its references are those that the structures come with"
-        raise UsageError(
-            told, hint="leave out `--reference`; docs/reference/structures.md says under which keys they are found"
-        )
+        raise UsageError(told, hint="leave out `--reference`; docs/reference/structures.md says where they are found")
     if config.reference_model is not None and not task.is_compared:
         told = f"task `{config.task}` has no references of models: it does not compare structures as they are"
         raise UsageError(told, hint="name the model among `--models`: models are compared with one another")
