@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, partialmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,6 +16,7 @@ import numpy as np
 from ase.data import atomic_numbers
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from worker import accelerator
 from worker.errors import WorkerError, sentence
 from worker.families.base import Result, atoms_that_fit, check_options, existing_weights, to_float64
 
@@ -119,6 +121,49 @@ def load(model: Model, device: str, dtype: str) -> NequIP:  # noqa: ARG001 - DTY
         dtype=about["model_dtype"],
         gives_stress="stress" in outputs,
     )
+
+
+def accelerators(potential: NequIP, device: str) -> list[accelerator.Offer]:
+    """Offer a faster network on CPUs; Allegro has none of these layers."""
+    if device != "cpu" or not _layers(potential):
+        return []
+    return [accelerator.Offer(accelerator.FUSED, partial(_fused, potential))]
+
+
+def _layers(potential: NequIP) -> dict[str, Any]:
+    """Layers that multiply nodes with filters and sum over edges, by their names."""
+    parts = potential.single.model.named_modules()
+    return {name: part for name, part in parts if type(part).__name__ == "TensorProductScatter"}
+
+
+def _fused(potential: NequIP) -> NequIP:
+    """Let a network compute its convolutions in the way that is fast on CPUs.
+
+    Raises
+    ------
+    WorkerError
+        It can compute none of them.
+    """
+    import torch
+
+    from worker.families.convolution import convolutions_of, exchanged, twin
+
+    def forward(convolution: Any, x: Any, edge_attr: Any, edge_weight: Any, edge_dst: Any, edge_src: Any) -> Any:
+        return convolution(x, edge_attr, edge_weight, edge_src, edge_dst)
+
+    layers = _layers(potential)
+    products = {name: layer.tp for name, layer in layers.items()}
+    changed = {}
+    for name, convolution in convolutions_of(products, getattr(torch, potential.dtype)).items():
+        changed[name] = twin(layers[name])
+        changed[name].forward = partial(forward, convolution)
+    return _with_network(potential, exchanged(potential.single.model, changed))
+
+
+def _with_network(potential: NequIP, network: Any) -> NequIP:
+    single = copy.copy(potential.single)
+    single.model = network
+    return replace(potential, single=single)
 
 
 def _calculator(model: Model, file: Path, device: str) -> Any:
