@@ -146,7 +146,7 @@ def offering(monkeypatch):
 def worked(folder, monkeypatch, **changes):
     monkeypatch.chdir(folder)
     plain = ase_builtin.load(MODEL, "cpu", "float64")
-    given = [prepared.atoms for prepared in accelerator._structures(MODEL, plain)]
+    given = [prepared.atoms for prepared in accelerator.structures_asked(MODEL, plain)]
     write_job(folder, given, model={"name": "lj", "checkpoint": {"bundled": "lj"}}, **changes)
     job = read_job(folder / "job.json")
     session.run_session(job, folder / "records", folder / "done.json", threads=1, network="open", stop=Stop())
