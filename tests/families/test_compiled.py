@@ -65,7 +65,7 @@ def test_a_long_job_compiles_and_later_ones_load(compiled):
     for name in ("first", "again"):
         assert (compiled[name]["name"], compiled[name]["refused"]) == ("compiled network", {})
         assert compiled[name]["calculator"] < SAME
-    assert "which takes minutes" in compiled["first"]["said"]
+    assert "the network is compiled first" in compiled["first"]["said"]
     assert compiled["again"]["said"] == ""
 
 

@@ -275,7 +275,6 @@ def _unprepared(offer: Offer) -> str | None:
     """Prepare what is offered, before its trial is written down: a job may well be stopped meanwhile."""
     try:
         if offer.prepare:
-            print(f"worker: {offer.name} is prepared, which takes minutes", file=sys.stderr, flush=True)
             offer.prepare()
     except Exception as error:  # noqa: BLE001 - whatever it is, there is the plain network
         return _words(error)

@@ -89,6 +89,7 @@ def compile_apart(about: dict[str, Any], model: Model, limit_s: float = LIMIT_S)
         if reason := _lately(failure):
             raise WorkerError(f"{reason} (within the last day: {failure})")
         _sweep(folder)
+        print("worker: the network is compiled first, once for this machine", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder) as scratch:
             try:
                 made = _compiled(Path(scratch), model, int(about["threads"]), limit_s)
