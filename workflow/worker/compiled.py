@@ -80,7 +80,7 @@ def compile_apart(about: dict[str, Any], model: Model, limit_s: float = LIMIT_S)
     if shutil.which(compiler) is None:
         raise WorkerError(f"there is no C++ compiler `{compiler}`, which compiling the network takes")
     folder = _folder()
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)  # what is in it is run
     note = _note(about)
     failure = note.with_suffix(".failed.json")
     with _alone(note.with_suffix(".lock")):
