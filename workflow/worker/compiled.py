@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from worker import isolation, provenance, trials
 from worker.atomic import write_json
 from worker.errors import WorkerError
+from worker.private import FORGOTTEN_S, PREFIX, remove_forgotten
 from worker.weights import sha256
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 FOLDER = "compiled"
 LIMIT_S = 600.0
-FORGOTTEN_S = 86_400.0  # why compiling failed, and what a killed process left
-_SCRATCH = "building-"
 
 
 def depends_on(weights_sha256: str, distributions: Iterable[str], threads: int) -> dict[str, Any]:
@@ -88,9 +87,9 @@ def compile_apart(about: dict[str, Any], model: Model, limit_s: float = LIMIT_S)
             return
         if reason := _lately(failure):
             raise WorkerError(f"{reason} (within the last day: {failure})")
-        _sweep(folder)
+        remove_forgotten(folder)
         print("worker: the network is compiled first, once for this machine", file=sys.stderr, flush=True)
-        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder) as scratch:
+        with tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder) as scratch:
             try:
                 made = _compiled(Path(scratch), model, int(about["threads"]), limit_s)
             except WorkerError as error:
@@ -157,14 +156,6 @@ def _lately(failure: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return None
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed processes have left."""
-    for left in folder.glob(f"{_SCRATCH}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > FORGOTTEN_S:
-                shutil.rmtree(left, ignore_errors=True)
 
 
 def _folder() -> Path:

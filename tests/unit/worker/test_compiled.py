@@ -9,6 +9,7 @@ import pytest
 from worker import compiled
 from worker.errors import WorkerError
 from worker.job import Checkpoint, Model
+from worker.private import PREFIX
 
 MODEL = Model("lj", "ase_builtin", Checkpoint("lj", None), {}, "float64", None, stress=True)
 ABOUT = {"weights": "0" * 64, "threads": 1}
@@ -60,7 +61,7 @@ def test_nobody_compiles_without_a_compiler(monkeypatch, folder):
 def test_what_fails_says_why_and_is_left_alone_for_a_day(folder):
     with pytest.raises(WorkerError, match=r"compiling the network failed: AttributeError: .*compile_network"):
         compiled.compile_apart(ABOUT, MODEL)  # a family that has nothing to compile
-    assert not list(folder.glob("building-*"))
+    assert not list(folder.glob(f"{PREFIX}*"))
     with pytest.raises(WorkerError, match=r"failed: AttributeError: .* \(within the last day: "):
         compiled.compile_apart(ABOUT, MODEL, limit_s=0)
 
@@ -68,7 +69,7 @@ def test_what_fails_says_why_and_is_left_alone_for_a_day(folder):
 def test_what_takes_too_long_is_ended(folder):
     with pytest.raises(WorkerError, match="compiling the network took more than 0 s"):
         compiled.compile_apart(ABOUT, MODEL, limit_s=0)
-    assert not list(folder.glob("building-*"))
+    assert not list(folder.glob(f"{PREFIX}*"))
 
 
 def test_one_at_a_time_compiles(folder):
