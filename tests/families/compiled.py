@@ -79,11 +79,11 @@ def compiled_networks(family, load, row, folder: Path) -> dict:
     model, plain = load(row)
     found = {
         "waiting for nothing": chosen(family, model, plain),
-        "a short job": chosen(family, model, plain, atoms=19_999),
+        "a short job": chosen(family, model, plain, atoms=9_999),
     }
     with mock.patch.dict(os.environ, CXX="no-such-compiler"):
         found["without a compiler"] = chosen(family, model, plain, setting="on")
-    found["first"] = chosen(family, model, plain, atoms=20_000)
+    found["first"] = chosen(family, model, plain, atoms=10_000)
     with mock.patch.dict(os.environ, CXX="no-such-compiler"):  # which it no longer needs
         found["again"] = chosen(family, model, plain, atoms=2_000)
         found["again, a short job"] = chosen(family, model, plain, atoms=1_999)
@@ -95,7 +95,7 @@ def compiled_networks(family, load, row, folder: Path) -> dict:
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 1
         file.write_bytes(content)
-        found["damaged"] = chosen(family, model, plain, atoms=20_000)
+        found["damaged"] = chosen(family, model, plain, atoms=10_000)
     found["unpacked"] = sorted(path.name for path in folder.parent.glob("aotinductor*"))
     return found
 
