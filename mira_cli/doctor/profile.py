@@ -145,11 +145,11 @@ def judge_trial(name: str, trial: Trial, *, wants_gpu: bool) -> Iterator[Finding
         if trial.stuck:
             why, hint = f"did not start: {trial.stuck}", "`mira profiles check` without `--submit` looks closer"
         else:
-            why = f"left nothing behind (EXECUTOR says {trial.state or 'nothing any more'})"
+            why = f"left nothing behind (SLURM says {trial.state or 'nothing any more'})"
             hint = f"do nodes see `{paths.cache_dir()}`? `MIRA_CACHE` names a place that they share"
         yield failed(where, why, hint)
         return
-    yield ok(where, f"ran, and wrote to the cache (EXECUTOR job {trial.job_id})")
+    yield ok(where, f"ran, and wrote to the cache (SLURM job {trial.job_id})")
     for each in trial.findings or []:
         if wants_gpu and each["group"] == "GPU" and each["status"] == "ok" and not trial.gpus:
             continue  # `no GPU on this machine`, which is not well here

@@ -20,7 +20,7 @@ from mira_cli.run.directory import is_run, look_at_run, open_run
 from mira_cli.scratch import scratch_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import IO
 
     from mira_cli.config import RunConfig
@@ -135,7 +135,7 @@ def _look(
             offers=() if request.profile.cluster else loaded(),
         )  # fmt: skip
     tell_structures(prepared.index)
-    _tell_plan(prepared.plan, run)
+    _tell_plan(prepared.plan, run, {})
     return ExitCode.OK
 
 
@@ -166,12 +166,13 @@ def _drive(
         while True:
             begin = time.monotonic()
             adopted = adopt.adopt(run) if on_slurm else []
+            elsewhere = adopt.structures_of_adopted(adopted)
             prepared = prepare_run(
                 request, run, images="build", again=again, only=only,
-                elsewhere=adopt.structures_of_adopted(adopted), offers=() if request.profile.cluster else loaded(),
+                elsewhere=elsewhere, offers=() if request.profile.cluster else loaded(),
             )  # fmt: skip
             tell_structures(prepared.index)
-            _tell_plan(prepared.plan, run)
+            _tell_plan(prepared.plan, run, {model: len(hashes) for (model, _), hashes in elsewhere.items()})
             _check_space(run.root)
             commit_plan(prepared, run, keep=[one.job for one in adopted])
             if detach and (prepared.plan.jobs or adopted):
@@ -243,10 +244,12 @@ def _what_next(run: RunDirectory) -> str:
     return "nothing was left behind: the same command begins again; `--sample 100` takes a part of a large input"
 
 
-def _tell_plan(plan: Plan, run: RunDirectory) -> None:
+def _tell_plan(plan: Plan, run: RunDirectory, adopted: Mapping[str, int]) -> None:
+    """Say what is computed; `adopted`: how many structures of each model jobs of an earlier call compute."""
     for model in plan.models:
         jobs = [job for job in plan.jobs if job.model == model.name]
         kept = f", {plan.kept[model.name]:,} kept" if plan.kept[model.name] else ""
+        kept += f", {adopted[model.name]:,} in adopted jobs" if model.name in adopted else ""
         if jobs:
             n = sum(job.n_structures for job in jobs)
             what = f"{count(n, 'structure')} to compute in {count(len(jobs), 'job')}{kept}"
@@ -254,7 +257,7 @@ def _tell_plan(plan: Plan, run: RunDirectory) -> None:
             if offer := plan.warm.get(model.name):
                 console.say(f"{model.name}: asked of the worker that `mira serve` keeps loaded at {offer.address}")
         else:
-            console.say(f"{model.name}: nothing to compute{kept}")
+            console.say(f"{model.name}: nothing {'else ' if model.name in adopted else ''}to compute{kept}")
     _tell_left_out(plan, run)
     console.say(f"run directory: {run.root}")
 

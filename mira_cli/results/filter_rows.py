@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+ENDS_OF_INTERVALS = ("_low_", "_high_")
 MODEL_COLUMNS = ("model", "model_a", "model_b", "outlier_model")
 
 
 def column_named(table: pa.Table, name: str) -> str:
     """A column by its name or by the beginning of it: `fmax` for `fmax_ev_per_ang`.
+
+    The ends of an interval are not meant by the beginning that they share with the number between them.
 
     Raises
     ------
@@ -27,6 +30,7 @@ def column_named(table: pa.Table, name: str) -> str:
     """
     names: list[str] = table.column_names
     found = [name] if name in names else [full for full in names if full.startswith(name)]
+    found = [full for full in found if not full.removeprefix(name).startswith(ENDS_OF_INTERVALS)] or found
     if len(found) == 1:
         return found[0]
     if found:

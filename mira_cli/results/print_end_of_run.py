@@ -68,8 +68,10 @@ def _headline(rows: list[dict[str, Any]], models: list[str], n_structures: int, 
         for place, name in enumerate(down):
             table.add_row(escape(name), *(columns[column][place] for column in block))
     tables[0].title = headline.meaning
-    if n_structures > len(shown):
-        tables[-1].caption = f"the first {len(shown)} of {n_structures:,} structures"
+    told = [f"the first {len(shown)} of {n_structures:,} structures"] if n_structures > len(shown) else []
+    if headline.empty_if and any(row["status"] == OK and row[headline.name] is None for row in rows):
+        told.append(f"–: {headline.empty_if}")
+    tables[-1].caption = "\n".join(told) or None
     return tables
 
 

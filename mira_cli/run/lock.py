@@ -143,7 +143,7 @@ def _is_orphaned(holder: dict[str, Any]) -> bool:
         return False
     if started(holder["pid"]) == holder.get("pid_started"):
         return False
-    warn("an earlier `mira` was killed here and left jobs running: stopping them, then going on from their records")
+    warn("an earlier `mira` was killed here and left processes running: ending them, then going on from the records")
     return True
 
 

@@ -63,6 +63,8 @@ class Column:
         What a report calls it, without the unit; made of its name unless it is given.
     is_positive
         Whether a number that is not positive is none, as a volume.
+    empty_if
+        What it says of an answer that is `ok` if it has no such number.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Column:
     given_as: tuple[str, ...] = ()
     title: str = ""
     is_positive: bool = False
+    empty_if: str = ""
 
 
 @dataclass(frozen=True)

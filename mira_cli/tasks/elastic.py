@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Literal
 
@@ -75,7 +76,10 @@ TASK = Task(
     },
     arrays={"stiffness_gpa": Layout(width=6, rows=6), "clamped_stiffness_gpa": Layout(width=6, rows=6)},
     columns=(
-        _modulus("bulk_modulus_gpa", "bulk modulus, mean of Voigt's and Reuss's (Hill)", "bulk_modulus_gpa"),
+        replace(
+            _modulus("bulk_modulus_gpa", "bulk modulus, mean of Voigt's and Reuss's (Hill)", "bulk_modulus_gpa"),
+            empty_if="the crystal is not stable: its C has a negative eigenvalue (Born)",
+        ),
         _modulus("bulk_modulus_voigt_gpa", "bulk modulus at one strain (Voigt)"),
         _modulus("bulk_modulus_reuss_gpa", "bulk modulus at one stress (Reuss)"),
         _modulus("shear_modulus_gpa", "shear modulus, mean of Voigt's and Reuss's (Hill)", "shear_modulus_gpa"),
@@ -83,16 +87,20 @@ TASK = Task(
         _modulus("shear_modulus_reuss_gpa", "shear modulus at one stress (Reuss)"),
         _modulus("young_modulus_gpa", "Young's modulus of Hill's bulk and shear modulus", "young_modulus_gpa"),
         _modulus("poisson_ratio", "Poisson's ratio of Hill's bulk and shear modulus", "poisson_ratio"),
-        _modulus("universal_anisotropy", "universal anisotropy index, 0 if isotropic", "universal_anisotropy"),
+        _modulus(
+            "universal_anisotropy",
+            "universal anisotropy 5 G_V/G_R + K_V/K_R − 6, 0 if isotropic",
+            "universal_anisotropy",
+        ),
         _modulus("clamped_bulk_modulus_gpa", "bulk modulus (Hill) with clamped ions"),
         _modulus("clamped_shear_modulus_gpa", "shear modulus (Hill) with clamped ions"),
-        Column("smallest_eigenvalue_gpa", "real", "smallest eigenvalue of C, in any frame", "yes"),
-        Column("is_stable", "flag", "whether it is positive (Born)"),
+        Column("smallest_eigenvalue_gpa", "real", "smallest eigenvalue of C as a tensor, the same in any frame", "yes"),
+        Column("is_stable", "flag", "whether it is positive (Born); if not, there are no Reuss and Hill averages"),
         *(
             Column(name, "real", f"C{i + 1}{j + 1} with relaxed ions, in the frame of the input")
             for name, (i, j) in zip(NAMES, ELEMENTS, strict=True)
         ),
-        Column("asymmetry_gpa", "real", "largest difference between the measured C and its transpose"),
+        Column("asymmetry_gpa", "real", "largest difference between C as measured and its transpose"),
         Column("nonlinearity_gpa", "real", "largest difference between C of the small and of the large strains"),
         Column("symmetrized_by_gpa", "real", "largest change of an element of C by the symmetry of the crystal"),
         Column("residual_stress_gpa", "real", "largest stress at the start"),

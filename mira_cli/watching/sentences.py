@@ -24,7 +24,7 @@ def header(state: RunState) -> str:
     if state.profile:
         parts.append(f"profile {state.profile}")
     if driver and state.active:
-        parts.append(f"driver {_who(state)}")
+        parts.append(f"driver {_who(state)}" + (", which was killed" if driver.orphaned else ""))
     return "; ".join(parts)
 
 

@@ -109,7 +109,7 @@ def test_killed_mira_is_taken_over(mira, started, slow) -> None:
     one.process.wait()
     assert processes_of(run), "Snakemake and its worker should have survived `mira`"
     done = mira(*call)
-    assert "left jobs running" in done.stderr
+    assert "left processes running" in done.stderr
     assert_complete(run)
     wait_until_gone(run)
 

@@ -21,8 +21,8 @@ def private_folder(place: Path) -> Path:
     """Make a folder below a place; it stays until this process ends."""
     remove_forgotten(place)
     folder = tempfile.mkdtemp(prefix=PREFIX, dir=place)
-    # a warm worker lives longer than a day
-    fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)
+    with suppress(OSError):  # a warm worker lives longer than a day; where nothing can be locked, nothing is removed
+        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)
     AT_END.append(partial(shutil.rmtree, folder, ignore_errors=True))
     return Path(folder)
 

@@ -5,6 +5,7 @@ import io
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -241,6 +242,9 @@ def test_columns_by_the_beginning_of_their_names(run) -> None:
     table = read_table(run, "comparison")
     assert column_named(table, "fmax") == "fmax_ev_per_ang"
     assert column_named(table, "model") == "model"
+    interval = pa.table({"a_mae_ev": [1.0], "a_mae_low_ev": [0.0]})
+    assert column_named(interval, "a_mae") == "a_mae_ev"
+    assert column_named(interval, "a_mae_l") == "a_mae_low_ev"
     with pytest.raises(UsageError, match="several columns begin with `energy_`"):
         column_named(table, "energy_")
     with pytest.raises(UsageError, match="no column `fmux`"):

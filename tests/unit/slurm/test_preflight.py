@@ -181,6 +181,7 @@ def told(trial, *, wants_gpu=True):
 def test_a_job_that_left_nothing_behind_points_at_the_cache() -> None:
     (finding,) = told(Trial("1", "n1", "FAILED")).values()
     assert finding.status == "fail"
+    assert "(SLURM says FAILED)" in finding.message
     assert "MIRA_CACHE" in finding.hint
 
 
@@ -192,6 +193,7 @@ def test_a_job_without_its_gpu_is_a_problem_and_one_that_wants_none_is_not() -> 
     assert told(good)["gpu job on n1: GPU"].status == "ok"
     none = told(Trial("1", "n1", "COMPLETED", devices="", findings=rows), wants_gpu=False)
     assert all(finding.status == "ok" for finding in none.values())
+    assert "(SLURM job 1)" in none["gpu job on n1"].message
 
 
 def test_a_node_that_cannot_start_mira_says_why() -> None:

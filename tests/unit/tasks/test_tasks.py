@@ -111,6 +111,15 @@ def test_a_task_without_energies_and_forces_has_all_other_results(tmp_path, monk
     assert shown["findings"] == []
 
 
+def test_an_answer_without_the_number_that_comes_first_is_explained(tmp_path, monkeypatch, capsys) -> None:
+    double = Column("double_atoms", "whole", "twice the atoms", empty_if="there is an odd number of atoms")
+    toy = replace(TASK, values={}, columns=(double,), shown=(double.name,),
+                  fill=lambda found, ok, _: {double.name: np.where(ok, np.nan, np.nan)})  # fmt: skip
+    monkeypatch.setattr(tasks, "find_task", lambda name: toy)
+    print_results(collected(usual(tmp_path, 6)))
+    assert capsys.readouterr().out.count("–: there is an odd number of atoms") == 1
+
+
 def test_the_worker_takes_its_own_settings_and_version_only(monkeypatch) -> None:
     twins.check("singlepoint", {}, singlepoint.VERSION)
     with pytest.raises(WorkerError, match="task singlepoint has no setting fmax"):

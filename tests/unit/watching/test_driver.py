@@ -157,6 +157,7 @@ def test_killed_mira_whose_snakemake_lives_is_told(site) -> None:
         state = read_state(site.run.root)
         assert state.state == "running"
         assert state.driver.orphaned
+        assert f"driver process {mira.pid} on {socket.gethostname()}, which was killed" in header(state)
         assert any("resume" in (problem.hint or "") for problem in state.problems)
     finally:
         os.kill(sleeper, 9)

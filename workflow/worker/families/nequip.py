@@ -38,8 +38,8 @@ DTYPES = ("as-trained",)
 HOSTS = ("www.nequip.net",)
 
 COMPILED = "compiled network"
-# compiling took 30 to 45 s of one core, from the smallest Allegro to one of l_max 3; a middle-sized one then saved 4 ms an
-# atom, the large one 39, the smallest 0.05; loading takes a second
+# compiling took 30 to 45 s of one core, from the smallest Allegro to one of l_max 3; a middle-sized one then saved 4 ms
+# an atom, the large one 39, the smallest 0.05; loading takes a second
 COMPILING_REPAID_ATOMS = 10_000
 LOADING_REPAID_ATOMS = 2_000
 COMPANIONS_ANG = 1.0
