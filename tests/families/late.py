@@ -32,7 +32,7 @@ def compared(name: str, modal: str | None) -> dict:
     single.model.requires_grad_(False)
     usual = replace(late, single=single)
     products = [part for part in late.single.model.modules() if isinstance(part, LateProduct)]
-    asked = [prepared.atoms for prepared in accelerator._structures(model, late)]
+    asked = [prepared.atoms for prepared in accelerator.structures_asked(model, late)]
     fused, expected = sevennet._fused(late).evaluate(asked), usual.evaluate(asked)
     found = {
         "products": len(products),

@@ -71,12 +71,19 @@ class Offer:
         What must be importable for it.
     repaid_atoms
         Atoms in a job from which on making it is worth its time.
+    prepare
+        What takes minutes before it can be made, in another process; it raises where that fails. Only long jobs wait
+        for it, and who says `on`.
+    by_size
+        Whether what it answers could depend on how much is asked: it is then tried with more batches.
     """
 
     name: str
     make: Callable[[], Any]  # a `Potential`, which families keep to without a word
     module: str | None = None
     repaid_atoms: int = 0
+    prepare: Callable[[], None] | None = None
+    by_size: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,17 +171,27 @@ def accelerate(
     WorkerError
         The GPU is lost: this process can compute nothing more, the next one can, and does without.
     """
-    offer_of = getattr(family, "accelerators", None)
-    offers: list[Offer] = offer_of(potential, device) if offer_of and setting != "off" else []
-    if setting == "auto" and atoms is not None:
-        offers = [offer for offer in offers if offer.repaid_atoms <= atoms]
+    offers = _offers(family, model, potential, device) if setting != "off" else []
+    if setting == "auto":
+        offers = [offer for offer in offers if _is_repaid(offer, atoms)]
     if not offers:
         return Accelerated(potential)
     note = folder / NOTE if folder else None
     about = None
     if surroundings is not None and potential.checkpoint_sha256 is not None:
         about = {**surroundings, **_about(model, potential)}
-    return _first_that_agrees(offers, potential, cache(partial(_structures, model, potential)), note, about)
+    asked = _Asked(cache(partial(structures_asked, model, potential)), cache(partial(_of_all_sizes, model, potential)))
+    return _first_that_agrees(offers, potential, asked, note, about)
+
+
+def _offers(family: Family, model: Model, potential: Potential, device: str) -> list[Offer]:
+    compiled_of, offers_of = getattr(family, "compiled", None), getattr(family, "accelerators", None)
+    compiled: list[Offer] = compiled_of(model, potential, device) if compiled_of else []
+    return [*compiled, *(offers_of(potential, device) if offers_of else [])]
+
+
+def _is_repaid(offer: Offer, atoms: int | None) -> bool:
+    return offer.prepare is None if atoms is None else offer.repaid_atoms <= atoms
 
 
 def _about(model: Model, potential: Potential) -> dict[str, Any]:
@@ -188,19 +205,47 @@ def _about(model: Model, potential: Potential) -> dict[str, Any]:
     }
 
 
-def _structures(model: Model, potential: Potential) -> list[Prepared]:
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What both networks are asked about: one batch, or also those of `Offer.by_size`; made when it is needed."""
+
+    batch: Callable[[], list[Prepared]]
+    of_all_sizes: Callable[[], list[list[Prepared]]]
+
+    def by(self, offer: Offer) -> list[list[Prepared]]:
+        return [self.batch(), *(self.of_all_sizes() if offer.by_size else [])]
+
+
+def structures_asked(model: Model, potential: Potential) -> list[Prepared]:
+    """Make the structures of `ASKED`, of elements that a model knows."""
     from worker.sample_structures import structures_to_check as structures_of  # makes ASE import what few jobs need
 
-    limits = [limit for limit in (model.elements, potential.elements) if limit is not None]
-    known = frozenset.intersection(*limits) if limits else None
-    given = structures_of(known, charged=potential.takes_charge)
+    given = structures_of(_known(model, potential), charged=potential.takes_charge)
     return [prepare_structure(given[name], potential.cutoff_ang) for name in ASKED]
+
+
+def _known(model: Model, potential: Potential) -> frozenset[int] | None:
+    """Elements that both the catalogue and the weights know; None if neither says."""
+    limits = [limit for limit in (model.elements, potential.elements) if limit is not None]
+    return frozenset.intersection(*limits) if limits else None
+
+
+def _of_all_sizes(model: Model, potential: Potential) -> list[list[Prepared]]:
+    """Batches: an atom without neighbours, two of these, a pair, a large crystal, and many structures."""
+    from ase import Atoms
+
+    crystal, *others = structures_asked(model, potential)
+    z = min(_known(model, potential) or {1})
+    atom = prepare_structure(Atoms([z]), potential.cutoff_ang)
+    pair = prepare_structure(Atoms([z, z], [[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), potential.cutoff_ang)
+    large = prepare_structure(crystal.atoms * (2, 2, 2), potential.cutoff_ang)
+    return [[atom], [atom, atom], [pair], [large], [crystal, *others, atom, large, *others, pair, crystal]]
 
 
 def _first_that_agrees(
     offers: list[Offer],
     plain: Potential,
-    asked: Callable[[], list[Prepared]],
+    asked: _Asked,
     note: Path | None,
     about: dict[str, Any] | None,
 ) -> Accelerated:
@@ -209,12 +254,12 @@ def _first_that_agrees(
     for offer in offers:
         if offer.name in fatal:
             reason: str | None = "an earlier attempt ended while it was tried"
-        else:
+        elif (reason := _unprepared(offer)) is None:
             _write_down(note, [*fatal, offer.name])
             trial = about and {**about, "accelerator": offer.name}
             known = trial is not None and trials.went_well(trial)
             # where the process does not survive this, the note stays
-            fast, reason = _tried(offer, plain, [] if known else asked())
+            fast, reason = _tried(offer, plain, [] if known else asked.by(offer))
             _write_down(note, fatal)
             if fast is not None:
                 if trial and not known:
@@ -226,19 +271,37 @@ def _first_that_agrees(
     return Accelerated(plain, None, refused)
 
 
-def _tried(offer: Offer, plain: Potential, asked: list[Prepared]) -> tuple[Potential | None, str | None]:
+def _unprepared(offer: Offer) -> str | None:
+    """Prepare what is offered, before its trial is written down: a job may well be stopped meanwhile."""
+    try:
+        if offer.prepare:
+            offer.prepare()
+    except Exception as error:  # noqa: BLE001 - whatever it is, there is the plain network
+        return _words(error)
+    return None
+
+
+def _tried(offer: Offer, plain: Potential, asked: list[list[Prepared]]) -> tuple[Potential | None, str | None]:
     """Make what is offered and ask both, where there is something to ask; the potential if it is good, else why not."""
     try:
-        expected = _answers(plain, asked) if asked else []
+        expected = [_answers(plain, batch) for batch in asked]
         fast = _made(offer)
-        reason = difference(expected, _answers(fast, asked), asked, plain.dtype) if asked else None
+        differences = (
+            difference(answers, _answers(fast, batch), batch, plain.dtype)
+            for answers, batch in zip(expected, asked, strict=True)
+        )
+        reason = next(filter(None, differences), None)
     except Exception as error:
         if kind_of(error) is Failure.DEVICE_LOST:
             raise WorkerError(
                 f"the GPU failed while {offer.name} was tried, a restart goes on without it: {sentence(error)}"
             ) from error
-        return None, str(error) if isinstance(error, WorkerError) else sentence(error)
+        return None, _words(error)
     return (None, reason) if reason else (fast, None)
+
+
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, WorkerError) else sentence(error)
 
 
 def _made(offer: Offer) -> Potential:

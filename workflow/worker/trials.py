@@ -37,8 +37,13 @@ def surroundings(job: Job, device: Device, threads: int, distributions: Iterable
         "worker": code_sha256(),
         "device": [device.id, device.name],
         "threads": threads,
-        "machine": [platform.node(), _said_by("/proc/cpuinfo", _CPU), _said_by("/proc/driver/nvidia/version", ("",))],
+        "machine": machine(),
     }
+
+
+def machine() -> list[Any]:
+    """Return what of a machine compiled code and rounding may depend on, JSON-ready."""
+    return [platform.node(), _said_by("/proc/cpuinfo", _CPU), _said_by("/proc/driver/nvidia/version", ("",))]
 
 
 @cache

@@ -116,6 +116,52 @@ def test_what_is_not_repaid_is_not_made(plain):
     assert choose(plain, quick, atoms=1, setting="on").name == "fast"
 
 
+def test_what_takes_minutes_is_prepared_for_long_jobs_and_who_says_on(plain, tmp_path):
+    prepared = []
+    slow = offer(plain, repaid_atoms=1000, prepare=lambda: prepared.append(list(tmp_path.iterdir())))
+    assert choose(plain, slow, atoms=None).potential is plain
+    assert choose(plain, slow, atoms=999).potential is plain
+    assert prepared == []
+    assert choose(plain, slow, atoms=1000, folder=tmp_path).name == "fast"
+    assert choose(plain, slow, setting="on", folder=tmp_path).name == "fast"
+    assert prepared == [[], []]  # no trial is written down by then: a job that is stopped does not do without
+
+
+def test_what_cannot_be_prepared_is_refused(plain):
+    def prepare():
+        raise WorkerError("there is no compiler")
+
+    choice = choose(plain, offer(plain, prepare=prepare), offer(plain, name="other"), setting="on")
+    assert (choice.name, choice.refused) == ("other", {"fast": "there is no compiler"})
+
+
+class WrongBySize(Changed):
+    """A potential that is wrong where it is asked about some number of structures and atoms."""
+
+    def evaluate(self, batch):
+        results = self.plain.evaluate(batch)
+        return [self.change(result) for result in results] if self.sizes(batch) else results
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        lambda batch: len(batch) == len(batch[0]) == 1,
+        lambda batch: len(batch) == 1 and len(batch[0]) == 2,
+        lambda batch: len(batch) == 2,
+        lambda batch: len(batch) > 3,
+        lambda batch: len(batch) == 1 and len(batch[0]) > 50,
+    ],
+)
+def test_what_is_wrong_for_some_sizes_is_refused(plain, sizes):
+    wrong = WrongBySize(plain, energy(1.0))
+    wrong.sizes = sizes
+    assert choose(plain, Offer("fast", lambda: wrong)).name == "fast"  # which the usual trial does not see
+    choice = choose(plain, Offer("fast", lambda: wrong, by_size=True))
+    assert choice.potential is plain
+    assert "energy off by" in choice.refused["fast"]
+
+
 def test_a_gpu_that_is_lost_costs_one_attempt(plain, tmp_path):
     fatal = offer(plain, raising(RuntimeError("CUDA error: an illegal memory access was encountered")))
     with pytest.raises(WorkerError, match="the GPU failed while fast was tried, a restart goes on without it"):
@@ -146,7 +192,7 @@ def offering(monkeypatch):
 def worked(folder, monkeypatch, **changes):
     monkeypatch.chdir(folder)
     plain = ase_builtin.load(MODEL, "cpu", "float64")
-    given = [prepared.atoms for prepared in accelerator._structures(MODEL, plain)]
+    given = [prepared.atoms for prepared in accelerator.structures_asked(MODEL, plain)]
     write_job(folder, given, model={"name": "lj", "checkpoint": {"bundled": "lj"}}, **changes)
     job = read_job(folder / "job.json")
     session.run_session(job, folder / "records", folder / "done.json", threads=1, network="open", stop=Stop())

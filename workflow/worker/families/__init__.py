@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from worker.families.base import Family
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_SHARED = frozenset({"base", "convolution"})  # what families are made of
+_SHARED = frozenset({"base", "convolution", "nequip_compiled"})  # what families are made of
 
 
 def find_family(name: str) -> Family:

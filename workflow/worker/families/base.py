@@ -3,7 +3,9 @@
 A family is a module of this package. It imports its framework inside its functions only, so that a GPU can
 be chosen and its own import be timed before. It is a `Family`: five constants, `load`, and `fetch` where its
 weights are downloaded. One that can compute faster than its package does by itself also has
-`accelerators(potential, device)`, which returns offers of `worker.accelerator`. One whose package holds weights has
+`accelerators(potential, device)`, which returns offers of `worker.accelerator`; those that load the model once more, to
+compile it, come from `compiled(model, potential, device)`, and the other process then calls
+`compile_network(potential, model, out)` (`worker.compile_network`). One whose package holds weights has
 `bundled(model)`, which returns where they are and the sha256 of the file that was published: an image whose file is
 another one is refused (`worker.session.load_model`). One whose package imports much that few of its functions need has
 `importing()`: the context in which it is imported (`worker.late_imports`).

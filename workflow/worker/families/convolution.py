@@ -232,6 +232,19 @@ def twin(module: Any) -> Any:
     return made
 
 
+def exchanged(network: Any, parts: dict[str, Any]) -> Any:
+    """Make a network with other modules at some of its places, by their dotted names; all else is shared."""
+    made = twin(network)
+    for name, part in parts.items():
+        *above, last = name.split(".")
+        place = made
+        for step in above:
+            setattr(place, step, twin(getattr(place, step)))
+            place = getattr(place, step)
+        setattr(place, last, part)
+    return made
+
+
 def _channels_last(nodes: Tensor, block: IrrepPaths) -> Tensor:
     """Features of one irrep, (n, dim, mul)."""
     return _components_last(nodes, block, block.nodes).mT.contiguous()

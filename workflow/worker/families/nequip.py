@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, partialmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 from unittest import mock
 
 import numpy as np
+from ase import Atoms
 from ase.data import atomic_numbers
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from worker import accelerator
+from worker import compiled as compiled_networks
 from worker.errors import WorkerError, sentence
 from worker.families.base import Result, atoms_that_fit, check_options, existing_weights, to_float64
+from worker.prepare import prepare_structure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ase import Atoms
     from ase.calculators.calculator import Calculator
 
+    from worker.families.base import Potential
     from worker.job import Model
 
 DISTRIBUTIONS = ("nequip", "nequip-allegro", "e3nn", "torch")
@@ -31,6 +36,13 @@ IMPORTS = ("torch", "nequip.integrations.ase")
 FRAMEWORK = "torch"
 DTYPES = ("as-trained",)
 HOSTS = ("www.nequip.net",)
+
+COMPILED = "compiled network"
+# compiling took 30 to 45 s of one core, from the smallest Allegro to one of l_max 3; a middle-sized one then saved 4 ms
+# an atom, the large one 39, the smallest 0.05; loading takes a second
+COMPILING_REPAID_ATOMS = 10_000
+LOADING_REPAID_ATOMS = 2_000
+COMPANIONS_ANG = 1.0
 
 PACKAGE = ".nequip.zip"  # the package's code takes every other name for a checkpoint of training
 SILENCE_S = 60.0
@@ -46,6 +58,7 @@ class NequIP:
     elements: frozenset[int]
     dtype: str
     gives_stress: bool
+    is_allegro: bool
     takes_charge: bool = False
     conservative: bool = True
 
@@ -53,8 +66,7 @@ class NequIP:
         """Say how many atoms a batch should hold to begin with."""
         # On CPUs Allegro's tensors of edges are soon larger than the processor's cache. On GPUs nothing was measured: a
         # careful guess at what networks of the largest published sizes keep of a dense solid.
-        is_allegro = any("allegro" in type(part).__module__ for part in self.single.model.modules())
-        return atoms_that_fit(device, on_cpu=8 if is_allegro else 32, gpu_mb_per_atom=30.0)
+        return atoms_that_fit(device, on_cpu=8 if self.is_allegro else 32, gpu_mb_per_atom=30.0)
 
     def calculator(self) -> Calculator:
         """Return the package's own calculator."""
@@ -118,7 +130,90 @@ def load(model: Model, device: str, dtype: str) -> NequIP:  # noqa: ARG001 - DTY
         elements=frozenset(atomic_numbers[name] for name in types),
         dtype=about["model_dtype"],
         gives_stress="stress" in outputs,
+        is_allegro=any("allegro" in type(part).__module__ for part in single.model.modules()),
     )
+
+
+def accelerators(potential: NequIP, device: str) -> list[accelerator.Offer]:
+    """Offer a faster network on CPUs; Allegro has none of these layers."""
+    if device != "cpu" or not _layers(potential):
+        return []
+    return [accelerator.Offer(accelerator.FUSED, partial(_fused, potential))]
+
+
+def compiled(model: Model, potential: NequIP, device: str) -> list[accelerator.Offer]:
+    """Offer a compiled network for Allegro on CPUs."""
+    import torch
+
+    if device != "cpu" or not potential.is_allegro or not potential.checkpoint_sha256 or not model.checkpoint.path:
+        return []
+    about = compiled_networks.depends_on(potential.checkpoint_sha256, DISTRIBUTIONS, torch.get_num_threads())
+    known = replace(model, checkpoint=replace(model.checkpoint, sha256=potential.checkpoint_sha256))
+    is_kept = compiled_networks.kept(about) is not None
+    return [
+        accelerator.Offer(
+            COMPILED,
+            partial(_compiled, potential, about),
+            repaid_atoms=LOADING_REPAID_ATOMS if is_kept else COMPILING_REPAID_ATOMS,
+            prepare=None if is_kept else partial(compiled_networks.compile_apart, about, known),
+            by_size=True,
+        )
+    ]
+
+
+def _compiled(potential: NequIP, about: dict[str, Any]) -> NequIP:
+    from worker.families.nequip_compiled import Compiled
+
+    file = compiled_networks.kept(about)
+    if file is None:
+        raise WorkerError("the compiled network that was kept is gone")
+    pair = Atoms([min(potential.elements)] * 2, [[0.0, 0.0, 0.0], [0.0, 0.0, COMPANIONS_ANG]])
+    companion = potential.graphs([prepare_structure(pair, potential.cutoff_ang).atoms])
+    return _with_network(potential, Compiled(file, companion, stress=potential.gives_stress))
+
+
+def compile_network(potential: NequIP, model: Model, out: Path) -> None:
+    """Compile a network, with another batch as its example than the one that it is then asked about."""
+    from worker.families.nequip_compiled import compile_graphs
+
+    asked = [prepared.atoms for prepared in accelerator.structures_asked(model, cast("Potential", potential))[1:]]
+    compile_graphs(potential.single.model, potential.graphs(asked), out, stress=potential.gives_stress)
+
+
+def _layers(potential: NequIP) -> dict[str, Any]:
+    """Layers that multiply nodes with filters and sum over edges, by their names."""
+    parts = potential.single.model.named_modules()
+    return {name: part for name, part in parts if type(part).__name__ == "TensorProductScatter"}
+
+
+def _fused(potential: NequIP) -> NequIP:
+    """Let a network compute its convolutions in the way that is fast on CPUs.
+
+    Raises
+    ------
+    WorkerError
+        It can compute none of them.
+    """
+    import torch
+
+    from worker.families.convolution import convolutions_of, exchanged, twin
+
+    def forward(convolution: Any, x: Any, edge_attr: Any, edge_weight: Any, edge_dst: Any, edge_src: Any) -> Any:
+        return convolution(x, edge_attr, edge_weight, edge_src, edge_dst)
+
+    layers = _layers(potential)
+    products = {name: layer.tp for name, layer in layers.items()}
+    changed = {}
+    for name, convolution in convolutions_of(products, getattr(torch, potential.dtype)).items():
+        changed[name] = twin(layers[name])
+        changed[name].forward = partial(forward, convolution)
+    return _with_network(potential, exchanged(potential.single.model, changed))
+
+
+def _with_network(potential: NequIP, network: Any) -> NequIP:
+    single = copy.copy(potential.single)
+    single.model = network
+    return replace(potential, single=single)
 
 
 def _calculator(model: Model, file: Path, device: str) -> Any:
