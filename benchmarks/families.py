@@ -22,6 +22,7 @@ from results import write_section
 from mira_cli.catalogue.lookup import built_in
 
 FAMILIES = ("nequip", "upet", "matris", "aimnet", "tace", "ani", "dpa", "so3lr", "hienet", "diep")
+NOT_ALONE = ("hienet",)  # imports torch_scatter, of which there is no wheel for the image's torch
 
 
 def main() -> None:
@@ -30,32 +31,54 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     asked = parser.parse_args()
     lines = [
-        "| family | ASE loop | library's batch | MIRA | × loop | × library |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| family | ASE loop | library's batch | MIRA | × loop | × library | load, library s | load, MIRA s |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for family in asked.families:
         best = measured(family, asked.turns)
         loop, ours, library = best["loop"], best["mira"], best.get("library")
         beside = (f"{library:.0f}", f"{ours / library:.2f}") if library else ("", "")
-        lines.append(f"| {family} | {loop:.0f} | {beside[0]} | {ours:.0f} | {ours / loop:.2f} | {beside[1]} |")
+        load = loading(family, asked.turns)
+        words = [family, f"{loop:.0f}", beside[0], f"{ours:.0f}", f"{ours / loop:.2f}", beside[1]]
+        lines.append(f"| {' | '.join(words)} | {load.get('library', '')} | {load['mira']} |")
         print(lines[-1], flush=True)
     about = f"{cpu()}, one thread, structures per CPU second: 64 rattled cells of rock salt (8 atoms), or molecules of "
-    about += "ethanol for ANI, AIMNet2 and SO3LR; small random networks, and the real ones of SO3LR, HIENet and DIEP."
+    about += "ethanol for ANI, AIMNet2 and SO3LR; small random networks, and the real ones of SO3LR, HIENet and DIEP. "
+    about += "Loading: CPU seconds of import and loading, after ASE, in a process of its own."
     write_section("families", "Adapters of more families", "\n".join([about, "", *lines]))
 
 
 def measured(family: str, turns: int) -> dict[str, float]:
     """Structures per CPU second of each way, at its best size of a batch."""
-    image = built_in().families[family].image
     with tempfile.TemporaryDirectory(prefix="mira-bench-") as folder:
         out = Path(folder) / "out.json"
-        command = [pythons([image])[image], HERE / "families_ways.py", family, out, str(turns)]
-        variables = {"PATH": "/usr/bin:/bin", "HOME": folder, "OMP_NUM_THREADS": "1", "MIRA_ROWS": json.dumps(rows())}
-        subprocess.run(command, check=True, cwd=folder, env=variables, stderr=subprocess.DEVNULL)
+        inside(family, folder, family, out, turns)
         best: dict[str, float] = {}
         for one in json.loads(out.read_text()):
             best[one["way"]] = max(one["per_s"], best.get(one["way"], 0.0))
     return best
+
+
+def loading(family: str, turns: int) -> dict[str, float]:
+    """CPU seconds that import and loading take each way, in processes of their own: the best turn, after one."""
+    with tempfile.TemporaryDirectory(prefix="mira-bench-") as folder:
+        inside(family, folder, "--row", family, folder)
+        best: dict[str, float] = {}
+        for turn in range(1 + turns):
+            for way in ("mira",) if family in NOT_ALONE else ("library", "mira"):
+                said = inside(family, folder, "--load", way, Path(folder) / "row.json")
+                if turn:  # the first one writes bytecode
+                    best[way] = min(round(float(said.splitlines()[-1]), 1), best.get(way, float("inf")))
+        return best
+
+
+def inside(family: str, folder: str, *words: object) -> str:
+    """Run `families_ways.py` in a family's environment; return what it printed."""
+    image = built_in().families[family].image
+    command = [pythons([image])[image], HERE / "families_ways.py", *map(str, words)]
+    variables = {"PATH": "/usr/bin:/bin", "HOME": folder, "OMP_NUM_THREADS": "1", "MIRA_ROWS": json.dumps(rows())}
+    done = subprocess.run(command, check=True, cwd=folder, env=variables, capture_output=True, text=True)
+    return done.stdout
 
 
 def rows() -> dict[str, dict[str, Any]]:

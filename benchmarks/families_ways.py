@@ -1,8 +1,10 @@
 """One family in its image: an ASE loop, the library's own batches and MIRA's adapter, in turn on the same structures.
 
-Run by `families.py`, as `families_ways.py FAMILY OUT.json TURNS`. Weights are those in the package, or random ones that
-`tests/families/tiny` makes: networks that are much smaller than published ones, so that what is compared is mostly what
-a library does around its network. One thread, on the CPU, energies, forces and, of crystals, stresses.
+Run by `families.py`, as `families_ways.py FAMILY OUT.json TURNS`, and for what import and loading take as
+`families_ways.py --load library|mira ROW.json`, with a row that `families_ways.py --row FAMILY FOLDER` wrote. Weights
+are those in the package, or random ones that `tests/families/tiny` makes: networks that are much smaller than
+published ones, so that what is compared is mostly what a library does around its network. One thread, on the CPU,
+energies, forces and, of crystals, stresses.
 """
 
 from __future__ import annotations
@@ -14,8 +16,11 @@ import sys
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from families_library import BATCHES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,42 +47,6 @@ def structures_of(family: str) -> list[Atoms]:
     return found
 
 
-def library_batch(family: str, single: Any) -> Ask | None:
-    """How the library itself evaluates several structures at once; None where it has no way of its own."""
-    if family == "nequip":
-        return lambda some: single.call_model(_nequip_graphs(single, some))
-    if family == "upet":
-        return lambda some: single.calculator.compute_energy(some, compute_forces_and_stresses=True)
-    if family == "dpa":
-        return lambda some: _dpa(single, some)
-    if family == "ani":
-        return lambda some: _ani(single, some)
-    return None
-
-
-def _nequip_graphs(single: Any, some: list[Atoms]) -> Any:
-    from nequip.data import AtomicDataDict
-
-    return AtomicDataDict.batched_from_list([single.atoms_to_data(atoms) for atoms in some])
-
-
-def _dpa(single: Any, some: list[Atoms]) -> Any:
-    import numpy as np
-
-    types = [single.type_dict[symbol] for symbol in some[0].symbols]
-    cells = np.array([atoms.cell.array.ravel() for atoms in some])
-    return single.dp.eval(np.array([atoms.positions for atoms in some]), cells, types)
-
-
-def _ani(single: Any, some: list[Atoms]) -> Any:
-    import numpy as np
-    import torch
-
-    places = torch.tensor(np.array([atoms.positions for atoms in some]), requires_grad=True)
-    numbers = torch.tensor(np.array([atoms.numbers for atoms in some]))
-    return torch.autograd.grad(single.model((numbers, places)).energies.sum(), places)
-
-
 def loop(single: Any) -> Ask:
     """Ask the library's calculator about one structure after the other."""
 
@@ -95,16 +64,10 @@ def loop(single: Any) -> Ask:
 
 def ways(family: str, structures: list[Atoms], folder: Path) -> Iterator[tuple[str, int, Ask]]:
     """Yield name, structures a batch, and how to ask; an adapter is given what the worker prepares for any."""
-    from worker import session
-    from worker.families import find_family
-    from worker.job import read_model
     from worker.prepare import prepare_structure
 
-    module, tiny = find_family(family), importlib.import_module(f"tiny.{family}")
-    session.import_family(module)
-    row = _bundled(family) or tiny.make(folder)[0]
-    potential = module.load(read_model(row), "cpu", row["dtype"])
-    single = tiny.calculator(row)
+    row = row_of(family, folder)
+    potential, single = adapter_of(row), calculator_of(row)
 
     prepared = {id(atoms): prepare_structure(atoms, potential.cutoff_ang).atoms for atoms in structures}
 
@@ -112,9 +75,29 @@ def ways(family: str, structures: list[Atoms], folder: Path) -> Iterator[tuple[s
         return potential.evaluate([prepared[id(atoms)] for atoms in some])
 
     yield "loop", 1, loop(single)
-    if batch := library_batch(family, single):
-        yield from (("library", size, batch) for size in SIZES)
+    yield from (("library", size, partial(BATCHES[family], single)) for size in SIZES)
     yield from (("mira", size, adapter) for size in SIZES)
+
+
+def row_of(family: str, folder: Path) -> dict[str, Any]:
+    """Return a model as jobs have it; random weights are written into the folder."""
+    return _bundled(family) or importlib.import_module(f"tiny.{family}").make(folder)[0]
+
+
+def adapter_of(row: dict[str, Any]) -> Any:
+    """Import a family and load a model as the worker does."""
+    from worker import session
+    from worker.families import find_family
+    from worker.job import read_model
+
+    module = find_family(row["family"])
+    session.import_family(module)
+    return module.load(read_model(row), "cpu", row["dtype"])
+
+
+def calculator_of(row: dict[str, Any]) -> Any:
+    """Import the library and load a model as its manual says."""
+    return importlib.import_module(f"tiny.{row['family']}").calculator(row)
 
 
 def _bundled(family: str) -> dict[str, Any] | None:
@@ -148,5 +131,26 @@ def main(family: str, out: str, turns: str) -> None:
     Path(out).write_text(json.dumps(found))
 
 
+def write_row(family: str, folder: str) -> None:
+    """Write a model into `row.json`."""
+    Path(folder, "row.json").write_text(json.dumps(row_of(family, Path(folder))))
+
+
+def load(way: str, file: str) -> None:
+    """Print the CPU seconds of import and loading, after ASE and numpy, which both need."""
+    import ase.build  # noqa: F401
+
+    row = json.loads(Path(file).read_text())
+    began = time.process_time()
+    (adapter_of if way == "mira" else calculator_of)(row)
+    print(time.process_time() - began)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    match sys.argv[1:]:
+        case ["--row", family, folder]:
+            write_row(family, folder)
+        case ["--load", way, file]:
+            load(way, file)
+        case [family, out, turns]:
+            main(family, out, turns)

@@ -312,7 +312,7 @@ def asked_task(name: str, settings: Mapping[str, Any], *, prefix: str) -> dict[s
 def _with_known_resources(config: RunConfig) -> RunConfig:
     """The same, with models under `resources` called as the catalogue calls them; those not in the run are refused."""
     from mira_cli.catalogue.dispersion import base_of
-    from mira_cli.catalogue.lookup import all_names, load_catalogue
+    from mira_cli.catalogue.lookup import all_names, load_catalogue, named_row
     from mira_cli.catalogue.own_weights import read_spec
 
     catalogue = load_catalogue(Path(file) for file in config.models_files)
@@ -321,6 +321,8 @@ def _with_known_resources(config: RunConfig) -> RunConfig:
     def full(name: str) -> str:
         if is_spec(name):
             return read_spec(name, catalogue)[0]
+        if "?" in name and (found := named_row(name, names, catalogue)):
+            return found[0]
         base = name if name.lower() in names else base_of(name)
         return names.get(base.lower(), base) + name[len(base) :].lower()
 

@@ -41,7 +41,7 @@ def add(folder: Path, name: str, *, package: str = "tiny", smoke: str = SMOKE, *
         locked = _torch(wheels(folder), "1.0", "13.0")
         _torch(older_wheels(folder), "1.0+cu126", "12.6")
     else:
-        locked = [_wheel(wheels(folder), "tiny", "1.0", {"tiny.py": "ANSWER = 42\n"})]
+        locked = [wheel(wheels(folder), "tiny", "1.0", {"tiny.py": "ANSWER = 42\n"})]
     (own / "requirements.lock").write_text("".join(locked))
     settings = own.parent / "images.yaml"
     content = yaml.safe_load(settings.read_text())
@@ -69,11 +69,11 @@ def environment(folder: Path) -> dict[str, str]:
 def _torch(folder: Path, version: str, cuda: str) -> list[str]:
     """Make wheels of a torch and of its CUDA; returns their lines in a lock."""
     content = {"torch/__init__.py": "", "torch/version.py": f"cuda = {cuda!r}\n"}
-    runtime = _wheel(folder, "nvidia_cuda_runtime", cuda, {"nvidia_cuda_runtime.py": ""})
-    return [runtime, _wheel(folder, "torch", version, content, requires=f"nvidia-cuda-runtime=={cuda}")]
+    runtime = wheel(folder, "nvidia_cuda_runtime", cuda, {"nvidia_cuda_runtime.py": ""})
+    return [runtime, wheel(folder, "torch", version, content, requires=f"nvidia-cuda-runtime=={cuda}")]
 
 
-def _wheel(folder: Path, name: str, version: str, content: dict[str, str], *, requires: str = "") -> str:
+def wheel(folder: Path, name: str, version: str, content: dict[str, str], *, requires: str = "") -> str:
     """Make a wheel; returns its line in a lock."""
     folder.mkdir(exist_ok=True)
     info = f"{name}-{version}.dist-info"

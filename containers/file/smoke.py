@@ -2,9 +2,9 @@
 
 import dftd3.interface  # noqa: F401  # for models with dispersion
 import phonopy  # noqa: F401  # for the task phonons
-import scipy  # noqa: F401
+import scipy  # noqa: F401  # for relaxations and properties
 import seekpath  # noqa: F401  # for paths through the Brillouin zone
-import spglib  # noqa: F401
+import spglib  # noqa: F401  # for symmetry
 from ase.build import bulk
 from ase.calculators.emt import EMT
 

@@ -23,6 +23,8 @@ def parse_elements(text: Any) -> Any:
         unknown = {first, last or first} - NUMBERS.keys()
         if unknown:
             raise ValueError(f"unknown element {min(unknown)!r} in {text!r}")
+        if NUMBERS[first] > NUMBERS[last or first]:
+            raise ValueError(f"{part!r} in {text!r} goes backwards, and would be {last + '-' + first!r}")
         numbers.update(range(NUMBERS[first], NUMBERS[last or first] + 1))
     return frozenset(numbers)
 

@@ -143,7 +143,7 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
     InputError
         Weights of a user's are not where they are said to be.
     """
-    from mira_cli.catalogue.own_weights import explain_path, is_spec, read_spec
+    from mira_cli.catalogue.own_weights import explain_path, is_spec, read_spec_among
 
     if not names:
         raise UsageError(
@@ -153,17 +153,19 @@ def find_models(names: Sequence[str], catalogue: Catalogue) -> dict[str, Model]:
     found: dict[str, Model] = {}
     for place, name in enumerate(names):
         if is_spec(name):
-            short, row = read_spec(name, catalogue)
+            short, row = read_spec_among(names, place, catalogue)
             _refuse_dispersion(name, row, catalogue)
             if found.setdefault(short, row) != row:
                 raise _two_called(short, row)
             continue
         if name.lower() in catalogue.refused:
             raise UsageError(f"`{name}` {catalogue.refused[name.lower()]}", hint="`mira models` lists all names")
-        if (one := _named(name, known, catalogue)) is None:
+        if (one := named_row(name, known, catalogue)) is None:
             if as_path := explain_path(names, place):
                 raise as_path
             hint = f"{suggestion(nearest(name, known))}`mira models` lists all names"
+            if (bare := name.lower().removesuffix(":")) in catalogue.families:
+                hint = f"`{bare}:PATH` names {'one in a Python file' if bare == FILE else 'weights of this family'}"
             raise UsageError(f"unknown model `{name}`", hint=hint)
         found[one[0]] = one[1]
     _check_weights(found, catalogue)
@@ -206,8 +208,24 @@ def _refuse_dispersion(name: str, row: Model, catalogue: Catalogue) -> None:
     )
 
 
-def _named(name: str, known: Mapping[str, str], catalogue: Catalogue) -> tuple[str, Model] | None:
-    """A model's own name and its row, with dispersion where the name adds it; None if there is no such model."""
+def named_row(name: str, known: Mapping[str, str], catalogue: Catalogue) -> tuple[str, Model] | None:
+    """A model's own name and its row, with options and dispersion where the name has them; None if there is none.
+
+    Raises
+    ------
+    UsageError
+        The model has no such option.
+    """
+    from mira_cli.catalogue.own_weights import read_options, with_options
+
+    plain, _, query = name.partition("?")
+    if query and name.lower() not in known:
+        if (one := named_row(plain, known, catalogue)) is None:
+            return None
+        full, row = one
+        given = read_options(name, query, row.user_options, f"`{full}`")
+        options = {option: settings_yaml.load(value) for option, value in given.items()}  # as `--set` reads them
+        return with_options(full, given), row.model_copy(update={"options": {**row.options, **options}})
     base = name if name.lower() in known else base_of(name)
     if base.lower() not in known:
         return None

@@ -61,6 +61,7 @@ def file_row(place: Path, query: str) -> tuple[dict[str, OptionValue], Model]:
             image=kept.image,
             package=kept.package,
             dtypes=list(declared.dtypes),
+            knows_gpus=declared.framework is not None,
             approximate=list(declared.approximate),
         ),
     )

@@ -18,7 +18,7 @@ from mira_cli.errors import InputError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mira_cli.catalogue.rows import Catalogue, Family
+    from mira_cli.catalogue.rows import Catalogue
 
 MOST_COMMAS = 4  # in one path
 _SPEC = re.compile(r"(?P<family>[A-Za-z][A-Za-z0-9_]*):(?P<path>[^?]+)(?:\?(?P<query>.*))?")
@@ -52,16 +52,18 @@ def read_spec(name: str, catalogue: Catalogue) -> tuple[str, Model]:
     key, place = found["family"].lower(), Path(os.path.normpath(Path(found["path"]).expanduser().absolute()))
     if key == FILE:
         given, row = file_row(place, found["query"] or "")
-        return _short_name(key, place, given), row
+        return with_options(f"{key}:{place.name}", given), row
     families = {name: f for name, f in catalogue.families.items() if f.image != "host"}
     if key not in families:
         raise UsageError(f"`{name}` names the unknown family `{key}`", hint=f"families: {', '.join(families)}")
-    options = _options(name, found["query"] or "", families[key])
-    short = _short_name(key, place, options)
+    options = read_options(name, found["query"] or "", families[key].options, families[key].title)
+    short = with_options(f"{key}:{place.name}", options)
     checkpoint = Checkpoint(path=str(place))
     user_options = families[key].options
     title = f"{families[key].title} checkpoint {place}"
-    return short, Model(title=title, family=key, checkpoint=checkpoint, options=options, user_options=user_options)
+    return short, Model(
+        title=title, family=key, checkpoint=checkpoint, options=dict(options), user_options=user_options
+    )
 
 
 def explain_path(names: Sequence[str], place: int) -> UsageError | None:
@@ -74,14 +76,8 @@ def explain_path(names: Sequence[str], place: int) -> UsageError | None:
     """
     name = names[place]
     start = max((i for i in range(place) if is_spec(names[i])), default=None)
-    if start is not None:
-        for end in range(place + 1, min(len(names), start + MOST_COMMAS + 1) + 1):
-            for commas in product((",", ", "), repeat=end - start - 1):  # spaces after commas were dropped
-                whole = names[start] + "".join(map("".join, zip(commas, names[start + 1 : end], strict=True)))
-                found = _SPEC.fullmatch(whole)
-                if found and "," in found["path"] and Path(found["path"]).expanduser().exists():
-                    what = f"`{whole}` was taken apart at its comma, which separates models on the command line"
-                    return UsageError(what, hint=f"write it into a run.yaml, as a list: `models: ['{whole}']`")
+    if start is not None and (torn := _explain_comma(names, start)):
+        return torn
     is_program = name.endswith(".py") and Path(name).is_file()
     if os.sep not in name and not is_program:
         return None
@@ -93,33 +89,59 @@ def explain_path(names: Sequence[str], place: int) -> UsageError | None:
     return UsageError(f"`{name}` is no model's name", hint=hint)
 
 
-def _options(name: str, query: str, family: Family) -> dict[str, bool | int | float | str | None]:
+def read_spec_among(names: Sequence[str], place: int, catalogue: Catalogue) -> tuple[str, Model]:
+    """As `read_spec`, of one of several names: a path that a comma has torn is explained."""
+    path = _SPEC.fullmatch(names[place])
+    if path and not Path(path["path"]).expanduser().exists() and (torn := _explain_comma(names, place)):
+        raise torn
+    return read_spec(names[place], catalogue)
+
+
+def _explain_comma(names: Sequence[str], start: int) -> UsageError | None:
+    """Say that a path was taken apart at its comma, if what begins at `start` is there as a whole."""
+    for end in range(start + 2, min(len(names), start + MOST_COMMAS + 1) + 1):
+        for commas in product((",", ", "), repeat=end - start - 1):  # spaces after commas were dropped
+            whole = names[start] + "".join(map("".join, zip(commas, names[start + 1 : end], strict=True)))
+            found = _SPEC.fullmatch(whole)
+            if found and "," in found["path"] and Path(found["path"]).expanduser().exists():
+                what = f"`{whole}` was taken apart at its comma, which separates models on the command line"
+                hint = f"write it into a run.yaml, as a list: `models: ['{whole}']`, or name a link without a comma"
+                return UsageError(what, hint=hint)
+    return None
+
+
+def read_options(name: str, query: str, known: Sequence[str], title: str) -> dict[str, str]:
+    """What is said after the `?` of a name, where a model of this title knows these options.
+
+    Raises
+    ------
+    UsageError
+        It has no such option, or one twice.
+    """
+    has = f"options: {', '.join(f'`?{option}=…`' for option in known) or 'none'}"
     try:
         given = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
     except ValueError as error:
-        raise UsageError(f"`{name}`: `{query}` is not of the form option=value", hint=_has(family)) from error
-    options: dict[str, bool | int | float | str | None] = {}
+        raise UsageError(f"`{name}`: `{query}` is not of the form option=value", hint=has) from error
+    options: dict[str, str] = {}
     for option, value in given:
-        if option not in family.options:
-            raise UsageError(f"`{name}`: {family.title} has no option `{option}`", hint=_has(family))
+        if option not in known:
+            raise UsageError(f"`{name}`: {title} has no option `{option}`", hint=has)
         if option in options:
             raise UsageError(f"`{name}` gives the option `{option}` twice", hint="give it once")
         options[option] = value
     return options
 
 
-def _short_name(family: str, place: Path, options: Mapping[str, object]) -> str:
-    return f"{family}:{place.name}" + "".join(f"?{option}={_short(value)}" for option, value in options.items())
+def with_options(name: str, options: Mapping[str, object]) -> str:
+    """Name of a model with options, as columns have it."""
+    return name + "".join(f"?{option}={_short(value)}" for option, value in options.items())
 
 
 def _short(value: object) -> str:
     """A value as it may stand in a column's name; a description gives way to a hash of it."""
     text = str(value)
     return text if re.fullmatch(r"[\w.+-]{1,48}", text) else hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _has(family: Family) -> str:
-    return f"options of such a checkpoint: {', '.join(f'`?{o}=…`' for o in family.options) or 'none'}"
 
 
 def check_looks(place: Path, family: str, catalogue: Catalogue) -> None:

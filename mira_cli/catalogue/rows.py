@@ -91,6 +91,7 @@ class FileFacts(Row):
     image: str
     package: str  # with its version
     dtypes: list[Dtype]  # the first is the default
+    knows_gpus: bool
     approximate: list[str]  # measures of a check that the model fulfils only as far as it has learned
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +14,9 @@ from mira_cli.images import run_in_image
 from mira_cli.images.prepare import prepare_images
 from mira_cli.images.recipe import find_images, pinned_versions
 from mira_cli.planning.first_use import learned_by
-from mira_cli.planning.plan import HOST
-from mira_cli.planning.resolve import resolve_models
+from mira_cli.planning.resolve import HOST, resolve_models
 from mira_cli.planning.weights import locate_weights, own_weights, worker_model
+from mira_cli.scratch import scratch_folder
 from mira_cli.verdicts.judge import Verdict, judge_model
 from mira_cli.wording import last_line
 
@@ -81,10 +79,10 @@ def check(what: Subject, *, device: str, machine: Machine) -> Report:
     """Run the check in a process of its own and judge it; a process that dies is a failed check."""
     name, weights = what.model.name, what.weights
     request = {"model": worker_model(what.model, weights), "device": device, "gpus": machine.gpus}
-    with tempfile.TemporaryDirectory(prefix="mira-check-") as folder:
-        asked, answer = Path(folder) / "request.json", Path(folder) / "findings.json"
+    with scratch_folder() as folder:
+        asked, answer = folder / "request.json", folder / "findings.json"
         asked.write_text(json.dumps(request), encoding="utf-8")
-        folders = {Path(folder): True} | ({weights.path: False} if weights else {})
+        folders = {folder: True} | ({weights.path: False} if weights else {})
         words = [str(asked), str(answer), "--threads", "1"]  # few atoms: threads would only wait for each other
         try:
             done = run_in_image.run_module(what.image, "check", words, folders=folders, timeout_s=TIMEOUT_S)

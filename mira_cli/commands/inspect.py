@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,6 +68,7 @@ def inspect(
     from mira_cli.config import known_task, reference_units
     from mira_cli.inspecting.summary import input_summary
     from mira_cli.planning.input import tell_keys, tell_passed_over
+    from mira_cli.scratch import scratch_folder
     from mira_cli.structures.choice import FrameChoice
     from mira_cli.structures.find import find_sources
     from mira_cli.structures.given import of_options
@@ -79,11 +79,11 @@ def inspect(
     found = find_sources([str(Path(path).expanduser()) for path in structures], of_options(elements, form))
     tell_passed_over(found, asked)
     keys = ReferenceKeys(ref_energy_key, ref_forces_key, ref_stress_key, reference_units(ref_units))
-    with TemporaryDirectory(prefix="mira-inspect-") as scratch:
+    with scratch_folder() as scratch:
         choice = FrameChoice(stride, sample, seed)
         with console.counting("structure") as counted:
             index = load_structures(
-                Path(scratch),
+                scratch,
                 found.sources,
                 keys=keys,
                 choice=choice,

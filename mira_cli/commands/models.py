@@ -137,6 +137,7 @@ def describe(
         .replace("==", " ")
         .rstrip(),
         "options": [f"{key}={value}" for key, value in model.options.items()],
+        "options_to_name": [option for option in model.user_options if option not in model.options],
         "dtype": model.dtype or family.dtypes[0],
         "training_data": model.training_data,
         "level_of_theory": model.level_of_theory,

@@ -112,10 +112,11 @@ def serve(
 
 
 def _answer_here(wishes: Wishes, host: str, port: int, token_file: Path | None, into: Path | None) -> None:
+    from mira_cli.scratch import held_folder
     from mira_cli.serving.app import RequestLimits
     from mira_cli.serving.server import ServerSettings, answer_requests, read_token
     from mira_cli.serving.wishes import make_pool
-    from mira_cli.warm.place import held_folder, private_home, worker_folder
+    from mira_cli.warm.place import private_home, worker_folder
 
     token = read_token(token_file)
     pool = make_pool(wishes)

@@ -8,7 +8,6 @@ import time
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mira_cli import console
@@ -18,6 +17,7 @@ from mira_cli.console import count
 from mira_cli.errors import EnvironmentNotReadyError, ExitCode, Interrupted, MiraError, UsageError
 from mira_cli.files import read_json
 from mira_cli.run.directory import is_run, look_at_run, open_run
+from mira_cli.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -88,7 +88,7 @@ def execute(
     from mira_cli.planning.prepare import check_request
     from mira_cli.wording import nearest, suggestion
 
-    request = check_request(config, as_read=as_read)
+    request = check_request(config, as_read=as_read, only_look=dry_run)
     names = [model.name for model in request.models]
     if strangers := set(only or ()) - set(names):
         meant = suggestion(nearest(min(strangers), names))
@@ -128,10 +128,10 @@ def _look(
     from mira_cli.planning.input import tell_structures
     from mira_cli.planning.prepare import prepare_run
 
-    with TemporaryDirectory() as scratch:
+    with scratch_folder() as scratch:
         run = look_at_run(root)
         prepared = prepare_run(
-            request, run, images="skip", again=again, only=only, scratch=Path(scratch),
+            request, run, images="skip", again=again, only=only, scratch=scratch,
             offers=() if request.profile.cluster else loaded(),
         )  # fmt: skip
     tell_structures(prepared.index)
@@ -237,6 +237,8 @@ def _what_next(run: RunDirectory) -> str:
     place = console.quoted(run.root)
     if run.plan.exists():
         return f"`mira status {place}` shows what is done, `mira resume {place}` goes on"
+    if (run.structures / "index.parquet").exists():
+        return "what has been read is kept, and so is what has been built and fetched: the same command goes on"
     if run.root.exists():
         return "what has been read is kept: the same command goes on; `--sample 100` takes a part of a large input"
     return "nothing was left behind: the same command begins again; `--sample 100` takes a part of a large input"

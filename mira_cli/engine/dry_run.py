@@ -8,12 +8,12 @@ import subprocess
 import sys
 from difflib import get_close_matches
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mira_cli import python_path
 from mira_cli.engine.process import PLUGINS
 from mira_cli.errors import EngineError
+from mira_cli.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from mira_cli.engine.profile import Profile
@@ -29,8 +29,7 @@ def profile_refusal(profile: Profile) -> tuple[str, str | None] | None:
     EngineError
         Snakemake does not come back.
     """
-    with TemporaryDirectory() as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         (folder / "Snakefile").touch()
         given = profile.materialise(folder / "profile")
         done = _snakemake("--snakefile", "Snakefile", "--workflow-profile", str(given), "--dry-run", cwd=folder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from mira_cli import paths
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import content_sha256
 from mira_cli.images import recipe, record
+from mira_cli.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,8 +46,8 @@ def works() -> str | None:
     """
     if not (apptainer := program()):
         return "neither apptainer nor singularity is installed"
-    with tempfile.TemporaryDirectory(prefix="mira-apptainer-") as scratch:
-        root, sif = Path(scratch) / "root", Path(scratch) / "tiny.sif"
+    with scratch_folder() as scratch:
+        root, sif = scratch / "root", scratch / "tiny.sif"
         for name in ("bin", "dev", "etc", "home", "lib", "lib64", "proc", "root", "sys", "tmp", "usr", "var/tmp"):
             (root / name).mkdir(parents=True)
         host = ",".join(name for name in ("/bin", "/lib", "/lib64", "/usr") if Path(name).is_dir())
@@ -135,8 +135,8 @@ def check(sif: Path, wanted_recipe: str) -> record.BuildRecord:
 def contained(action: Literal["exec", "test"], sif: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command, or the image's own test, without network and without anything of the user's."""
     # without a working folder of its own, /tmp in such a container holds 64 MB
-    with tempfile.TemporaryDirectory(prefix="mira-inside-", ignore_cleanup_errors=True) as work:
-        options = ["--containall", "--no-home", "--net", "--network", "none", "--workdir", work]
+    with scratch_folder() as work:
+        options = ["--containall", "--no-home", "--net", "--network", "none", "--workdir", str(work)]
         return _run([program() or "apptainer", "--silent", action, *options, sif, *command])
 
 

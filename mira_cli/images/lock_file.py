@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mira_cli.own_files.read import OwnFile
 
 PLATFORM = "x86_64-manylinux_2_28"
+# uv's own words
+_NO_WHEEL = re.compile(r"Wheels are required for `([^`]+)`")
 _HINT = "the log has uv's own words; versions that exclude one another are changed in the file's dependencies"
 
 
@@ -43,7 +45,10 @@ def lock_file_of(own: OwnFile, *, upgrade: bool) -> Path:
         command += ["--emit-build-options", *WHEELS_ONLY.split(), "--python-version", python_version()]
         command += ["--python-platform", PLATFORM, asked.name, "-o", lock.name]
         failure = f"`{own.name}` cannot be locked"
-        shop.run(command, env=site_settings.uv_environment(), cwd=shop.folder, failure=failure, hint=_HINT)
+        try:
+            shop.run(command, env=site_settings.uv_environment(), cwd=shop.folder, failure=failure, hint=_HINT)
+        except EnvironmentNotReadyError as error:
+            raise _explained(error, failure, shop.log_path) from error
         text = lock_head(own) + lock.read_text(encoding="utf-8")
         try:
             with files.replacing(final) as stream:
@@ -57,3 +62,18 @@ def lock_file_of(own: OwnFile, *, upgrade: bool) -> Path:
     except UsageError as error:
         raise EnvironmentNotReadyError(f"{failure}: {error.message}", hint=_HINT) from error
     return final
+
+
+def _explained(error: EnvironmentNotReadyError, failure: str, log: Path) -> EnvironmentNotReadyError:
+    """The same error, or one that names the packages that there are no wheels of."""
+    without = list(dict.fromkeys(_NO_WHEEL.findall(log.read_text(encoding="utf-8", errors="replace"))))
+    if not without:
+        return error
+    names = " and ".join(f"`{name}`" for name in without)
+    lack = "has no wheel" if len(without) == 1 else "have no wheels"
+    return EnvironmentNotReadyError(
+        f"{failure}: {names} {lack} for Python {python_version()} on {PLATFORM}, and MIRA builds nothing from source",
+        hint=f"name a version that has one, or `pip wheel --no-deps -w WHEELS {without[0]}`, and `export "
+        "UV_FIND_LINKS=$PWD/WHEELS` to lock and to build",
+        log=log,
+    )

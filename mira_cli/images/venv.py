@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from contextlib import contextmanager
 from functools import cache
@@ -17,6 +16,7 @@ import uv
 from mira_cli import paths
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.images import building, host_python, recipe, record, site_settings, torch_backend
+from mira_cli.scratch import scratch_folder
 from mira_cli.wording import last_line
 
 if TYPE_CHECKING:
@@ -121,8 +121,8 @@ def clean_environment() -> Iterator[dict[str, str]]:
     """Yield environment variables for a test: an empty home that vanishes, and no way to download."""
     kept = {k: os.environ[k] for k in ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR") if k in os.environ}
     offline = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONNOUSERSITE": "1"}
-    with tempfile.TemporaryDirectory(prefix="mira-home-", ignore_cleanup_errors=True) as home:
-        yield kept | offline | {"HOME": home}
+    with scratch_folder() as home:
+        yield kept | offline | {"HOME": str(home)}
 
 
 @cache

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ from mira_cli.files import read_json, write_json
 from mira_cli.images import run_in_image
 from mira_cli.planning.resolve import short_hash
 from mira_cli.planning.weights import worker_model
+from mira_cli.scratch import scratch_folder
 from mira_cli.verdicts.judge import judge_model
 from mira_cli.wording import duration, last_line
 
@@ -98,10 +97,10 @@ def _checked(model: ResolvedModel, weights: Weights, image: ReadyImage) -> dict[
         There is nothing to judge: it cannot be loaded, or does not end.
     """
     request = {"model": worker_model(model, weights), "device": "cpu", "gpus": [], "quick": True}
-    with tempfile.TemporaryDirectory(prefix="mira-check-") as folder:
-        asked, answer = Path(folder) / "request.json", Path(folder) / "findings.json"
+    with scratch_folder() as folder:
+        asked, answer = folder / "request.json", folder / "findings.json"
         asked.write_text(json.dumps(request), encoding="utf-8")
-        folders, words = {Path(folder): True, weights.path: False}, [str(asked), str(answer), "--threads", "1"]
+        folders, words = {folder: True, weights.path: False}, [str(asked), str(answer), "--threads", "1"]
         try:
             done = run_in_image.run_module(image, "check", words, folders=folders, timeout_s=TIMEOUT_S)
         except TimeoutExpired as error:

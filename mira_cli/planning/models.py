@@ -16,8 +16,8 @@ from mira_cli.errors import UsageError
 from mira_cli.images.prepare import is_built, prepare_images
 from mira_cli.images.recipe import find_images, pinned_versions
 from mira_cli.planning.first_use import check_at_first_use
-from mira_cli.planning.plan import HOST, ImageUse
-from mira_cli.planning.resolve import resolve_models
+from mira_cli.planning.plan import ImageUse
+from mira_cli.planning.resolve import HOST, resolve_models
 from mira_cli.planning.weights import locate_weights, own_weights, probe_weights, wanted_units, with_facts
 from mira_cli.planning.write import surroundings_mb
 from mira_cli.slurm import requests as asks
@@ -59,8 +59,10 @@ class ReadyModels:
     weights: dict[str, Weights]  # of models whose weights are not in the family's package
 
 
-def named_models(config: RunConfig) -> NamedModels:
+def named_models(config: RunConfig, *, only_look: bool = False) -> NamedModels:
     """Look up the models of a run with their options, and settle trust in weights of the user's own.
+
+    With `only_look`, none of them will be loaded, and what the user does not vouch for is only told.
 
     Raises
     ------
@@ -77,7 +79,13 @@ def named_models(config: RunConfig) -> NamedModels:
     versions = {image.name: pinned_versions(image) for image in find_images(sorted(images - {HOST}))}
     versions[HOST] = {"ase": version("ase")}
     models = resolve_models(rows, catalogue, config, versions)
-    own = own_weights(models, catalogue, trusted=config.trust_checkpoints, trusted_files=config.trust_files)
+    own = own_weights(
+        models,
+        catalogue,
+        trusted=config.trust_checkpoints,
+        trusted_files=config.trust_files,
+        only_look=only_look,
+    )
     # what the run writes down is trust in these, and not in whatever will be there when it goes on
     programs = [m for m in models if m.name in own and catalogue.families[m.row.family].runs_code]
     trusted = {own[m.name].sha256 for m in programs if m.row.family != FILE}
@@ -137,7 +145,7 @@ def resources_of(
 ) -> tuple[dict[str, Resources], dict[str, tuple[int | None, int | None]]]:
     """What the jobs of each model ask for, and the most minutes and MB that their partition gives."""
     layers = [profile.resources, *config.job_resources]
-    wants = {m.name: config.device != "cpu" and m.image != HOST for m in models}
+    wants = {m.name: config.device != "cpu" and m.knows_gpus for m in models}
     return asks.jobs(wants, layers, offered, there=machine.has_gpus, surroundings_mb=surroundings_mb(machine))
 
 
@@ -158,7 +166,7 @@ def _settle_weights(
         known = replace(model, weights_sha256=found.sha256)
         if model.row.family == FILE and model.image in ready:
             check_at_first_use(known, found, ready[model.image])
-        elif model.row.checkpoint.path and model.image in ready:
+        elif (model.row.checkpoint.path or model.row.user_options) and model.image in ready:  # which options it takes
             known = with_facts(known, probe_weights(known, found, ready[model.image]))
         settled.append(known)
     return settled, weights

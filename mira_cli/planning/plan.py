@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 SCHEMA = 1
-HOST = "host"
 NOTHING = np.zeros(0, int)
 
 
@@ -217,7 +216,7 @@ def spec_without_structures(
         "model_key": model.key,
         **({"begins_with_key": model.begins_with_key} if model.begins_with_key else {}),
         "task": config.asked_task,
-        "device": config.device if asks.gpu or not machine.has_gpus or model.image == HOST else "cpu",
+        "device": config.device if asks.gpu or not machine.has_gpus or not model.knows_gpus else "cpu",
         "gpus": machine.gpus,
         "accelerators": config.accelerators,
         "batch_atoms": asks.batch_atoms,

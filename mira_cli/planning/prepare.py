@@ -21,7 +21,8 @@ from mira_cli.planning.immovable import refuse_what_cannot_move, refuse_without_
 from mira_cli.planning.input import read_input, read_reference
 from mira_cli.planning.machine import Machine, this_machine
 from mira_cli.planning.models import NamedModels, named_models, ready_models, reference_name, resources_of
-from mira_cli.planning.plan import HOST, ImageUse, Plan, make_plan
+from mira_cli.planning.plan import ImageUse, Plan, make_plan
+from mira_cli.planning.resolve import HOST
 from mira_cli.planning.write import write_plan
 from mira_cli.run.records import finished_hashes
 from mira_cli.run.reuse import neighbours_with, take_over
@@ -76,12 +77,13 @@ class ReadyRun:
     caps: dict[str, tuple[int | None, int | None]]  # model -> most minutes and MB that its partition gives
 
 
-def check_request(config: RunConfig, *, as_read: bool = False) -> Request:
+def check_request(config: RunConfig, *, as_read: bool = False, only_look: bool = False) -> Request:
     """Check names before any slow work: models, their options, the profile, the paths of the structures.
 
     With `as_read`, the structures are those that the run has read before, whatever has become of their files.
+    With `only_look`, nothing will be computed.
     """
-    named = named_models(config)
+    named = named_models(config, only_look=only_look)
     config = named.config
     found = None if as_read else find_sources(config.structures, of_options(config.elements, config.format))
     reference = None if as_read or config.reference is None else find_sources([config.reference])

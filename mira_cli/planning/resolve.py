@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 DFTD3 = "dftd3"
+HOST = "host"  # the image of what runs in this Python
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class ResolvedModel:
     dtype: str
     identity: dict[str, Any]  # what its numbers depend on, as far as a name and settings say it
     weights_sha256: str | None = None  # of weights that are not in the family's package, once they are here
+
+    @property
+    def knows_gpus(self) -> bool:
+        """Whether it can compute on a GPU at all."""
+        return self.row.of_file.knows_gpus if self.row.of_file else self.image != HOST
 
     @property
     def key(self) -> str:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mira_cli import paths
+from mira_cli.catalogue.own_weights import is_spec
 from mira_cli.catalogue.rows import FILE
+from mira_cli.console import warn
 from mira_cli.errors import UsageError
 from mira_cli.files import content_sha256, read_json, write_json
 from mira_cli.images import run_in_image
 from mira_cli.own_files.trusted import is_vouched_for, vouch
+from mira_cli.scratch import scratch_folder
 from mira_cli.weights import store
 from mira_cli.weights.units import units
 from mira_cli.wording import last_line
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from mira_cli.catalogue.rows import Catalogue
     from mira_cli.images.prepare import ReadyImage
@@ -83,6 +85,7 @@ def own_weights(
     *,
     trusted: bool | Collection[str],
     trusted_files: bool | Collection[str] = False,
+    only_look: bool = False,
 ) -> dict[str, Weights]:
     """Weights that a user names by path, by model; trust in those whose loading can run code is in their content.
 
@@ -92,6 +95,8 @@ def own_weights(
         Whether the user vouches for whatever is there now, or the sha256 of what they vouched for.
     trusted_files
         The same of families in files.
+    only_look
+        Nothing will be loaded: say what the user would be asked to vouch for, and go on.
 
     Raises
     ------
@@ -99,8 +104,24 @@ def own_weights(
         There are such weights that the user does not vouch for.
     """
     own = [model for model in models if model.row.checkpoint.path]
-    refuse_strangers(own, catalogue, trusted=bool(trusted))
     found = {model.name: located for model in own if (located := locate_weights(model))}
+    try:
+        _refuse_untrusted(own, found, catalogue, trusted, trusted_files)
+    except UsageError as error:
+        if not only_look:
+            raise
+        warn(error.message, hint=error.hint)
+    return found
+
+
+def _refuse_untrusted(
+    own: Sequence[ResolvedModel],
+    found: Mapping[str, Weights],
+    catalogue: Catalogue,
+    trusted: bool | Collection[str],
+    trusted_files: bool | Collection[str],
+) -> None:
+    refuse_strangers(own, catalogue, trusted=bool(trusted))
     known = {each.sha256 for each in found.values()} if isinstance(trusted, bool) else set(trusted)
     refuse_files(own, found, trusted=trusted_files)
     for model in own:
@@ -112,7 +133,6 @@ def own_weights(
                 "in it",
                 hint="if you trust what is there now, add `--trust-checkpoint`",
             )
-    return found
 
 
 def locate_weights(model: ResolvedModel) -> Weights | None:
@@ -127,7 +147,7 @@ def locate_weights(model: ResolvedModel) -> Weights | None:
 
 
 def probe_weights(model: ResolvedModel, weights: Weights, image: ReadyImage) -> dict[str, Any]:
-    """Load a user's weights once, on the CPU, and return what they say about themselves; remembered by content.
+    """Load weights once, on the CPU, and return what they say about themselves; remembered by content.
 
     Raises
     ------
@@ -138,10 +158,10 @@ def probe_weights(model: ResolvedModel, weights: Weights, image: ReadyImage) -> 
     known = paths.cache_dir() / "probes" / f"{model.key}-{image.recipe}.json"
     if (facts := read_json(known)) is not None:
         return dict(facts)
-    with tempfile.TemporaryDirectory(prefix="mira-probe-") as scratch:
-        asked, answer = Path(scratch) / "model.json", Path(scratch) / "facts.json"
+    with scratch_folder() as scratch:
+        asked, answer = scratch / "model.json", scratch / "facts.json"
         asked.write_text(json.dumps(worker_model(model, weights)), encoding="utf-8")
-        folders = {Path(scratch): True, weights.path: False}
+        folders = {scratch: True, weights.path: False}
         done = run_in_image.run_module(image, "probe", [str(asked), str(answer)], folders=folders, timeout_s=900)
         facts = read_json(answer)
     if facts is None:
@@ -191,7 +211,9 @@ def _why(stderr: str) -> str:
 def _hint(model: ResolvedModel, why: str) -> str:
     options = [option for option in model.row.user_options if option in why]
     if options:
-        return f"name it after the path, for example `{model.row.family}:PATH?{options[0]}=…`"
+        by_path = is_spec(model.name)
+        named = f"{model.row.family}:PATH" if by_path else model.name
+        return f"add it to the {'path' if by_path else 'name'}, for example `{named}?{options[0]}=…`"
     return "name the file or folder that the family's own calculator loads"
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli.images.prepare import is_built
 from mira_cli.images.recipe import find_images
-from mira_cli.planning.plan import HOST
+from mira_cli.planning.resolve import HOST
 from mira_cli.weights.store import find_stored
 
 if TYPE_CHECKING:

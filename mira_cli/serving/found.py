@@ -12,7 +12,8 @@ from typing import Any
 
 from mira_cli.errors import EnvironmentNotReadyError, UsageError
 from mira_cli.files import read_json, write_json
-from mira_cli.warm.place import held_folder, private_home
+from mira_cli.scratch import held_folder
+from mira_cli.warm.place import private_home
 
 STATE, LOG, RESTART = "server.json", "server.log", "restart-"
 PATIENCE_S = 30.0

@@ -142,8 +142,8 @@ def _of_initial_charges(atoms: Atoms) -> list[str]:
 
 
 ODD_ELECTRONS = (
-    "with this charge its number of electrons is odd, which no singlet has, and no multiplicity is given: models that "
-    "read one were told 1; name `spin` (2S + 1), 2 for a doublet"
+    "with this charge its number of electrons is odd, which no singlet has, and no multiplicity is given: models of "
+    "the catalogue that read one were told 1; name `spin` (2S + 1), 2 for a doublet"
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import stat
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.scratch import held_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,22 +59,3 @@ def worker_folder(home: Path) -> tuple[Path, int]:
                 shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix="", dir=home))
     return folder, held_folder(folder)
-
-
-def held_folder(folder: Path) -> int:
-    """Lock a folder, and return the descriptor that does so while it is open.
-
-    Raises
-    ------
-    BlockingIOError
-        Somebody else does.
-    OSError
-        It is no folder of ours.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor

@@ -55,10 +55,10 @@ class RemoteWorker:
         WorkerLostError
             It cannot be reached, or refuses the token, or is none of MIRA's.
         """
-        if is_spec(model):
+        if is_spec(model) and "/" in model:  # what a server calls `file:gfn1.py` is a name
             raise UsageError(
                 "a server is asked for models by name, never for weights by path",
-                hint="`mira serve --models …` takes weights by path, and `mira models` lists names",
+                hint="`mira serve --models …` takes weights by path; there a name has no folders, as `file:gfn1.py`",
             )
         if "/" in model:
             raise UsageError(f"unknown model `{model}`", hint="`mira models` lists names")

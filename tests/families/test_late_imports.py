@@ -15,6 +15,7 @@ HEAVY = {
     "upet": ("nvalchemiops.torch.neighbors", "torch._dynamo"),
     "aimnet": ("nvalchemiops.torch.interactions.electrostatics.pme_multipole",),
     "so3lr": ("h5py",),
+    "ani": ("h5py", "huggingface_hub"),
     "hienet": ("numba", "sklearn", "sympy", "torch._dynamo", "torch_geometric.datasets"),
     "diep": ("numba", "pandas", "requests", "torch._dynamo", "torch_geometric.datasets"),
     "chgnet": ("matplotlib", "scipy.integrate", "scipy.optimize", "scipy.signal", "scipy.stats"),

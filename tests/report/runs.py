@@ -79,6 +79,11 @@ def many_models(folder: Path) -> RunDirectory:
     return collected(made_run(folder, frames(6), said))
 
 
+def eight_models(folder: Path) -> RunDirectory:
+    said = {f"sevennet-of-some-length-{k}": answers(6, k) for k in range(8)}
+    return collected(made_run(folder, frames(6), said))
+
+
 def relaxed(folder: Path) -> RunDirectory:
     """Two models whose minima differ, one of which blew up once, and a relaxed reference."""
     starts = frames(6)
@@ -111,6 +116,7 @@ EVERY = {
         no_overlap,
         hostile,
         many_models,
+        eight_models,
         relaxed,
         eos_run,
         elastic_run,

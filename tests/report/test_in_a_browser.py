@@ -143,6 +143,30 @@ def test_heat_maps_are_symmetric_and_lead_to_two_models(opened) -> None:
     assert page.get_by_label("against", exact=True).input_value() == "1"
 
 
+CUT = "() => [...document.querySelectorAll('.map .scroll')].map((box) => box.scrollWidth - box.clientWidth)"
+
+
+@pytest.mark.parametrize(("width", "numbers"), [(1280, True), (390, False)])
+def test_heat_maps_are_whole_whether_numbers_have_room_or_not(opened, width, numbers) -> None:
+    page = opened("eight_models", width=width)
+    page.locator("#pairs").scroll_into_view_if_needed()
+    page.wait_for_function(f"({CUT})().every((cut) => cut <= 0)")
+    assert len(page.evaluate(CUT)) == 3
+    told = page.locator("#pairs .map > .note").first
+    assert told.is_visible() is not numbers
+    cell = page.locator("#pairs .heat button").first
+    assert (cell.evaluate("(cell) => getComputedStyle(cell).fontSize") != "0px") is numbers
+    assert "eV/Å" in cell.get_attribute("aria-label")
+
+
+def test_heat_maps_are_whole_on_paper(opened) -> None:
+    page = opened("eight_models")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 690, "height": 900})  # A4 between margins of 14 mm
+    wide = "() => [...document.querySelectorAll('.heat')].map((one) => one.offsetWidth - one.parentNode.clientWidth)"
+    assert max(page.evaluate(wide)) <= 1
+
+
 def test_many_models_are_a_picture(opened) -> None:
     page = opened("many_models")
     picture = page.locator("#pairs svg.picture").first

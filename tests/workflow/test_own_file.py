@@ -1,5 +1,8 @@
 """A family in a file through the whole workflow: what its code does to its process costs one structure alone."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,3 +63,59 @@ def test_a_run_with_a_file_that_misbehaves(given, mira, tmp_path) -> None:
     assert "has changed since it was trusted" in asked.stderr
     mira("resume", tmp_path / "run", "--trust-file", code=1)
     assert runs.rows(tmp_path / "run")[0]["energy_ev"] != rows[0]["energy_ev"]
+
+
+# sleeps once its check is over, which runs in a temporary folder
+SLOW = """
+    import os, time
+    from ase.calculators.lj import LennardJones
+
+    class Slow(LennardJones):
+        def calculate(self, atoms=None, properties=(), system_changes=()):
+            time.sleep(1.5 if os.path.exists({flag!r}) else 0)
+            LennardJones.calculate(self, atoms, ["energy", "forces", "stress"], system_changes)
+
+    return Slow(sigma=2.2, epsilon=0.1, rc=6.0, smooth=True)
+"""
+
+
+def test_plain_snakemake_and_a_killed_driver_compute_nothing_twice(given, mira, started, tmp_path) -> None:
+    flag = tmp_path / "slow"
+    file = write_file(tmp_path, source(MIRA, SLOW.format(flag=str(flag))))
+    stand_in(file)
+    (tmp_path / "plain").mkdir()
+    settings = tmp_path / "run.yaml"
+    settings.write_text("structures: crystals.extxyz\nmodels: [file:mine.py]\nruntime: venv\nreuse: false\n")
+    plain = [sys.executable, "-m", "snakemake", "--snakefile", "Snakefile", "--directory", tmp_path / "plain"]
+    plain += ["--configfile", settings, "--workflow-profile", "profiles/local"]
+
+    def snakemake() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(list(map(str, plain)), capture_output=True, text=True, cwd=runs.REPOSITORY, check=False)
+
+    refused = snakemake()
+    assert refused.returncode == 1
+    assert "`--trust-file`" in refused.stderr
+    mira("run", given, "-m", f"file:{file}", "-o", tmp_path / "a", "--runtime", "venv", "--trust-file")
+    assert (done := snakemake()).returncode == 0, done.stderr
+    plain_rows, own_rows = ([row["energy_ev"] for row in runs.rows(tmp_path / name)] for name in ("plain", "a"))
+    assert plain_rows == own_rows
+
+    flag.touch()
+    run = tmp_path / "killed"
+    call = ("run", given, "-m", f"file:{file}", "-o", run, "--runtime", "venv", "--no-reuse")
+    call = (
+        *call,
+        "--set",
+        "resources.all.batch_atoms=4",
+        "--set",
+        "resources.all.chunk_atoms=1000",
+        "--set",
+        "warm=false",
+    )
+    one = started(*call)
+    one.wait_for_records(run, 1)
+    one.send(signal.SIGKILL)
+    one.process.wait()
+    assert len(runs.records(run)) < 4
+    mira(*call)
+    assert len(runs.records(run)) == 4

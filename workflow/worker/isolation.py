@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from worker import private
 from worker.errors import WorkerError
 
 OFFLINE = {
@@ -127,6 +128,8 @@ def set_job_environment(threads: int, *, in_container: bool, shared: bool = Fals
     if not _writable(home) or Path(home or "").resolve() == Path.cwd():
         (cache / "home").mkdir(exist_ok=True)
         os.environ["HOME"] = str(cache / "home")
+    with contextlib.suppress(OSError):  # what packages write and forget, as code that PyTorch Geometric generates
+        tempfile.tempdir = str(private.private_folder(cache))
     if in_container:
         users = site.getusersitepackages()
         sys.path[:] = [entry for entry in sys.path if entry != users]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import shutil
 import tempfile
-import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -15,13 +12,12 @@ from typing import IO, TYPE_CHECKING
 from worker import isolation
 from worker.errors import EXIT_DISK_FULL, WorkerError, is_disk_full
 from worker.job import Checkpoint
+from worker.private import PREFIX, remove_forgotten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PREFIX = "mira-weights-"
 PIECE = 1 << 20
-FORGOTTEN_S = 86_400.0  # of a process that was killed while it loaded; no load takes a day
 
 
 def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
@@ -98,33 +94,12 @@ def private_copy(place: Path, name: str) -> Iterator[Checkpoint]:
         yield checkpoint
 
 
-def hold(folder: Path) -> None:
-    """Keep a folder of this process's from being taken for one that was forgotten, for as long as the process lives."""
-    fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)
-
-
-def _is_held(folder: Path) -> bool:
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
 def _roomy(place: Path, name: str) -> Path:
     """A folder with space for a copy: the node's own, else the current one, which is the job's."""
     needed = sum(file.stat().st_size for file in (files_below(place) if place.is_dir() else [place]))
     folders = [isolation.cache_folder(), Path.cwd()]
     for folder in folders:
-        for left in folder.glob(f"{PREFIX}*"):
-            if time.time() - left.stat().st_mtime > FORGOTTEN_S and not _is_held(left):
-                shutil.rmtree(left, ignore_errors=True)
+        remove_forgotten(folder)
         if shutil.disk_usage(folder).free > needed:
             return folder
     raise WorkerError(

@@ -3,7 +3,7 @@
 const MAPS = [
   { column: "force_mae_ev_per_ang", title: "Forces, mean absolute difference", unit: "eV/Å", n: "n_force_atoms", of: "atoms", same: 0 },
   { column: "force_cosine_mean", title: "Forces, mean cosine", unit: "", n: "n_force_atoms", of: "atoms", same: 1 },
-  { column: "energy_aligned_rmse_ev_per_atom", title: `${ALIGNED}, RMS difference`, unit: "eV/atom", n: "n_energies_aligned", of: "structures", same: 0 },
+  { column: "energy_aligned_rmse_ev_per_atom", title: `${ALIGNED}, RMS difference`, unit: "meV/atom", size: 1000, n: "n_energies_aligned", of: "structures", same: 0 },
 ];
 const MOST_CELLS_WIDE = 16;
 
@@ -27,12 +27,16 @@ function heatMaps(choose) {
     h("p", { class: "note" }, DATA.alignment.note));
 }
 
+function shown(map, row) {
+  return row[map.column] * (map.size || 1);
+}
+
 function distances(map) {
   const found = new Map();
   let most = 0;
   for (const [key, row] of PAIRS) {
     if (!isNumber(row[map.column])) continue;
-    const distance = Math.abs(row[map.column] - map.same);
+    const distance = Math.abs(shown(map, row) - map.same);
     found.set(key, distance);
     most = Math.max(most, distance);
   }
@@ -46,14 +50,21 @@ function asTable(map, choose) {
     const row = pairOf(a, b), distance = found.get(a < b ? `${a},${b}` : `${b},${a}`);
     if (distance === undefined) return h("td", { title: row && row.energy_refusal }, NONE);
     const share = Math.round((100 * distance) / most);
-    const words = `${NAMES[a]} and ${NAMES[b]}: ${num(row[map.column])} ${map.unit}, ${whole(row[map.n])} ${map.of}`;
+    const words = `${NAMES[a]} and ${NAMES[b]}: ${num(shown(map, row))} ${map.unit}, ${whole(row[map.n])} ${map.of}`;
     return h("td", { class: row.theory === "same" ? null : "apart", style: `--share:${share}%` },
-      h("button", { title: words, "aria-label": words, onclick: () => choose(a, b) }, num(row[map.column], NAMES.length > 10 ? 2 : 3)));
+      h("button", { title: words, "aria-label": words, onclick: () => choose(a, b) }, num(shown(map, row), NAMES.length > 10 ? 2 : 3)));
   };
-  return h("div", { class: "map" }, scrolling(map.title, h("table", { class: "heat" },
+  const box = scrolling(map.title, h("table", { class: "heat" },
     h("caption", {}, map.title, map.unit && h("span", { class: "unit" }, map.unit)),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "hidden" }, "model")), NAMES.map((name, i) => h("th", { scope: "col", title: name }, h("span", { "aria-hidden": "true" }, i + 1), h("span", { class: "hidden" }, name))))),
-    h("tbody", {}, NAMES.map((name, a) => h("tr", {}, h("th", { scope: "row" }, h("span", { class: "place", "aria-hidden": "true" }, a + 1), name), NAMES.map((_, b) => cell(a, b))))))));
+    h("tbody", {}, NAMES.map((name, a) => h("tr", {}, h("th", { scope: "row" }, h("span", { class: "place", "aria-hidden": "true" }, a + 1), name), NAMES.map((_, b) => cell(a, b)))))));
+  const tell = h("p", { class: "note" }, "Too narrow for numbers: choose a cell for those of its two models.");
+  const around = h("div", { class: "map" }, box, tell);
+  new ResizeObserver(() => {
+    around.classList.remove("narrow");
+    around.classList.toggle("narrow", box.scrollWidth > box.clientWidth + 1);
+  }).observe(around);
+  return around;
 }
 
 function asPicture(map) {
@@ -73,7 +84,7 @@ function asPicture(map) {
     const box = picture.getBoundingClientRect();
     const [a, b] = [event.clientX - box.left, event.clientY - box.top].map((v) => Math.min(size - 1, Math.max(0, Math.floor((v / box.width) * size))));
     const row = pairOf(a, b);
-    tip.textContent = row ? `${NAMES[a]} and ${NAMES[b]}: ${num(row[map.column])} ${map.unit}, ${whole(row[map.n])} ${map.of}` : `${NAMES[a]}`;
+    tip.textContent = row ? `${NAMES[a]} and ${NAMES[b]}: ${num(shown(map, row))} ${map.unit}, ${whole(row[map.n])} ${map.of}` : `${NAMES[a]}`;
   });
   return h("figure", { class: "map" }, h("figcaption", {}, map.title), picture, tip);
 }

@@ -1,6 +1,6 @@
 // Where the structures came to rest: how each model got there, how far the minima are apart, and some of them drawn.
 
-const COLOURS = ["--accent", "--mark", "--arrow", "--good"]; // of the models that are drawn
+const COLOURS = ["--first", "--second", "--third", "--fourth"]; // of the models that are drawn
 const TURN = (28 * Math.PI) / 180, TILT = (14 * Math.PI) / 180; // of the view, in which c points upwards
 const EDGES = [[0, 1], [0, 2], [0, 4], [1, 3], [1, 5], [2, 3], [2, 6], [3, 7], [4, 5], [4, 6], [5, 7], [6, 7]]; // between corners of a cell
 

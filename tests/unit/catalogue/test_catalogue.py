@@ -10,8 +10,10 @@ import pytest
 from mira_cli.catalogue.elements import format_elements, parse_elements
 from mira_cli.catalogue.lookup import BUILT_IN, all_names, built_in, built_in_rows, find_models, load_catalogue
 from mira_cli.catalogue.rows import FILE, Catalogue, slug
+from mira_cli.config import build_config
 from mira_cli.errors import InputError, UsageError
 from mira_cli.images.recipe import find_images, pinned_versions
+from mira_cli.planning.models import named_models
 from mira_cli.settings_yaml import load
 
 CATALOGUE = built_in()
@@ -31,6 +33,13 @@ def test_no_two_names_resolve_to_the_same_weights_and_settings() -> None:
         (m.family, m.checkpoint.model_dump_json(), tuple(sorted(m.options.items())), m.dtype) for _, m in MODELS
     )
     assert [identity for identity, count in identities.items() if count > 1] == []
+
+
+def test_no_title_counts_elements_that_the_row_does_not_have() -> None:
+    counted = {name: re.search(r"(\d+) elements", model.title) for name, model in MODELS}
+    assert {name: said[0] for name, said in counted.items() if said} == {
+        name: f"{len(model.elements or ())} elements" for name, model in MODELS if counted[name]
+    }
 
 
 def test_a_name_is_one_model_or_refused() -> None:
@@ -273,3 +282,19 @@ def test_a_family_is_found_whatever_its_case(mira, word) -> None:
 
 def test_an_unknown_family_is_refused_with_the_nearest(mira) -> None:
     assert "did you mean `sevennet`" in mira("models", "--family", "sevenet", code=2).stderr
+
+
+def test_options_follow_a_models_name_and_mean_what_settings_mean() -> None:
+    found = find_models(["LJ?sigma=2.5", "lj?sigma=2.5", "lj?sigma=3", "dpa-3.1-3m?head=Omat24"], built_in())
+    assert list(found) == ["lj?sigma=2.5", "lj?sigma=3", "dpa-3.1-3m?head=Omat24"]
+    assert found["lj?sigma=3"].options == built_in().models["lj"].options | {"sigma": 3}
+    by_name = build_config(
+        {"structures": "s", "models": ["lj?sigma=3"], "resources": {"LJ?sigma=3": {"threads": 1}}}, []
+    )
+    by_setting = build_config({"structures": "s", "models": ["lj"]}, ["options.lj.sigma=3"])
+    keys = {named_models(config).models[0].key for config in (by_name, by_setting)}
+    assert len(keys) == 1
+    with pytest.raises(UsageError, match="`emt` has no option `sigma`"):
+        find_models(["emt?sigma=3"], built_in())
+    with pytest.raises(UsageError, match="unknown model `emtt"):
+        find_models(["emtt?sigma=3"], built_in())

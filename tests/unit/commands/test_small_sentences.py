@@ -19,7 +19,7 @@ from mira_cli.run.lock import run_locked
     ("there", "hint"),
     [
         ((), "nothing was left behind: the same command begins again"),
-        (("index",), "has been read is kept: the same command goes on"),
+        (("index",), "what has been read is kept, and so is what has been built and fetched: the same command goes on"),
         (("index", "plan"), "`mira resume "),
     ],
 )
@@ -32,6 +32,7 @@ def test_who_stops_a_first_call_is_told_what_to_do_next(tmp_path, there, hint) -
     with pytest.raises(Interrupted) as stop, run_locked(run), _removed_unless_planned(run, is_new=True):
         raise Interrupted("SIGINT")
     assert hint in stop.value.__notes__[0]
+    assert ("--sample" in stop.value.__notes__[0]) == (not there)  # all has been read: a part of it would save nothing
 
 
 def test_hints_of_a_stop_are_printed() -> None:

@@ -1,9 +1,11 @@
 """A family in a file: read without running it, refused in one sentence, kept and keyed by its content."""
 
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -12,13 +14,15 @@ from mira_cli import paths
 from mira_cli.catalogue.lookup import built_in, find_models, load_catalogue
 from mira_cli.commands.images import build
 from mira_cli.config import RunConfig, absolute_paths, build_config
+from mira_cli.engine.profile import find_profile
 from mira_cli.errors import EnvironmentNotReadyError, InputError, UsageError
 from mira_cli.images import recipe, venv, verification
 from mira_cli.images.lock_file import lock_file_of
 from mira_cli.images.prepare import build_image
 from mira_cli.own_files.locked import lock_path
 from mira_cli.own_files.read import read_own_file
-from mira_cli.planning.models import named_models
+from mira_cli.planning.machine import Machine
+from mira_cli.planning.models import named_models, resources_of
 from tests import own_files, tiny_image
 from tests.own_files import MIRA, source, write
 
@@ -178,6 +182,32 @@ def test_options_have_types_values_and_levels(tmp_path) -> None:
             find_models([f"file:{path}?{query}"], built_in())
 
 
+def test_elements_that_go_backwards_are_none(tmp_path) -> None:
+    path = write(tmp_path, source(MIRA.replace("H-Rn", "H Rn-He")))
+    with pytest.raises(UsageError, match=r"'Rn-He' in 'H Rn-He' goes backwards, and would be 'He-Rn'"):
+        find_models([f"file:{path}"], built_in())
+
+
+def test_a_path_that_a_comma_tears_and_a_family_without_a_path_are_told_what_works(tmp_path) -> None:
+    path = write(tmp_path, name="a,b.py")
+    with pytest.raises(UsageError, match=r"`file:.*a,b\.py` was taken apart at its comma") as torn:
+        find_models(build_config({"structures": ["-"], "models": f"emt,file:{path},lj"}, []).models, built_in())
+    assert f"models: ['file:{path}']" in (torn.value.hint or "")
+    assert "file:a,b.py" in find_models(config(f"file:{path}").models, built_in())
+    for name in ("file", "file:", "HIENet:"):
+        with pytest.raises(UsageError) as bare:
+            find_models([name], built_in())
+        assert f"`{name.lower().rstrip(':')}:PATH` names" in (bare.value.hint or "")
+
+
+@pytest.mark.parametrize(("framework", "wanted"), [("", False), (', "framework": "torch"', True)])
+def test_only_what_knows_gpus_asks_for_one(tmp_path, framework, wanted) -> None:
+    path = write(tmp_path, source(f"{MIRA}{framework}"))
+    found = resolved(f"file:{path}", "emt")
+    asked, _ = resources_of(found, config("emt"), find_profile("slurm"), Machine(8, cluster=True), [])
+    assert [asked[model.name].gpu for model in found] == [int(wanted), 0]
+
+
 def test_two_files_of_one_name_are_refused_and_one_twice_is_one(tmp_path) -> None:
     (tmp_path / "other").mkdir()
     one, other = write(tmp_path), write(tmp_path / "other", source(mira=f'{MIRA}, "title": "other"'))
@@ -228,13 +258,17 @@ def test_files_of_one_lock_share_an_image(tmp_path) -> None:
     assert image.name not in {known.name for known in recipe.find_images(["all"])}
 
 
-def test_trust_is_asked_once_for_a_content(tmp_path) -> None:
+def test_trust_is_asked_once_for_a_content(tmp_path, capsys) -> None:
     path = write(tmp_path)
     with pytest.raises(UsageError, match="is a program") as caught:
         named_models(config(f"file:{path}"))
     assert "`--trust-file`" in (caught.value.hint or "")
     with pytest.raises(UsageError, match="is a program"):  # a word for weights is none for programs
         named_models(config(f"file:{path}", trust_checkpoints=True))
+    assert len(named_models(config(f"file:{path}"), only_look=True).models) == 1  # what only looks runs nothing of it
+    assert "`--trust-file`" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="is a program"):  # nor is that a word for it
+        named_models(config(f"file:{path}"))
     trusted = named_models(config(f"file:{path}", trust_files=True)).config.trust_files
     assert isinstance(trusted, list)
     assert len(trusted) == 1
@@ -303,6 +337,21 @@ def test_a_lock_is_made_by_uv_and_its_environment_from_it_alone(tiny) -> None:
         lock_file_of(read_own_file(path), upgrade=False)
     assert caught.value.log is not None
     assert lock.read_text().count("tiny==1.0") == 1  # as it was
+
+
+def test_what_has_no_wheel_is_named_and_a_wheel_of_the_users_own_is_taken(tiny) -> None:
+    info = b"Metadata-Version: 2.1\nName: sourceonly\nVersion: 1.0\n"
+    with tarfile.open(tiny_image.wheels(tiny) / "sourceonly-1.0.tar.gz", "w:gz") as archive:
+        member = tarfile.TarInfo("sourceonly-1.0/PKG-INFO")
+        member.size = len(info)
+        archive.addfile(member, io.BytesIO(info))
+    path = tiny / "mine.py"
+    path.write_text(source(dependencies='"tiny", "sourceonly"'))
+    with pytest.raises(EnvironmentNotReadyError, match=r"`sourceonly` has no wheel for Python 3\.") as caught:
+        lock_file_of(read_own_file(path), upgrade=False)
+    assert "UV_FIND_LINKS" in (caught.value.hint or "")
+    tiny_image.wheel(tiny_image.wheels(tiny), "sourceonly", "1.0", {"sourceonly.py": ""})
+    assert "sourceonly==1.0" in lock_file_of(read_own_file(path), upgrade=False).read_text()
 
 
 def test_its_environment_may_have_another_torch(tiny, monkeypatch) -> None:

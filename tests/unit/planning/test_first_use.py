@@ -139,6 +139,12 @@ def test_an_import_that_fails_is_told_before_any_job(tmp_path) -> None:
     assert "mine.py" in (caught.value.hint or "")
 
 
+def test_an_import_that_ends_its_process_is_told_as_that(tmp_path) -> None:
+    with pytest.raises(UsageError, match="wants to end the process: no licence here") as caught:
+        use(tmp_path, source(top="import sys\n\nsys.exit('no licence here')"))
+    assert "dependencies" not in caught.value.message
+
+
 def test_a_check_is_of_the_model_with_its_options(tmp_path) -> None:
     mira = f'{MIRA}, "options": {{"scale": 1.0}}'
     body = wrapped(after="self.results['forces'] *= options['scale']")

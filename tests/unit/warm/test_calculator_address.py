@@ -203,6 +203,7 @@ def test_a_proxy_of_the_environment_is_not_asked(server, monkeypatch) -> None:
         ({"model": "sevennet-9"}, "unknown model `sevennet-9`"),
         ({"model": "sevennet-0"}, "`sevennet-0` is not served here"),
         ({"model": "mace:/no/where.model"}, "never for weights by path"),
+        ({"model": "file:mine.py"}, "at http"),  # by its name there: it is the server's to say
         ({"model": "../health"}, "unknown model `../health`"),
         ({"device": "cpu"}, "`device` cannot be chosen here"),
         ({"options": {"a": 1}, "threads": 2}, "`threads`, `options` cannot be chosen"),

@@ -56,7 +56,7 @@ def model(folder: Path, body: str, *, top: str = "", options: dict | None = None
 @pytest.fixture
 def loaded(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("worker.families.file.AT_END", tidied := [])
+    monkeypatch.setattr("worker.private.AT_END", tidied := [])
 
     def load(body: str, **more) -> family.InFile:
         return family.load(model(tmp_path, body, **more), "cpu", "float64")
@@ -64,7 +64,7 @@ def loaded(tmp_path, monkeypatch):
     yield load
     for tidy in tidied:
         tidy()
-    assert list(tmp_path.glob("mira-cache-*/mira-weights-*")) == []
+    assert list(tmp_path.glob("mira-cache-*/mira-private-*")) == []
 
 
 def answers(potential, *structures: Atoms):
@@ -254,7 +254,7 @@ print("answered")
 def test_folders_of_a_worker_that_lives_for_days_are_not_taken_for_forgotten(loaded, tmp_path) -> None:
     potential = loaded(LJ)
     (tmp_path / "w").write_text("x")
-    forgotten = potential.scratch.with_name("mira-weights-of-one-that-was-killed")
+    forgotten = potential.scratch.with_name("mira-private-of-one-that-was-killed")
     forgotten.mkdir()
     for folder in (potential.scratch, forgotten):
         os.utime(folder, (0, 0))

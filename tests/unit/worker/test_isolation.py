@@ -43,6 +43,24 @@ def test_a_run_directory_is_no_home(tmp_path):
     assert environment_after(tmp_path, HOME=str(tmp_path))["HOME"] != str(tmp_path)
 
 
+def test_what_packages_write_and_forget_goes_with_the_worker(tmp_path):
+    """As PyTorch Geometric does with the code that it generates."""
+    code = """
+import os, tempfile
+from worker import errors, isolation
+isolation.set_job_environment(1, in_container=False)
+print(tempfile.mkstemp()[1], os.path.isfile(tempfile.mkstemp()[1]), flush=True)
+errors.leave(0)
+"""
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(WORKFLOW), "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    place, there = done.stdout.split()
+    assert (there, place.startswith(str(tmp_path))) == ("True", True)
+    assert not [file for file in tmp_path.rglob("*") if file.is_file()]
+
+
 def test_what_a_site_has_chosen_stays(tmp_path):
     home, kernels = tmp_path / "home", tmp_path / "kernels"
     home.mkdir()

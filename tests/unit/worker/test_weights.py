@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from worker import session, weights
+from worker import private, session, weights
 from worker.device import Device
 from worker.errors import EXIT_DISK_FULL, WorkerError
 from worker.families import chgnet, sevennet
@@ -161,4 +161,4 @@ def test_what_cannot_be_read_is_one_sentence_and_leaves_nothing(tmp_path, scratc
     monkeypatch.setattr(weights, "sha256", fail)
     with pytest.raises(WorkerError, match=rf"mine: cannot read {tmp_path}/my.model: Input/output error"):
         session.load_model(Reading(), model(tmp_path / "my.model"), CPU)
-    assert not list(scratch.rglob(f"{weights.PREFIX}*"))
+    assert not list(scratch.rglob(f"{private.PREFIX}*"))

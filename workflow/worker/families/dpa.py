@@ -159,7 +159,8 @@ def _head(model: Model, file: Path) -> str | None:
             raise WorkerError(f"{model.name}: {file} has no heads, and {asked!r} was asked for")
         return None
     known, _ = get_model_dict(params["model_dict"])
-    listed = f"its heads are {', '.join(params['model_dict'])}"
+    heads = list(params["model_dict"])
+    listed = f"its heads are {', '.join(heads)}: `?head={heads[0]}` after its name takes the first"
     if asked is None:
         raise WorkerError(f"{model.name}: {file} has several heads, and option head names none; {listed}")
     found = {name.lower(): name for name in reversed(list(known))}.get(str(asked).lower())

@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import traceback
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,10 +24,10 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from worker import isolation
-from worker.errors import AT_END, WorkerError, sentence
+from worker.errors import WorkerError, sentence
 from worker.families.base import Result, check_options
 from worker.prepare import PERIODIC
-from worker.weights import PREFIX, hold
+from worker.private import private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -156,7 +155,8 @@ class InFile:
             try:
                 yield
             except SystemExit as error:
-                raise RuntimeError("the code of the file wants to end the process") from error
+                said = f": {error.code}" if isinstance(error.code, str) else ""
+                raise RuntimeError(f"the code of the file wants to end the process{said}") from error
             finally:
                 if os.getpid() != self.pid:  # a child that it has forked: there must be one worker alone
                     os._exit(1)
@@ -256,7 +256,7 @@ def load(model: Model, device: str, dtype: str) -> InFile:
     code = model.checkpoint.path / "model"
     if said["files"]:
         code = _linked(code)
-    scratch = Path(_private())
+    scratch = private_folder(isolation.cache_folder())
     potential = InFile(lambda: None, said, model.checkpoint.sha256, dtype, scratch)
     try:
         with potential.guarded():
@@ -264,10 +264,10 @@ def load(model: Model, device: str, dtype: str) -> InFile:
             potential.make = partial(getattr(module, FUNCTION), device, dtype, **model.options)
     except (Exception, SystemExit) as error:
         traceback.print_exc(file=sys.stderr)
-        raise WorkerError(
-            f"`{said['file']}` cannot be imported in its environment ({sentence(error)}): name what it imports in its "
-            "dependencies, and lock it again"
-        ) from error
+        lacks = isinstance(error, ImportError)
+        then = ": name what it imports in its dependencies, and lock it again" if lacks else ""
+        why = f"`{said['file']}` cannot be imported in its environment ({sentence(error)}){then}"
+        raise WorkerError(why) from error
     try:
         potential.kept = potential.new()
     except WorkerError:
@@ -288,17 +288,9 @@ def _imported(file: Path) -> Any:
     return module
 
 
-def _private() -> str:
-    """A folder of this process alone, until it ends; what a killed one leaves, the next ones remove in a day."""
-    folder = tempfile.mkdtemp(prefix=PREFIX, dir=isolation.cache_folder())
-    hold(Path(folder))  # a warm worker lives longer than a day
-    AT_END.append(partial(shutil.rmtree, folder, ignore_errors=True))
-    return folder
-
-
 def _linked(code: Path) -> Path:
     """The same files in a folder that stays: some calculators open theirs when they first compute."""
-    target = Path(_private()) / "model"
+    target = private_folder(isolation.cache_folder()) / "model"
 
     def link(source: str, copy: str) -> None:
         try:
