@@ -3,7 +3,10 @@
 # make test   set up what is missing, then run all tests
 # make guides   run the commands of docs/guides, and write what they print now into the pages (one of them needs SLURM)
 # make bench  speed against what a user would do instead; writes benchmarks/RESULTS.md
+# make findings   see whether libraries still do what findings/ shows; FINDINGS="findings/cif-*.sh" for some of them
 # make lint   formatting, lint, types, workflow lint
+# make docs   the documentation as a site, in site/
+# make reference   the pages of docs/reference/ that are made from the code
 #
 # The set-up needs Python ≥ 3.11 (3.14 with a C compiler) and a package index, nothing else. Environments and images go
 # to $(MIRA_CACHE) (~/.cache/mira unless set), by the hash of their recipe, and are built once.
@@ -14,8 +17,10 @@ MIRA := .venv/bin/mira
 PYTHON = $(shell tests/testbed/find-python.sh)
 # bytecode: without it every start of `mira` and of Snakemake compiles its imports again
 export UV_COMPILE_BYTECODE = 1
+# MkDocs stays at its first major version, and need not say at each build that there are others
+export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: setup demo example guides bench test test-fast lint fix clean
+.PHONY: setup demo example guides bench findings test test-fast lint fix clean
 
 setup: .venv/.ready
 
@@ -62,16 +67,37 @@ bench: setup
 	.venv/bin/python benchmarks/reading.py --frames 100000,300000,1000000
 	@! command -v nvidia-smi > /dev/null || .venv/bin/python benchmarks/gpu.py
 
-test-fast: setup
-	.venv/bin/pytest tests/unit
+FINDINGS = findings/*.sh
 
+findings:
+	@failed=; for script in $(FINDINGS); do \
+		echo "== $$script"; bash "$$script" || failed="$$failed"$$'\n'"  $$script"; \
+	done; \
+	test -z "$$failed" || { echo "error: these have changed, or could not be run:$$failed"; exit 1; }
+
+# what takes neither images nor the network, SLURM, a browser or the command itself
+test-fast: setup
+	.venv/bin/pytest tests/unit tests/docs tests/release -n 2 -m "not command and not slow"
+
+# --strict does not count warnings that --quiet hides
 lint: setup
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/codespell
+	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.citation-file-format CITATION.cff
+	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 	.venv/bin/snakefmt --check Snakefile workflow
 	.venv/bin/python tests/lint_workflow.py
+	.venv/bin/mkdocs build --strict
+
+.PHONY: docs reference
+docs: setup
+	.venv/bin/mkdocs build --strict
+
+reference: setup
+	.venv/bin/python -m docs.generate
 
 fix: setup
 	.venv/bin/ruff check --fix
@@ -79,4 +105,4 @@ fix: setup
 	.venv/bin/snakefmt Snakefile workflow
 
 clean:
-	rm -rf .venv .tools runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools runs site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Draw `docs/demo.svg`, the picture in the README, from a run: `python docs/make_picture.py runs/demo`."""
+"""Draw `docs/demo.svg`, the end of a run on a terminal in `docs/index.md`: `python docs/make_picture.py runs/demo`."""
 
 import sys
 from pathlib import Path

@@ -1,6 +1,6 @@
 """The `mira` command: everything that runs on the host, and nothing that needs a model's own dependencies.
 
-For scripts, `from mira_cli import calculator`: any model as an ASE calculator (docs/calculator.md).
+For scripts, `from mira_cli import calculator`: any model as an ASE calculator (docs/reference/calculator.md).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ TYPE_CHECKING = False  # `typing` itself waits until the packages of another Pyt
 if TYPE_CHECKING:
     from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"  # the only place; CITATION.cff, CHANGELOG.md and the recipe are held to it by tests
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from mira_cli import __version__
 from mira_cli.commands.help import Commands
 from mira_cli.errors import ExitCode, MiraError
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
@@ -34,7 +33,9 @@ _debug = False
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"mira {__version__}")
+        from mira_cli.commands.versions import versions
+
+        typer.echo(versions())
         raise typer.Exit
 
 
@@ -53,7 +54,10 @@ def options(
         bool, typer.Option("--debug", help="Show tracebacks.", callback=_set_debug, is_eager=True)
     ] = False,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print versions: of MIRA, then of what it needs.", callback=_print_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
     """Options for every command come before its name."""

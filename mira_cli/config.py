@@ -116,7 +116,7 @@ class RunConfig(BaseModel):
     strict: bool = Field(
         False, description="refuse to start when an input cannot be read, instead of going on without it"
     )
-    reuse: bool = Field(True, description="take over what neighbouring runs (in the same folder) have computed")
+    reuse: bool = Field(True, description="reuse what neighbouring runs (in the same folder) have computed")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one")
     accelerators: Annotated[Literal["auto", "on", "off"], BeforeValidator(_as_word)] = Field(
         "auto",
@@ -275,7 +275,7 @@ def _check_task(config: RunConfig) -> None:
     task = known_task(config.task)
     if config.reference is not None and not task.keeps_geometries:
         told = f"task `{config.task}` moves no atoms: its references are those that the structures come with"
-        raise UsageError(told, hint="leave out `--reference`; docs/structures.md says under which keys they are found")
+        raise UsageError(told, hint="leave out `--reference`; docs/reference/structures.md says where they are found")
     if config.reference_model is not None and not task.is_compared:
         told = f"task `{config.task}` has no references of models: it does not compare structures as they are"
         raise UsageError(told, hint="name the model among `--models`: models are compared with one another")

@@ -10,17 +10,32 @@ if TYPE_CHECKING:
 
 
 class ExitCode(IntEnum):
-    """The exit codes of every `mira` command; documented in the README."""
+    """The exit codes of every `mira` command."""
 
     OK = 0
-    FAILURES = 1  # finished, but some structures or jobs failed
-    USAGE = 2  # unknown model, option, key or value
-    INPUT = 3  # nothing readable to compute
-    ENVIRONMENT = 4  # an image, a runtime, the disk or the profile is not ready
-    ENGINE = 5  # Snakemake itself failed
-    LOCKED = 6  # another `mira` works on this run directory
-    BUG = 70  # a mistake of MIRA's own
+    FAILURES = 1
+    USAGE = 2
+    INPUT = 3
+    ENVIRONMENT = 4
+    ENGINE = 5
+    LOCKED = 6
+    BUG = 70
     INTERRUPTED = 130
+
+
+MEANINGS = {  # `docs/reference/exit-codes.md` is made from them
+    ExitCode.OK: "all went well; of a run: every row is `ok`",
+    ExitCode.FAILURES: "finished, but some structures or jobs failed, or have no result that holds; the table says "
+    "which and why",
+    ExitCode.USAGE: "usage: an unknown model, option, setting or value; no run, or one without the results that are "
+    "asked for",
+    ExitCode.INPUT: "invalid input: nothing readable to compute, or a file of yours that cannot be used",
+    ExitCode.ENVIRONMENT: "the environment is not ready: an image, a runtime, the disk, a permission, the profile",
+    ExitCode.ENGINE: "Snakemake itself failed",
+    ExitCode.LOCKED: "another `mira` works on this run directory",
+    ExitCode.BUG: "a bug in MIRA",
+    ExitCode.INTERRUPTED: "interrupted; the same command goes on",
+}
 
 
 class MiraError(Exception):

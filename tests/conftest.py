@@ -52,6 +52,24 @@ def pytest_xdist_make_scheduler(config, log):
     return ByGroup(config, log)
 
 
+# fixtures that start the command itself, or make a package of it
+STARTERS = {"mira", "started", "packages", "installed_mira"}
+# files that start workers and servers, and wait for them, in most of their tests: a third of the time of all fast ones
+SLOW = (
+    *("unit/serving/test_serving.py", "unit/warm/test_calculator.py", "unit/warm/test_calculator_address.py"),
+    *("unit/worker/test_process.py", "unit/worker/test_stories.py"),
+)
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Mark what `make test-fast` leaves out."""
+    for item in items:
+        if STARTERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.command)
+        if item.nodeid.partition("::")[0].endswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_terminal_summary(terminalreporter) -> None:
     """Say loudly what was skipped for want of SLURM, and what the faults on it cost."""
     found = [*terminalreporter.getreports("skipped"), *terminalreporter.getreports("passed")]
@@ -86,23 +104,30 @@ def mira() -> Callable[..., subprocess.CompletedProcess[str]]:
     return call
 
 
+def _uv(*arguments: object) -> None:
+    settings = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    command = [sys.executable, "-P", "-m", "uv", "--quiet", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/", env=settings, timeout=600)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="session")
-def installed_mira(tmp_path_factory) -> Path:
+def packages(tmp_path_factory) -> Path:
+    """Folder with the sdist of this checkout, and the wheel that is made of that sdist."""
+    place = tmp_path_factory.mktemp("packages")
+    _uv("build", "--out-dir", place, REPOSITORY)
+    return place
+
+
+@pytest.fixture(scope="session")
+def installed_mira(packages, tmp_path_factory) -> Path:
     """The command of a wheel of this checkout, in an environment that holds nothing else, with the lock's versions."""
     place = tmp_path_factory.mktemp("installed")
-    settings = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
-
-    def uv(*arguments: object) -> None:
-        command = [sys.executable, "-P", "-m", "uv", "--quiet", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=place, env=settings, timeout=600)
-        assert done.returncode == 0, done.stderr
-
-    uv("build", "--wheel", "--out-dir", place, REPOSITORY)
-    uv("export", "--project", REPOSITORY, "--locked", "--no-dev", "--no-emit-project", "-o", place / "versions.txt")
-    uv("venv", "--python", sys.executable, "--no-project", place / "env")
-    (wheel,) = place.glob("*.whl")
+    _uv("export", "--project", REPOSITORY, "--locked", "--no-dev", "--no-emit-project", "-o", place / "versions.txt")
+    _uv("venv", "--python", sys.executable, "--no-project", place / "env")
+    (wheel,) = packages.glob("*.whl")
     python = place / "env" / "bin" / "python"
-    uv("pip", "install", "--python", python, "--constraints", place / "versions.txt", wheel)
+    _uv("pip", "install", "--python", python, "--constraints", place / "versions.txt", wheel)
     return place / "env" / "bin" / "mira"
 
 

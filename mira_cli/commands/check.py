@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mira_cli import console
+from mira_cli.commands.complete import complete_model
 from mira_cli.console import count
 from mira_cli.errors import ExitCode, MiraError
 from mira_cli.options import TrustCheckpoint, TrustFile  # noqa: TC001  (typer reads it at run time)
@@ -26,7 +27,12 @@ COLOURS = {"ok": "green", "failed": "bold red", "direct": "yellow", "approximate
 
 def check(
     names: Annotated[
-        list[str], typer.Argument(help="Names of models, `family:/path` for weights, or `all`.", metavar="MODEL...")
+        list[str],
+        typer.Argument(
+            help="Names of models, `family:/path` for weights, or `all`.",
+            metavar="MODEL...",
+            autocompletion=complete_model,
+        ),
     ],
     runtime: Annotated[Literal["auto", "apptainer", "venv"], typer.Option(help="How images run.")] = "auto",
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where models run.")] = "auto",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mira_cli import console
+from mira_cli.commands.complete import complete_model
 from mira_cli.errors import UsageError
 from mira_cli.options import new_extxyz
 from mira_cli.statuses import ANSWERED, OK
@@ -23,7 +24,14 @@ def export(
         Path | None, typer.Argument(help="Run directory [default: the nearest, else the newest].", metavar="RUN")
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Whose answers [default: the only model].", metavar="MODEL")
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Whose answers [default: the only model].",
+            autocompletion=complete_model,
+            metavar="MODEL",
+        ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The extxyz file to write.", metavar="FILE")] = Path(
         "labels.extxyz"

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mira_cli import console
+from mira_cli.commands.complete import complete_image
 from mira_cli.commands.help import Group
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _state(row: dict[str, Any], runtime: str) -> str:
 
 @app.command()
 def build(
-    names: Annotated[list[str], typer.Argument(help="Names of images, or `all`.")],
+    names: Annotated[list[str], typer.Argument(help="Names of images, or `all`.", autocompletion=complete_image)],
     runtime: Wanted = "auto",
     force: Annotated[
         bool, typer.Option("--force", help="Build again what is built; jobs that run in an environment will fail.")
@@ -114,7 +115,10 @@ def build(
 
 @app.command()
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(help="Names of images; default: all that are built.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names of images; default: all that are built.", autocompletion=complete_image),
+    ] = None,
     runtime: Wanted = "auto",
     as_json: Json = False,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mira_cli import console
+from mira_cli.commands.complete import complete_models
 from mira_cli.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -35,7 +36,13 @@ def inspect(
         list[str], typer.Argument(help="Files, folders, globs or CSV sheets of structures.", metavar="PATH...")
     ],
     models: Annotated[
-        str | None, typer.Option("--models", "-m", help="Say what these models cannot answer; joined by commas.")
+        str | None,
+        typer.Option(
+            "--models",
+            "-m",
+            help="Say what these models cannot answer; joined by commas.",
+            autocompletion=complete_models,
+        ),
     ] = None,
     models_file: Annotated[list[str] | None, typer.Option(help="YAML file with models of your own.")] = None,
     task: Annotated[str, typer.Option(help="What would be computed, by `mira tasks`.")] = "singlepoint",

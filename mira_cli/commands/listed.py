@@ -43,7 +43,7 @@ PANELS: dict[str, dict[str, Listed]] = {
     "Results": {
         "table": Listed(
             "table:table",
-            "Show how the models of a run compare; columns are explained in docs/results.md and docs/comparison.md.",
+            "Show how the models of a run compare; docs/reference/columns.md explains the columns.",
         ),
         "report": Listed(
             "report:report", "Regenerate the report of a run from its results: one file that opens without a network."

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from mira_cli import console
+from mira_cli.commands.complete import complete_model
 from mira_cli.errors import ExitCode, Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def logs(
     run: Annotated[
         Path | None, typer.Argument(help="Run directory [default: the nearest, else the newest].", metavar="RUN")
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Only jobs of this model.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Only jobs of this model.", autocompletion=complete_model)
+    ] = None,
     job: Annotated[str | None, typer.Option("--job", help="This job; the first letters of its name will do.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="All jobs whose last attempt failed.")] = False,
     snakemake: Annotated[bool, typer.Option("--snakemake", help="What Snakemake said.")] = False,

@@ -9,6 +9,7 @@ import typer
 
 from mira_cli import console
 from mira_cli.commands.check import check
+from mira_cli.commands.complete import complete_model
 from mira_cli.commands.help import Group
 from mira_cli.commands.lock import lock
 from mira_cli.errors import UsageError
@@ -83,7 +84,7 @@ def _letters(name: str) -> str:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a model.")],
+    name: Annotated[str, typer.Argument(help="Name of a model.", autocompletion=complete_model)],
     models_file: ModelsFile = None,
     as_json: Json = False,
     as_yaml: Annotated[

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mira_cli import console
+from mira_cli.commands.complete import complete_models, complete_profile
 from mira_cli.commands.help import Group
 from mira_cli.errors import EnvironmentNotReadyError, UsageError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(cls=Group, help="List, show and check profiles: where and how jobs run.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Name = Annotated[str, typer.Argument(help="Name of a profile, or its folder.")]
+Name = Annotated[str, typer.Argument(help="Name of a profile, or its folder.", autocompletion=complete_profile)]
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -94,7 +95,10 @@ def _text(value: object) -> str:
 def check(
     name: Name,
     models: Annotated[
-        str | None, typer.Option("--models", "-m", help="Check the jobs of these models; joined by commas.")
+        str | None,
+        typer.Option(
+            "--models", "-m", help="Check the jobs of these models; joined by commas.", autocompletion=complete_models
+        ),
     ] = None,
     submit: Annotated[
         bool, typer.Option("--submit", help="Submit a short job for each kind, and tell what its node sees.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mira_cli.commands.complete import complete_model
 from mira_cli.errors import MiraError, UsageError
 from mira_cli.options import Quiet, TrustCheckpoint, TrustFile  # noqa: TC001  (typer reads it at run time)
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 Run = Annotated[Path, typer.Argument(help="Run directory.", metavar="RUN", show_default=False)]
 Models = Annotated[
-    list[str] | None, typer.Option("--model", "-m", help="Only these models; the others stay as they are.")
+    list[str] | None,
+    typer.Option(
+        "--model", "-m", help="Only these models; the others stay as they are.", autocompletion=complete_model
+    ),
 ]
 Assignments = Annotated[
     list[str] | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mira_cli.commands.complete import complete_models, complete_profile, complete_tasks
 from mira_cli.compare.schemes import Scheme  # noqa: TC001  (typer reads it at run time)
 from mira_cli.errors import UsageError
 from mira_cli.options import Quiet, TrustCheckpoint, TrustFile  # noqa: TC001  (typer reads it at run time)
@@ -24,17 +25,26 @@ def run(
     models: Annotated[
         str | None,
         typer.Option(
-            "--models", "-m", help="Names from `mira models`, or `family:/path` for weights; joined by commas."
+            "--models",
+            "-m",
+            help="Names from `mira models`, or `family:/path` for weights; joined by commas.",
+            autocompletion=complete_models,
         ),
     ] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="Run directory [default: runs/<first input>].")
     ] = None,
     runtime: Annotated[str | None, typer.Option(help="How images run: auto, apptainer or venv.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Where jobs run: a name from profiles/, or a folder.")] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Where jobs run: a name from profiles/, or a folder.", autocompletion=complete_profile),
+    ] = None,
     task: Annotated[
         str | None,
-        typer.Option(help="What to compute, by `mira tasks`; several, joined by commas [default: singlepoint]."),
+        typer.Option(
+            help="What to compute, by `mira tasks`; several, joined by commas [default: singlepoint].",
+            autocompletion=complete_tasks,
+        ),
     ] = None,
     models_file: Annotated[list[str] | None, typer.Option(help="YAML file with models of your own.")] = None,
     assignments: Annotated[
@@ -53,7 +63,9 @@ def run(
     gpus: Annotated[str | None, typer.Option(help="GPUs of this machine to use: how many, or which (`0,2`).")] = None,
     reuse: Annotated[
         bool | None,
-        typer.Option("--reuse/--no-reuse", help="Take over what runs in the same folder have computed [default: yes]."),
+        typer.Option(
+            "--reuse/--no-reuse", help="Reuse what other runs in the same folder have computed [default: yes]."
+        ),
     ] = None,
     form: Annotated[
         str | None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mira_cli import console
+from mira_cli.commands.complete import complete_models
 from mira_cli.commands.help import Group
 from mira_cli.errors import EnvironmentNotReadyError, UsageError
 from mira_cli.options import Quiet, TrustCheckpoint, TrustFile  # noqa: TC001  (typer reads them at run time)
@@ -31,7 +32,13 @@ HERE_ALONE = ("host", "port", "token_file", "gpus", "detach")  # options that a 
 def serve(
     context: typer.Context,
     models: Annotated[
-        str | None, typer.Option("--models", "-m", help="Answer for these alone [default: all that are ready here].")
+        str | None,
+        typer.Option(
+            "--models",
+            "-m",
+            help="Answer for these alone [default: all that are ready here].",
+            autocompletion=complete_models,
+        ),
     ] = None,
     gpus: Annotated[
         str | None, typer.Option(help="GPUs, of all or by model: `0,1`, `mace-mpa-0=0,chgnet-0.3.0=1`.")
@@ -78,7 +85,7 @@ def serve(
 ) -> None:
     """Keep models loaded, and answer over HTTP on this machine.
 
-    It is for one user and those they trust: docs/serve.md says what it is not.
+    It is for one user and those they trust: docs/reference/serve.md says what it is not.
     """
     if context.invoked_subcommand is not None:
         return

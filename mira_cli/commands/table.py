@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mira_cli import console, tasks
+from mira_cli.commands.complete import complete_model
 from mira_cli.errors import UsageError
 from mira_cli.files import read_json
 
@@ -43,6 +44,9 @@ SHOWN = {  # columns of a table on the terminal, unless others are named
     "scalars": [
         "quantity", "against", "model_a", "model_b", "n", "mae", "rmse", "mean_difference", "mean_absolute_percent",
         "rank_correlation",
+    ],
+    "scalar_errors": [
+        "structure_id", "formula", "model", "quantity", "value", "reference", "difference",
     ],
     "spread": [
         "committee", "structure_id", "n_members", "spread_volume_change_percent", "spread_energy_per_atom_ev",
@@ -78,6 +82,7 @@ def table(
             "reference_errors",
             "energies_aligned",
             "scalars",
+            "scalar_errors",
             "spread",
             "minima",
             "relax",
@@ -85,7 +90,10 @@ def table(
         | None,
         typer.Option("--table", "-t", help="Which table [default: summary; comparison, where rows are asked for]."),
     ] = None,
-    model: Annotated[list[str] | None, typer.Option("--model", "-m", help="Only rows about this model.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Only rows about this model.", autocompletion=complete_model),
+    ] = None,
     status: Annotated[list[str] | None, typer.Option(help="Only rows with this status, such as failed.")] = None,
     sort: Annotated[str | None, typer.Option(help="Sort by this column; the beginning of its name will do.")] = None,
     reverse: Annotated[bool, typer.Option("--reverse", "-r", help="The largest first.")] = False,
@@ -98,7 +106,7 @@ def table(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """Show how the models of a run compare; columns are explained in docs/results.md and docs/comparison.md."""
+    """Show how the models of a run compare; docs/reference/columns.md explains the columns."""
     from mira_cli.results import filter_rows as rows
     from mira_cli.results import print_summary as summary
     from mira_cli.results.read_tables import read_table

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mira_cli import console
+from mira_cli.commands.complete import complete_model
 from mira_cli.commands.help import Group
 from mira_cli.errors import EnvironmentNotReadyError, MiraError, UsageError
 
@@ -51,7 +52,9 @@ def print_list(models_file: ModelsFile = None, as_json: Json = False) -> None:
 
 @app.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="Names of models, or `all`.", metavar="MODEL...")],
+    names: Annotated[
+        list[str], typer.Argument(help="Names of models, or `all`.", metavar="MODEL...", autocompletion=complete_model)
+    ],
     runtime: Wanted = "auto",
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is here.")] = False,
     models_file: ModelsFile = None,
@@ -99,7 +102,10 @@ def _each(units: Sequence[Unit], runtime: Literal["auto", "apptainer", "venv"], 
 
 @app.command()
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(help="Names of models; default: all that are here.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names of models; default: all that are here.", autocompletion=complete_model),
+    ] = None,
     models_file: ModelsFile = None,
     as_json: Json = False,
 ) -> None:

@@ -76,7 +76,7 @@ def _of_committee(
         **{name: scheme.get(name) for name in columns.ALIGNMENT},
         "ddof": force.ddof,
     }
-    types = {name: pa.int64() if kind == "count" else pa.string() for name, kind in columns.DISAGREEMENT.items()}
+    types = {name: pa.int64() if kind == "count" else pa.string() for name, (kind, _) in columns.DISAGREEMENT.items()}
     found = {
         **{name: pa.array([value], types[name]).take(pa.array(np.zeros(n, int))) for name, value in same.items()},
         "rank": pa.array(np.arange(1, n + 1), mask=~known),

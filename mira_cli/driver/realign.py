@@ -87,7 +87,11 @@ def _refuse(answers: Answers, scheme: Scheme) -> None:
         others = [
             f"`{other}`" for other in SCHEMES if other not in {scheme, "none"} and not why_not_aligned(answers, other)
         ]
-        hint = f"possible here: {', '.join(others)}" if others else "docs/comparison.md says what each scheme needs"
+        hint = (
+            f"possible here: {', '.join(others)}"
+            if others
+            else "docs/reference/comparison.md says what each scheme needs"
+        )
         raise UsageError(f"`{scheme}` aligns no energies here: {reason}", hint=hint)
 
 

@@ -67,7 +67,7 @@ def read_input(config: RunConfig, found: Found | None, run: RunDirectory, scratc
         first = f" ({invalid[0]})" if invalid else ""
         raise InputError(
             f"no structure to compute in {', '.join(f'`{s}`' for s in config.structures)}{first}",
-            hint="docs/structures.md says what is read; `mira inspect PATH` shows what is understood of it",
+            hint="docs/reference/structures.md says what is read; `mira inspect PATH` shows what is understood of it",
         )
     if invalid:
         what = f"{len(invalid)} of {count(len(index), 'structure')} cannot be used"
@@ -137,7 +137,9 @@ def _of_others(given: str, index: StructureIndex, reference: StructureIndex, mat
             hint="a relaxed reference holds the atoms of the structure whose id it has, all of them and no others",
         )
     if not len(matched.left_over):
-        return InputError(f"no reference in `{given}` can be used", hint="docs/structures.md says what is read")
+        return InputError(
+            f"no reference in `{given}` can be used", hint="docs/reference/structures.md says what is read"
+        )
     usable = np.flatnonzero(index.hashes != b"")
     return InputError(
         f"the references in `{given}` have other ids than the structures: "

@@ -1,4 +1,4 @@
-"""What says how the models of a run differ, written beside its tables; `docs/comparison.md` has the formulas.
+"""What says how the models of a run differ, written beside its tables; `docs/reference/comparison.md` has the formulas.
 
 The tables are there by then: a comparison that cannot be made is a warning, and costs nothing but itself.
 """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.answers.blocks import cuts
+from mira_cli.compare.columns import make_table, real, text, whole
 from mira_cli.files import replacing
 from mira_cli.run.directory import CURVES
 
@@ -61,11 +62,18 @@ def _most_numbers(task: Task) -> int:
     return sum(layout.width * (layout.frames or 1) * (layout.rows or 1) for layout in layouts)
 
 
-def _schema() -> pa.Schema:
-    import pyarrow as pa
+COLUMNS = {
+    "structure_id": text("the structure, as in `comparison.csv`"),
+    "model": text("the model"),
+    "curve": text("which curve"),
+    "line": whole("which line of it, from 0, where a curve has several, as bands"),
+    "x": real("as the curve's axis says"),
+    "y": real("as the curve's axis says"),
+}
 
-    text, real = pa.string(), pa.float64()
-    return pa.schema({"structure_id": text, "model": text, "curve": text, "line": pa.int64(), "x": real, "y": real})
+
+def _schema() -> pa.Schema:
+    return make_table([], COLUMNS).schema
 
 
 def _rows(loaded: LoadedRun, begin: int, end: int) -> Iterator[pa.Table]:

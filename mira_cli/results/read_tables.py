@@ -92,18 +92,7 @@ def read_csv(file: Path) -> pa.Table:
         stream.seek(max(0, stream.seek(0, 2) - 1))
         if stream.read() != b"\n":
             raise ValueError("cut short")
-    kinds = {
-        "pairs": columns.PAIRS,
-        "disagreement": columns.DISAGREEMENT,
-        "reference": columns.REFERENCE,
-        "reference_errors": columns.REFERENCE_ERRORS,
-        "scalars": columns.SCALARS,
-        "scalar_errors": columns.SCALAR_ERRORS,
-        "spread": columns.SPREADS | columns.SPREADS_OF_MINIMA,
-        "minima": columns.MINIMA,
-        "relax": columns.RELAX,
-    }
-    schema = columns.make_table([], kinds.get(file.stem, {})).schema
+    schema = columns.make_table([], columns.TABLES.get(file.name, {})).schema
     names = dict.fromkeys(("structure_id", "model", "aligned_with", "energy_alignment", "energy_refusal"), pa.string())
     table = pc.read_csv(
         file,
@@ -151,5 +140,5 @@ def absent(run: RunDirectory, name: Name) -> UsageError:
         table = "scalars" if task.scalars else "comparison"
         return UsageError(told, hint=f"`mira table -t {table}` shows its numbers")
     if name in ABSENT and (run.root / "pairs.csv").is_file():
-        return UsageError(ABSENT[name].format(run.root), hint="docs/comparison.md says what is compared")
+        return UsageError(ABSENT[name].format(run.root), hint="docs/reference/comparison.md says what is compared")
     return UsageError(f"`{run.root}` has no `{name}.csv`", hint=f"`mira collect {run.root}` makes it")

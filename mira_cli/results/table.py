@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.compare.columns import flag, real, text, whole
 from mira_cli.statuses import INVALID, INVALID_RESULT, OK
 from mira_cli.structures.labels import labels_under
 from mira_cli.tasks import columns_of
@@ -49,8 +50,8 @@ def comparison_rows(
     in_turn = pa.array(np.tile(np.arange(m), len(structures)), pa.int32())
     valid = np.asarray(structures["invalid"].is_null())
     parts = [_of_model(block, valid, model, found, task) for model, found in zip(models, block.found, strict=True)]
-    for part, whole in zip(parts, across, strict=False):
-        own = {name: values[block.begin : block.begin + len(structures)] for name, values in whole.items()}
+    for part, made in zip(parts, across, strict=False):
+        own = {name: values[block.begin : block.begin + len(structures)] for name, values in made.items()}
         part.update(own | _refuted(part, own.get("error")))
     columns = {
         "structure_id": structures["id"].take(each),
@@ -107,11 +108,9 @@ def energies_schema(models: Sequence[ModelResults], *, references: bool) -> pa.S
     """Columns of the wide form: one row a structure, one column a model."""
     import pyarrow as pa
 
-    text, real = pa.string(), pa.float64()
-    given = {"structure_id": text, "formula": text, "n_atoms": pa.int32()}
-    if references:
-        given["reference_energy_ev"] = real
-    return pa.schema([*given.items(), *((f"energy_ev_{model.slug}", real) for model in models)])
+    kinds = {"text": pa.string(), "count": pa.int32(), "real": pa.float64()}
+    given = [(name, kinds[column.kind]) for name, column in WIDE.items() if column.kind != "real" or references]
+    return pa.schema([*given, *((f"energy_ev_{model.slug}", kinds["real"]) for model in models)])
 
 
 def _constants(models: Sequence[ModelResults]) -> dict[str, list[Any]]:
@@ -172,39 +171,53 @@ def _origins(found: RecordBlock) -> dict[str, Array]:
     return {name: np.array([*values, None], dtype=object)[attempt] for name, values in origins.items()}
 
 
+FIRST = {  # columns of all tasks, before the task's own
+    "structure_id": text("`relative/path#frame`, unique in a run; odd characters of a file name as in URLs"),
+    "model": text("the name that was asked for"),
+    "status": text("`ok`, or what happened"),
+    "error": text("one sentence where the status is not `ok`"),
+    "formula": text("chemical formula, in Hill's order for molecules with carbon"),
+    "n_atoms": whole("atoms in the structure"),
+}
+LAST = {  # and after them
+    "family": text("the model's family"),
+    "level_of_theory": text("of the training data; empty if not established"),
+    "energy_correction": text(
+        "what was added to the training energies: `none`, or `MP2020` (the Materials Project's 2020 corrections); "
+        "empty if not established"
+    ),
+    "training_data": text("data sets that set the energies, separated by spaces; empty if not established"),
+    "device": text("the processor that computed the row"),
+    "gpu": text("which of its machine's GPUs that was, by number or UUID; empty on a CPU"),
+    "dtype": text("floating-point precision of the model"),
+    "wall_s": real("the structure's share of its batch's time"),
+    "package": text("distribution that evaluated the model, `name==version`"),
+    "weights_sha256": text("hash of the checkpoint file that was loaded"),
+    "image": text("the image that it ran in"),
+    "image_recipe": text("hash of the image's recipe"),
+    "runtime": text("`apptainer`, `venv` or `host`"),
+    "structure_hash": text("identity of the structure: species, positions, cell, periodicity, and what else is asked"),
+    "dispersion": text("`none`, or `included` in the training data or added by the model; empty if not established"),
+    "conservative": flag(
+        "whether forces are the gradient of the energy, or predicted by themselves; empty if not established"
+    ),
+    "note": text("what was assumed of the structure, and what is odd in it or in the answer"),
+    "group": text("the structure's label under the key of `--group-by`; empty where it has none"),
+}
+WIDE = {  # columns of `energies.csv`, before those of the models
+    "structure_id": FIRST["structure_id"],
+    "formula": FIRST["formula"],
+    "n_atoms": FIRST["n_atoms"],
+    "reference_energy_ev": real("the input's energy; the column is there if the input has energies"),
+}
+
+
 @cache
 def comparison_schema(task: Task) -> pa.Schema:
     """Columns of the long form: those that all tasks share around the task's own."""
     import pyarrow as pa
 
-    text, real = pa.string(), pa.float64()
-    kinds = {"real": real, "whole": pa.int64(), "flag": pa.bool_(), "text": text}
-    return pa.schema(
-        [
-            ("structure_id", text),
-            ("model", text),
-            ("status", text),
-            ("error", text),
-            ("formula", text),
-            ("n_atoms", pa.int32()),
-            *((column.name, kinds[column.kind]) for column in task.columns),
-            ("family", text),
-            ("level_of_theory", text),
-            ("energy_correction", text),
-            ("training_data", text),
-            ("device", text),
-            ("gpu", text),
-            ("dtype", text),
-            ("wall_s", real),
-            ("package", text),
-            ("weights_sha256", text),
-            ("image", text),
-            ("image_recipe", text),
-            ("runtime", text),
-            ("structure_hash", text),
-            ("dispersion", text),
-            ("conservative", pa.bool_()),
-            ("note", text),
-            ("group", text),
-        ]
-    )
+    shared = {"text": pa.string(), "real": pa.float64(), "count": pa.int32(), "flag": pa.bool_()}
+    own = shared | {"whole": pa.int64()}
+    first, last = ([(name, shared[column.kind]) for name, column in some.items()] for some in (FIRST, LAST))
+    return pa.schema([*first, *((column.name, own[column.kind]) for column in task.columns), *last])

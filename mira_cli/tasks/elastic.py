@@ -87,16 +87,20 @@ TASK = Task(
         _modulus("shear_modulus_reuss_gpa", "shear modulus at one stress (Reuss)"),
         _modulus("young_modulus_gpa", "Young's modulus of Hill's bulk and shear modulus", "young_modulus_gpa"),
         _modulus("poisson_ratio", "Poisson's ratio of Hill's bulk and shear modulus", "poisson_ratio"),
-        _modulus("universal_anisotropy", "universal anisotropy index, 0 if isotropic", "universal_anisotropy"),
+        _modulus(
+            "universal_anisotropy",
+            "universal anisotropy 5 G_V/G_R + K_V/K_R − 6, 0 if isotropic",
+            "universal_anisotropy",
+        ),
         _modulus("clamped_bulk_modulus_gpa", "bulk modulus (Hill) with clamped ions"),
         _modulus("clamped_shear_modulus_gpa", "shear modulus (Hill) with clamped ions"),
-        Column("smallest_eigenvalue_gpa", "real", "smallest eigenvalue of C, in any frame", "yes"),
-        Column("is_stable", "flag", "whether it is positive (Born)"),
+        Column("smallest_eigenvalue_gpa", "real", "smallest eigenvalue of C as a tensor, the same in any frame", "yes"),
+        Column("is_stable", "flag", "whether it is positive (Born); if not, there are no Reuss and Hill averages"),
         *(
             Column(name, "real", f"C{i + 1}{j + 1} with relaxed ions, in the frame of the input")
             for name, (i, j) in zip(NAMES, ELEMENTS, strict=True)
         ),
-        Column("asymmetry_gpa", "real", "largest difference between the measured C and its transpose"),
+        Column("asymmetry_gpa", "real", "largest difference between C as measured and its transpose"),
         Column("nonlinearity_gpa", "real", "largest difference between C of the small and of the large strains"),
         Column("symmetrized_by_gpa", "real", "largest change of an element of C by the symmetry of the crystal"),
         Column("residual_stress_gpa", "real", "largest stress at the start"),

@@ -23,7 +23,7 @@ class EosSettings(FromMinimum):
 
     smallest_volume: float = Field(0.94, ge=0.5, lt=1, description="smallest volume, of that of the minimum")
     largest_volume: float = Field(1.06, gt=1, le=2, description="largest volume, of that of the minimum")
-    points: int = Field(7, ge=6, le=MOST_POINTS, description="volumes")
+    points: int = Field(7, ge=6, le=MOST_POINTS, description="how many volumes")
     form: Literal["birch_murnaghan", "vinet", "murnaghan", "poirier_tarantola"] = Field(
         "birch_murnaghan", description="equation that is fitted"
     )
@@ -86,8 +86,16 @@ TASK = Task(
             "yes",
             ("reference_bulk_modulus_derivative",),
         ),
-        Column("bulk_modulus_from_pressure_gpa", "real", "bulk modulus from the slope of the pressure"),
-        Column("bulk_modulus_spread_gpa", "real", "largest difference between B₀ of fits that leave points out"),
+        Column(
+            "bulk_modulus_from_pressure_gpa",
+            "real",
+            "−dp/d ln V where the pressure is zero, by a parabola through the three nearest volumes",
+        ),
+        Column(
+            "bulk_modulus_spread_gpa",
+            "real",
+            "largest difference between B₀ of fits without one point, or without both ends",
+        ),
         Column("fit_rms_per_atom_ev", "real", "root mean square of what the fit leaves, eV/atom"),
         Column("n_points", "whole", "volumes"),
         Column("n_evaluations", "whole", "evaluations of the model at these volumes"),

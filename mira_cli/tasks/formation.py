@@ -172,7 +172,11 @@ TASK = Task(
             ("reference_energy_above_hull_per_atom_ev", "energy_above_hull"),
         ),
         Column("hull_phases", "text", "structures on the hull at its composition, with their shares of the atoms"),
-        Column("elemental_references", "text", "the structure whose energy stands for each element, or none"),
+        Column(
+            "elemental_references",
+            "text",
+            "the structure that stands for each element, or none: the model has an answer for none of them",
+        ),
         Column(
             "cohesive_energy_per_atom_ev",
             "real",

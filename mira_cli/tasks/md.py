@@ -128,8 +128,13 @@ TASK = Task(
     },
     arrays={f"curve_{name}": Layout(width=1, rows=1, frames=MOST_POINTS) for name in CURVES},
     columns=(
-        Column("ended_by", "text", "completed, or what ended it: temperature, volume, fused_atoms, no_answer"),
-        Column("survived_ps", "real", "time until then, warming up included"),
+        Column(
+            "ended_by",
+            "text",
+            "completed, or what ended it: temperature (ten times what was asked), volume (halved or doubled), "
+            "fused_atoms (0.4 of covalent radii), no_answer (NaN)",
+        ),
+        Column("survived_ps", "real", "time until then, with that of warming up"),
         Column(
             "drift_ev_per_atom_per_ps",
             "real",
@@ -143,18 +148,25 @@ TASK = Task(
             "that, over what the kinetic energy has in equilibrium: how much too long the time step is",
         ),
         *(
-            Column(f"{what}_{name}", "real", f"{'mean' if what == 'mean' else 'standard error of the mean'} {meaning}")
+            Column(
+                f"{what}_{name}",
+                "real",
+                f"{'mean' if what == 'mean' else 'standard error, by blocks, of the mean'} {meaning}",
+            )
             for name, meaning in (MEANS | OF_CELL).items()
             for what in ("mean", "stderr")
             if name != "volume_ang3"
         ),
         Column("mean_volume_per_atom_ang3", "real", "mean volume per atom, Å³", "yes", ("volume_per_atom_ang3",)),
         Column(
-            "msd_ang2", "real", "mean square displacement since the first sample, the centre of mass at rest", "yes"
+            "msd_ang2",
+            "real",
+            "mean square displacement since the first sample, the centre of mass at rest, without the cell's change",
+            "yes",
         ),
         Column("largest_displacement_ang", "real", "farthest that an atom was from its place at the first sample"),
         Column("nearest_of_radii", "real", "smallest distance of two atoms over the sum of their covalent radii"),
-        Column("rdf_peak_ang", "real", "distance at the highest radial distribution", "yes"),
+        Column("rdf_peak_ang", "real", "distance of the highest radial distribution", "yes"),
         Column("timestep_used_fs", "real", "time step"),
         Column("n_supercell_atoms", "whole", "atoms of the supercell"),
         Column("n_samples", "whole", "samples"),

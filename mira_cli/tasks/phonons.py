@@ -25,9 +25,21 @@ THERMAL = {
 class PhononSettings(FromMinimum):
     """How large supercells are, how far atoms are displaced, and where thermal sums are wanted."""
 
-    min_length_ang: float = Field(12.0, ge=3, le=100, description="shortest distance of images in the supercell, Å")
-    displacement_ang: float = Field(0.01, ge=1e-4, le=0.1, description="displacement of an atom in Å")
-    mesh_ang: float = Field(60.0, ge=20, le=300, description="fineness of the mesh of q-points, 1 / (its spacing / 2π)")
+    min_length_ang: float = Field(
+        12.0, ge=3, le=100, description="shortest distance between an atom and its image in the supercell, Å"
+    )
+    displacement_ang: float = Field(
+        0.01,
+        ge=1e-4,
+        le=0.1,
+        description="how far an atom is displaced, Å; 0.03 where a model's forces are rough, more is anharmonic",
+    )
+    mesh_ang: float = Field(
+        60.0,
+        ge=20,
+        le=300,
+        description="fineness of the mesh of q-points, 1 / (its spacing / 2π): 60 is 20 × 20 × 20 for silicon",
+    )
     temperature_k: float = Field(300.0, ge=0, le=10_000, description="temperature of the columns, K")
     max_temperature_k: float = Field(1000.0, gt=0, le=10_000, description="temperature at which thermal curves end, K")
 
@@ -130,7 +142,7 @@ TASK = Task(
         Column("is_stable", "flag", "whether no frequency is imaginary; if one is, there are no thermal numbers"),
         Column("n_imaginary_modes", "whole", "imaginary modes of the supercell, below −0.1 THz"),
         Column("n_modes", "whole", "modes of the supercell"),
-        Column("imaginary_percent", "real", "imaginary modes on the mesh, of all"),
+        Column("imaginary_percent", "real", "imaginary modes on the mesh, of all that it has"),
         Column("formula_unit", "text", "formula unit"),
         Column("temperature_k", "real", "temperature of heat capacity, entropy and free energy"),
         *_thermal_columns(),
@@ -141,7 +153,11 @@ TASK = Task(
             "yes",
             ("reference_zero_point_energy_per_atom_ev",),
         ),
-        Column("classical_limit_percent", "real", "heat capacity far above all frequencies, of 3 R per atom"),
+        Column(
+            "classical_limit_percent",
+            "real",
+            "heat capacity far above all frequencies, of 3 R per atom; less than 100: modes are missing",
+        ),
         Column(
             "volume_per_atom_ang3",
             "real",
@@ -153,9 +169,21 @@ TASK = Task(
         Column("n_supercell_atoms", "whole", "atoms of the supercell"),
         Column("supercell_length_ang", "real", "shortest distance of images in the supercell"),
         Column("n_displacements", "whole", "supercells with a displaced atom"),
-        Column("acoustic_gamma_thz", "real", "what acoustic modes at Γ had before translations were made free"),
-        Column("asymmetry_percent", "real", "change of a force constant by making them symmetric, of the largest"),
-        Column("edge_percent", "real", "force constants half a supercell away, of the largest"),
+        Column(
+            "acoustic_gamma_thz",
+            "real",
+            "what acoustic modes have at Γ before translations are made free; much of it: forces are rough",
+        ),
+        Column(
+            "asymmetry_percent",
+            "real",
+            "by how much force constants had to be made symmetric, of the largest; much: forces are no gradient",
+        ),
+        Column(
+            "edge_percent",
+            "real",
+            "the largest force constant of atoms half a supercell apart, of the largest; much: it is too short",
+        ),
         Column("rest_fmax_ev_per_ang", "real", "largest force in the supercell at rest"),
     ),
     shown=(

@@ -34,17 +34,28 @@ class RelaxSettings(Settings):
     """What may move, and when it is at rest."""
 
     cell: Annotated[str, BeforeValidator(_cell_of), AfterValidator(_known_cell)] = Field(
-        "full", description="how the cell may change: fixed, volume, shape, full, or a mask of xx yy zz yz xz xy"
+        "full",
+        description="how the cell may change, along periodic directions alone: fixed, volume, shape (at constant "
+        "volume), full, or a mask of xx yy zz yz xz xy such as 110001",
     )
     pressure_gpa: float = Field(0.0, ge=-1000, le=10_000, description="external pressure in GPa")
-    symmetry: Literal["free", "kept"] = Field("free", description="whether the start's symmetry is kept")
-    fmax_ev_per_ang: float = Field(0.01, ge=1e-6, le=10, description="largest force that may be left, eV/Å")
-    smax_gpa: float = Field(0.1, ge=1e-5, le=100, description="largest stress that may be left, GPa")
+    symmetry: Literal["free", "kept"] = Field("free", description="kept: the space group of the start is kept")
+    fmax_ev_per_ang: float = Field(
+        0.01, ge=1e-6, le=10, description="largest force that may be left on what can move, eV/Å"
+    )
+    smax_gpa: float = Field(
+        0.1,
+        ge=1e-5,
+        le=100,
+        description="largest stress that may be left beside the pressure, of the components that can change, GPa",
+    )
     max_steps: int = Field(500, ge=1, le=1_000_000, description="steps after which a structure is given up")
     optimizer: Literal["lbfgs", "bfgs", "fire"] = Field(
         "lbfgs", description="how the minimum is found: MIRA's lbfgs, or ASE's bfgs or fire"
     )
-    keep: Literal["last", "trajectory"] = Field("last", description="geometries that are kept")
+    keep: Literal["last", "trajectory"] = Field(
+        "last", description="trajectory: the path is written too, of long ones every second point or fewer, 100 at most"
+    )
 
     @model_validator(mode="after")
     def _pressure_needs_a_cell(self) -> RelaxSettings:

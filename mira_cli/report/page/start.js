@@ -34,7 +34,7 @@ document.getElementById("page").replaceChildren(
     h("p", { class: "when" }, DATA.collected ? `Results of ${DATA.collected.replace("T", " ").slice(0, 16)} UTC` : "")), themeButton()),
   h("nav", { "aria-label": "Sections" }, h("ul", {}, parts.filter((part) => titles[part.id]).map((part) => h("li", {}, h("a", { href: `#${part.id}` }, titles[part.id]))))),
   h("main", { id: "main" }, parts),
-  h("footer", {}, h("p", {}, `Written by MIRA ${DATA.mira}. The tables beside this file hold every number; docs/comparison.md has their formulas. Structures are drawn with 3Dmol.js (BSD-3-Clause).`)));
+  h("footer", {}, h("p", {}, `Written by MIRA ${DATA.mira}. The tables beside this file hold every number; docs/reference/comparison.md has their formulas. Structures are drawn with 3Dmol.js (BSD-3-Clause).`)));
 
 // on paper everything is open, and in light colours
 let closed = [];

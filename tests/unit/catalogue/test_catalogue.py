@@ -18,9 +18,9 @@ from mira_cli.settings_yaml import load
 
 CATALOGUE = built_in()
 MODELS = CATALOGUE.models.items()
-DOC = Path(__file__).parents[3] / "docs/models.md"
+DOC = Path(__file__).parents[3] / "docs/reference/models.md"
 ASSETS = [
-    file for folder in ("mira_cli", "containers", "profiles") for file in (DOC.parents[1] / folder).rglob("*.yaml")
+    file for folder in ("mira_cli", "containers", "profiles") for file in (DOC.parents[2] / folder).rglob("*.yaml")
 ]
 
 

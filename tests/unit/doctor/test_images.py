@@ -14,7 +14,7 @@ from mira_cli.weights import store
 from mira_cli.weights.manifest import Manifest, hash_files, main_sha256
 from tests.unit.doctor.faults import build_record, look, pretend_sif
 
-TORCH = ["fairchem-sevennet", "matgl", "mace-orb", "mattersim", "so3lr", "dpa", "nequip-upet"]
+TORCH = [image.name for image in recipe.all_images() if "torch" in recipe.locked_versions(image)]
 
 
 def test_broken_apptainer_means_environments(put, tmp_path) -> None:

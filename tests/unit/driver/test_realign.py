@@ -149,7 +149,7 @@ def test_what_cannot_be_aligned_at_all(tmp_path) -> None:
     single = made(tmp_path / "structure", frames()[:1])
     with pytest.raises(UsageError, match="no two structures have the same composition") as caught:
         realign(single, "mean-shift")
-    assert "docs/comparison.md" in caught.value.hint
+    assert "docs/reference/comparison.md" in caught.value.hint
 
 
 def test_a_run_without_results_or_in_use_is_left_alone(tmp_path, mira) -> None:

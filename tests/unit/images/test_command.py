@@ -17,7 +17,7 @@ def test_list_says_what_is_built(mira, tmp_path: Path) -> None:
 def test_an_unknown_image_is_a_wrong_use(mira, tmp_path: Path) -> None:
     done = mira("images", "build", "matgi", "--runtime", "venv", code=2, MIRA_CACHE=str(tmp_path))
     assert "there is no image `matgi`" in done.stderr
-    assert "did you mean `matgl`?" in done.stderr
+    assert "did you mean `matgl`" in done.stderr
     assert done.stdout == ""
 
 

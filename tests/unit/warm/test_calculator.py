@@ -275,7 +275,7 @@ def test_what_a_run_would_refuse_is_refused_in_its_words(given, said) -> None:
 
 
 def test_the_page_about_calculators_runs() -> None:
-    page = (REPOSITORY / "docs" / "calculator.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs" / "reference" / "calculator.md").read_text(encoding="utf-8")
     blocks = page.split("```python\n")[1:]
     script = "\n".join(block.partition("```")[0] for block in blocks).replace("mace-mpa-0", "emt")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=REPOSITORY, timeout=120)

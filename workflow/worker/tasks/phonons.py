@@ -55,7 +55,7 @@ ARRAYS = {
     **dict.fromkeys(CURVES, Layout(width=1, rows=1, frames=spectrum.TEMPERATURES)),  # per atom
 }
 
-# What is above these is no result. Measured for SevenNet-0 and CHGNet: docs/phonons.md.
+# What is above these is no result. Measured for SevenNet-0 and CHGNet: docs/reference/phonons.md.
 MOST_ACOUSTIC, LEAST_ACOUSTIC_THZ = 0.05, 0.1  # of the highest frequency
 MOST_ASYMMETRY_PERCENT, MOST_EDGE_PERCENT = 5.0, 10.0
 LEAST_CLASSICAL_PERCENT = 99.5
