@@ -190,6 +190,9 @@ def _stat(pid: int) -> list[str] | None:
 
 
 def started(pid: int) -> str | None:
-    """Start time of a process in clock ticks since boot: tells it from a later one with the same number."""
+    """Start time of a process in clock ticks since boot: tells it from a later one with the same number.
+
+    None for one that is gone, also if its parent has not asked for its end yet, which in a container may never happen.
+    """
     stat = _stat(pid)
-    return stat[19] if stat else None
+    return stat[19] if stat and stat[0] not in "ZX" else None

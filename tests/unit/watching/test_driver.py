@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import time
 
 import pytest
@@ -161,6 +162,15 @@ def test_killed_mira_whose_snakemake_lives_is_told(site) -> None:
         assert any("resume" in (problem.hint or "") for problem in state.problems)
     finally:
         os.kill(sleeper, 9)
+
+
+def test_a_process_that_ended_is_gone_although_nobody_has_asked_for_its_end() -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    assert started(process.pid)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it is over, and stays a zombie
+    assert started(process.pid) is None
+    process.wait()
 
 
 def test_lock_that_cannot_be_tried_says_nothing(site, monkeypatch) -> None:
