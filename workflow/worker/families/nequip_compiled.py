@@ -54,6 +54,7 @@ class Compiled(torch.nn.Module):
     def __init__(self, file: Path, companion: Any, *, stress: bool) -> None:
         """Load a file; `companion` is the graph of a pair of atoms, which joins what is too small."""
         super().__init__()
+        os.environ["AOTI_RUNTIME_CHECK_INPUTS"] = "1"  # else it computes with whatever shape it is given
         # it is unpacked into a folder that stays where a process is killed, and which nobody needs any more
         with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, TMPDIR=folder):
             self.loader = torch._C._aoti.AOTIModelPackageLoader(str(file), "model", False, 1, -1)  # noqa: SLF001
