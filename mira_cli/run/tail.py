@@ -102,10 +102,10 @@ def _counts(line: dict[str, Any], rows: Mapping[str, int], task: Task) -> bool:
     if line["status"] not in ANSWERED:
         return True
     for name, value in task.values.items():
-        if value.needed and line[name] is None:
+        if value.needed and line.get(name) is None:
             return False
     for name, layout in task.arrays.items():
-        row, frames = line[f"{name}_row"], 1 if layout.frames is None else line[f"{name}_frames"]
+        row, frames = line.get(f"{name}_row"), 1 if layout.frames is None else line.get(f"{name}_frames")
         if row is None and layout.frames is not None:
             continue
         if row is None or frames is None or row + layout.count(line["n_atoms"], frames) > rows[name]:

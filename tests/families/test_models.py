@@ -56,7 +56,9 @@ def test_an_answer_does_not_depend_on_its_company(examined):
 
 
 def test_energies_are_those_on_record(examined):
-    stored_ev = STORED_EV[examined["model"]["name"]]
+    name = examined["model"]["name"]
+    assert name in STORED_EV, f"{name}: say here which energy its own calculator has for the rock salt, or the molecule"
+    stored_ev = STORED_EV[name]
     records = examined["records"]
     assert records.get("rock salt", records["molecule"])["energy_ev"] == pytest.approx(stored_ev, abs=2e-5)
 

@@ -99,6 +99,8 @@ def made(
 
 def check_twins(kit: Kit) -> None:
     """Host and worker mean the same task, and the worker takes the host's settings and no others."""
+    from ase.build import molecule
+
     host, worker = kit.task, twins.find_task(kit.name)
     assert (host.name, host.version) == (kit.name, worker.VERSION)
     assert tuple(host.values) == tuple(worker.VALUES)
@@ -111,6 +113,8 @@ def check_twins(kit: Kit) -> None:
     for others, version in (({"no_such_setting": 1}, host.version), ({}, host.version + 1)):
         with pytest.raises(WorkerError):
             twins.check(kit.name, settings.model_dump(mode="json") | others, version)
+    if host.of_crystals:  # the run warns of what is no crystal, and the worker must not compute it
+        assert getattr(worker, "refusal", lambda _: None)(molecule("H2O")), "no `refusal` of what is no crystal"
     assert host.evaluations(settings) > 0
     assert {*host.shown} <= {column.name for column in host.columns}
     assert host.shown

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from mira_cli.catalogue.lookup import built_in
 from mira_cli.commands import complete
 
-WITH_CHGNET = ["sevennet-0,chgnet-0.2.0", "sevennet-0,chgnet-0.3.0", "sevennet-0,chgnet-r2scan"]
+WITH_CHGNET = sorted(f"sevennet-0,{name}" for name in built_in().models if name.startswith("chg"))
 MIRA = Path(sys.executable).with_name("mira")  # by another name, completion would ask another variable
 CALL = {
     "bash": "source ~/.bash_completions/mira.sh; COMP_WORDS=({words}); COMP_CWORD={last}; _mira_completion mira; "
