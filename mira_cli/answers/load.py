@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from mira_cli import tasks
 from mira_cli.answers.model_reference import with_reference_model
 from mira_cli.catalogue.rows import Model
 from mira_cli.compare.schemes import scheme_named
-from mira_cli.errors import UsageError
+from mira_cli.errors import ExitCode, UsageError
 from mira_cli.files import read_json, undamaged
 from mira_cli.run.best_records import BestRecords, find_best_records
 from mira_cli.structures.packs import StructureIndex, open_index
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from mira_cli.run.directory import RunDirectory
     from mira_cli.tasks import Task
 
+# how a job's log ends that did not end because the run did: of the worker, or of Python
+_AN_ERROR = re.compile(r"worker: error: |[\w.]+(Error|Exception)\b")
 # a worker that starts says why it ends
 DIED = "job died without a message (killed, out of memory, or its image did not start: see logs/snakemake.log)"
 
@@ -106,5 +109,7 @@ def _why_missing(run: RunDirectory, slug: str, jobs: Sequence[str]) -> tuple[str
     logs = [run.logs / slug / f"{job}.log" for job in jobs if not run.done(slug, job).exists()]
     if there := [log for log in logs if log.is_file()]:
         words = end_of_log(max(there, key=lambda log: log.stat().st_mtime_ns))
-        return "failed", f"job failed: {words}" if words else DIED
+        was_ended = (read_json(run.driver) or {}).get("exit_code") == ExitCode.INTERRUPTED
+        if not was_ended or _AN_ERROR.match(words):
+            return "failed", f"job failed: {words}" if words else DIED
     return "not_computed", "not computed yet"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from mira_cli.catalogue.dispersion import base_of
 from mira_cli.catalogue.elements import SYMBOLS, parse_elements
+from mira_cli.catalogue.options import typed
 from mira_cli.catalogue.rows import FILE, Checkpoint, FileFacts, Model
 from mira_cli.errors import UsageError
 from mira_cli.own_files.kept import keep
@@ -23,7 +23,7 @@ EXAMPLE = "for example `H C N O`, `H-Rn`, `1-86`"
 
 
 def file_row(place: Path, query: str) -> tuple[dict[str, OptionValue], Model]:
-    """The options that are given and the row of a model of a family in a file; the file is kept as it is now.
+    """The options that are not at their default, and the row of a model of a family in a file, which is kept as it is.
 
     Raises
     ------
@@ -41,7 +41,8 @@ def file_row(place: Path, query: str) -> tuple[dict[str, OptionValue], Model]:
     options = {name: given.get(name, declared.values(name)[0]) for name in declared.options}
     elements = _elements(own.name, declared.elements)
     kept = keep(own)
-    return given, Model(
+    told = {option: value for option, value in given.items() if value != declared.values(option)[0]}
+    return told, Model(
         title=declared.title or f"Family in the file {own.name}",
         family=FILE,
         checkpoint=Checkpoint(path=str(kept.folder)),
@@ -94,23 +95,10 @@ def _options(name: str, declared: Declared, query: str) -> dict[str, OptionValue
         if option in found:
             raise UsageError(f"`{name}` is given the option `{option}` twice", hint="give it once")
         values = declared.values(option)
-        value = _typed(text, values[0])
+        value = typed(text, values[0])
         if value is None or (isinstance(declared.options[option], list) and value not in values):
             kind = type(values[0]).__name__
             known = ", ".join(map(str, values)) if isinstance(declared.options[option], list) else f"a {kind}"
             raise UsageError(f"`{name}`: `{option}` cannot be `{text}`", hint=f"it is {known}")
         found[option] = value
     return found
-
-
-def _typed(text: str, like: OptionValue) -> OptionValue | None:
-    """A text as a value of another's type; None where it is none."""
-    if isinstance(like, bool):
-        return {"true": True, "false": False}.get(text.lower())
-    if isinstance(like, str):
-        return text
-    try:
-        value = type(like)(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
 
+from mira_cli.catalogue.options import read_options, with_options
 from mira_cli.catalogue.own_file import file_row
 from mira_cli.catalogue.rows import FILE, Checkpoint, Model
 from mira_cli.catalogue.sniff import look
 from mira_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from mira_cli.catalogue.rows import Catalogue
 
@@ -108,40 +107,6 @@ def _explain_comma(names: Sequence[str], start: int) -> UsageError | None:
                 hint = f"write it into a run.yaml, as a list: `models: ['{whole}']`, or name a link without a comma"
                 return UsageError(what, hint=hint)
     return None
-
-
-def read_options(name: str, query: str, known: Sequence[str], title: str) -> dict[str, str]:
-    """What is said after the `?` of a name, where a model of this title knows these options.
-
-    Raises
-    ------
-    UsageError
-        It has no such option, or one twice.
-    """
-    has = f"options: {', '.join(f'`?{option}=…`' for option in known) or 'none'}"
-    try:
-        given = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
-    except ValueError as error:
-        raise UsageError(f"`{name}`: `{query}` is not of the form option=value", hint=has) from error
-    options: dict[str, str] = {}
-    for option, value in given:
-        if option not in known:
-            raise UsageError(f"`{name}`: {title} has no option `{option}`", hint=has)
-        if option in options:
-            raise UsageError(f"`{name}` gives the option `{option}` twice", hint="give it once")
-        options[option] = value
-    return options
-
-
-def with_options(name: str, options: Mapping[str, object]) -> str:
-    """Name of a model with options, as columns have it."""
-    return name + "".join(f"?{option}={_short(value)}" for option, value in options.items())
-
-
-def _short(value: object) -> str:
-    """A value as it may stand in a column's name; a description gives way to a hash of it."""
-    text = str(value)
-    return text if re.fullmatch(r"[\w.+-]{1,48}", text) else hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def check_looks(place: Path, family: str, catalogue: Catalogue) -> None:

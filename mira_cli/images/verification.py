@@ -28,7 +28,7 @@ def verify_image(image: Image, runtime: Runtime) -> dict[str, Any]:
         "problems": [],
     }
     if found is None:
-        facts["problems"] = ["not built"]
+        facts["problems"] = [f"not built for {runtime}"]
         return facts
     try:
         problems = _sif_problems(image, found.sha256) if runtime == "apptainer" else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ def register_folder() -> Path:
 def remember_run(root: Path) -> None:
     """Note that there is a run; a home that cannot be written is no reason not to compute."""
     root = root.resolve()  # however it is reached, it is one run
-    entry = register_folder() / f"{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.json"
+    entry = register_folder() / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.json"
     with suppress(OSError, UnicodeEncodeError):  # a path need not be text
         if read_json(entry) != {"root": str(root)}:
             write_json(entry, {"root": str(root)})

@@ -92,5 +92,5 @@ def served_names(models: Sequence[str], models_files: Iterable[Path]) -> ServedN
     for word in models:
         ((full, row),) = find_models([STAND_INS.get(word.lower(), (word,))[0]], catalogue).items()
         rows[full] = row
-        words[full] = word if is_spec(word) else full
+        words[full] = word if is_spec(word) or "?" in word else full
     return ServedNames(catalogue, rows, words, not models)

@@ -1,8 +1,11 @@
 """Checkpoints of a user's own, made tiny by each family's own code: the worker's whole contract, without downloads."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from mira_cli.catalogue.sniff import look
 from mira_cli.verdicts.judge import LEARNED, allowed
 from tests.families import contract
 from tests.families.conftest import FAMILIES
@@ -16,6 +19,13 @@ def findings(request, findings_of):
 def faults(findings: dict, of) -> list[str]:
     """What is wrong with any of a family's models."""
     return [f"{contract.title(examined)}: {fault}" for examined in findings["models"] for fault in of(examined)]
+
+
+def test_a_users_own_file_is_known_by_its_looks(request, findings):
+    places = [path for examined in findings["models"] if (path := examined["model"]["checkpoint"].get("path"))]
+    assert {path: look(Path(path)).family for path in places} == dict.fromkeys(
+        places, request.node.callspec.params["findings"]
+    )
 
 
 def test_there_are_models(findings):

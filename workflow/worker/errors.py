@@ -17,6 +17,7 @@ EXIT_LOCKED = 75  # EX_TEMPFAIL: another worker is at it
 
 AT_END: list[Callable[[], object]] = []  # what a process tidies before it leaves
 
+_TRACEBACK = "Traceback (most recent call last)"
 _REFUSED_PICKLE = "Weights only load failed."
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # EFBIG: the file-size limit of the shell or the batch system, which a user meets as a full disk
@@ -47,7 +48,7 @@ def disk_full(error: OSError) -> WorkerError:
 
 
 def sentence(error: BaseException, *, limit: int = 300) -> str:
-    """Put an exception into one line: its type and the first line of its message.
+    """Put an exception into one line: its type and the first line of its message; of a traceback in it, the last.
 
     Parameters
     ----------
@@ -59,7 +60,8 @@ def sentence(error: BaseException, *, limit: int = 300) -> str:
     words = _COLOUR.sub("", str(error))
     # torch goes on with advice to load the file in a way that runs the code in it
     lines = words.partition(_REFUSED_PICKLE)[1].strip(". ").splitlines() or words.strip().splitlines()
-    text = f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
+    first = -1 if words.lstrip().startswith(_TRACEBACK) else 0
+    text = f"{type(error).__name__}: {lines[first].strip()}" if lines else type(error).__name__
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

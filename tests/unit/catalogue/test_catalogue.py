@@ -285,8 +285,17 @@ def test_an_unknown_family_is_refused_with_the_nearest(mira) -> None:
 
 
 def test_options_follow_a_models_name_and_mean_what_settings_mean() -> None:
-    found = find_models(["LJ?sigma=2.5", "lj?sigma=2.5", "lj?sigma=3", "dpa-3.1-3m?head=Omat24"], built_in())
-    assert list(found) == ["lj?sigma=2.5", "lj?sigma=3", "dpa-3.1-3m?head=Omat24"]
+    names = [
+        "LJ?sigma=2.5",
+        "lj?sigma=2.5",
+        "lj?sigma=3.0",
+        "lj?sigma=3",
+        "dpa-3.1-3m?head=Omat24",
+        "lj?rc=3&smooth=false",
+    ]
+    found = find_models([*names, "lj?sigma=2&epsilon=0.1", "lj?epsilon=0.1&sigma=2"], built_in())
+    assert list(found) == ["lj?sigma=2.5", "lj?sigma=3", "dpa-3.1-3m?head=Omat24", "lj", "lj?epsilon=0.1&sigma=2"]
+    assert [*find_models([*found], built_in())] == [*found]  # what is printed can be typed
     assert found["lj?sigma=3"].options == built_in().models["lj"].options | {"sigma": 3}
     by_name = build_config(
         {"structures": "s", "models": ["lj?sigma=3"], "resources": {"LJ?sigma=3": {"threads": 1}}}, []
@@ -298,3 +307,6 @@ def test_options_follow_a_models_name_and_mean_what_settings_mean() -> None:
         find_models(["emt?sigma=3"], built_in())
     with pytest.raises(UsageError, match="unknown model `emtt"):
         find_models(["emtt?sigma=3"], built_in())
+    for text in ("abc", "", "nan", "inf", "[1", "{a: 1}", "%00", "2.5?epsilon=1"):
+        with pytest.raises(UsageError, match="`sigma` cannot be"):
+            find_models([f"lj?sigma={text}"], built_in())

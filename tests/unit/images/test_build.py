@@ -201,7 +201,7 @@ def test_an_environment_whose_python_has_gone_is_not_ready(tiny: Path) -> None:
 
 def test_verification_sees_what_is_not_in_the_lock(tiny: Path) -> None:
     (image,) = recipe.find_images(["tiny"])
-    assert verification.verify_image(image, "venv")["problems"] == ["not built"]
+    assert verification.verify_image(image, "venv")["problems"] == ["not built for venv"]
     prepare.prepare_images(["tiny"], "venv")
     (installed,) = venv.venv_folder(image).rglob("tiny-1.0.dist-info")
     metadata = (installed / "METADATA").read_text()

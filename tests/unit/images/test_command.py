@@ -26,7 +26,7 @@ def test_what_is_not_built_is_not_verified(mira, tmp_path: Path) -> None:
     assert "no image is built for venv" in done.stderr
     done = mira("images", "verify", "matgl", "--runtime", "venv", "--json", code=4, MIRA_CACHE=str(tmp_path))
     (result,) = json.loads(done.stdout)
-    assert result["problems"] == ["not built"]
+    assert result["problems"] == ["not built for venv"]
     assert "mira images build matgl --force --runtime venv" in done.stderr
 
 

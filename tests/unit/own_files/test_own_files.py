@@ -168,7 +168,8 @@ def test_options_have_types_values_and_levels(tmp_path) -> None:
     mira = f'{MIRA}, "level": "{{method}}/{{basis}}", {options}'
     path = write(tmp_path, source(mira=mira))
     ((name, row),) = find_models([f"file:{path}?method=MP2&n=4&d=true"], built_in()).items()
-    assert name == "file:mine.py?method=MP2?n=4?d=True"
+    assert name == "file:mine.py?d=True&method=MP2&n=4"
+    assert [*find_models([f"file:{path}?n=3&method=HF"], built_in())] == ["file:mine.py"]
     assert row.options == {"method": "MP2", "basis": "SVP", "n": 4, "d": True}
     assert row.level_of_theory == "MP2/SVP"
     for query, message in {

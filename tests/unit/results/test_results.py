@@ -176,6 +176,29 @@ def test_job_without_record_is_a_failed_row_with_its_last_words(run) -> None:
     assert lj[0]["error"] == "job failed: out of luck"
 
 
+@pytest.mark.parametrize(
+    ("code", "words", "status"),
+    [
+        (None, "", "failed"),
+        (1, "", "failed"),
+        (130, "", "not_computed"),
+        (130, "a warning of a package", "not_computed"),
+        (130, "worker: error: no such weights", "failed"),
+        (130, "torch.OutOfMemoryError: 80 GB", "failed"),
+    ],
+)
+def test_jobs_of_a_run_that_was_ended_have_not_failed_by_that(run, code, words, status) -> None:
+    wanted = json.loads(run.wanted.read_text())
+    wanted["models"].append({**wanted["models"][0], "name": "lj", "slug": "lj"})
+    write_json(run.wanted, wanted)
+    write_json(run.plan, {"models": [{"slug": "lj", "jobs": ["0"]}]})
+    (run.logs / "lj").mkdir(parents=True)
+    (run.logs / "lj" / "0.log").write_text(f"{words}\n")
+    write_json(run.driver, {"kind": "process", "exit_code": code})
+    collect(run)
+    assert [row["status"] for row in rows_of(run) if row["model"] == "lj"] == [status] * 3 + ["invalid_input"]
+
+
 def test_file_being_replaced_keeps_its_old_content_on_failure(tmp_path) -> None:
     (tmp_path / "x").write_text("old")
     with suppress(ZeroDivisionError), replacing(tmp_path / "x") as stream:
