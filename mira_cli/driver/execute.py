@@ -297,7 +297,7 @@ def _finish(run: RunDirectory, root: Path) -> ExitCode:
         console.warn(doubt)
     if lacking := collected.get("without_reference"):
         what = f"the model that stands for references has no answer for {console.count(lacking, 'structure')}"
-        console.warn(what, hint=f"those count in no error; why: {console.quoted(root / 'logs')}")
+        console.warn(what, hint=f"those count in no error; `mira status {console.quoted(root)}` has the reasons")
     if slow := on_cpu_instead(run):
         console.warn(
             f"{', '.join(slow)} computed on the CPU although a GPU was asked for",

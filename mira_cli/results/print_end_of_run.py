@@ -123,11 +123,14 @@ def _counts(by_model: dict[str, pa.Table]) -> Table:
 
 def _tell_references(about: dict[str, dict[str, Any]]) -> None:
     """Warn where energies of these models have different zeros, so that nobody subtracts them."""
+    is_told = False
     for column, what, have in (
         ("level_of_theory", "were trained on different levels of theory", "have"),
         ("energy_correction", "were trained on energies with different corrections", "have"),
         ("training_data", "were trained on different data", "may have"),
     ):
+        if is_told and have == "may have":
+            return  # it is certain already
         groups = _groups({model: frozenset(row[column].split()) for model, row in about.items() if row[column]})
         if len(groups) > 1:
             told = "; ".join(f"{' '.join(sorted(values))}: {', '.join(names)}" for values, names in groups)
@@ -135,7 +138,7 @@ def _tell_references(about: dict[str, dict[str, Any]]) -> None:
                 f"these models {what} ({told}): their energies {have} different zeros",
                 hint="compare forces, stresses, and energy differences at one composition",
             )
-            return  # the first difference is the largest
+            is_told = True
 
 
 def _groups(known: dict[str, frozenset[str]]) -> list[tuple[frozenset[str], list[str]]]:
