@@ -12,7 +12,7 @@ def test_other_levels_of_theory_do_not_hide_other_corrections(capsys) -> None:
     _tell_references(models)
     told = " ".join(capsys.readouterr().err.split())
     assert "different levels of theory (PBE+U: a, b; r2SCAN: c)" in told
-    assert "different corrections (none: a, c; MP2020: b)" in told
+    assert "different corrections (MP2020: b; none: a, c)" in told
     assert "different data" not in told
 
 
