@@ -133,6 +133,7 @@ _SIGNS: tuple[tuple[str, str, Callable[[set[str]], bool]], ...] = (
     ("sevennet", "a SevenNet checkpoint", lambda names: {"model_state_dict", "config", "cutoff"} <= names),
     ("chgnet", "a CHGNet checkpoint", lambda names: {"model", "state_dict", "model_args"} <= names),
     ("mattersim", "a MatterSim checkpoint", lambda names: {"model", "model_name", "model_args"} <= names),
+    ("ani", "a TorchANI state dict", lambda names: _starts(names, "potentials.nnp.aev_computer.", "aev_computer.")),
     ("orb", "an orb state dict", lambda names: _starts(names, "model.gnn_stacks.", "gnn_stacks.", "heads.energy.")),
 )
 

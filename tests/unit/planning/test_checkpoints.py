@@ -33,6 +33,7 @@ PICKLES = {
     "matris": {"state_dict": {}, "config": {"pairwise_cutoff": 6.0, "three_body_cutoff": 4.0}},
     "aimnet": {"model_yaml": "", "state_dict": {}, "implemented_species": [1]},
     "tace": dict.fromkeys(("state_dict", "cfg", "statistics", "target_property", "embedding_property")),
+    "ani": {"potentials.nnp.aev_computer.radial.eta": 1.0, "energy_shifter.self_energies": 0.0},
     "orb": {"model.gnn_stacks.0.weight": 1.0, "heads.energy.bias": 0.0},
 }
 
