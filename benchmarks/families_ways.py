@@ -138,7 +138,7 @@ def write_row(family: str, folder: str) -> None:
 
 def load(way: str, file: str) -> None:
     """Print the CPU seconds of import and loading, after ASE and numpy, which both need."""
-    import ase.build  # noqa: F401
+    import ase.build  # noqa: F401 - what both need
 
     row = json.loads(Path(file).read_text())
     began = time.process_time()
