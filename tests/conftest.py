@@ -54,9 +54,12 @@ def pytest_xdist_make_scheduler(config, log):
 
 # fixtures that start the command itself, or make a package of it
 STARTERS = {"mira", "started", "packages", "installed_mira"}
-# files that start workers and servers, and wait for them, in most of their tests: a third of the time of all fast ones
+# files that start workers and servers, and wait for them, in most of their tests: more than half of the time
 SLOW = (
-    *("unit/serving/test_serving.py", "unit/warm/test_calculator.py", "unit/warm/test_calculator_address.py"),
+    *("unit/serving/test_serving.py", "unit/serving/test_tasks_served.py", "unit/structures/test_reading_bounds.py"),
+    *("unit/warm/test_calculator.py", "unit/warm/test_calculator_address.py", "unit/warm/test_calculator_faults.py"),
+    *("unit/warm/test_calculator_no_server.py", "unit/warm/test_ase_own_tests.py", "unit/planning/test_first_use.py"),
+    *("unit/weights/test_fetch.py", "unit/weights/test_store.py", "unit/worker/test_ahead.py"),
     *("unit/worker/test_process.py", "unit/worker/test_stories.py"),
 )
 

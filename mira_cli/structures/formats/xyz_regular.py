@@ -103,6 +103,9 @@ def _structures(properties: str, frames: list[tuple[Text, dict[str, Any]]]) -> I
     from ase import Atoms
     from ase.io.extxyz import set_calc_and_arrays
 
+    fields = properties.split(":")
+    if len({*fields[::3]}) < len(fields[::3]) or "0" in fields[2::3]:  # a name twice, a name of nothing
+        raise IrregularError
     if any(not natoms or len(frame) != natoms + 1 for (natoms, frame), _ in frames):
         raise IrregularError
     columns = _columns(properties, [line.split() for (_, frame), _ in frames for line in frame[1:]])

@@ -165,3 +165,9 @@ def test_plain_frames_are_not_left_to_ase(more, columns, monkeypatch):
 )
 def test_what_is_not_plain_is_left_to_ase(frame):
     assert xyz_regular.read_regular([(1, frame)]) is None
+
+
+@pytest.mark.parametrize("twice", ["forces:R:0:forces:R:3", "forces:R:3:forces:R:3", "tag:I:0"])
+def test_columns_of_one_name_or_of_none_are_left_to_ase(twice) -> None:
+    header = f"Properties=species:S:1:pos:R:3:{twice}\n"
+    assert xyz_regular.read_regular([(1, [header, "Cu 0 0 0 1 2 3 4 5 6\n"])]) is None
