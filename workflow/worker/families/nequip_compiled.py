@@ -57,7 +57,7 @@ class Compiled(torch.nn.Module):
         os.environ["AOTI_RUNTIME_CHECK_INPUTS"] = "1"  # else it computes with whatever shape it is given
         # it is unpacked into a folder that stays where a process is killed, and which nobody needs any more
         with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, TMPDIR=folder):
-            self.loader = torch._C._aoti.AOTIModelPackageLoader(str(file), "model", False, 1, -1)  # noqa: SLF001
+            self.loader = torch._C._aoti.AOTIModelPackageLoader(str(file), "model", False, 1, -1)  # noqa: SLF001 - no compiler
         self.companion, self.answers = companion, outputs(stress=stress)
 
     def forward(self, data: Any) -> Any:
