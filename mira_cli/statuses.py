@@ -20,6 +20,7 @@ MEANINGS = {
     "not_computed": "the run ended before, or its job left nothing behind",
 }
 STATUSES = (*MEANINGS,)
+ENDED_EARLY = {"not_converged": "did not converge", "blown_up": "blew up"}  # what structures that move did instead
 # a record has the task's values and arrays; those of `ok` are compared
-ANSWERED = (OK, "not_converged", "blown_up", INVALID_RESULT)
+ANSWERED = (OK, *ENDED_EARLY, INVALID_RESULT)
 LASTING = {*ANSWERED, "unsupported_element", "unsupported_property", INVALID}  # another try would end the same way

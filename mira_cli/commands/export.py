@@ -53,17 +53,17 @@ def export(
     new_extxyz(output, force=force)
     loaded = load_run(choose_run(run))
     chosen = _chosen(loaded.models, model)
+    why = f"`mira table {console.quoted(loaded.run.root)} -m {console.quoted(chosen.name)}` says why"
     with replacing(output, "wb") as stream:
         written, left_out = write_labelled(stream, loaded, chosen, statuses=ANSWERED if everything else (OK,))
         if not written:
-            raise UsageError(
-                f"`{chosen.name}` has no answer in `{loaded.run.root}`", hint="`mira table --status failed` says why"
-            )
+            fit = "" if everything else " that is `ok`"
+            raise UsageError(f"`{chosen.name}` has no answer{fit} in `{loaded.run.root}`", hint=why)
     console.say(f"{console.count(written, 'structure')} of {chosen.name} in {output}")
     if left_out:
         console.warn(
             f"{console.count(left_out, 'structure')} without an answer left out",
-            hint=f"`mira table {console.quoted(loaded.run.root)} -m {console.quoted(chosen.name)}` says why",
+            hint=why,
         )
 
 

@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from mira_cli import __version__
+from mira_cli.files import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +21,7 @@ def citations(used: Mapping[str, str | None]) -> list[dict[str, Any]]:
 
     An address that is not among `publications.yaml` has an entry with what the address itself says.
     """
-    known = yaml.safe_load(PUBLICATIONS.read_text(encoding="utf-8"))
+    known = read_yaml(PUBLICATIONS)
     models: dict[str, list[str]] = {}
     for name, address in used.items():
         if address:

@@ -22,7 +22,7 @@ from mira_cli.report.disputed import outliers_of
 from mira_cli.report.minima import findings_of_minima, methods_of_minima
 from mira_cli.report.properties import findings_of_quantities, has_quantities, methods_of_quantities
 from mira_cli.results.devices import on_cpu_instead
-from mira_cli.statuses import ANSWERED, INVALID, INVALID_RESULT, OK
+from mira_cli.statuses import ANSWERED, ENDED_EARLY, INVALID, INVALID_RESULT, OK
 from mira_cli.structures.notes import alike
 from mira_cli.structures.references import units_of, units_read
 from mira_cli.units import OPPOSITE
@@ -185,7 +185,7 @@ def _about_answers(gathered: Gathered) -> list[dict[str, Any]]:
         found.append(_banner("bad", "No model answered for any structure.", ["The section on failures says why."]))
     waiting, invalid = statuses["not_computed"], statuses[INVALID] // max(1, models)
     doubtful = statuses[INVALID_RESULT]
-    ended = {name: statuses[name] for name in ANSWERED if name not in {OK, INVALID_RESULT} and statuses[name]}
+    ended = {did: statuses[name] for name, did in ENDED_EARLY.items() if statuses[name]}
     failed = total - statuses[OK] - waiting - statuses[INVALID] - doubtful - sum(ended.values())
     if waiting:
         found.append(_banner("warn", f"{waiting:,} of {count(total, 'answer')} are not computed yet.", []))
@@ -200,9 +200,8 @@ def _about_answers(gathered: Gathered) -> list[dict[str, Any]]:
         told = [f"{name}: {count(int(n), 'structure')}" for name, n in zip(gathered.names, unseen, strict=True) if n]
         found.append(_banner("warn", "Answers without any stress: atoms farther apart than the model sees.", told))
     if ended:
-        text = f"{sum(ended.values()):,} of {count(total, 'answer')} did not converge."
-        counts = ", ".join(f"{name}: {n:,}" for name, n in ended.items())
-        found.append(_banner("warn", text, [counts, "Their numbers are of where they ended."]))
+        text = f"Of {count(total, 'answer')}, {' and '.join(f'{n:,} {did}' for did, n in ended.items())}."
+        found.append(_banner("warn", text, ["Their numbers are of where they ended."]))
     if doubtful:
         text = f"{doubtful:,} of {count(total, 'answer')} do not pass the task's own checks."
         found.append(_banner("warn", text, ["They are not compared. The section on failures says why."]))

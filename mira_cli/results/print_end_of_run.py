@@ -14,7 +14,7 @@ from mira_cli import console, tasks
 from mira_cli.files import read_json
 from mira_cli.results.read_tables import read_table
 from mira_cli.results.table import UNSEEN
-from mira_cli.statuses import ANSWERED, INVALID, INVALID_RESULT, OK
+from mira_cli.statuses import ANSWERED, ENDED_EARLY, INVALID, INVALID_RESULT, OK
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -161,8 +161,9 @@ def _tell_failures(table: pa.Table) -> None:
     _tell_reasons(table.filter(pc.invert(answers)), f"of {len(table):,} rows have no result")
     is_valid = pc.not_equal(table["status"], INVALID_RESULT)
     _tell_reasons(table.filter(pc.invert(is_valid)), f"of {len(table):,} rows do not pass the task's own checks")
-    ended = table.filter(pc.and_(pc.and_(answers, is_valid), pc.not_equal(table["status"], OK)))
-    _tell_reasons(ended, f"of {len(table):,} rows did not converge: their numbers are of where they ended")
+    for status, did in ENDED_EARLY.items():
+        ended = table.filter(pc.equal(table["status"], status))
+        _tell_reasons(ended, f"of {len(table):,} rows {did}: their numbers are of where they ended")
 
 
 def _tell_unseen(table: pa.Table) -> None:

@@ -7,10 +7,8 @@ import socket
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from mira_cli import __version__
-from mira_cli.files import read_json
+from mira_cli.files import read_json, read_yaml
 
 if TYPE_CHECKING:
     from mira_cli.answers.load import LoadedRun, ModelResults
@@ -27,7 +25,7 @@ def provenance(loaded: LoadedRun) -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {name: version(name) for name in ("snakemake", "ase", "numpy", "pyarrow")},
         "call": read_json(run.work / "call.json"),
-        "config": yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.is_file() else None,
+        "config": read_yaml(run.config) if run.config.is_file() else None,
         "structures": {"rows": len(index), "distinct": len(index.distinct)},
         "models": [_model(run, model) for model in loaded.models],
         **({"reference_model": _model(run, loaded.reference_model)} if loaded.reference_model else {}),

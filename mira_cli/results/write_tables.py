@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from mira_cli.answers.arrays import catalogue_facts
@@ -76,6 +76,9 @@ def write_tables(loaded: LoadedRun) -> ForceSums | Exception:
         for old in (root / folder).glob("*.extxyz"):  # of models that the run has no more
             if old.stem not in {file_name(model.name) for model in own}:
                 old.unlink(missing_ok=True)
+        if not own:  # of a task that the run had before
+            with suppress(OSError):  # there is none, or somebody else's files are in it
+                (root / folder).rmdir()
     return sums
 
 

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from mira_cli.errors import UsageError
+from mira_cli.files import read_yaml
 from mira_cli.run.directory import FORMAT, RunDirectory, is_run
 from mira_cli.run.registry import no_run
 
@@ -71,7 +72,7 @@ def last_settings(run: RunDirectory) -> tuple[Path, dict[str, Any]]:
 
     file = run.settings if run.settings.is_file() else run.config
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = read_yaml(file)
     except (OSError, ValueError, yaml.YAMLError):
         return file, {}
     return file, content if isinstance(content, dict) else {}

@@ -90,6 +90,7 @@ def test_a_file_that_is_there_stays_unless_forced_and_when_there_is_nothing_to_w
     records.write_text("")
     told = mira("export", run[0].root, "-m", "b", "-o", file, "--force")
     assert "`b` has no answer" in str(told.exception)
+    assert told.exception.hint == f"`mira table {run[0].root} -m b` says why"
     assert file.read_text() == "mine"
     assert mira("export", run[0].root, "-m", "a", "-o", file, "--force").exit_code == 0
     assert len(read(file, ":")) == 3

@@ -11,6 +11,7 @@ from ase.constraints import FixAtoms, FixCartesian, FixScaled
 from ase.io import read
 from typer.testing import CliRunner
 
+from mira_cli import tasks
 from mira_cli.app import app
 from mira_cli.catalogue.rows import file_name
 from mira_cli.cleaning.runs import strangers
@@ -18,6 +19,7 @@ from mira_cli.compare import minima
 from mira_cli.driver.collect import collect
 from mira_cli.driver.realign import realign
 from mira_cli.errors import UsageError
+from mira_cli.files import read_json, write_json
 from mira_cli.report.gathered import gather
 from mira_cli.report.write import content
 from mira_cli.results.read_tables import load_collected, read_table
@@ -156,6 +158,18 @@ def test_models_that_a_run_has_no_more_have_no_file_of_geometries(run) -> None:
     (run.root / "relaxed" / "older.extxyz").write_text("")
     collect(run)
     assert sorted(file.name for file in (run.root / "relaxed").iterdir()) == ["a.extxyz", "b.extxyz", "c.extxyz"]
+
+
+@pytest.mark.parametrize("others", [[], ["notes.txt"]])
+def test_a_run_that_turns_to_a_task_without_geometries_keeps_no_folder_of_them_but_files_of_others(run, others) -> None:
+    for name in others:
+        (run.root / "relaxed" / name).write_text("")
+    single = tasks.find_task("singlepoint")
+    wanted = read_json(run.wanted) | {"task": tasks.asked(single, single.settings())}
+    write_json(run.wanted, wanted | {"models": [model | {"key": "of single points"} for model in wanted["models"]]})
+    collect(run)
+    assert [file.name for file in run.root.glob("relaxed/*")] == others
+    assert (run.root / "relaxed").exists() == bool(others)
 
 
 def test_files_of_geometries_are_named_as_models_are() -> None:

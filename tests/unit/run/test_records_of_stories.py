@@ -193,18 +193,19 @@ def test_frames_are_bounded_and_whole(arrays, words) -> None:
     assert words in str(recordable(Outcome(OK, None, {}, good | arrays), tuple(MOVES.values), TWINS, 2).error)
 
 
-def test_what_did_not_converge_is_shown_with_its_numbers_and_not_compared(tmp_path, capsys) -> None:
+@pytest.mark.parametrize(("status", "did"), [("not_converged", "did not converge"), ("blown_up", "blew up")])
+def test_what_did_not_converge_is_shown_with_its_numbers_and_not_compared(tmp_path, capsys, status, did) -> None:
     """In the tables with its numbers, in no statistics, and no failure; the run is not all `ok`."""
     runs = {name: usual(tmp_path / name, 6) for name in ("all", "some")}
     (log,) = (runs["some"].work / "records/a").glob("*/*/records.jsonl")
     lines = log.read_text().splitlines()
-    lines[1] = lines[1].replace('"status": "ok", "error": null', '"status": "not_converged", "error": "500 steps"')
+    lines[1] = lines[1].replace('"status": "ok", "error": null', f'"status": "{status}", "error": "500 steps"')
     log.write_text("".join(f"{line}\n" for line in lines))
     collect(runs["some"])
     whole, part = (read_table(run, "comparison").to_pylist() for run in runs.values())
     changed = [(one, other) for one, other in zip(whole, part, strict=True) if one != other]
     ((one, other),) = changed
-    assert other == one | {"status": "not_converged", "error": "500 steps"}
+    assert other == one | {"status": status, "error": "500 steps"}
     pairs = [read_table(run, "pairs").to_pylist() for run in runs.values()]
     found = [{(row["model_a"], row["model_b"]): row for row in of_run} for of_run in pairs]
     assert [one["a", "b"]["n_force_structures"] for one in found] == [6, 5]
@@ -213,5 +214,6 @@ def test_what_did_not_converge_is_shown_with_its_numbers_and_not_compared(tmp_pa
     assert not print_results(runs["some"])
     told = " ".join(capsys.readouterr().err.split())
     assert "2 of 18 rows have no result" in told
-    assert "1 of 18 rows did not converge: their numbers are of where they ended" in told
+    assert f"1 of 18 rows {did}: their numbers are of where they ended" in told
+    assert f"Of 18 answers, 1 {did}." in (runs["some"].root / "report.html").read_text(encoding="utf-8")
     assert "a: 500 steps" in told
