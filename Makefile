@@ -15,8 +15,9 @@ SHELL := /bin/bash
 MIRA := .venv/bin/mira
 # A tool's own settings for this folder must not choose the Python of the set-up.
 PYTHON = $(shell tests/testbed/find-python.sh)
-# bytecode: without it every start of `mira` and of Snakemake compiles its imports again
+# bytecode: without it every start of `mira`, of Snakemake and of a worker compiles its imports again, as pytest does its tests
 export UV_COMPILE_BYTECODE = 1
+export PYTHONDONTWRITEBYTECODE =
 # MkDocs stays at its first major version, and need not say at each build that there are others
 export NO_MKDOCS_2_WARNING = 1
 

@@ -27,6 +27,8 @@ os.environ.setdefault("MIRA_TEST_HOME", _HOME or "")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+os.fsync = lambda _: None  # thousands of them, and no power cut to survive
+
 
 # With `pytest -n`, tests of these folders run one after another in one process: there is one SLURM cluster, and a
 # family's findings are made once for many tests. The tests of any other file stay together.
@@ -52,6 +54,10 @@ def pytest_xdist_make_scheduler(config, log):
     return ByGroup(config, log)
 
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# 3-D without a graphics card
+BROWSER_FLAGS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+
 # fixtures that start the command itself, or make a package of it
 STARTERS = {"mira", "started", "packages", "installed_mira"}
 # files that start workers and servers, and wait for them, in most of their tests: more than half of the time
@@ -69,7 +75,7 @@ def pytest_collection_modifyitems(items) -> None:
     for item in items:
         if STARTERS & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.command)
-        if item.nodeid.partition("::")[0].endswith(SLOW):
+        if "browser" in item.fixturenames or item.nodeid.partition("::")[0].endswith(SLOW):
             item.add_marker(pytest.mark.slow)
 
 
@@ -132,6 +138,19 @@ def installed_mira(packages, tmp_path_factory) -> Path:
     python = place / "env" / "bin" / "python"
     _uv("pip", "install", "--python", python, "--constraints", place / "versions.txt", wheel)
     return place / "env" / "bin" / "mira"
+
+
+@pytest.fixture(scope="module")  # not beside the tests that come after, in the same process
+def browser():
+    """A real browser; without one the tests that look at pages are skipped, and say so."""
+    api = pytest.importorskip("playwright.sync_api", reason="no browser tests: the package playwright is not installed")
+    program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if program is None:
+        pytest.skip("no browser tests: there is no chromium")
+    with api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=list(BROWSER_FLAGS))
+        yield started
+        started.close()
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """The report is looked at in a real browser; without one these tests are skipped, and say so."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,21 +8,6 @@ import pytest
 from mira_cli.report.write import write_report
 from mira_cli.results.read_tables import load_collected
 from tests.report.runs import EVERY
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")  # 3-D without a graphics card
-
-
-@pytest.fixture(scope="module")  # not beside the tests that come after, in the same process
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="no browser tests: the package playwright is not installed")
-    program = next((found for name in NAMES if (found := shutil.which(name))), None)
-    if program is None:
-        pytest.skip("no browser tests: there is no chromium")
-    with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="session")

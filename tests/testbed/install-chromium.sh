@@ -3,7 +3,7 @@
 set -euo pipefail
 say() { printf 'install-chromium: %s\n' "$*" >&2; }
 
-# the names that tests/report/conftest.py looks for
+# the names that tests/conftest.py looks for
 if found=$(command -v chromium chromium-browser google-chrome google-chrome-stable); then
   say "already here: $(head -n 1 <<<"$found")"
   exit

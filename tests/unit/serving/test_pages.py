@@ -43,21 +43,13 @@ def test_the_page_of_fields_asks_nobody_else(server) -> None:
     assert fetched(server, "/redoc")[0] == 404
 
 
-def test_the_page_of_fields_shows_them_in_a_browser(server) -> None:
-    import shutil
-
-    api = pytest.importorskip("playwright.sync_api", reason="no browser tests: there is no playwright")
-    program = next((found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None)
-    if program is None:
-        pytest.skip("no browser tests: there is no chromium")
+def test_the_page_of_fields_shows_them_in_a_browser(server, browser) -> None:
     asked = []
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(f"http://{server.address}/docs")
-        page.get_by_text("One structure, one model.").first.wait_for()
-        browser.close()
+    page = browser.new_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"http://{server.address}/docs")
+    page.get_by_text("One structure, one model.").first.wait_for()
+    page.close()
     assert asked
     assert all(url.startswith((f"http://{server.address}/", "data:")) for url in asked)
 
