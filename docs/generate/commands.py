@@ -9,7 +9,7 @@ import typer
 
 from docs.generate.tables import code, page, table
 from mira_cli.app import app
-from mira_cli.commands.help import load
+from mira_cli.commands.help import load, with_kind
 from mira_cli.commands.listed import PANELS
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ ABOUT = (
     "terminal, and [exit-codes.md](exit-codes.md) what exit codes mean."
 )
 RUN = "mira run"
-KINDS = {"int": "N", "float": "N", "str": "TEXT", "Path": "PATH", "path": "PATH"}
 
 
 def commands() -> Iterator[tuple[str, str, Any]]:
@@ -41,13 +40,11 @@ def parameters(command: Any) -> list[tuple[str, str]]:
 
 
 def _written(parameter: Any, context: Any) -> str:
-    """`-m, --models TEXT`, from `-m, --models <str>` as the terminal has it."""
+    """`-m, --models TEXT`, as the terminal has it."""
     written, _ = parameter.get_help_record(context)
     if not parameter.opts[0].startswith("-"):
         return str(parameter.metavar or parameter.name.upper() + "..." * (parameter.nargs != 1))
-    kind = re.search(r" <(?:list\[)?(\w+)?.*>$", written)
-    name = KINDS.get(str(kind and kind[1]))
-    return re.sub(r" <.*>$", f" {name}", written) if name else re.sub(r" <(.*)>$", r" \1", written)
+    return with_kind(written)
 
 
 def _meaning(parameter: Any, context: Any) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import textwrap
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +16,37 @@ from mira_cli.commands.listed import PANELS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+NARROWEST = 30  # columns; in fewer, lines are broken by the terminal
+KINDS = {"int": "N", "int range": "N", "float": "N", "float range": "N", "str": "TEXT", "Path": "PATH", "path": "PATH"}
 HelpFormatter: Any = typer.Context.formatter_class  # typer has no public name for it
 
 
 class _Formatter(HelpFormatter):  # type: ignore[misc]
     """Help with headings and names in colour, which typer takes off where there is no terminal."""
 
+    def __init__(self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None) -> None:
+        columns = min(shutil.get_terminal_size().columns, max_width or 80)
+        super().__init__(indent_increment, width or max(columns - 2, NARROWEST), max_width)
+
     def write_heading(self, heading: str) -> None:
         self.write(f"{_styled(heading, bold=True)}\n")
 
     def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 26, col_spacing: int = 2) -> None:
-        super().write_dl([(_styled(name, fg="cyan"), text) for name, text in rows], col_max, col_spacing)
+        written = [(_styled(self._fitted(with_kind(name)), fg="cyan"), text) for name, text in rows]
+        super().write_dl(written, min(col_max, self.width // 2), col_spacing)
+
+    def _fitted(self, name: str) -> str:
+        """A name with many choices, broken after some of them."""
+        room = self.width - self.current_indent
+        lines = textwrap.wrap(name.replace("|", "| "), room, subsequent_indent=" " * 4, break_on_hyphens=False)
+        return f"\n{' ' * self.current_indent}".join(lines).replace("| ", "|") if len(name) > room else name
+
+
+def with_kind(name: str) -> str:
+    """`-m, --models TEXT` for `-m, --models <list[str]>`: what an option takes, in words; no more of an argument."""
+    name, is_typed, kind = name.partition(" <")
+    inner = kind.removesuffix(">").removeprefix("list[").removesuffix("]")
+    return f"{name} {KINDS.get(inner, inner)}" if is_typed and name.startswith("-") else name
 
 
 def _styled(text: str, **style: Any) -> str:

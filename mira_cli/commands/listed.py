@@ -69,7 +69,7 @@ PANELS: dict[str, dict[str, Listed]] = {
         "doctor": Listed(
             "doctor:doctor", "Look at what a run needs on this machine: runtimes, GPUs, images, disks, SLURM."
         ),
-        "models": Listed("models:app", "List the models, or show one."),
+        "models": Listed("models:app", "List the models; `mira models show NAME` says all about one."),
         "profiles": Listed("profiles:app", "List, show and check profiles: where and how jobs run."),
         "images": Listed("images:app", "List, build and verify images."),
         "weights": Listed("weights:app", "List, fetch, verify and import weights."),

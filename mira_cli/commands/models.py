@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mira_cli.catalogue.rows import Catalogue, Model
 
-app = typer.Typer(cls=Group, help="List the models, or show one.", no_args_is_help=False)
+app = typer.Typer(cls=Group, help="List the models; `mira models show NAME` says all about one.", no_args_is_help=False)
 ModelsFile = Annotated[list[Path] | None, typer.Option("--models-file", help="YAML file with models of your own.")]
 app.command()(check)
 app.command()(lock)
@@ -31,7 +31,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def models(
     context: typer.Context, family: Family = None, models_file: ModelsFile = None, as_json: Json = False
 ) -> None:
-    """List the models, or show one."""
+    """List the models; `mira models show NAME` says all about one."""
     if context.invoked_subcommand is None:
         print_list(family=family, models_file=models_file, as_json=as_json)
 

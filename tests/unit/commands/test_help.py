@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from mira_cli import commands, console
+from mira_cli.app import app
 from mira_cli.commands.help import load
 from mira_cli.commands.listed import PANELS
 
@@ -48,6 +51,23 @@ def test_help_lists_all_and_imports_none() -> None:
     assert done.stderr.split() == ["mira_cli.commands.listed", "mira_cli.commands.help"]
     shown = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
     assert [name for name in shown if name in LISTED] == list(LISTED)
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+@pytest.mark.parametrize("name", LISTED)
+def test_help_of_each_command_fits_its_terminal_and_names_no_types_of_python(name, columns) -> None:
+    done = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": str(columns)})
+    assert done.exit_code == 0
+    assert [line for line in done.stdout.splitlines() if len(line) > columns] == []
+    assert re.search(r"<\w+(\[\w+\]| range)?>", done.stdout) is None
+    assert "--help" in done.stdout
+
+
+def test_many_choices_are_broken_between_two() -> None:
+    told = CliRunner().invoke(app, ["table", "--help"], env={"COLUMNS": "40"}).stdout
+    _, _, choices = told.partition("--table ")
+    assert "".join(choices.split())[: len("summary|comparison|pairs|")] == "summary|comparison|pairs|"
+    assert "  -m, --model TEXT     Only rows about" in told
 
 
 @pytest.mark.parametrize("words", [[], ["run"], ["models"], ["models", "check"]])

@@ -1,6 +1,6 @@
 """Files are read as ever; the processes that read some of them serve one test after another."""
 
-import os
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +39,7 @@ def _lasting():
     made: dict[tuple, Lasting] = {}
 
     def children(processes: int, keys) -> Lasting:
-        wanted = (os.getcwd(), processes, keys)
+        wanted = (Path.cwd(), processes, keys)
         if wanted not in made or not made[wanted].is_of_use():
             made[wanted] = Lasting(processes, keys)
         return made[wanted]
