@@ -66,6 +66,7 @@ def select(
     `--by reference-error` chooses those whose references the models miss most; one model is enough.
     """
     from mira_cli.answers.load import load_run
+    from mira_cli.compare.spread import ROUNDING
     from mira_cli.results import selection
     from mira_cli.results.read_tables import read_table
     from mira_cli.watching.choose import choose_run
@@ -78,7 +79,8 @@ def select(
     loaded = load_run(directory)
     index, models = loaded.index, loaded.models
     by = by or ("volume-spread" if loaded.task.keeps_geometries else "force-spread")
-    disagreement = read_table(directory, selection.table_of(loaded.task, by))
+    table = selection.table_of(loaded.task, by)
+    disagreement = read_table(directory, table)
     chosen = selection.choose_committee(disagreement, named=committee, same_theory=same_theory)
     if by in selection.REFERENCE_SCORES:
         errors = read_table(directory, "reference_errors")
@@ -87,6 +89,9 @@ def select(
     else:
         score = (selection.SCORES | selection.MINIMA_SCORES)[by]
         ranking = selection.ranked(disagreement, index, committee=chosen, by=by)
+    if not ranking:
+        told = f"these models agree within rounding: no structure has a score above {ROUNDING:g}"
+        raise UsageError(told, hint=f"`mira table -t {table}` shows how far they are apart")
     picks = selection.diverse(ranking, index, top) if diverse else ranking[:top]
     if output is not None:
         _write(output, selection.labelled(picks, index, models, by))

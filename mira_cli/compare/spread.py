@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from mira_cli.compare.theory import Committee
 
 DDOF = 1  # so that structures that some models did not answer can be ranked with the others
-ROUNDING = 1e-5  # eV/Å: below it forces are those of a symmetric structure, and no measure of anything
+# eV/Å, eV/atom: below it forces are those of a symmetric structure, and a spread is no disagreement
+ROUNDING = 1e-5
 EVEN = 1e-9  # relative difference of distances below which there is no outlier
 
 

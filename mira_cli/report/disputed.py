@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mira_cli.compare.spread import ROUNDING
 from mira_cli.report.gathered import Atoms, read_atoms, rounded, short
-from mira_cli.report.structures_table import ROUNDING
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli.compare.alignment import committee_mean
+from mira_cli.compare.spread import ROUNDING
 from mira_cli.compare.statistics import aligned_energies
 from mira_cli.report.gathered import rounded, short
 from mira_cli.statuses import INVALID
@@ -21,7 +22,6 @@ MOST_CELLS = 200_000  # structures × models: about 8 MB of the file
 FEWEST_ROWS = 100
 DECIMALS = 5  # of energies, eV/atom
 MOST_REASONS = 200
-ROUNDING = 1e-5  # eV/Å, eV/atom: below it a spread is no disagreement
 
 
 def structures_table(gathered: Gathered) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mira_cli import __version__, console
+from mira_cli.compare.spread import ROUNDING
 from mira_cli.files import read_json, replacing
 from mira_cli.report.alignment import words
 from mira_cli.report.citations import bibtex, citations
@@ -21,7 +22,7 @@ from mira_cli.report.minima import minima
 from mira_cli.report.points import points
 from mira_cli.report.properties import has_quantities, quantities
 from mira_cli.report.shareable import shareable, system
-from mira_cli.report.structures_table import ROUNDING, failures, structures_table
+from mira_cli.report.structures_table import failures, structures_table
 from mira_cli.report.summary import banners, findings, methods, model_facts, pair_cautions
 from mira_cli.report.work_done import timing
 

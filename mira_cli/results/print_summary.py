@@ -13,6 +13,7 @@ from rich.table import Table
 from mira_cli import console, tasks
 from mira_cli.compare.group_errors import GROUP
 from mira_cli.compare.reference_units import unit_doubts_of
+from mira_cli.compare.spread import ROUNDING
 from mira_cli.compare.theory import EVERYONE
 from mira_cli.errors import UsageError
 from mira_cli.files import read_json
@@ -123,8 +124,10 @@ def print_summary(found: dict[str, Any]) -> None:
         console.print_fitted(_reference_table(found["reference"]))
     if found["groups"]:
         console.print_fitted(_groups_table(found["groups"]))
-    if found["disagreement"]:
-        console.print_fitted(_disputed_table(found["disagreement"]))
+    if disputed := [row for row in found["disagreement"] if row["force_spread_max_ev_per_ang"] >= ROUNDING]:
+        console.print_fitted(_disputed_table(disputed))
+    elif found["disagreement"]:
+        console.say(f"the models' forces agree within rounding ({ROUNDING:g} eV/Å)")
     if "relax" in found:
         console.print_fitted(_relax_table(found["relax"]))
     if found.get("scalars"):

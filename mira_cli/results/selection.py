@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from mira_cli.answers.arrays import catalogue_facts
 from mira_cli.answers.blocks import geometry_columns
+from mira_cli.compare.spread import ROUNDING
 from mira_cli.compare.theory import EVERYONE, committees
 from mira_cli.errors import InputError, UsageError
 from mira_cli.results.frames import spread_key
@@ -114,7 +115,7 @@ def table_of(task: Task, by: By) -> Literal["disagreement", "spread"]:
 
 
 def ranked(table: pa.Table, index: StructureIndex, *, committee: str, by: str) -> list[Pick]:
-    """Structures with a score above 0, the highest first; of structures that are the same only one.
+    """Structures with a score above rounding, the highest first; of structures that are the same only one.
 
     Raises
     ------
@@ -136,7 +137,7 @@ def ranked(table: pa.Table, index: StructureIndex, *, committee: str, by: str) -
         at = place.get(row["structure_id"])
         if at is None:
             raise InputError(OLD, hint="`mira collect` regenerates it")
-        if row[column] > 0:
+        if row[column] >= ROUNDING:
             picks.setdefault(index.hashes[at], Pick(at, row))
     return list(picks.values())
 

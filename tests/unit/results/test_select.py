@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mira_cli.answers.load import load_run
+from mira_cli.commands.select import select
 from mira_cli.driver.collect import collect
 from mira_cli.errors import InputError, UsageError
+from mira_cli.results.print_summary import print_summary, run_summary
 from mira_cli.results.read_tables import read_table
 from mira_cli.results.selection import (
     SCORES,
@@ -136,6 +138,21 @@ def test_models_that_agree_give_nothing_to_choose(tmp_path) -> None:
     run = made_run(tmp_path, crystals(), {"a": answers(1.0), "b": answers(1.0)})
     collect(run)
     assert chosen(run, "all")[0] == []
+
+
+def test_models_that_agree_within_rounding_give_nothing_to_choose_and_no_table_of_it(tmp_path, capsys) -> None:
+    spreads = (1e-8, 2e-7, 3e-8, 0.0, 4e-9)
+    run = made_run(tmp_path, crystals(), {"a": answers(1.0, spreads), "b": answers(-1.0, spreads)})
+    collect(run)
+    assert 0 < max(read_table(run, "disagreement")["force_spread_max_ev_per_ang"].to_pylist()) < 1e-6
+    with pytest.raises(UsageError, match="agree within rounding: no structure has a score above 1e-05"):
+        select(run.root, output=tmp_path / "next.extxyz")
+    assert not (tmp_path / "next.extxyz").exists()
+    print_summary(run_summary(run))
+    told = capsys.readouterr()
+    assert "the models' forces agree within rounding (1e-05 eV/Å)" in told.err
+    assert "in.extxyz#" not in told.out
+    assert "where the models differ most" not in told.out
 
 
 def test_table_of_other_structures_is_refused(run, tmp_path) -> None:
