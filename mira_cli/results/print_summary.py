@@ -283,8 +283,8 @@ def _tell(found: dict[str, Any]) -> None:
             f"not all of these models share a level of theory (pairs: {told}): their differences are not errors",
             hint="compare models of one theory, or take the numbers for what two theories do",
         )
-    refusals = dict.fromkeys(row["energy_refusal"] for row in [*pairs, *found["reference"]] if row["energy_refusal"])
-    for refusal in refusals:
+    with_energies = [*pairs, *found["reference"], *found.get("scalars", [])]
+    for refusal in dict.fromkeys(row["energy_refusal"] for row in with_energies if row["energy_refusal"]):
         console.say(f"energies are not compared: {refusal} (`mira report --energy-alignment …` takes another way)")
     for doubt in unit_doubts_of(found["reference"]):
         console.warn(doubt)

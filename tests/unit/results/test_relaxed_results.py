@@ -22,6 +22,7 @@ from mira_cli.errors import UsageError
 from mira_cli.files import read_json, write_json
 from mira_cli.report.gathered import gather
 from mira_cli.report.write import content
+from mira_cli.results.print_summary import print_summary, run_summary
 from mira_cli.results.read_tables import load_collected, read_table
 from mira_cli.run.directory import RunDirectory
 from mira_cli.structures.constraints import held_constraints
@@ -170,6 +171,15 @@ def test_a_run_that_turns_to_a_task_without_geometries_keeps_no_folder_of_them_b
     collect(run)
     assert [file.name for file in run.root.glob("relaxed/*")] == others
     assert (run.root / "relaxed").exists() == bool(others)
+
+
+def test_energies_of_minima_that_cannot_be_aligned_say_why(tmp_path, capsys) -> None:
+    images = [bulk("Cu"), bulk("Al")]
+    run = relaxed_run(tmp_path, images, {name: [End(one, -1.0) for one in images] for name in "ab"})
+    collect(run)
+    print_summary(run_summary(run))
+    told = " ".join(capsys.readouterr().err.split())
+    assert "energies are not compared: 2 structures cannot set 2 element shifts and leave something" in told
 
 
 def test_files_of_geometries_are_named_as_models_are() -> None:
