@@ -60,9 +60,10 @@ BROWSER_FLAGS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swi
 
 # fixtures that start the command itself, or make a package of it
 STARTERS = {"mira", "started", "packages", "installed_mira"}
-# files that start workers and servers, and wait for them, in most of their tests: more than half of the time
+# Files most of whose tests start workers and servers and wait for them, or compute long. `slow` marks single tests, too.
 SLOW = (
-    *("unit/serving/test_serving.py", "unit/serving/test_tasks_served.py", "unit/structures/test_reading_bounds.py"),
+    *("unit/serving/test_pages.py", "unit/serving/test_serving.py", "unit/serving/test_tasks_served.py"),
+    *("unit/structures/test_cif_settings.py", "unit/structures/test_reading_bounds.py"),
     *("unit/warm/test_calculator.py", "unit/warm/test_calculator_address.py", "unit/warm/test_calculator_faults.py"),
     *("unit/warm/test_calculator_no_server.py", "unit/warm/test_ase_own_tests.py", "unit/planning/test_first_use.py"),
     *("unit/weights/test_fetch.py", "unit/weights/test_store.py", "unit/worker/test_ahead.py"),

@@ -66,6 +66,7 @@ def test_few_structures_are_in_memory_at_once(monkeypatch) -> None:
     assert 1 < most < 20
 
 
+@pytest.mark.slow
 def test_two_hundred_models() -> None:
     frames, energies = many(6, 200)
     found = statistics(answers(frames, energies, reference=[0.0] * 6), stream(frames, 200))

@@ -111,6 +111,7 @@ def test_a_folder_that_may_not_be_read_is_told_in_words() -> None:
     assert finding == Finding("warn", "it", "permission denied: /secret", None)
 
 
+@pytest.mark.slow
 def test_a_cache_that_hangs_fails_alone(cache) -> None:
     os.mkfifo(cache / "torch-backends.json")  # who reads it waits for ever
     wanted = [check for check in checks.checks_here() if check.group in {"images", "software"}]

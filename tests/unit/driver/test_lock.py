@@ -78,6 +78,7 @@ def test_second_mira_is_refused_and_told_who_holds(run) -> None:
 
 
 @pytest.mark.workflow
+@pytest.mark.slow
 def test_of_two_that_make_the_same_run_one_goes_on_and_one_says_why_not(tmp_path) -> None:
     write(tmp_path / "x.cif", bulk("Cu"))
     call = ["mira", "run", str(tmp_path / "x.cif"), "--models", "emt", "-o", str(tmp_path / "run")]

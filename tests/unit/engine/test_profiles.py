@@ -185,6 +185,7 @@ def test_show_tells_where_each_word_stands(mira, make) -> None:
 # --- Snakemake's options
 
 
+@pytest.mark.slow
 def test_snakemake_takes_the_shipped_options() -> None:
     assert profile_refusal(find_profile("local")) is None
     if checks.find_spec("snakemake_executor_plugin_slurm") is None:
@@ -200,6 +201,7 @@ def test_snakemake_takes_the_shipped_options() -> None:
         ({"executor": "slurmm"}, "invalid choice: 'slurmm'", None),
     ],
 )
+@pytest.mark.slow
 def test_snakemakes_refusal_is_passed_on(make, options, reason, near) -> None:
     make("mine", None, {"executor": "local", "cores": 1} | options)
     said, meant = profile_refusal(find_profile("mine"))

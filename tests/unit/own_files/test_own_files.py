@@ -319,6 +319,7 @@ def tiny(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_lock_is_made_by_uv_and_its_environment_from_it_alone(tiny) -> None:
     path = tiny / "mine.py"
     path.write_text(source(dependencies='"tiny"'))
@@ -340,6 +341,7 @@ def test_a_lock_is_made_by_uv_and_its_environment_from_it_alone(tiny) -> None:
     assert lock.read_text().count("tiny==1.0") == 1  # as it was
 
 
+@pytest.mark.slow
 def test_what_has_no_wheel_is_named_and_a_wheel_of_the_users_own_is_taken(tiny) -> None:
     info = b"Metadata-Version: 2.1\nName: sourceonly\nVersion: 1.0\n"
     with tarfile.open(tiny_image.wheels(tiny) / "sourceonly-1.0.tar.gz", "w:gz") as archive:
@@ -355,6 +357,7 @@ def test_what_has_no_wheel_is_named_and_a_wheel_of_the_users_own_is_taken(tiny) 
     assert "sourceonly==1.0" in lock_file_of(read_own_file(path), upgrade=False).read_text()
 
 
+@pytest.mark.slow
 def test_its_environment_may_have_another_torch(tiny, monkeypatch) -> None:
     tiny_image.add(tiny, "net", package="torch")
     path = tiny / "mine.py"

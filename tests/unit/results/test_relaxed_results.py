@@ -344,6 +344,7 @@ def test_the_report_of_one_model_draws_what_has_changed_most(tmp_path, others) -
     assert [int(one["id"].rpartition("#")[2]) for one in drawn] == [3, 2, 5, 7, 8, 4]
 
 
+@pytest.mark.slow
 def test_rmsd_are_measured_once_and_again_only_of_other_minima(tmp_path, monkeypatch) -> None:
     images = [bulk("Cu", cubic=True), bulk("Cu", a=3.7, cubic=True), bulk("Cu", cubic=True)]
     far = [scaled(image, 1.01) for image in images]

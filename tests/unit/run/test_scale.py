@@ -198,6 +198,7 @@ def test_run_directory_can_move(tmp_path, was_read) -> None:
     assert was_read == []
 
 
+@pytest.mark.slow
 def test_several_processes_read_as_one_does(tmp_path, monkeypatch, short_parts) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

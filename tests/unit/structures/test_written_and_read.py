@@ -74,6 +74,7 @@ FORMATS: dict[str, tuple[str, str, tuple[tuple[bool, ...], ...], float, dict | C
     "lammps, charge": ("x.data", "lammps-data", (CRYSTAL,), 1e-5, {"masses": True, "atom_style": "charge"}),
     "lammps, full": ("x.data", "lammps-data", (CRYSTAL,), 1e-5, {"masses": True, "atom_style": "full"}),
 }
+USUAL = {"cif", "vasp", "extxyz", "lammps"}  # the others are slow by their number
 NAMED = {"lammps-data"}  # in a sheet, since ASE does not know such files by name or content
 UPRIGHT = {"eon"}  # ASE writes lengths and angles of the cell, and positions in the axes that it had
 NOTED = {"vasp 4", "gromacs", "lammps", "lammps, charge", "lammps, full", "cube"}  # with what is assumed
@@ -126,7 +127,9 @@ def read(path, form: str) -> Block:
     return block
 
 
-@pytest.mark.parametrize("which", FORMATS)
+@pytest.mark.parametrize(
+    "which", [which if which in USUAL else pytest.param(which, marks=pytest.mark.slow) for which in FORMATS]
+)
 def test_what_is_read_is_what_was_written(tmp_path, which) -> None:
     name, form, periodicities, digits, told = FORMATS[which]
 

@@ -111,6 +111,7 @@ def all_of(atoms: Atoms) -> object:
     return said(dict(atoms.arrays)), said(atoms.cell.array), said(atoms.pbc), said(atoms.info), calculated, constraints
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.lists(frames(), min_size=1, max_size=3))
 def test_what_is_read_at_once_is_what_ase_reads(batch):

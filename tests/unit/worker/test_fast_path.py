@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event
 
 import numpy as np
+import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.calculators.lj import LennardJones
@@ -68,6 +69,7 @@ class Poisonable:
 kinds = st.sampled_from([HEALTHY] * 6 + [RAISES, NAN, SPREADING_NAN, UNKNOWN, TOO_LARGE])
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     given_=st.lists(st.tuples(kinds, st.integers(1, 9)), min_size=1, max_size=30),
@@ -122,6 +124,7 @@ def mixed(n):
     return found
 
 
+@pytest.mark.slow
 def test_killed_at_fifty_moments(tmp_path, monkeypatch):
     """SIGKILL while reading, evaluating and writing: what is there after each is true, and in the end all is there."""
     monkeypatch.chdir(tmp_path)

@@ -34,6 +34,7 @@ print(held - before, resident_mb() - before)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_structures(tmp_path):
     pairs = [Atoms("Ar2", [[0, 0, 0], [0, 0, z]]) for z in np.linspace(1.0, 2.5, N_STRUCTURES)]
     model = {"name": "lj", "checkpoint": {"bundled": "lj"}}

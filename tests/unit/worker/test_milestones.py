@@ -166,6 +166,7 @@ def moving(folder, **options) -> str:
     return digest
 
 
+@pytest.mark.slow
 def test_kill_9_in_a_trajectory_costs_its_last_seconds_and_changes_no_digit(tmp_path) -> None:
     digest = moving(tmp_path / "undisturbed", seconds=0.0)
     assert run_worker(tmp_path / "undisturbed").returncode == 0

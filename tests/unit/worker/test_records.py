@@ -77,6 +77,7 @@ def complete(tmp_path, structures):
 
 
 @pytest.mark.parametrize("name", ["records.jsonl", "forces.f64"])
+@pytest.mark.slow
 def test_a_file_cut_at_any_byte_is_mended(tmp_path, complete, structures, name, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: None)  # thousands of them, and no power cut to survive
     whole = (complete / name).read_bytes()

@@ -65,6 +65,7 @@ STORIES = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 25)), min_size=1,
 
 @given(stories=STORIES, at=st.integers(0, 40))
 @settings(max_examples=40, deadline=None)
+@pytest.mark.slow
 def test_a_killed_worker_s_stories_go_on(tmp_path_factory, stories, at):
     """Each configuration is evaluated once, but for those of the batch that was in flight."""
     folder = tmp_path_factory.mktemp("killed")
@@ -107,6 +108,7 @@ def tmp_path_of(folder):
     return folder / "fresh"
 
 
+@pytest.mark.slow
 def test_a_file_that_is_torn_or_damaged_anywhere_gives_what_is_whole_before(tmp_path):
     def story(atoms):
         return walk(atoms, 12)
@@ -200,6 +202,7 @@ def relaxing(folder, **options):
     return write_job(folder, [atoms], model=faulty(mode="sleep", **options), task=tasks.asked(task, chosen))
 
 
+@pytest.mark.slow
 def test_kill_9_in_a_relaxation_costs_its_last_seconds(tmp_path):
     (digest,) = relaxing(tmp_path / "undisturbed", seconds=0.0)
     assert run_worker(tmp_path / "undisturbed").returncode == 0

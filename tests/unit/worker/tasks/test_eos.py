@@ -93,6 +93,7 @@ def test_the_slope_of_the_pressure_is_taken_where_it_is_zero() -> None:
     assert bulk_modulus_of_pressures(VOLUMES, pressures + 5, 12.1) is None
 
 
+@pytest.mark.slow
 def test_the_cell_that_is_chosen_changes_nothing() -> None:
     def values(atoms) -> np.ndarray:
         found = at_minimum("eos", atoms, EMT())
@@ -112,6 +113,7 @@ def test_the_cell_that_is_chosen_changes_nothing() -> None:
     assert values(bulk("Cu", a=3.62)) == pytest.approx(values(CU), rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_ions_and_shape_are_at_rest_at_each_volume() -> None:
     layered = bulk("Cu", a=3.8, cubic=True)
     layered.symbols[[0, 1]] = "Al"  # L1_0: tetragonal

@@ -81,6 +81,7 @@ def test_what_is_conserved_with_a_thermostat_and_a_barostat_is(kind) -> None:
     assert max(abs(end.values["drift_ev_per_atom_per_ps"]) for end in ends) < 1e-3
 
 
+@pytest.mark.slow
 def test_the_thermostat_makes_the_canonical_distribution() -> None:
     """Of an Einstein crystal, whose kinetic energies and places are known: mean and variance."""
     start = Atoms("Cu16", np.random.default_rng(1).normal(size=(16, 3)) * 3)
@@ -98,6 +99,7 @@ def test_the_thermostat_makes_the_canonical_distribution() -> None:
     assert np.mean(away) == pytest.approx(n * kt / wells.stiffness, rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_barostat_gives_an_ideal_gas_its_volume() -> None:
     """Mean and spread are known: V^N exp(-pV/kT), one atom less since the centre of mass is at rest."""
     start = Atoms("Ar20", np.random.default_rng(1).random((20, 3)) * 30, cell=[30] * 3, pbc=True)

@@ -84,6 +84,7 @@ def test_a_mean_temperature_is_off_by_what_so_few_atoms_explain(found, is_believ
     assert expected_error_k(conditions) == pytest.approx(9.2, abs=0.2)
 
 
+@pytest.mark.slow
 def test_the_expected_error_of_the_mean_temperature_is_what_trajectories_scatter_by() -> None:
     """Of copper by pairs, in equilibrium from the start of the sampling: not below it, nor three times as much."""
     times = {"timestep_fs": 5.0, "sample_fs": 20.0, "equilibration_ps": 0.5, "duration_ps": 1.0}

@@ -109,6 +109,7 @@ def heat_energy(quanta: np.ndarray, hot: float) -> float:
     return float((quanta * (0.5 + 1 / (np.exp(quanta / hot) - 1))).sum(axis=1).mean())
 
 
+@pytest.mark.slow
 def test_they_are_those_of_phonopy_in_another_supercell() -> None:
     from phonopy import Phonopy
     from phonopy.structure.atoms import PhonopyAtoms

@@ -50,6 +50,7 @@ class Spring(Calculator):
         (distorted(bulk("Ar", "hcp", a=2.6, c=4.2).repeat(2)), lj()),
     ],
 )
+@pytest.mark.slow
 def test_minima_are_those_of_ase(start, calculator) -> None:
     found = relaxed(start, calculator, **TIGHT)
     assert found.status == "ok", found.error
