@@ -60,7 +60,7 @@ BROWSER_FLAGS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swi
 
 # fixtures that start the command itself, or make a package of it
 STARTERS = {"mira", "started", "packages", "installed_mira"}
-# Files most of whose tests start workers and servers and wait for them, or compute long. `slow` marks single tests, too.
+# Files most of whose tests start workers and servers and wait for them, or compute long. `slow` marks single ones too.
 SLOW = (
     *("unit/serving/test_pages.py", "unit/serving/test_serving.py", "unit/serving/test_tasks_served.py"),
     *("unit/structures/test_cif_settings.py", "unit/structures/test_reading_bounds.py"),
