@@ -27,10 +27,11 @@ MEANINGS = {  # `docs/reference/exit-codes.md` is made from them
     ExitCode.OK: "all went well; of a run: every row is `ok`",
     ExitCode.FAILURES: "finished, but some structures or jobs failed, or have no result that holds; the table says "
     "which and why",
-    ExitCode.USAGE: "usage: an unknown model, option, setting or value; no run, or one without the results that are "
-    "asked for",
+    ExitCode.USAGE: "usage: an unknown model, option, setting or value, also one in a profile; no run, or one without "
+    "the results that are asked for",
     ExitCode.INPUT: "invalid input: nothing readable to compute, or a file of yours that cannot be used",
-    ExitCode.ENVIRONMENT: "the environment is not ready: an image, a runtime, the disk, a permission, the profile",
+    ExitCode.ENVIRONMENT: "the environment is not ready: an image, a runtime, the disk, a permission, or a profile "
+    "whose jobs could not run here (`mira profiles check`)",
     ExitCode.ENGINE: "Snakemake itself failed",
     ExitCode.LOCKED: "another `mira` works on this run directory",
     ExitCode.BUG: "a bug in MIRA",
