@@ -216,6 +216,7 @@ def spec_without_structures(
         "model_key": model.key,
         **({"begins_with_key": model.begins_with_key} if model.begins_with_key else {}),
         "task": config.asked_task,
+        "values": {name: value.kind for name, value in tasks.find_task(config.task).values.items()},
         "device": config.device if asks.gpu or not machine.has_gpus or not model.knows_gpus else "cpu",
         "gpus": machine.gpus,
         "accelerators": config.accelerators,

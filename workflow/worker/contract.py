@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,7 +11,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from ase import Atoms
     from numpy.typing import NDArray
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 INVALID_RESULT = "invalid_result"  # what was computed does not pass the task's checks; values and arrays may lack
 ANSWERED = ("ok", "not_converged", "blown_up", INVALID_RESULT)  # a record has the task's values and arrays
 STATUSES = (*ANSWERED, "failed", "oom", "unsupported_element", "unsupported_property", "nonfinite")
+KINDS = {"real": int | float, "whole": int, "flag": bool, "text": str, "reals": list}  # of values, as JSON has them
 NEUTRAL_E = 1e-6  # total charges below this are rounding
 MOST_ATOMS = "most_atoms"  # in `info` of a structure whose supercell may have no more
 
@@ -166,13 +168,14 @@ def recordable(
     outcome
         What the task returned.
     values, layouts
-        What the task declares.
+        What the task declares; a mapping of values says their kinds.
     n_atoms
         Atoms of the structure.
     needed
         Values that an answer must have.
     """
-    if why := _undeclared(outcome, values, layouts) or _lacking(outcome, layouts, needed):
+    kinds = values if isinstance(values, Mapping) else {}
+    if why := _undeclared(outcome, values, layouts) or _lacking(outcome, layouts, needed) or _mistyped(outcome, kinds):
         return Outcome("failed", f"the task returned {why}")
     arrays = {name: np.asarray(array, dtype=np.float64) for name, array in outcome.arrays.items()}
     if why := _misshapen(arrays, layouts, n_atoms) or _unwritable(outcome):
@@ -200,6 +203,16 @@ def _lacking(outcome: Outcome, layouts: Mapping[str, Layout], needed: Collection
     missing = [name for name, layout in layouts.items() if layout.frames is None and name not in outcome.arrays]
     missing += [name for name in needed if outcome.values.get(name) is None]
     return f"no {', '.join(missing)}" if missing else None
+
+
+def _mistyped(outcome: Outcome, kinds: Mapping[str, str]) -> str | None:
+    """What the host would not read, and so compute again for ever."""
+    for name, kind in kinds.items():
+        value = outcome.values.get(name)
+        is_flag = isinstance(value, bool)
+        if value is not None and (is_flag != (kind == "flag") or not isinstance(value, KINDS[kind])):
+            return f"{name} as a {type(value).__name__}, which its twin declares as `{kind}`"
+    return None
 
 
 def _misshapen(arrays: Mapping[str, NDArray[np.float64]], layouts: Mapping[str, Layout], n_atoms: int) -> str | None:

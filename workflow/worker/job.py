@@ -92,6 +92,7 @@ class Job:
     accelerators: str = "auto"
     task_version: int = 1
     memory_mb: int | None = None  # what the process may take; None: all there is
+    values: dict[str, str] = field(default_factory=dict)  # kinds of the task's values, as the host reads them
     begins_with: BeginsWith | None = None
     warm: WarmPlace | None = None  # who is asked, in place of a model that this process loads
 
@@ -140,6 +141,7 @@ def _job(content: dict[str, Any]) -> Job:
         accelerators=accelerators,
         task_version=content["task"].get("version", 1),
         memory_mb=content.get("memory_mb"),
+        values=content.get("values", {}),
         begins_with=first
         and BeginsWith(first["name"], first["settings"], first["version"], content["begins_with_key"]),
         warm=warm and WarmPlace(Path(warm["socket"]), warm["address"], content["model"]["name"], warm["offer"]),

@@ -160,7 +160,7 @@ class RecordFiles:
     """The record files of one job, open for appending. Hold the folder's lock while using it."""
 
     def __init__(
-        self, folder: Path, values: Sequence[str], layouts: Mapping[str, Layout], needed: Collection[str] = ()
+        self, folder: Path, values: Collection[str], layouts: Mapping[str, Layout], needed: Collection[str] = ()
     ) -> None:
         """Open the files and cut off what a crash left behind.
 
@@ -169,13 +169,13 @@ class RecordFiles:
         folder
             Where they are.
         values, layouts
-            The task's values, and how its arrays lie in their files.
+            The task's values, with their kinds where these are known, and how its arrays lie in their files.
         needed
             Values that an answer must have.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         log = folder / "records.jsonl"
-        self._values, self._needed = tuple(values), frozenset(needed)
+        self._values, self._needed = values, frozenset(needed)
         self._log = os.open(log, flags, 0o666)
         self._arrays = {name: os.open(folder / f"{name}.f64", flags, 0o666) for name in layouts}
         rows = {name: os.fstat(fd).st_size // (NUMBER_BYTES * layouts[name].width) for name, fd in self._arrays.items()}

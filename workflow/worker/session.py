@@ -76,13 +76,13 @@ def run_session(job: Job, folder: Path, done: Path, *, threads: int, network: st
     started = provenance.utc_now()
     structures = read_structures(job.sources)
     task = tasks.find_task(job.task)
-    tasks.check(job.task, job.settings, job.task_version)
+    tasks.check(job.task, job.settings, job.task_version, job.values)
     first: FirstTask | None = None
     folder, done = folder.absolute(), done.absolute()
     with records_locked(folder):
         # what libraries drop where they are (CHGNet a .cif of a structure that it cannot handle) stays here
         os.chdir(folder)
-        records = RecordFiles(folder, task.VALUES, task.ARRAYS, needed={*task.VALUES} - {*task.OPTIONAL})
+        records = RecordFiles(folder, job.values or task.VALUES, task.ARRAYS, needed={*task.VALUES} - {*task.OPTIONAL})
         journal = Journal(folder, records.ledger.statuses)
         stop.before_leaving = journal.close_for_good
         peak_gpu_mb, why_left = None, None

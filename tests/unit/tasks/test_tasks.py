@@ -126,6 +126,9 @@ def test_the_worker_takes_its_own_settings_and_version_only(monkeypatch) -> None
         twins.check("singlepoint", {"fmax": 1}, singlepoint.VERSION)
     with pytest.raises(WorkerError, match="has version 1 here, and the job wants 2"):
         twins.check("singlepoint", {}, 2)
+    twins.check("singlepoint", {}, singlepoint.VERSION, singlepoint.VALUES)
+    with pytest.raises(WorkerError, match="task singlepoint and the job do not agree on the values energy, energy_ev"):
+        twins.check("singlepoint", {}, singlepoint.VERSION, ("energy", *singlepoint.VALUES[1:]))
     monkeypatch.setattr(singlepoint, "SETTINGS", ("fmax",))
     with pytest.raises(WorkerError, match="says nothing of fmax"):
         twins.check("singlepoint", {}, singlepoint.VERSION)

@@ -127,3 +127,25 @@ def test_an_answer_without_a_value_that_it_needs_is_a_failure(status, values):
     assert recordable(Outcome(status, None, {"x": 0.0}), ("x", "y"), {}, 2, needed={"x"}).status == status
     for other in ("oom", INVALID_RESULT):
         assert recordable(Outcome(other, "none"), ("x", "y"), {}, 2, needed={"x"}).status == other
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        ("real", "1.5", "x as a str, which its twin declares as `real`"),
+        ("real", True, "x as a bool, which its twin declares as `real`"),
+        ("whole", 1.5, "x as a float, which its twin declares as `whole`"),
+        ("flag", 1, "x as a int, which its twin declares as `flag`"),
+        ("text", 2.0, "x as a float, which its twin declares as `text`"),
+        ("reals", 2.0, "x as a float, which its twin declares as `reals`"),
+        ("real", 3, None),
+        ("whole", 3, None),
+        ("flag", False, None),
+        ("text", "", None),
+        ("reals", [1.0], None),
+        ("real", None, None),
+    ],
+)
+def test_a_value_of_another_kind_than_the_host_reads_is_a_failure_that_says_so(kind, value, said) -> None:
+    found = recordable(Outcome("ok", None, {"x": value}), {"x": kind}, {}, 2)
+    assert (found.status, found.error) == (("failed", f"the task returned {said}") if said else ("ok", None))

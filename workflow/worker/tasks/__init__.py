@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from worker.errors import WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Collection, Generator, Mapping
 
     from ase import Atoms
 
@@ -87,13 +87,13 @@ def find_task(name: str) -> Task:
     return cast("Task", importlib.import_module(module))
 
 
-def check(name: str, settings: Mapping[str, Any], version: int) -> None:
+def check(name: str, settings: Mapping[str, Any], version: int, values: Collection[str] = ()) -> None:
     """Make sure that a job means the task that is here.
 
     Raises
     ------
     WorkerError
-        The task has other settings or another version.
+        The task has other settings, another version, or (where the job says what it reads) other values.
     """
     task = find_task(name)
     if version != task.VERSION:
@@ -102,3 +102,5 @@ def check(name: str, settings: Mapping[str, Any], version: int) -> None:
         raise WorkerError(f"task {name} has no setting {', '.join(sorted(unknown))}")
     if missing := {*task.SETTINGS} - {*settings}:
         raise WorkerError(f"the job says nothing of {', '.join(sorted(missing))}, which task {name} must know")
+    if values and (other := {*values} ^ {*task.VALUES}):
+        raise WorkerError(f"task {name} and the job do not agree on the values {', '.join(sorted(other))}")
