@@ -62,12 +62,16 @@ BROWSER_FLAGS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swi
 STARTERS = {"mira", "started", "packages", "installed_mira"}
 # Files most of whose tests start workers and servers and wait for them, or compute long. `slow` marks single ones too.
 SLOW = (
+    *("unit/images/test_build.py", "unit/images/test_parallel_builds.py"),
+    "unit/planning/test_first_use.py",
     *("unit/serving/test_pages.py", "unit/serving/test_serving.py", "unit/serving/test_tasks_served.py"),
     *("unit/structures/test_cif_settings.py", "unit/structures/test_reading_bounds.py"),
-    *("unit/warm/test_calculator.py", "unit/warm/test_calculator_address.py", "unit/warm/test_calculator_faults.py"),
-    *("unit/warm/test_calculator_no_server.py", "unit/warm/test_ase_own_tests.py", "unit/planning/test_first_use.py"),
-    *("unit/weights/test_fetch.py", "unit/weights/test_store.py", "unit/worker/test_ahead.py"),
-    *("unit/worker/test_process.py", "unit/worker/test_stories.py"),
+    *("unit/warm/test_ase_own_tests.py", "unit/warm/test_calculator.py", "unit/warm/test_calculator_address.py"),
+    *("unit/warm/test_calculator_faults.py", "unit/warm/test_calculator_no_server.py"),
+    "unit/warm/test_calculator_of_ase.py",
+    "unit/weights/test_fetch.py",
+    *("unit/worker/test_ahead.py", "unit/worker/test_first_task.py", "unit/worker/test_process.py"),
+    "unit/worker/test_stories.py",
 )
 
 

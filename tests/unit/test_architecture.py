@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import SLOW
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROTOCOLS = {  # what families, tasks, formats and programs are called by: each module of a kind has them
     *("load", "fetch", "names", "bundled", "accelerators", "check", "steps", "refusal", "read", "main", "is_ours"),
@@ -172,6 +174,14 @@ def test_unit_tests_lie_in_the_folders_of_what_they_test() -> None:
         f for f in folders if not (REPOSITORY / "mira_cli" / f).is_dir() and not (REPOSITORY / "workflow" / f).is_dir()
     ]
     assert not lost
+
+
+def test_the_fast_tests_are_of_every_package() -> None:
+    unit = REPOSITORY / "tests" / "unit"
+    named = {f"unit/{file.relative_to(unit)}" for file in unit.rglob("test_*.py")}
+    assert {*SLOW} <= named
+    packages = [{Path(file).parts[1] for file in some} for some in (named, named - {*SLOW})]
+    assert packages[0] == packages[1]
 
 
 def test_no_module_is_looked_for_in_the_current_folder() -> None:

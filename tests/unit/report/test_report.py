@@ -194,6 +194,7 @@ def test_at_the_end_of_a_run_nothing_is_raised(tmp_path, capsys) -> None:
     assert before.read_text(encoding="utf-8") == text
 
 
+@pytest.mark.slow
 def test_many_models_cost_no_more_than_their_pairs(tmp_path) -> None:
     html = page(content(gather(load_collected(many_models(tmp_path)))))
     pairs = data_in(html)["pairs"]

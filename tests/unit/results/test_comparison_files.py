@@ -219,6 +219,7 @@ def test_mixed_compositions_alone_refuse_energies(tmp_path) -> None:
     assert pair["n_rank_structures"] == "0"
 
 
+@pytest.mark.slow
 def test_many_models(tmp_path) -> None:
     run = made_run(tmp_path, crystals(3), {f"m{i}": answers(1 + i / 100, float(i), n=3) for i in range(60)})
     collect(run)

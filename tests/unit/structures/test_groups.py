@@ -131,6 +131,7 @@ def test_a_key_that_no_structure_has_is_refused_with_those_that_there_are(tmp_pa
     assert (run.root / "reference.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_many_labels_are_cut_and_told(tmp_path) -> None:
     types = [f"t{i}" for i in range(MOST_GROUPS + 5)] + ["t3"]
     run = made(tmp_path, types=types, off=[0.0] * len(types))

@@ -96,6 +96,7 @@ def test_damage_is_noticed_when_weights_are_looked_for(good: Path, damage: str) 
     assert availability.check(UNIT)["problems"]
 
 
+@pytest.mark.slow
 def test_damage_is_told_and_mended(site: Site, good: Path) -> None:
     change(good, GOOD[:-1])
     rows = {row["name"]: row for row in json.loads(site("list", "--json").stdout)}
@@ -106,6 +107,7 @@ def test_damage_is_told_and_mended(site: Site, good: Path) -> None:
     assert "ok fake-good" in site("verify", "fake-good").stdout
 
 
+@pytest.mark.slow
 def test_what_only_reading_shows_is_noticed_by_verify(site: Site, good: Path) -> None:
     change(good, b"W" + GOOD[1:], keep_time=True)
     assert store.find_stored("fake", "good") is not None
@@ -151,6 +153,7 @@ def test_names_of_the_catalogue_have_folders_of_their_own() -> None:
     assert len({(unit.family, slug(unit.name)) for unit in known}) == len(known)
 
 
+@pytest.mark.slow
 def test_a_file_brought_by_hand(site: Site, tmp_path: Path) -> None:
     file = tmp_path / "good-20250404.bin"
     file.write_bytes(GOOD)
@@ -166,6 +169,7 @@ def test_a_file_brought_by_hand(site: Site, tmp_path: Path) -> None:
     assert site.left() == ["weights/fake/gated", "weights/fake/good"]
 
 
+@pytest.mark.slow
 def test_what_is_brought_must_be_told_apart_and_must_load(site: Site, tmp_path: Path) -> None:
     file = tmp_path / "mine.bin"
     file.write_bytes(b"something else")
@@ -204,6 +208,7 @@ def test_another_machines_store(site: Site, good: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "other" / "weights").exists()
 
 
+@pytest.mark.slow
 def test_a_shared_store_that_is_read_only(site: Site, good: Path) -> None:
     if os.geteuid() == 0:
         prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")

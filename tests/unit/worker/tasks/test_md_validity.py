@@ -26,6 +26,7 @@ def test_too_long_a_time_step_is_not_believed() -> None:
 
 @pytest.mark.parametrize("ensemble", ["nve", "nvt"])
 @pytest.mark.parametrize(("timestep_fs", "status"), [(5.0, "ok"), (10.0, "ok"), (20.0, "invalid_result")])
+@pytest.mark.slow
 def test_a_time_step_is_too_long_where_the_energy_fluctuates_as_the_kinetic_one_does(
     ensemble, timestep_fs, status
 ) -> None:

@@ -27,6 +27,7 @@ def test_optimizers_of_ase_go_the_way_that_they_go_in_ase(name, theirs) -> None:
 
 @pytest.mark.parametrize(("name", "theirs"), [("bfgs", BFGS), ("fire", FIRE)])
 @pytest.mark.parametrize("cell", ["full", "110001"])
+@pytest.mark.slow
 def test_optimizers_of_ase_meet_the_same_criteria_in_about_their_steps(name, theirs, cell) -> None:
     start = distorted(bulk("Al", a=4.1, cubic=True))
     found, ours = (relaxed(start, EMT(), optimizer=one, cell=cell, **TIGHT) for one in (name, "lbfgs"))
