@@ -14,7 +14,7 @@ from mira_cli.images import run_in_image
 from mira_cli.planning.resolve import short_hash
 from mira_cli.planning.weights import worker_model
 from mira_cli.scratch import scratch_folder
-from mira_cli.verdicts.judge import judge_model
+from mira_cli.verdicts.judge import MEASURES, judge_model
 from mira_cli.wording import duration, last_line
 
 if TYPE_CHECKING:
@@ -25,13 +25,16 @@ if TYPE_CHECKING:
     from mira_cli.verdicts.judge import Verdict
 
 TIMEOUT_S = 1800.0
-TELLING = ("stale", "sticky", "batch")  # what stays from one structure to the next spoils other measures too
+# what stays from one structure to the next spoils other measures too, and so do boxes that are too small
+TELLING = ("batch", "stale", "sticky", "box")
 # what a file says of its model where a measure fails, if that is what the model is like
 _SAID = {
     "stress": '`"stress": False` if it has none',
     "forces": '`"conservative": False` if they are no gradient',
     "rotation": '`"approximate": ["rotation"]` if the model has only learned it',
     "supercell": '`"approximate": ["supercell"]` if it has only learned it, `"pbc": "none"` if it is for molecules',
+    "box": 'a longer `"cutoff_ang"`, the farthest distance at which two atoms interact: left out, what needs a box is refused, '
+    'and `"approximate": ["box"]` if electrostatics reach farther than any box',
     "stale": '`"fresh": True` makes a calculator for each structure',
     "batch": '`"fresh": True` makes a calculator for each structure',
     "sticky": '`"fresh": True` makes a calculator for each structure',
@@ -80,7 +83,7 @@ def _origin(model: ResolvedModel) -> str:
 
 
 def _variant(model: ResolvedModel) -> str:
-    return short_hash([model.options, model.dtype])
+    return short_hash([model.options, model.dtype, MEASURES])
 
 
 def _query(model: ResolvedModel) -> str:
@@ -114,7 +117,7 @@ def _checked(model: ResolvedModel, weights: Weights, image: ReadyImage) -> dict[
         why = (said or [f"its process died: {last_line(done.stderr) or 'without a word'}"])[-1]
         raise UsageError(f"`{model.name}` cannot be used: {why}", hint=f"correct `{_origin(model)}`, and try again")
     verdicts = judge_model(findings, model.row.family, learned_by(model.row))
-    verdicts.sort(key=lambda verdict: verdict.measure not in TELLING)
+    verdicts.sort(key=lambda verdict: TELLING.index(verdict.measure) if verdict.measure in TELLING else len(TELLING))
     broken = [verdict for verdict in verdicts if verdict.status == "failed"]
     failed = [(verdict.measure, _words(verdict)) for verdict in broken]
     # what has raised something may do so for reasons of the moment, as a full disk: it is checked again the next time

@@ -30,6 +30,7 @@ WRAPPED = """
 
 FLIPPED = "self.results.update(stress=-self.results.get('stress', np.zeros(6)))"
 STICKS = "self.results['energy'] += self.last; self.last = len(atoms)"
+SHORT = MIRA.replace("6.0", "3.0")
 ASKS = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9', timeout=5)"
 
 
@@ -79,6 +80,8 @@ def test_what_prints_and_changes_its_input_is_no_worse_for_it(tmp_path) -> None:
         (wrapped(after="self.results['energy'] += 0.1 * atoms.positions[0, 0]"), MIRA, "rotation: ", '["rotation"]'),
         (wrapped(after=STICKS), MIRA, "batch: ", '"fresh": True'),
         (wrapped(after="self.results['energy'] += len(atoms) ** 2"), MIRA, "supercell: ", '"approximate": ["super'),
+        (LJ, SHORT, "box: slab, 10 Å more vacuum: off by", 'a longer `"cutoff_ang"`'),
+        (LJ, SHORT.replace("none|full", "full"), "box: ", 'a longer `"cutoff_ang"`'),
         (LJ, f'{MIRA}, "reads": ["charge"]', "contract: the model is said to read a charge", "models check"),
         (wrapped(after="self.results['energy'] = float('nan')"), MIRA, "not finite numbers", "models check"),
         ("\n    import os\n    os._exit(3)\n", MIRA, "cannot be used: its process died", "correct"),
@@ -99,6 +102,14 @@ def test_what_a_file_says_of_its_model_is_taken_for_it(tmp_path) -> None:
     body = wrapped(after="self.results['energy'] += len(atoms) ** 2; self.results['forces'] *= 1.01")
     mira = f'{MIRA}, "approximate": ["supercell"], "conservative": False'
     assert use(tmp_path, source(mira, body)).models[0].row.forces == "direct"
+
+
+def test_a_file_may_see_farther_than_its_boxes_and_say_so(tmp_path) -> None:
+    assert use(tmp_path, source(f'{SHORT}, "approximate": ["box"]'))
+
+
+def test_without_a_cutoff_there_is_no_box_to_be_too_small(tmp_path) -> None:
+    assert use(tmp_path, source('"elements": "H-Rn", "pbc": "none|full", "stress": True'))
 
 
 def test_stale_forces_are_found(tmp_path) -> None:

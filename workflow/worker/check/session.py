@@ -33,6 +33,7 @@ SYMMETRIES = (
     symmetries.permutation,
     symmetries.cell,
     symmetries.supercell,
+    symmetries.box,
 )
 
 PAIR = "two molecules"
