@@ -171,6 +171,7 @@ def test_a_check_is_of_the_model_with_its_options(tmp_path) -> None:
 BEATS = """import os, time
 
 if os.fork() == 0:
+    os.setsid()
     for beat in range(6000):
         open({mark!r}, "w").write(str(beat))
         time.sleep(0.1)
