@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from subprocess import TimeoutExpired
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from mira_cli import paths
@@ -24,7 +27,8 @@ if TYPE_CHECKING:
     from mira_cli.planning.weights import Weights
     from mira_cli.verdicts.judge import Verdict
 
-TIMEOUT_S = 1800.0
+TIMEOUT_S, ANSWER_S = 1800.0, 300.0  # for all of it, and for one answer about a few atoms
+REMINDER_S = 30.0
 # what stays from one structure to the next spoils other measures too, and so do boxes that are too small
 TELLING = ("batch", "stale", "sticky", "box")
 # what a file says of its model where a measure fails, if that is what the model is like
@@ -99,20 +103,25 @@ def _checked(model: ResolvedModel, weights: Weights, image: ReadyImage) -> dict[
     UsageError
         There is nothing to judge: it cannot be loaded, or does not end.
     """
-    request = {"model": worker_model(model, weights), "device": "cpu", "gpus": [], "quick": True}
+    request = {"model": worker_model(model, weights), "device": "cpu", "gpus": [], "quick": True, "answer_s": ANSWER_S}
     with scratch_folder() as folder:
         asked, answer = folder / "request.json", folder / "findings.json"
         asked.write_text(json.dumps(request), encoding="utf-8")
         folders, words = {folder: True, weights.path: False}, [str(asked), str(answer), "--threads", "1"]
+        reminder = Timer(REMINDER_S, say, [_reminder(model)])
+        reminder.start()
         try:
             done = run_in_image.run_module(image, "check", words, folders=folders, timeout_s=TIMEOUT_S)
         except TimeoutExpired as error:
-            what = f"`{model.name}` has not answered about a few structures in {duration(TIMEOUT_S)}"
-            raise UsageError(
-                what, hint="try its calculator on a water molecule by hand: it hangs, or is very slow"
-            ) from error
+            what = f"`{model.name}` has not answered some hundred questions about a few atoms in {duration(TIMEOUT_S)}"
+            raise UsageError(what, hint=_slow(model)) from error
+        finally:
+            reminder.cancel()
         findings = read_json(answer)
     if done.returncode or findings is None:
+        if where := _hung(done.stderr, Path(_origin(model)).name):
+            what = f"`{model.name}` has not answered in {duration(ANSWER_S)} about {where}"
+            raise UsageError(what, hint=_slow(model))
         said = [line.removeprefix("worker: error: ") for line in done.stderr.splitlines() if "worker: error: " in line]
         why = (said or [f"its process died: {last_line(done.stderr) or 'without a word'}"])[-1]
         raise UsageError(f"`{model.name}` cannot be used: {why}", hint=f"correct `{_origin(model)}`, and try again")
@@ -123,6 +132,27 @@ def _checked(model: ResolvedModel, weights: Weights, image: ReadyImage) -> dict[
     # what has raised something may do so for reasons of the moment, as a full disk: it is checked again the next time
     is_lasting = not any(verdict.reason for verdict in broken)
     return {"failed": failed, "is_lasting": is_lasting, "check_s": findings["check_s"] + findings["load_s"]}
+
+
+def _reminder(model: ResolvedModel) -> str:
+    return (
+        f"still checking {model.name}, some hundred questions about a few atoms: it is given up after "
+        f"{duration(TIMEOUT_S)}, Ctrl-C ends it now"
+    )
+
+
+def _slow(model: ResolvedModel) -> str:
+    return f"its calculator hangs, or is very slow: try it by hand, as in `{_origin(model)}`, on a water molecule"
+
+
+def _hung(stderr: str, file: str) -> str | None:
+    """What a check that has given up was asked, and the line of the file where it was; None if it has not given up."""
+    before, given_up, after = stderr.partition("\nTimeout (")
+    if not given_up:
+        return None
+    asked = re.findall(r"^worker\.check: asked about (.*)$", before, re.MULTILINE)
+    lines = re.findall(rf'/{re.escape(file)}", line (\d+) in', after)
+    return f"{asked[-1] if asked else 'a few atoms'}" + (f": it is at line {lines[0]} of `{file}`" if lines else "")
 
 
 def _words(verdict: Verdict) -> str:

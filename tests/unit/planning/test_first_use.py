@@ -136,10 +136,21 @@ def test_stale_forces_are_found(tmp_path) -> None:
 
 
 def test_a_calculator_that_hangs_is_given_up(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(first_use, "TIMEOUT_S", 4.0)
-    with pytest.raises(UsageError, match="has not answered about a few structures in 4 s"):
+    monkeypatch.setattr(first_use, "ANSWER_S", 4.0)
+    hung = r"has not answered in 4 s about triclinic, \d atoms: it is at line 16 of `mine\.py`"
+    with pytest.raises(UsageError, match=hung) as caught:
         use(tmp_path, source(body=wrapped("import time; time.sleep(600)")))
+    assert "try it by hand" in (caught.value.hint or "")
     assert verdicts(tmp_path) == []
+
+
+def test_a_calculator_that_never_gets_ready_is_given_up_and_told_of(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(first_use, "TIMEOUT_S", 4.0)
+    monkeypatch.setattr(first_use, "REMINDER_S", 1.0)
+    with pytest.raises(UsageError, match="has not answered some hundred questions about a few atoms in 4 s"):
+        use(tmp_path, source(top="import time\n\ntime.sleep(600)"))
+    assert "still checking file:mine.py" in (said := capsys.readouterr().err)
+    assert "given up after 4 s, Ctrl-C ends it now" in said
 
 
 def test_an_import_that_fails_is_told_before_any_job(tmp_path) -> None:
