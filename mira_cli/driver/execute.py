@@ -249,6 +249,7 @@ def _tell_plan(plan: Plan, run: RunDirectory, adopted: Mapping[str, int]) -> Non
     for model in plan.models:
         jobs = [job for job in plan.jobs if job.model == model.name]
         kept = f", {plan.kept[model.name]:,} kept" if plan.kept[model.name] else ""
+        kept += f" ({promised:,} from other runs)" if (promised := plan.promised[model.name]) else ""
         kept += f", {adopted[model.name]:,} in adopted jobs" if model.name in adopted else ""
         if jobs:
             n = sum(job.n_structures for job in jobs)
