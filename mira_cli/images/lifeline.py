@@ -1,8 +1,8 @@
-"""`python lifeline.py COMMAND…`: run a command that ends, with all that it has started, when whoever started it is gone.
+"""`python lifeline.py COMMAND…`: run a command that ends, with all that it has started, when its owner is gone.
 
-Its standard input is a pipe that nobody writes to: it closes when its owner closes it or dies, even by `kill -9`. What the
-command has started stays below this process, whatever session it has made for itself, so that it is found when the command
-is over. The exit code is the command's; 128 + n where the signal n has ended it.
+Its standard input is a pipe that nobody writes to: it closes when the owner closes it or dies, even by `kill -9`. What
+the command has started stays below this process, whatever session it has made for itself, so that it is found when the
+command is over. The exit code is the command's; 128 + n where the signal n has ended it.
 """
 
 from __future__ import annotations

@@ -77,7 +77,9 @@ def run_module(
     network: bool = False,
     timeout_s: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m worker.<module>` to its end, and keep what it said; what it has started ends with it, and both with us.
+    """Run `python -m worker.<module>` to its end, and keep what it said.
+
+    What it has started ends with it, and both end with this process, however that ends.
 
     Parameters
     ----------

@@ -37,8 +37,8 @@ _SAID = {
     "forces": '`"conservative": False` if they are no gradient',
     "rotation": '`"approximate": ["rotation"]` if the model has only learned it',
     "supercell": '`"approximate": ["supercell"]` if it has only learned it, `"pbc": "none"` if it is for molecules',
-    "box": 'a longer `"cutoff_ang"`, the farthest distance at which two atoms interact: left out, what needs a box is refused, '
-    'and `"approximate": ["box"]` if electrostatics reach farther than any box',
+    "box": 'a longer `"cutoff_ang"`, the farthest distance at which two atoms interact: left out, what needs a box is '
+    'refused, and `"approximate": ["box"]` if electrostatics reach farther than any box',
     "stale": '`"fresh": True` makes a calculator for each structure',
     "batch": '`"fresh": True` makes a calculator for each structure',
     "sticky": '`"fresh": True` makes a calculator for each structure',

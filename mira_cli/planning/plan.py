@@ -114,8 +114,8 @@ def make_plan(
         retry = model.name in again
         done = finished_hashes(run.records(model.slug, model.key), task, retry=retry)
         missing = without(index.distinct, index.hashes, done)
-        without_copies, missing = len(missing), without(missing, index.hashes, (promised or {}).get(model.name, NO_HASH))
-        copies[model.name] = without_copies - len(missing)
+        left = without(missing, index.hashes, (promised or {}).get(model.name, NO_HASH))
+        copies[model.name], missing = len(missing) - len(left), left
         kept[model.name] = len(index.distinct) - len(missing)
         if only is not None and model.name not in only:
             continue

@@ -144,7 +144,8 @@ def prepare_run(
     busy = {m.name: (elsewhere or {}).get((m.name, m.key), set()) for m in models}
     plan = make_plan(
         models, index, run, config, uses, weights, machine, resources=resources, again=again, only=only,
-        elsewhere=busy, promised=promised if images == "skip" else None, offers=() if request.profile.cluster or not config.warm else offers,
+        elsewhere=busy, promised=promised if images == "skip" else None,
+        offers=() if request.profile.cluster or not config.warm else offers,
     )  # fmt: skip
     if request.profile.executor == EXECUTOR:
         _ask_slurm(plan, refuse=images != "skip")

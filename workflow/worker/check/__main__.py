@@ -1,6 +1,6 @@
 """The door of the check: a request in, findings out.
 
-REQUEST.json holds `model` (as in a job), `device`, `gpus`, and `quick` where few structures are enough; `answer_s` is the
+REQUEST.json holds `model` (as in a job), `device`, `gpus`, `quick` where few structures are enough, and `answer_s`, the
 longest in s that the first answer about each may take, after which the process ends and stderr says where it was. Exit
 codes are those of the worker: 0 measured, 1 the model cannot be loaded or asked, and why is on stderr.
 """
@@ -34,7 +34,8 @@ def _run(request: Path, findings: Path, threads: int) -> int:
     network = isolation.leave_network()  # while there is one thread
     from worker.check import session
 
-    write_json(findings, {"network": network, **session.check(job, threads, quick=quick, answer_s=answer_s)}, durable=False)
+    found = session.check(job, threads, quick=quick, answer_s=answer_s)
+    write_json(findings, {"network": network, **found}, durable=False)
     return 0
 
 

@@ -76,9 +76,7 @@ def check(job: Job, threads: int, *, quick: bool = False, answer_s: float | None
     doubles = potential.dtype == "float32" and "float64" in known and not quick
     findings = {
         "facts": checkpoint_facts(potential),
-        **measure(
-            job.model, potential, fresh, few_slopes=doubles or quick, few_structures=quick, answer_s=answer_s
-        ),
+        **measure(job.model, potential, fresh, few_slopes=doubles or quick, few_structures=quick, answer_s=answer_s),
     }
     if doubles:
         # the formulas themselves, without the noise of single precision; not beside the other, since some families
