@@ -26,7 +26,7 @@ def read_options(name: str, query: str, known: Sequence[str], title: str) -> dic
     """
     has = f"options: {', '.join(f'`?{option}=…`' for option in known) or 'none'}"
     try:
-        given = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+        given = pairs_of(query)
     except ValueError as error:
         raise UsageError(f"`{name}`: `{query}` is not of the form option=value", hint=has) from error
     options: dict[str, str] = {}
@@ -37,6 +37,11 @@ def read_options(name: str, query: str, known: Sequence[str], title: str) -> dic
             raise UsageError(f"`{name}` gives the option `{option}` twice", hint="give it once")
         options[option] = value
     return options
+
+
+def pairs_of(query: str) -> list[tuple[str, str]]:
+    """What `a=1&b=x` says, `%2C` for a comma; a `+` is one, as names have it. Raises ValueError for other forms."""
+    return parse_qsl(query.replace("+", "%2B"), keep_blank_values=True, strict_parsing=True) if query else []
 
 
 def with_options(name: str, options: Mapping[str, object]) -> str:

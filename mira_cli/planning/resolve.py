@@ -90,7 +90,7 @@ def resolve_models(
 
 
 def _slugs(names: Collection[str]) -> dict[str, str]:
-    """Column name of each model; those that differ by signs in an option alone, as `x=1e-20` and `x=1e+20`, get a hash.
+    """Column name of each model; those that differ by signs in an option alone, as `m=a-b` and `m=a.b`, get a hash.
 
     Raises
     ------
