@@ -216,7 +216,7 @@ def named_row(name: str, known: Mapping[str, str], catalogue: Catalogue) -> tupl
     UsageError
         The model has no such option, or it cannot have such a value.
     """
-    from mira_cli.catalogue.options import read_options, with_options
+    from mira_cli.catalogue.options import read_options, value_of, with_options
 
     plain, _, query = name.partition("?")
     if query and name.lower() not in known:
@@ -224,7 +224,7 @@ def named_row(name: str, known: Mapping[str, str], catalogue: Catalogue) -> tupl
             return None
         full, row = one
         given = read_options(name, query, row.user_options, f"`{full}`")
-        options = {option: _value(name, option, text, row.options.get(option)) for option, text in given.items()}
+        options = {option: value_of(name, option, text, row.options.get(option)) for option, text in given.items()}
         told = {option: value for option, value in options.items() if value != row.options.get(option)}
         return with_options(full, told), row.model_copy(update={"options": {**row.options, **options}})
     base = name if name.lower() in known else base_of(name)
@@ -233,18 +233,6 @@ def named_row(name: str, known: Mapping[str, str], catalogue: Catalogue) -> tupl
     full = known[base.lower()]
     row = catalogue.models[full]
     return (full, row) if base == name else (full + SUFFIX, with_dispersion(full, row))
-
-
-def _value(name: str, option: str, text: str, like: Any) -> Any:
-    """A text as a value of the type of the option's own one, or as a word; a whole number is one, as `--set` has it."""
-    from mira_cli.catalogue.options import typed
-
-    value = typed(text, "" if like is None else like)
-    if value is None or value == "":
-        kind = {float: "a number", int: "a whole number", bool: "`true` or `false`"}.get(type(like), "a word")
-        usual = "" if like is None else f", by itself {like}"
-        raise UsageError(f"`{name}`: `{option}` cannot be `{text}`", hint=f"it is {kind}{usual}")
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _warn_of_new_weights(name: str, row: Model) -> None:

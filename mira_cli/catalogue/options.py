@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from mira_cli.errors import UsageError
@@ -26,7 +26,7 @@ def read_options(name: str, query: str, known: Sequence[str], title: str) -> dic
     """
     has = f"options: {', '.join(f'`?{option}=…`' for option in known) or 'none'}"
     try:
-        given = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+        given = pairs_of(query)
     except ValueError as error:
         raise UsageError(f"`{name}`: `{query}` is not of the form option=value", hint=has) from error
     options: dict[str, str] = {}
@@ -39,6 +39,11 @@ def read_options(name: str, query: str, known: Sequence[str], title: str) -> dic
     return options
 
 
+def pairs_of(query: str) -> list[tuple[str, str]]:
+    """What `a=1&b=x` says, `%2C` for a comma; a `+` is one, as names have it. Raises ValueError for other forms."""
+    return parse_qsl(query.replace("+", "%2B"), keep_blank_values=True, strict_parsing=True) if query else []
+
+
 def with_options(name: str, options: Mapping[str, object]) -> str:
     """Name of a model with options, as columns have it: in one order, whichever they were given in."""
     words = "&".join(f"{option}={_short(value)}" for option, value in sorted(options.items()))
@@ -48,6 +53,8 @@ def with_options(name: str, options: Mapping[str, object]) -> str:
 def _short(value: object) -> str:
     """A value as it may stand in a column's name; a description gives way to a hash of it."""
     text = f"{value:.15g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and float(text) != value:  # it has more digits, and must not share another's name
+        text = repr(value)
     return text if re.fullmatch(r"[\w.+-]{1,48}", text) else hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -62,3 +69,19 @@ def typed(text: str, like: OptionValue) -> OptionValue | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def value_of(name: str, option: str, text: str, like: Any) -> Any:
+    """A text as a value of the type of the option's own one, or as a word; a whole number is one, as `--set` has it.
+
+    Raises
+    ------
+    UsageError
+        It is none.
+    """
+    value = typed(text, "" if like is None else like)
+    if value is None or value == "":
+        kind = {float: "a number", int: "a whole number", bool: "`true` or `false`"}.get(type(like), "a word")
+        usual = "" if like is None else f", by itself {like}"
+        raise UsageError(f"`{name}`: `{option}` cannot be `{text}`", hint=f"it is {kind}{usual}")
+    return int(value) if isinstance(value, float) and value.is_integer() else value

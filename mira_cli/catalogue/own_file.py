@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
 
 from mira_cli.catalogue.dispersion import base_of
 from mira_cli.catalogue.elements import SYMBOLS, parse_elements
-from mira_cli.catalogue.options import typed
+from mira_cli.catalogue.options import pairs_of, typed
 from mira_cli.catalogue.rows import FILE, Checkpoint, FileFacts, Model
 from mira_cli.errors import UsageError
 from mira_cli.own_files.kept import keep
@@ -84,7 +83,7 @@ def _options(name: str, declared: Declared, query: str) -> dict[str, OptionValue
     """What is said after the `?`, each value of the type of the option's default."""
     has = ", ".join(f"`?{option}={declared.values(option)[0]}`" for option in declared.options) or "none"
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+        pairs = pairs_of(query)
     except ValueError as error:
         raise UsageError(f"`{name}`: `{query}` is not of the form option=value", hint=f"its options: {has}") from error
     found: dict[str, OptionValue] = {}

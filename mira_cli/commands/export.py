@@ -14,9 +14,7 @@ from mira_cli.options import new_extxyz
 from mira_cli.statuses import ANSWERED, OK
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mira_cli.answers.load import ModelResults
+    from mira_cli.answers.load import LoadedRun, ModelResults
 
 
 def export(
@@ -52,7 +50,7 @@ def export(
 
     new_extxyz(output, force=force)
     loaded = load_run(choose_run(run))
-    chosen = _chosen(loaded.models, model)
+    chosen = _chosen(loaded, model)
     why = f"`mira table {console.quoted(loaded.run.root)} -m {console.quoted(chosen.name)}` says why"
     with replacing(output, "wb") as stream:
         written, left_out = write_labelled(stream, loaded, chosen, statuses=ANSWERED if everything else (OK,))
@@ -67,17 +65,19 @@ def export(
         )
 
 
-def _chosen(models: Sequence[ModelResults], name: str | None) -> ModelResults:
-    """The model of a name, as a run or the slugs of its files have it; the only one where none is named."""
+def _chosen(loaded: LoadedRun, typed: str | None) -> ModelResults:
+    """The model of a name, as `--models` or the slugs of its files have it; the only one where none is named."""
+    from mira_cli.commands.typed_models import name_in_run
     from mira_cli.wording import did_you_mean
 
-    names = [model.name for model in models]
+    models, names = loaded.models, [model.name for model in loaded.models]
     listed = f"its models: {', '.join(names)}"
-    if name is None:
+    if typed is None:
         if len(models) != 1:
             raise UsageError(f"this run has {console.count(len(models), 'model')}", hint=f"name one, `-m`; {listed}")
         return models[0]
+    name = typed if typed in {one.slug for one in models} else name_in_run(typed, loaded.run)
     for one in models:
         if name in {one.name, one.slug}:
             return one
-    raise UsageError(f"`{name}` is not a model of this run", hint=f"{did_you_mean(name, names)}{listed}")
+    raise UsageError(f"`{typed}` is not a model of this run", hint=f"{did_you_mean(name, names)}{listed}")

@@ -11,6 +11,7 @@ import typer
 
 from mira_cli import console
 from mira_cli.commands.complete import complete_models
+from mira_cli.commands.typed_models import joined
 from mira_cli.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -36,11 +37,11 @@ def inspect(
         list[str], typer.Argument(help="Files, folders, globs or CSV sheets of structures.", metavar="PATH...")
     ],
     models: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--models",
             "-m",
-            help="Say what these models cannot answer; joined by commas.",
+            help="Say what these models cannot answer; joined by commas, or given again.",
             autocompletion=complete_models,
         ),
     ] = None,
@@ -82,7 +83,7 @@ def inspect(
     from mira_cli.structures.packs import load_structures
     from mira_cli.structures.references import ReferenceKeys, units_of, units_read
 
-    rows, asked = _rows(models, models_file or []), known_task(task)
+    rows, asked = _rows(joined(models), models_file or []), known_task(task)
     found = find_sources([str(Path(path).expanduser()) for path in structures], of_options(elements, form))
     tell_passed_over(found, asked)
     keys = ReferenceKeys(ref_energy_key, ref_forces_key, ref_stress_key, reference_units(ref_units))

@@ -13,6 +13,7 @@ import typer
 
 from mira_cli import console
 from mira_cli.commands.complete import complete_model
+from mira_cli.commands.typed_models import name_in_run
 from mira_cli.errors import ExitCode, Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def logs(
         said = "--snakemake" if snakemake else "--driver"
         raise UsageError(f"`--model` chooses among logs of jobs: `{said}` shows another", hint="leave out one of them")
     reader = RunReader(choose_run(run).root, QueueView())
+    model = None if model is None else name_in_run(model, reader.run)
 
     def select(state: RunState) -> list[Log]:
         if snakemake or driver:

@@ -12,6 +12,7 @@ from rich.table import Table
 from mira_cli import console
 from mira_cli.commands.complete import complete_models, complete_profile
 from mira_cli.commands.help import Group
+from mira_cli.commands.typed_models import joined
 from mira_cli.errors import EnvironmentNotReadyError, UsageError
 
 if TYPE_CHECKING:
@@ -95,9 +96,12 @@ def _text(value: object) -> str:
 def check(
     name: Name,
     models: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            "--models", "-m", help="Check the jobs of these models; joined by commas.", autocompletion=complete_models
+            "--models",
+            "-m",
+            help="Check the jobs of these models; joined by commas, or given again.",
+            autocompletion=complete_models,
         ),
     ] = None,
     submit: Annotated[
@@ -109,7 +113,7 @@ def check(
     from mira_cli.engine.profile import find_profile
 
     profile = find_profile(name)
-    found, fine = _look(profile, _wants_gpu(models), submit=submit)
+    found, fine = _look(profile, _wants_gpu(joined(models)), submit=submit)
     if as_json:
         rows = [{"name": f.name, "status": f.status, "message": f.message, "hint": f.hint} for f in found]
         console.print_json({"profile": name, "checks": rows})

@@ -73,6 +73,7 @@ def _changes(assignments: list[str] | None, trust_checkpoint: bool, trust_file: 
 
 
 def _go_on(root: Path, models: list[str] | None, assignments: list[str], *, retry: bool, detach: Detach | None) -> None:
+    from mira_cli.commands.typed_models import name_in_run
     from mira_cli.driver.driver_file import kind, note_failure
     from mira_cli.driver.execute import execute
     from mira_cli.serving.offers import offers_here
@@ -83,6 +84,7 @@ def _go_on(root: Path, models: list[str] | None, assignments: list[str], *, retr
     only = [name.strip() for word in models or () for name in word.split(",") if name.strip()]
     try:
         config = settings_of(run, assignments)
+        only = [name_in_run(name, run) for name in only]
         code = execute(
             config, Path(), retry=retry, only=only or None, detach=detach, as_read=is_driver, loaded=offers_here
         )

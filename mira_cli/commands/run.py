@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mira_cli.commands.complete import complete_models, complete_profile, complete_tasks
+from mira_cli.commands.typed_models import joined
 from mira_cli.compare.schemes import Scheme  # noqa: TC001  (typer reads it at run time)
 from mira_cli.errors import UsageError
 from mira_cli.options import Quiet, TrustCheckpoint, TrustFile  # noqa: TC001  (typer reads it at run time)
@@ -23,11 +24,11 @@ def run(
         typer.Argument(help="Files, folders, globs or CSV sheets of structures; or one `run.yaml`.", metavar="PATH..."),
     ] = None,
     models: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--models",
             "-m",
-            help="Names from `mira models`, or `family:/path` for weights; joined by commas.",
+            help="Names from `mira models`, or `family:/path` for weights; joined by commas, or given again.",
             autocompletion=complete_models,
         ),
     ] = None,
@@ -42,7 +43,7 @@ def run(
     task: Annotated[
         str | None,
         typer.Option(
-            help="What to compute, by `mira tasks`; several, joined by commas [default: singlepoint].",
+            help="What to compute, by `mira tasks`; several, joined by commas, or given again [default: singlepoint].",
             autocompletion=complete_tasks,
         ),
     ] = None,
@@ -142,6 +143,7 @@ def _start(given: dict[str, Any], detach: Detach | None) -> None:
         "ref_energy_key", "ref_forces_key", "ref_stress_key", "ref_units", "reference", "reference_model",
         "energy_alignment", "group_by",
     )  # fmt: skip
+    given["models"] = joined(given["models"])
     settings: dict[str, Any] = {name: given[name] for name in options if given[name] is not None}
     if given["form"] is not None:
         settings["format"] = given["form"]

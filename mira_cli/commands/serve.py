@@ -14,6 +14,7 @@ import typer
 from mira_cli import console
 from mira_cli.commands.complete import complete_models
 from mira_cli.commands.help import Group
+from mira_cli.commands.typed_models import joined
 from mira_cli.errors import EnvironmentNotReadyError, UsageError
 from mira_cli.options import Quiet, TrustCheckpoint, TrustFile  # noqa: TC001  (typer reads them at run time)
 
@@ -32,7 +33,7 @@ HERE_ALONE = ("host", "port", "token_file", "gpus", "detach")  # options that a 
 def serve(
     context: typer.Context,
     models: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--models",
             "-m",
@@ -106,7 +107,7 @@ def serve(
         "runtime": runtime, "models_files": absolute(models_file), "trust_checkpoints": trust_checkpoint,
         "trust_files": trust_file,
     }  # fmt: skip
-    named = [word.strip() for word in (models or "").split(",") if word.strip()]
+    named = [word.strip() for word in (joined(models) or "").split(",") if word.strip()]
     wishes = Wishes(named, settings, gpus, replicas, keep, max_atoms, max_body_mb, timeout)
     if profile is not None:
         _submit(context, wishes, profile, assignments or [])

@@ -107,6 +107,7 @@ def table(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
     """Show how the models of a run compare; docs/reference/columns.md explains the columns."""
+    from mira_cli.commands.typed_models import name_in_run
     from mira_cli.results import filter_rows as rows
     from mira_cli.results import print_summary as summary
     from mira_cli.results.read_tables import read_table
@@ -127,7 +128,8 @@ def table(
         else:
             summary.print_summary(found)
     else:
-        whole = rows.only(read_table(directory, name), models=model or [], statuses=status or [])
+        named = [name_in_run(one, directory) for one in model or ()]
+        whole = rows.only(read_table(directory, name), models=named, statuses=status or [])
         if sort or reverse:
             whole = rows.ordered(whole, rows.column_named(whole, sort or whole.column_names[0]), reverse=reverse)
         wanted = rows.needed(columns or [], whole)

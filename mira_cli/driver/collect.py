@@ -54,14 +54,14 @@ def compare_again(loaded: LoadedRun, sums: ForceSums | Exception | None = None) 
         "group_by": loaded.group_by,
         "energy_refusal": None if isinstance(compared, str) or not loaded.task.is_compared else compared.refusal,
         "not_compared": compared if isinstance(compared, str) else None,
-        **({"without_reference": _without_reference(loaded)} if loaded.reference_model else {}),
+        **(_references(loaded) if loaded.reference_model else {}),
         "unit_doubts": [] if isinstance(compared, str) else unit_doubts(compared.reference),
     }
     write_json(run.collected, {"collected": datetime.now(UTC).isoformat(), **said})
     return compared
 
 
-def _without_reference(loaded: LoadedRun) -> int:
-    """Valid structures for which the model that stands for references has no answer."""
-    index = loaded.index
-    return int((index.hashes != b"").sum() - index.table["reference_forces"].to_numpy().sum())
+def _references(loaded: LoadedRun) -> dict[str, int]:
+    """For how many valid structures the model that stands for references has an answer, and for how many none."""
+    answered = int(loaded.index.table["reference_forces"].to_numpy().sum())
+    return {"with_reference": answered, "without_reference": int((loaded.index.hashes != b"").sum()) - answered}

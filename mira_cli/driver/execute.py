@@ -249,6 +249,7 @@ def _tell_plan(plan: Plan, run: RunDirectory, adopted: Mapping[str, int]) -> Non
     for model in plan.models:
         jobs = [job for job in plan.jobs if job.model == model.name]
         kept = f", {plan.kept[model.name]:,} kept" if plan.kept[model.name] else ""
+        kept += f" ({promised:,} from other runs)" if (promised := plan.promised[model.name]) else ""
         kept += f", {adopted[model.name]:,} in adopted jobs" if model.name in adopted else ""
         if jobs:
             n = sum(job.n_structures for job in jobs)
@@ -296,8 +297,12 @@ def _finish(run: RunDirectory, root: Path) -> ExitCode:
     for doubt in collected.get("unit_doubts") or ():
         console.warn(doubt)
     if lacking := collected.get("without_reference"):
-        what = f"the model that stands for references has no answer for {console.count(lacking, 'structure')}"
-        console.warn(what, hint=f"those count in no error; `mira status {console.quoted(root)}` has the reasons")
+        is_some = collected.get("with_reference") != 0
+        of_them = console.count(lacking, "structure") if is_some else "any structure"
+        nothing = "those count in no error" if is_some else "nothing is compared with it"
+        what = f"the model that stands for references has no answer for {of_them}"
+        console.warn(what, hint=f"{nothing}; `mira status {console.quoted(root)}` has the reasons")
+        all_ok = all_ok and is_some
     if slow := on_cpu_instead(run):
         console.warn(
             f"{', '.join(slow)} computed on the CPU although a GPU was asked for",

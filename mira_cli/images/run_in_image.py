@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mira_cli import paths
-from mira_cli.images import apptainer
+from mira_cli.images import apptainer, lifeline
 from mira_cli.python_path import SAFE
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ def run_module(
     network: bool = False,
     timeout_s: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m worker.<module>` to its end, and whatever it has started, and keep what it said.
+    """Run `python -m worker.<module>` to its end, and keep what it said.
+
+    What it has started ends with it, and both end with this process, however that ends.
 
     Parameters
     ----------
@@ -92,12 +94,17 @@ def run_module(
     words = command(image, module, arguments, folders=folders, network=network)
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as said:  # a pipe would end with the last of a
         process = subprocess.Popen(  # user's processes that hold it
-            words, env=image_environment(image), cwd=next(iter(folders), None), stdin=subprocess.DEVNULL,
+            [sys.executable, "-I", "-S", lifeline.__file__, *words],
+            env=image_environment(image), cwd=next(iter(folders), None), stdin=subprocess.PIPE,
             stdout=output, stderr=said, start_new_session=True,
         )  # fmt: skip
         try:
             code = process.wait(timeout_s)
         finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(2 * lifeline.PATIENCE_S)
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -8,7 +8,6 @@ from collections import defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from mira_cli.catalogue.rows import slug
 from mira_cli.files import read_json
 from mira_cli.run.directory import RunDirectory
 from mira_cli.run.registry import known_runs
@@ -37,7 +36,7 @@ def measured(models: Mapping[str, Model], task: Task) -> dict[str, dict[str, Any
         wanted = {model.get("name"): model for model in plan.get("models", [])}
         for name, model in models.items():
             if found[name] is None and _is_same(model, wanted.get(name)):
-                said = _of_run(run, slug(name), wanted[name]["key"])
+                said = _of_run(run, wanted[name]["slug"], wanted[name]["key"])
                 found[name] = said and {"task": _task_of(plan), **said}
     return found
 

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 OptionValue: TypeAlias = bool | int | float | str
 DOC = "docs/your-own-model.md has a whole file to copy"
-# Measures of a check that a network may learn instead of having by construction; a file may say so of its model.
-Learned: TypeAlias = Literal["rotation", "supercell"]
+# Measures of a check that a network may learn instead of having by construction, or a method may fulfil nearly, as one
+# that sees farther than any box; a file may say so of its model.
+Learned: TypeAlias = Literal["rotation", "supercell", "box"]
 
 
 class Declared(BaseModel):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 NOTHING = np.zeros(0, int)
+NO_HASH = np.zeros(0, "S32")
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,11 @@ class Plan:
     task: Task
     models: list[ResolvedModel]
     jobs: list[Job]
-    kept: dict[str, int]  # model -> structures that have a record already
+    kept: dict[str, int]  # model -> structures that have a record already, those that neighbouring runs have included
     reasons: dict[str, str]  # model -> why it has jobs
     resources: dict[str, Resources]  # model -> what its jobs ask for
     warm: dict[str, WarmOffer] = field(default_factory=dict)  # model -> who has it loaded and is asked by its jobs
+    promised: dict[str, int] = field(default_factory=dict)  # model -> of `kept`, those that are not copied yet
 
 
 def make_plan(
@@ -82,6 +84,7 @@ def make_plan(
     again: Collection[str] = (),
     only: Collection[str] | None = None,
     elsewhere: Mapping[str, set[str]] | None = None,
+    promised: Mapping[str, Array] | None = None,
     offers: Sequence[WarmOffer] = (),
 ) -> Plan:
     """Find what has no record yet and cut it into jobs; reads records, writes nothing.
@@ -96,11 +99,14 @@ def make_plan(
         Models to plan jobs for; all if None.
     elsewhere
         model -> hashes that jobs of an earlier call are computing right now.
+    promised
+        model -> hashes (n,) S32 that neighbouring runs have answers for, where these are not to be copied.
     offers
         Models that are loaded and may be asked.
     """
     task = tasks.find_task(config.task)
     kept: dict[str, int] = {}
+    copies: dict[str, int] = {}
     reasons: dict[str, str] = {}
     wanted: dict[str, Array] = {}
     last = read_json(run.wanted) or {}
@@ -108,6 +114,8 @@ def make_plan(
         retry = model.name in again
         done = finished_hashes(run.records(model.slug, model.key), task, retry=retry)
         missing = without(index.distinct, index.hashes, done)
+        left = without(missing, index.hashes, (promised or {}).get(model.name, NO_HASH))
+        copies[model.name], missing = len(missing) - len(left), left
         kept[model.name] = len(index.distinct) - len(missing)
         if only is not None and model.name not in only:
             continue
@@ -139,7 +147,7 @@ def make_plan(
             spec = _job_spec(job, model, of_model, index, chunk, config, images[model.image], machine, asks)
             spec |= {"warm": offer.for_job} if offer else {}
             jobs.append(Job(job, model.name, len(chunk), int(index.n_atoms[chunk].sum()), spec))
-    return Plan(task, models, jobs, kept, reasons, dict(resources), warm)
+    return Plan(task, models, jobs, kept, reasons, dict(resources), warm, copies)
 
 
 def _why(

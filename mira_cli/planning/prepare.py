@@ -21,7 +21,7 @@ from mira_cli.planning.immovable import refuse_what_cannot_move, refuse_without_
 from mira_cli.planning.input import read_input, read_reference
 from mira_cli.planning.machine import Machine, this_machine
 from mira_cli.planning.models import NamedModels, named_models, ready_models, reference_name, resources_of
-from mira_cli.planning.plan import ImageUse, Plan, make_plan
+from mira_cli.planning.plan import NO_HASH, ImageUse, Plan, make_plan
 from mira_cli.planning.resolve import HOST
 from mira_cli.planning.write import write_plan
 from mira_cli.run.records import finished_hashes
@@ -137,13 +137,15 @@ def prepare_run(
     machine = this_machine(device=config.device, cluster=request.profile.cluster, gpus=config.gpus)
     offered = partitions() if request.profile.executor == EXECUTOR else []
     resources, caps = resources_of(models, config, request.profile, machine, offered)
-    if config.reuse:
-        for model in models:
-            _reuse(model, tasks.find_task(config.task), index, run, retry=model.name in again, copy=images != "skip")
+    promised: dict[str, Array] = {}
+    for model in models if config.reuse else ():
+        task = tasks.find_task(config.task)
+        promised[model.name] = _reuse(model, task, index, run, retry=model.name in again, copy=images != "skip")
     busy = {m.name: (elsewhere or {}).get((m.name, m.key), set()) for m in models}
     plan = make_plan(
         models, index, run, config, uses, weights, machine, resources=resources, again=again, only=only,
-        elsewhere=busy, offers=() if request.profile.cluster or not config.warm else offers,
+        elsewhere=busy, promised=promised if images == "skip" else None,
+        offers=() if request.profile.cluster or not config.warm else offers,
     )  # fmt: skip
     if request.profile.executor == EXECUTOR:
         _ask_slurm(plan, refuse=images != "skip")
@@ -152,17 +154,18 @@ def prepare_run(
 
 def _reuse(
     model: ResolvedModel, task: Task, index: StructureIndex, run: RunDirectory, *, retry: bool, copy: bool
-) -> None:
-    """Take over what neighbouring runs have computed with the same model, or only say so."""
+) -> Array:
+    """Take over what neighbouring runs have computed with the same model, or only say so; returns (n,) S32 hashes."""
     if not run.root.parent.is_dir():
-        return
+        return NO_HASH
     done = finished_hashes(run.records(model.slug, model.key), task, retry=retry)
     missing = index.hashes[without(index.distinct, index.hashes, done)]
-    missing = _take_over(model, model.key, task, missing, run, copy=copy)
+    left = _take_over(model, model.key, task, missing, run, copy=copy)
     if model.begins_with_key:
         first = tasks.find_task(tasks.RELAX)
         there = finished_hashes(run.records(model.slug, model.begins_with_key), first, retry=True)
-        _take_over(model, model.begins_with_key, first, np.setdiff1d(missing, there), run, copy=copy)
+        _take_over(model, model.begins_with_key, first, np.setdiff1d(left, there), run, copy=copy)
+    return np.setdiff1d(missing, left)
 
 
 def _take_over(model: ResolvedModel, key: str, task: Task, missing: Array, run: RunDirectory, *, copy: bool) -> Array:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mira_cli import tasks
+from mira_cli.catalogue.options import value_of
 from mira_cli.catalogue.rows import slug
 from mira_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from mira_cli.catalogue.rows import Catalogue, Model
     from mira_cli.config import RunConfig
@@ -83,19 +85,37 @@ def resolve_models(
             f"`options` names `{min(strangers)}`, which is not among the run's models",
             hint=f"models: {', '.join(rows)}",
         )
-    models = [_resolve(name, row, catalogue, config, versions) for name, row in rows.items()]
+    slugs = _slugs(rows)
+    return [_resolve(name, row, catalogue, config, versions, slugs[name]) for name, row in rows.items()]
+
+
+def _slugs(names: Collection[str]) -> dict[str, str]:
+    """Column name of each model; those that differ by signs in an option alone, as `m=a-b` and `m=a.b`, get a hash.
+
+    Raises
+    ------
+    UsageError
+        Two would have one.
+    """
     slugs: dict[str, str] = {}
-    for model in models:
-        other = slugs.setdefault(model.slug, model.name)
-        if other != model.name:
-            raise UsageError(
-                f"`{other}` and `{model.name}` would share the column name `{model.slug}`", hint="rename one"
-            )
-    return models
+    shared = Counter(slug(name) for name in names)
+    for name in names:
+        own = slug(name)
+        if shared[own] > 1 and "?" in name:
+            own = f"{own}_{short_hash(name)[:6]}"
+        if other := next((other for other, known in slugs.items() if known == own), None):
+            raise UsageError(f"`{other}` and `{name}` would share the column name `{own}`", hint="rename one")
+        slugs[name] = own
+    return slugs
 
 
 def _resolve(
-    name: str, row: Model, catalogue: Catalogue, config: RunConfig, versions: Mapping[str, Mapping[str, str]]
+    name: str,
+    row: Model,
+    catalogue: Catalogue,
+    config: RunConfig,
+    versions: Mapping[str, Mapping[str, str]],
+    own_slug: str,
 ) -> ResolvedModel:
     family = catalogue.families[row.family]
     wanted = config.options.get(name, {})
@@ -106,6 +126,9 @@ def _resolve(
         if row.of_file:  # what they mean for its level of theory is settled where it is named
             hint = f"options of a family in a file follow its name: `file:PATH?{min(unknown)}=…`"
         raise UsageError(f"`{name}` has no option `{min(unknown)}`", hint=hint)
+    for option, value in wanted.items():
+        if isinstance(like := row.options.get(option), int | float):  # of words, the family alone knows which there are
+            value_of(name, option, str(value), like)
     dtypes, image = catalogue.dtypes_of(row), catalogue.image_of(row)
     dtype = (row.dtype or dtypes[0]) if config.dtype == "default" else config.dtype
     if dtype not in dtypes:
@@ -129,7 +152,7 @@ def _resolve(
     }
     if row.added_dispersion is not None:
         identity["added_dispersion"] = row.added_dispersion.model_dump() | {"package": _dftd3(versions[image])}
-    return ResolvedModel(name, slug(name), row, image, package, options, dtype, identity)
+    return ResolvedModel(name, own_slug, row, image, package, options, dtype, identity)
 
 
 def _dftd3(pins: Mapping[str, str]) -> str:

@@ -20,6 +20,7 @@ MEASURES = (
     "permutation",
     "cell",
     "supercell",
+    "box",
     "batch",
     "stale",
     "sticky",

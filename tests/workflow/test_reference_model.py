@@ -57,6 +57,13 @@ def test_errors_against_a_model_are_the_differences_from_it(given, mira, tmp_pat
     assert '"reference_model":"emt"' in (against / "report.html").read_text().replace('": "', '":"')
 
 
+def test_a_reference_without_any_answer_is_a_failure(mira, tmp_path) -> None:
+    write(tmp_path / "si.extxyz", bulk("Si"))
+    done = mira("run", tmp_path / "si.extxyz", "-m", "lj", "--reference-model", "emt", "-o", tmp_path / "run", code=1)
+    assert "has no answer for any structure" in done.stderr
+    assert "nothing is compared with it" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -27,6 +27,8 @@ def first(mira, structures, tmp_path):
 
 def test_same_work_is_taken_over_not_done_again(mira, structures, first) -> None:
     second = first.parent / "second"
+    looked = mira("run", structures, "-m", "emt,lj", "-o", second, "-n").stderr
+    assert looked.count("nothing to compute, 7 kept (7 from other runs)") == 2
     told = mira("run", structures, "-m", "emt,lj", "-o", second).stderr
     assert told.count("7 structures taken over from") == 2
     assert told.count("nothing to compute, 7 kept") == 2
@@ -46,6 +48,7 @@ def test_only_what_is_missing_is_computed(mira, structures, first, tmp_path) -> 
     second = first.parent / "second"
     looked = mira("run", more, "-m", "emt", "-o", second, "-n").stderr
     assert "6 structures will be taken over from" in looked
+    assert "1 structure to compute in 1 job, 6 kept (6 from other runs)" in looked
     assert not second.exists()
     told = mira("run", more, "-m", "emt", "-o", second).stderr
     assert "1 structure to compute in 1 job, 6 kept" in told

@@ -30,6 +30,7 @@ WRAPPED = """
 
 FLIPPED = "self.results.update(stress=-self.results.get('stress', np.zeros(6)))"
 STICKS = "self.results['energy'] += self.last; self.last = len(atoms)"
+SHORT = MIRA.replace("6.0", "3.0")
 ASKS = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9', timeout=5)"
 
 
@@ -79,6 +80,8 @@ def test_what_prints_and_changes_its_input_is_no_worse_for_it(tmp_path) -> None:
         (wrapped(after="self.results['energy'] += 0.1 * atoms.positions[0, 0]"), MIRA, "rotation: ", '["rotation"]'),
         (wrapped(after=STICKS), MIRA, "batch: ", '"fresh": True'),
         (wrapped(after="self.results['energy'] += len(atoms) ** 2"), MIRA, "supercell: ", '"approximate": ["super'),
+        (LJ, SHORT, "box: slab, 10 Å more vacuum: off by", 'a longer `"cutoff_ang"`'),
+        (LJ, SHORT.replace("none|full", "full"), "box: ", 'a longer `"cutoff_ang"`'),
         (LJ, f'{MIRA}, "reads": ["charge"]', "contract: the model is said to read a charge", "models check"),
         (wrapped(after="self.results['energy'] = float('nan')"), MIRA, "not finite numbers", "models check"),
         ("\n    import os\n    os._exit(3)\n", MIRA, "cannot be used: its process died", "correct"),
@@ -99,6 +102,14 @@ def test_what_a_file_says_of_its_model_is_taken_for_it(tmp_path) -> None:
     body = wrapped(after="self.results['energy'] += len(atoms) ** 2; self.results['forces'] *= 1.01")
     mira = f'{MIRA}, "approximate": ["supercell"], "conservative": False'
     assert use(tmp_path, source(mira, body)).models[0].row.forces == "direct"
+
+
+def test_a_file_may_see_farther_than_its_boxes_and_say_so(tmp_path) -> None:
+    assert use(tmp_path, source(f'{SHORT}, "approximate": ["box"]'))
+
+
+def test_without_a_cutoff_there_is_no_box_to_be_too_small(tmp_path) -> None:
+    assert use(tmp_path, source('"elements": "H-Rn", "pbc": "none|full", "stress": True'))
 
 
 def test_stale_forces_are_found(tmp_path) -> None:
@@ -125,10 +136,21 @@ def test_stale_forces_are_found(tmp_path) -> None:
 
 
 def test_a_calculator_that_hangs_is_given_up(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(first_use, "TIMEOUT_S", 4.0)
-    with pytest.raises(UsageError, match="has not answered about a few structures in 4 s"):
+    monkeypatch.setattr(first_use, "ANSWER_S", 4.0)
+    hung = r"has not answered in 4 s about triclinic, \d atoms: it is at line 16 of `mine\.py`"
+    with pytest.raises(UsageError, match=hung) as caught:
         use(tmp_path, source(body=wrapped("import time; time.sleep(600)")))
+    assert "try it by hand" in (caught.value.hint or "")
     assert verdicts(tmp_path) == []
+
+
+def test_a_calculator_that_never_gets_ready_is_given_up_and_told_of(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(first_use, "TIMEOUT_S", 4.0)
+    monkeypatch.setattr(first_use, "REMINDER_S", 1.0)
+    with pytest.raises(UsageError, match="has not answered some hundred questions about a few atoms in 4 s"):
+        use(tmp_path, source(top="import time\n\ntime.sleep(600)"))
+    assert "still checking file:mine.py" in (said := capsys.readouterr().err)
+    assert "given up after 4 s, Ctrl-C ends it now" in said
 
 
 def test_an_import_that_fails_is_told_before_any_job(tmp_path) -> None:
@@ -160,6 +182,7 @@ def test_a_check_is_of_the_model_with_its_options(tmp_path) -> None:
 BEATS = """import os, time
 
 if os.fork() == 0:
+    os.setsid()
     for beat in range(6000):
         open({mark!r}, "w").write(str(beat))
         time.sleep(0.1)

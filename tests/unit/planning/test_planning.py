@@ -16,7 +16,7 @@ from mira_cli.engine.profile import find_profile
 from mira_cli.errors import UsageError
 from mira_cli.planning.changes import what_changed
 from mira_cli.planning.chunks import cut_chunks, grown_chunk_atoms, without
-from mira_cli.planning.resolve import resolve_models
+from mira_cli.planning.resolve import _slugs, resolve_models
 from mira_cli.planning.snakemake_entry import scaled
 from mira_cli.resources import Resources, layered, with_defaults
 from mira_cli.run.directory import RunDirectory
@@ -119,6 +119,9 @@ def test_key_follows_the_task_and_keeps_that_of_the_first_one(monkeypatch) -> No
         (["lj"], {"options": {"lj": {"modal": "x"}}}, "no option `modal`"),
         (["sevennet-mf-0-pbe"], {"options": {"sevennet-mf-0-pbe": {"modal": "R2SCAN"}}}, "no option `modal`"),
         (["lj"], {"options": {"emt": {"x": 1}}}, "not among the run's models"),
+        (["lj"], {"options": {"lj": {"sigma": "abc"}}}, "`lj`: `sigma` cannot be `abc`"),
+        (["lj"], {"options": {"lj": {"sigma": True}}}, "`lj`: `sigma` cannot be `True`"),
+        (["lj"], {"options": {"lj": {"smooth": 3}}}, "`lj`: `smooth` cannot be `3`"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(names, settings, message) -> None:
@@ -210,3 +213,20 @@ def test_what_has_changed_is_told() -> None:
     other = eos | {"settings": {"points": 9, "form": "vinet"}}
     assert what_changed(before, before | {"task": other}) == "`task.points` is 9, was 7"
     assert what_changed(before, before | {"task": "singlepoint"}) == "another task"
+
+
+def test_names_that_differ_by_signs_in_options_have_columns_of_their_own() -> None:
+    names = ("file:m.py?method=a-b", "file:m.py?method=a.b", "file:m.py")
+    slugs = _slugs(names)
+    assert slugs["file:m.py"] == "file_m_py"
+    assert len(set(slugs.values())) == 3
+    assert all(slug.startswith("file_m_py_method_a_b_") for name, slug in slugs.items() if "?" in name)
+    assert _slugs(names[::-1]) == slugs
+    assert _slugs(names[:1]) == {names[0]: "file_m_py_method_a_b"}
+    with pytest.raises(UsageError, match="would share the column name `file_a_b_py`"):
+        _slugs(["file:a-b.py", "file:a_b.py"])
+
+
+def test_numbers_that_differ_in_their_last_digit_are_two_models() -> None:
+    names = ("lj?sigma=0.3", "lj?sigma=0.30000000000000004")
+    assert [model.name for model in resolve(*names)] == list(names)

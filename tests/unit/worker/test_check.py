@@ -203,6 +203,7 @@ MISTAKES = {
     ),
     "forces sorted by element": (Potential(forces_by_element), {"forces", "permutation", "calculator"}),
     "forces of a place": (Potential(forces_of_a_place), {"translation", "supercell", "calculator"}),
+    "a cutoff that is said too short": (lambda: Potential(cutoff_ang=2.5), {"box"}),
     "forces of an axis": (Potential(forces_of_an_axis), {"rotation", "calculator"}),
 }
 
@@ -263,6 +264,24 @@ def test_forces_that_are_no_gradient():
 def test_networks_that_learn_rotations_are_not_blamed_for_them():
     assert statuses(Potential(forces_of_an_axis), family="orb")["rotation"] == "approximate"
     assert statuses(Potential(), family="orb")["rotation"] == "ok"
+
+
+def test_a_wider_box_moves_no_atom():
+    """Where atoms are is for other measures; the box alone is another."""
+    asked = []
+
+    def answer(r: Result, atoms: Atoms) -> Result:
+        asked.append(atoms.copy())
+        return r
+
+    wire = structures.structures_to_check(KNOWN)["compound"]
+    wire.pbc = (False, True, False)
+    rows = session.symmetries.box(Potential(answer), "wire", wire)
+    assert max(row.deviation for row in rows) < 1e-12
+    near, far = asked
+    assert np.array_equal(near.positions, far.positions)
+    assert sorted((far.cell.lengths() - near.cell.lengths()).round(9)) == [0.0, 10.0, 10.0]
+    assert session.symmetries.box(Potential(), "crystal", structures.structures_to_check(KNOWN)["compound"]) == []
 
 
 def test_no_stress():

@@ -1,7 +1,8 @@
 """The door of the check: a request in, findings out.
 
-REQUEST.json holds `model` (as in a job), `device`, `gpus`, and `quick` where few structures are enough. Exit codes are
-those of the worker: 0 measured, 1 the model cannot be loaded or asked, and why is on stderr.
+REQUEST.json holds `model` (as in a job), `device`, `gpus`, `quick` where few structures are enough, and `answer_s`, the
+longest in s that the first answer about each may take, after which the process ends and stderr says where it was. Exit
+codes are those of the worker: 0 measured, 1 the model cannot be loaded or asked, and why is on stderr.
 """
 
 from __future__ import annotations
@@ -28,16 +29,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(request: Path, findings: Path, threads: int) -> int:
-    job, quick = _read(request)
+    job, quick, answer_s = _read(request)
     isolation.set_job_environment(threads, in_container="APPTAINER_CONTAINER" in os.environ)
     network = isolation.leave_network()  # while there is one thread
     from worker.check import session
 
-    write_json(findings, {"network": network, **session.check(job, threads, quick=quick)}, durable=False)
+    found = session.check(job, threads, quick=quick, answer_s=answer_s)
+    write_json(findings, {"network": network, **found}, durable=False)
     return 0
 
 
-def _read(request: Path) -> tuple[Job, bool]:
+def _read(request: Path) -> tuple[Job, bool, float | None]:
     try:
         content = json.loads(request.read_bytes())
         model, device, gpus = read_model(content["model"]), content["device"], tuple(content["gpus"])
@@ -45,7 +47,7 @@ def _read(request: Path) -> tuple[Job, bool]:
         raise WorkerError(f"{request} is not a request for a check: {error}") from error
     if device not in DEVICES:
         raise WorkerError(f"{request}: device {device!r} is none of {', '.join(DEVICES)}")
-    return Job("check", model, device, gpus), bool(content.get("quick"))
+    return Job("check", model, device, gpus), bool(content.get("quick")), content.get("answer_s")
 
 
 if __name__ == "__main__":

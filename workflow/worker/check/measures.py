@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from worker.families.base import Potential
+    from worker.prepare import Prepared
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,14 @@ def answers_in_one_batch(potential: Potential, batch: Sequence[Atoms]) -> list[A
     ValueError
         An answer is missing, has a wrong shape or is not finite.
     """
-    prepared = [prepare_structure(atoms, potential.cutoff_ang) for atoms in batch]
+    return answers_to_prepared(potential, [prepare_structure(atoms, potential.cutoff_ang) for atoms in batch])
+
+
+def answers_to_prepared(potential: Potential, prepared: Sequence[Prepared]) -> list[Answer]:
+    """Answers of a model in one batch about structures that are prepared; errors are as of `answers_in_one_batch`."""
     results = potential.evaluate([one.atoms for one in prepared])
-    if len(results) != len(batch):
-        raise ValueError(f"the model returned {len(results)} results for {len(batch)} structures")
+    if len(results) != len(prepared):
+        raise ValueError(f"the model returned {len(results)} results for {len(prepared)} structures")
     answers = []
     for answer in (
         judged(result, len(one.atoms), wants_stress=potential.gives_stress and one.periodic_3d)

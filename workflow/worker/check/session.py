@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import gc
 import sys
 import time
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from worker import accelerator, device, families, provenance
 from worker import sample_structures as structures
 from worker.check import agreement, gradients, memory, recorded_statuses, symmetries
-from worker.check.measures import Deviation
+from worker.check.measures import Deviation, ask_one
 from worker.dispersion import dispersed
 from worker.errors import WorkerError, sentence
 from worker.probe import checkpoint_facts
@@ -33,18 +35,21 @@ SYMMETRIES = (
     symmetries.permutation,
     symmetries.cell,
     symmetries.supercell,
+    symmetries.box,
 )
 
 PAIR = "two molecules"
 
 
-def check(job: Job, threads: int, *, quick: bool = False) -> dict[str, Any]:
+def check(job: Job, threads: int, *, quick: bool = False, answer_s: float | None = None) -> dict[str, Any]:
     """Load the model of a job and measure everything; JSON-ready.
 
     Parameters
     ----------
     quick
         Whether to ask about few structures, and in the model's own precision alone.
+    answer_s
+        Longest time in s that the first answer about each may take; the process then says where it is, and ends.
 
     Raises
     ------
@@ -71,7 +76,7 @@ def check(job: Job, threads: int, *, quick: bool = False) -> dict[str, Any]:
     doubles = potential.dtype == "float32" and "float64" in known and not quick
     findings = {
         "facts": checkpoint_facts(potential),
-        **measure(job.model, potential, fresh, few_slopes=doubles or quick, few_structures=quick),
+        **measure(job.model, potential, fresh, few_slopes=doubles or quick, few_structures=quick, answer_s=answer_s),
     }
     if doubles:
         # the formulas themselves, without the noise of single precision; not beside the other, since some families
@@ -100,6 +105,7 @@ def measure(
     *,
     few_slopes: bool = False,
     few_structures: bool = False,
+    answer_s: float | None = None,
 ) -> dict[str, Any]:
     """Measure a loaded model.
 
@@ -113,6 +119,8 @@ def measure(
         Take slopes of the energy, the slow part, of two structures only.
     few_structures
         Ask about a crystal, a slab and a molecule alone, as far as the model takes them.
+    answer_s
+        See `check`.
 
     Returns
     -------
@@ -123,6 +131,8 @@ def measure(
     given = _asked(model, potential)
     if few_structures:
         given = {name: atoms for name, atoms in given.items() if name not in {"elemental", "compound"}}
+    if answer_s is not None:
+        _wait_for_each(potential, given, answer_s)
     sloped = {name: atoms for name, atoms in given.items() if not few_slopes or name in {"triclinic", "molecule"}}
     alone = {name: a for name, a in structures.extremes(known_to(model, potential)).items() if _takes(potential, a)}
     of_ions = {
@@ -141,6 +151,16 @@ def measure(
         "changed_inputs": agreement.changed_inputs(potential, given),
         "deaf": getattr(potential, "charge_is_a_word", False) and memory.is_deaf(potential, of_ions),
     }
+
+
+def _wait_for_each(potential: Potential, given: dict[str, Atoms], answer_s: float) -> None:
+    """Ask about each structure once, and end the process where an answer takes longer."""
+    for name, atoms in given.items():
+        print(f"worker.check: asked about {name}, {len(atoms)} atoms", file=sys.stderr, flush=True)
+        faulthandler.dump_traceback_later(answer_s, exit=True)
+        with contextlib.suppress(Exception):  # other measures report it
+            ask_one(potential, atoms)
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _asked(model: Model, potential: Potential) -> dict[str, Atoms]:

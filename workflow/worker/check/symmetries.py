@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
-from worker.check.measures import Deviation, ask_one, differences
+from worker.check.measures import Deviation, answers_to_prepared, ask_one, differences
+from worker.prepare import prepare_structure
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from worker.families.base import Potential
 
 SHIFT_ANG = (0.37, -1.21, 2.43)
+WIDER_ANG = 10.0  # how much more vacuum a box gets
 # a rotation by no symmetry of a crystal: 1 rad about an axis askew
 _AXIS = np.array([1.0, -2.0, 3.0]) / np.sqrt(14.0)
 
@@ -76,6 +78,16 @@ def supercell(potential: Potential, case: str, atoms: Atoms) -> list[Deviation]:
     twice = np.tile(once.forces_ev_per_ang, (2, 1))
     expected = replace(once, energy_ev=2 * once.energy_ev, forces_ev_per_ang=twice)
     return differences("supercell", case, ask_one(potential, atoms * (2, 1, 1)), expected, potential.dtype)
+
+
+def box(potential: Potential, case: str, atoms: Atoms) -> list[Deviation]:
+    """Put what is not periodic into a wider box, atoms where they were: nothing changes if `cutoff_ang` is true."""
+    if atoms.pbc.all():
+        return []
+    near, far = (prepare_structure(atoms, potential.cutoff_ang + wider) for wider in (0.0, WIDER_ANG))
+    far.atoms.positions = near.atoms.positions
+    wanted, found = (answers_to_prepared(potential, [each])[0] for each in (near, far))
+    return differences("box", f"{case}, {WIDER_ANG:g} Å more vacuum", found, wanted, potential.dtype)
 
 
 def _cells(atoms: Atoms) -> dict[str, NDArray[np.float64]]:
