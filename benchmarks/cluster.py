@@ -91,7 +91,7 @@ def report(run: Path, asked: argparse.Namespace, began: float, wall_s: float) ->
     ]
     text = "\n".join(lines)
     print(text)
-    write_section("cluster", "A run on SLURM against the ideal", text)
+    #write_section("cluster", "A run on SLURM against the ideal", text)
 
 
 if __name__ == "__main__":

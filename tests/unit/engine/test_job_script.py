@@ -1,0 +1,85 @@
+"""The script of a job on a node, run by `sh` as SLURM runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from mira_cli.engine.process import PLUGINS
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Makes the script of a job."""
+    monkeypatch.setattr(sys, "path", [str(PLUGINS), *sys.path])
+    from mira_job_script import job_script
+
+    def script(command: str, *, image: str | None = None, arguments: str = "", **about) -> str | None:
+        job = {"shellcmd": command, "is_shell": True, "container_img_path": image, "log": ["a log/b.log"], "input": ()}
+        workflow = SimpleNamespace(
+            deployment_settings=SimpleNamespace(apptainer_args=arguments),
+            execution_settings=SimpleNamespace(latency_wait=5),
+        )
+        return job_script(SimpleNamespace(**{**job, "is_group": lambda: False, **about}), workflow)
+
+    return script
+
+
+def run(folder, text: str, **variables: str) -> tuple[int, str]:
+    """Exit code of a script, and what is in the job's log afterwards."""
+    done = subprocess.run(["sh", "-s"], input=text, text=True, cwd=folder, env={**os.environ, **variables})
+    return done.returncode, (folder / "a log" / "b.log").read_text()
+
+
+def test_its_exit_code_and_all_that_it_says_are_the_commands(script, tmp_path) -> None:
+    assert run(tmp_path, script("echo out; echo err >&2; exit 7")) == (7, "out\nerr\n")
+    assert run(tmp_path, script("echo again")) == (0, "again\n")  # the log is of the last try
+
+
+def test_the_command_takes_the_place_of_the_shell(script, tmp_path) -> None:
+    _, said = run(tmp_path, "echo $$ > pid\n" + script("exec sh -c 'echo $$'"))
+    assert said == (tmp_path / "pid").read_text()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_temporary_folder_that_is_not_on_the_node_is_left_alone(script, tmp_path, there) -> None:
+    folder = tmp_path if there else tmp_path / "of another machine"
+    assert run(tmp_path, script("echo $TMPDIR"), TMPDIR=str(folder)) == (0, f"{folder if there else '/tmp'}\n")
+
+
+def test_what_it_reads_is_waited_for(script, tmp_path) -> None:
+    late = tmp_path / "a job.json"
+    threading.Timer(1.5, late.touch).start()
+    began = time.monotonic()
+    assert run(tmp_path, script("cat 'a job.json'", input=["a job.json"]))[0] == 0
+    assert 1 < time.monotonic() - began < 4
+
+
+def test_a_container_gets_the_command_as_one_word(script, tmp_path, monkeypatch) -> None:
+    fake = tmp_path / "bin" / "apptainer"
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/sh\necho "$0" $#\nfor last; do :; done\nprintf "%s\\n" "$@"\neval "$last"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("snakemake.deployment.singularity.Singularity.instance", None)
+    from snakemake.deployment.singularity import Singularity
+
+    monkeypatch.setattr(Singularity(), "binary", "apptainer", raising=False)
+    command = "echo 'it''s' \"$HOME\" \\$ {}"
+    code, said = run(tmp_path, script(command, image="/x.sif", arguments='--nv --bind "${TMPDIR:-/tmp}"'), HOME="/h h")
+    lines = said.splitlines()
+    assert code == 0
+    assert lines[1:3] == ["exec", "--home"]
+    assert lines[4:7] == ["--nv", "--bind", os.environ.get("TMPDIR", "/tmp")]
+    assert lines[7:] == ["/x.sif", "sh", "-c", command, "its /h h $ {}"]
+
+
+def test_what_only_snakemake_can_do_is_left_to_it(script) -> None:
+    assert script("x", is_shell=False) is None
+    assert script("x", is_group=lambda: True) is None
