@@ -1,13 +1,18 @@
 """What SLURM and Snakemake add to the work: wall time against the ideal, and how late the end of a job is noticed.
 
     python benchmarks/cluster.py --profile slurm --slots 16 [--models 8] [--chunks 4] [--seconds 20]
+    python benchmarks/cluster.py --profile slurm --held [--models 10] [--chunks 30] [--seconds 300]
 
 The models only sleep, so that jobs cost a cluster nothing but their places. `--slots`: jobs that it can run at once.
+`--held` measures the driver alone: its jobs wait in the queue, held, and are cancelled after so many seconds. The queue
+must take them all (`jobs:` in the profile).
 """
 
 import argparse
 import json
 import math
+import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -26,6 +31,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=asked.folder) as scratch:
         folder = Path(scratch)
         run = folder / "run"
+        if asked.held:
+            watch_driver(folder, run, asked)
+            return
         began = time.time()
         done = subprocess.run(call(folder, run, asked), check=False, capture_output=True, text=True)
         wall_s = time.time() - began
@@ -37,7 +45,9 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", default="slurm")
-    parser.add_argument("--slots", type=int, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--slots", type=int)
+    what.add_argument("--held", action="store_true")
     parser.add_argument("--models", type=int, default=8)
     parser.add_argument("--chunks", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=20.0)
@@ -58,8 +68,64 @@ def call(folder: Path, run: Path, asked: argparse.Namespace) -> list[str]:
     return [
         sys.executable, "-m", "mira_cli", "run", str(folder / "frames.extxyz"), "-m", ",".join(models),
         "--models-file", str(folder / "models.yaml"), "-o", str(run), "--profile", asked.profile,
-        "--set", "chunk_atoms=4",
+        "--set", "chunk_atoms=4", *(("--set", "resources.all.slurm_extra=--hold") if asked.held else ()),
     ]  # fmt: skip
+
+
+def watch_driver(folder: Path, run: Path, asked: argparse.Namespace) -> None:
+    """Measure `mira run` and its Snakemake while all their jobs wait."""
+    n_jobs = asked.models * asked.chunks
+    driver = subprocess.Popen(call(folder, run, asked), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while started(run) < n_jobs:
+            if driver.poll() is not None:
+                sys.exit("the run has ended before its jobs were in the queue: see what `mira run` says")
+            time.sleep(1)
+        time.sleep(10)
+        both = [driver.pid, *children(driver.pid)]
+        cpu_s, began = sum(map(cpu_seconds, both)), time.monotonic()
+        time.sleep(asked.seconds)
+        cpu_s, wall_s = sum(map(cpu_seconds, both)) - cpu_s, time.monotonic() - began
+        memory_mb = {Path(f"/proc/{pid}/cmdline").read_text().split("\0")[3]: pss_mb(pid) for pid in both}
+    finally:
+        driver.send_signal(signal.SIGINT)
+        driver.wait()
+    lines = [
+        f"{n_jobs} jobs in the queue, for {wall_s:.0f} s",
+        "",
+        "| | |",
+        "|---|---:|",
+        f"| driver, of a core | {100 * cpu_s / wall_s:.2f} % |",
+        *(f"| memory of `{name}` (PSS) | {mb:.0f} MB |" for name, mb in memory_mb.items()),
+        f"| both | {sum(memory_mb.values()):.0f} MB |",
+    ]
+    text = "\n".join(lines)
+    print(text)
+    write_section("driver", "The driver of a run on SLURM", text)
+
+
+def started(run: Path) -> int:
+    """Jobs that are in the queue."""
+    events = run / "work" / "events.jsonl"
+    return events.read_text().count('"job_started"') if events.is_file() else 0
+
+
+def children(pid: int) -> list[int]:
+    return [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used, with those that it has waited for, such as `squeue`."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def pss_mb(pid: int) -> float:
+    """Memory of a process, its share of what it has in common with others included."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
 
 
 def report(run: Path, asked: argparse.Namespace, began: float, wall_s: float) -> None:
@@ -73,6 +139,7 @@ def report(run: Path, asked: argparse.Namespace, began: float, wall_s: float) ->
         ended = datetime.fromisoformat(json.loads(done.read_text())["finished"]).timestamp()
         late.append(noticed[number] - ended)
     first = min(e["t"] for e in events if e["event"] == "job_started") - began
+    timings = json.loads((run / "work" / "call.json").read_text())["timings"]
     n_jobs = asked.models * asked.chunks
     ideal_s = math.ceil(n_jobs / asked.slots) * asked.seconds
     files = sum(1 for path in run.rglob("*") if path.is_file())
@@ -85,13 +152,15 @@ def report(run: Path, asked: argparse.Namespace, began: float, wall_s: float) ->
         f"| ideal | {ideal_s:.1f} s |",
         f"| ratio | {wall_s / ideal_s:.2f} |",
         f"| first submission after the start | {first:.1f} s |",
+        f"| of it planning, with SLURM's answers | {timings['planning_s']:.1f} s |",
+        f"| and Snakemake's start | {timings['snakemake_start_s']:.1f} s |",
         f"| end of a job to notice, on average | {statistics.mean(late):.1f} s |",
         f"| end of a job to notice, at most | {max(late):.1f} s |",
         f"| files in the run | {files} ({files / n_jobs:.1f} a job) |",
     ]
     text = "\n".join(lines)
     print(text)
-    #write_section("cluster", "A run on SLURM against the ideal", text)
+    write_section("cluster", "A run on SLURM against the ideal", text)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Runs inside Snakemake and imports nothing of `mira_cli`. How a job is submitted is stock. Replaced are:
 
-* what runs on the node: the rule's own command, as a script (`mira_job_script.py`), instead of two nested Snakemakes.
+* what runs on the node: the rule's own command, as a script (`mira_job_script`), instead of two nested Snakemakes.
 * status: one `squeue` a poll, whatever accounting there is. A poll that fails forgets no job (stock forgets them all,
   and waits for ever). A preempted job is over unless SLURM requeues it. A job that has left the queue unseen is judged
   by its output, and so is one that SLURM is still cleaning up after, which a hung epilog makes long.

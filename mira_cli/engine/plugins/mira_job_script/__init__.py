@@ -1,8 +1,8 @@
 """What runs on a node: the rule's own shell command, in its container, and no Snakemake around it.
 
-Executors of Snakemake's kind start Snakemake again on the node, the stock one for SLURM twice. That costs three seconds of
-a core and 250 MB a job, and reads thousands of files from a disk that all jobs share. Of what it does there, a worker needs
-the few lines below; Snakemake checks the output where it submits, in any case.
+Snakemake's own executors start it again on the node, the one for SLURM twice. That costs three seconds of a core and
+250 MB a job, and reads thousands of files from a disk that all jobs share. Of what it does there, a worker needs the
+few lines below; the output is checked where jobs are submitted, in any case.
 
 For the executor plugins beside it: runs inside Snakemake and imports nothing of `mira_cli`.
 """
@@ -16,21 +16,24 @@ from snakemake.deployment.singularity import shellcmd
 def job_script(job, workflow) -> str | None:
     """Lines for `sh` that do a job in the working directory; None where only Snakemake can: a rule without `shell:`.
 
-    A `TMPDIR` of the submitting machine may not be there. What the job reads may show late on a shared disk. All that is
-    said, by the container's runtime too, is in the job's log.
+    A `TMPDIR` of the submitting machine may not be there, and what the job reads may show late on a shared disk.
+    Whatever is said, by the container's runtime too, is in the job's log.
     """
     if job.is_group() or not job.is_shell:
         return None
     command = job.shellcmd
     if image := job.container_img_path:
         command = f"exec {shellcmd(image, command, args=workflow.deployment_settings.apptainer_args).strip()}"
-    lines = ['[ -w "${TMPDIR:-/tmp}" ] || export TMPDIR=/tmp']
-    for file in map(Path, list(job.log)[:1]):
-        lines.append(f"mkdir -p {_quoted(file.parent)}; : >{_quoted(file)}; exec >>{_quoted(file)} 2>&1")
+    here = '[ -w "${TMPDIR:-/tmp}" ] || export TMPDIR=/tmp'
+    log = [
+        f"mkdir -p {_quoted(file.parent)}; : >{_quoted(file)}; exec >>{_quoted(file)} 2>&1"
+        for file in map(Path, list(job.log)[:1])
+    ]
     patience_s = workflow.execution_settings.latency_wait
-    for file in job.input:
-        lines.append(f"i=0; until [ -e {_quoted(file)} ] || [ $((i += 1)) -gt {patience_s} ]; do sleep 1; done")
-    return "\n".join([*lines, command])
+    waits = [
+        f"i=0; until [ -e {_quoted(file)} ] || [ $((i += 1)) -gt {patience_s} ]; do sleep 1; done" for file in job.input
+    ]
+    return "\n".join([here, *log, *waits, command])
 
 
 def clear(job) -> None:
