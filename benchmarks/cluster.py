@@ -12,7 +12,6 @@ import argparse
 import json
 import math
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -88,7 +87,7 @@ def watch_driver(folder: Path, run: Path, asked: argparse.Namespace) -> None:
         cpu_s, wall_s = sum(map(cpu_seconds, both)) - cpu_s, time.monotonic() - began
         memory_mb = {Path(f"/proc/{pid}/cmdline").read_text().split("\0")[3]: pss_mb(pid) for pid in both}
     finally:
-        driver.send_signal(signal.SIGINT)
+        driver.terminate()
         driver.wait()
     lines = [
         f"{n_jobs} jobs in the queue, for {wall_s:.0f} s",
@@ -105,9 +104,10 @@ def watch_driver(folder: Path, run: Path, asked: argparse.Namespace) -> None:
 
 
 def started(run: Path) -> int:
-    """Jobs that are in the queue."""
-    events = run / "work" / "events.jsonl"
-    return events.read_text().count('"job_started"') if events.is_file() else 0
+    """Jobs that Snakemake has begun to submit."""
+    file = run / "work" / "events.jsonl"
+    events = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+    return sum(len(event["jobs"]) for event in events if event["event"] == "job_started")
 
 
 def children(pid: int) -> list[int]:
