@@ -1,9 +1,11 @@
 """A job whose work is done, and that SLURM is still cleaning up after: an epilog may hang for long."""
 
+import asyncio
 import json
 import os
 import sys
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -89,6 +91,15 @@ def test_a_result_that_was_there_before_the_job_is_not_its_own(executor, tmp_pat
     monkeypatch.setattr(stock, "run_job", lambda *_: None)  # what submits
     executor.run_job(about.job)
     assert executor._settled(about, {"11": "COMPLETING"}) is None
+
+
+def test_the_end_of_a_run_waits_for_no_poll(executor) -> None:
+    executor.wait, executor._cancelled, executor.active_jobs = True, threading.Event(), []
+    type(executor).next_seconds_between_status_checks.fset(executor, 60.0)
+    threading.Timer(0.3, lambda: setattr(executor, "wait", False)).start()  # as `shutdown` of the interface does
+    began = time.monotonic()
+    asyncio.run(executor.sleep())
+    assert time.monotonic() - began < 10
 
 
 def test_the_queue_is_asked_in_words_that_old_slurm_knows(tmp_path, monkeypatch) -> None:

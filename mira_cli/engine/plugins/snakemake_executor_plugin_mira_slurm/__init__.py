@@ -184,10 +184,10 @@ class Executor(stock.Executor):
         subprocess.run(["scancel", "--quiet", "--name", self.run_uuid], timeout=60, check=False)
 
     async def sleep(self) -> None:
-        """Wait for the next poll: it comes early when a job has left its result, and at once when all is cancelled."""
+        """Wait for the next poll: it comes early when a job has left its result, and never where all is over."""
         until = time.monotonic() + float(self.next_seconds_between_status_checks)
         look = time.monotonic() + RESULTS_EVERY_S
-        while time.monotonic() < until and not self._cancelled.is_set():
+        while self.wait and time.monotonic() < until and not self._cancelled.is_set():
             await asyncio.sleep(0.2)
             if time.monotonic() >= look:
                 look += RESULTS_EVERY_S
