@@ -157,6 +157,7 @@ def report(run: Path, asked: argparse.Namespace, began: float, wall_s: float) ->
         f"| end of a job to notice, on average | {statistics.mean(late):.1f} s |",
         f"| end of a job to notice, at most | {max(late):.1f} s |",
         f"| files in the run | {files} ({files / n_jobs:.1f} a job) |",
+        f"| load of this machine at the end, and its cores | {os.getloadavg()[0]:.0f}, {os.cpu_count()} |",
     ]
     text = "\n".join(lines)
     print(text)

@@ -1,6 +1,7 @@
 """What a job is on its node: the worker, and nothing that it does not need."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from tests.runs import processes_of
@@ -9,11 +10,15 @@ from .conftest import write_profile
 from .sound import assert_sound, records_of, slow_call
 
 
-def step(cluster, job: str) -> list[tuple[int, list[str]]]:
-    """Processes of a running job, with their arguments."""
-    pids = [int(line.split()[0]) for line in cluster.scontrol("listpids", job).splitlines()[1:]]
-    found = [(pid, Path(f"/proc/{pid}/cmdline")) for pid in pids if pid > 0]
-    return [(pid, file.read_bytes().decode().split("\0")) for pid, file in found if file.exists()]
+def step(run: Path, job: str) -> list[tuple[int, list[str]]]:
+    """Processes of a run's job, with their arguments."""
+    found = []
+    for pid in processes_of(run):
+        with suppress(OSError):  # just gone
+            words, variables = (Path(f"/proc/{pid}/{file}").read_text().split("\0") for file in ("cmdline", "environ"))
+            if f"SLURM_JOB_ID={job}" in variables:
+                found.append((pid, words))
+    return found
 
 
 def running(cluster, run: Path) -> list[dict[str, str]]:
@@ -26,7 +31,7 @@ def test_a_job_is_its_worker_alone(cluster, started, structures, tmp_path) -> No
     run = tmp_path / "run"
     cluster.wait_for(lambda: run.is_dir() and len(records_of(run, "faulty")) > 0)
     (job,) = running(cluster, run)
-    ((pid, command),) = step(cluster, job["id"])  # no shell, no Snakemake, no step of srun
+    ((pid, command),) = step(run, job["id"])  # no shell, no Snakemake, no step of srun
     assert command[1:4] == ["-P", "-m", "worker"]
     environment = Path(f"/proc/{pid}/environ").read_text().split("\0")
     assert f"SLURM_JOB_ID={job['id']}" in environment
@@ -43,10 +48,10 @@ def test_a_job_is_its_worker_alone(cluster, started, structures, tmp_path) -> No
 def test_scancel_ends_the_worker_at_once(cluster, started, structures, tmp_path, profile) -> None:
     one = started(*slow_call(tmp_path, structures, profile, seconds=60.0), "--set", "chunk_atoms=400")
     run = tmp_path / "run"
-    cluster.wait_for(lambda: run.is_dir() and [job for job in running(cluster, run) if step(cluster, job["id"])])
+    cluster.wait_for(lambda: run.is_dir() and [job for job in running(cluster, run) if step(run, job["id"])])
     (job,) = running(cluster, run)
-    cluster.wait_for(lambda: [command for _, command in step(cluster, job["id"]) if "worker" in command])
-    pids = [pid for pid, _ in step(cluster, job["id"])]
+    cluster.wait_for(lambda: [command for _, command in step(run, job["id"]) if "worker" in command])
+    pids = [pid for pid, _ in step(run, job["id"])]
     cluster.ask("scancel", job["id"])
     cluster.wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), seconds=20)
     one.send()  # it would be tried again
