@@ -82,21 +82,27 @@ def watch_driver(folder: Path, run: Path, asked: argparse.Namespace) -> None:
             time.sleep(1)
         time.sleep(10)
         both = [driver.pid, *children(driver.pid)]
-        cpu_s, began = sum(map(cpu_seconds, both)), time.monotonic()
+        before, began = [cpu_seconds(pid) for pid in both], time.monotonic()
         time.sleep(asked.seconds)
-        cpu_s, wall_s = sum(map(cpu_seconds, both)) - cpu_s, time.monotonic() - began
-        memory_mb = {Path(f"/proc/{pid}/cmdline").read_text().split("\0")[3]: pss_mb(pid) for pid in both}
+        wall_s = time.monotonic() - began
+        cpu = [100 * (cpu_seconds(pid) - used) / wall_s for pid, used in zip(both, before, strict=True)]
+        memory_mb = [pss_mb(pid) for pid in both]
     finally:
         driver.terminate()
         driver.wait()
     lines = [
         f"{n_jobs} jobs in the queue, for {wall_s:.0f} s",
         "",
-        "| | |",
-        "|---|---:|",
-        f"| driver, of a core | {100 * cpu_s / wall_s:.2f} % |",
-        *(f"| memory of `{name}` (PSS) | {mb:.0f} MB |" for name, mb in memory_mb.items()),
-        f"| both | {sum(memory_mb.values()):.0f} MB |",
+        "| | of a core | memory (PSS) |",
+        "|---|---:|---:|",
+        *(
+            f"| {name} | {share:.2f} % | {mb:.0f} MB |"
+            for name, share, mb in zip(
+                ("`mira run`", "its Snakemake", "both"), [*cpu, sum(cpu)], [*memory_mb, sum(memory_mb)], strict=True
+            )
+        ),
+        "",
+        f"Load of this machine at the end: {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores.",
     ]
     text = "\n".join(lines)
     print(text)

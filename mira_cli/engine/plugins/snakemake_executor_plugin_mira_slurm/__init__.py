@@ -1,8 +1,8 @@
 """The stock SLURM executor (2.8.0), mended where it hangs, doubles or loses work.
 
-Runs inside Snakemake and imports nothing of `mira_cli`. How a job is submitted is stock. Replaced are:
+Runs inside Snakemake. How a job is submitted is stock. Replaced are:
 
-* what runs on the node: the rule's own command, as a script (`mira_job_script`), instead of two nested Snakemakes.
+* what runs on the node: the rule's own command, as a script (`engine/job_script.py`), instead of two nested Snakemakes.
 * status: one `squeue` a poll, whatever accounting there is. A poll that fails forgets no job (stock forgets them all,
   and waits for ever). A preempted job is over unless SLURM requeues it. A job that has left the queue unseen is judged
   by its output, and so is one that SLURM is still cleaning up after, which a hung epilog makes long.
@@ -21,9 +21,10 @@ import time
 from pathlib import Path
 
 import snakemake_executor_plugin_slurm as stock
-from mira_job_script import clear, job_script
 from snakemake_executor_plugin_slurm import ExecutorSettings, common_settings
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+
+from mira_cli.engine.job_script import clear, job_script
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
@@ -188,7 +189,7 @@ class Executor(stock.Executor):
         until = time.monotonic() + float(self.next_seconds_between_status_checks)
         look = time.monotonic() + RESULTS_EVERY_S
         while self.wait and time.monotonic() < until and not self._cancelled.is_set():
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.5)
             if time.monotonic() >= look:
                 look += RESULTS_EVERY_S
                 if self._result_is_there():

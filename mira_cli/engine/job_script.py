@@ -1,19 +1,20 @@
-"""What runs on a node: the rule's own shell command, in its container, and no Snakemake around it.
+"""What runs on a node: the rule's own command, in its container, and no Snakemake around it.
 
 Snakemake's own executors start it again on the node, the one for SLURM twice. That costs three seconds of a core and
 250 MB a job, and reads thousands of files from a disk that all jobs share. Of what it does there, a worker needs the
 few lines below; the output is checked where jobs are submitted, in any case.
 
-For the executor plugins beside it: runs inside Snakemake and imports nothing of `mira_cli`.
+For executor plugins; what a job and a workflow are is Snakemake's.
 """
+
+from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
-from snakemake.deployment.singularity import shellcmd
 
-
-def job_script(job, workflow) -> str | None:
+def job_script(job: Any, workflow: Any) -> str | None:
     """Lines for `sh` that do a job in the working directory; None where only Snakemake can: a rule without `shell:`.
 
     A `TMPDIR` of the submitting machine may not be there, and what the job reads may show late on a shared disk.
@@ -21,9 +22,6 @@ def job_script(job, workflow) -> str | None:
     """
     if job.is_group() or not job.is_shell:
         return None
-    command = job.shellcmd
-    if image := job.container_img_path:
-        command = f"exec {shellcmd(image, command, args=workflow.deployment_settings.apptainer_args).strip()}"
     here = '[ -w "${TMPDIR:-/tmp}" ] || export TMPDIR=/tmp'
     log = [
         f"mkdir -p {_quoted(file.parent)}; : >{_quoted(file)}; exec >>{_quoted(file)} 2>&1"
@@ -33,14 +31,23 @@ def job_script(job, workflow) -> str | None:
     waits = [
         f"i=0; until [ -e {_quoted(file)} ] || [ $((i += 1)) -gt {patience_s} ]; do sleep 1; done" for file in job.input
     ]
-    return "\n".join([here, *log, *waits, command])
+    return "\n".join([here, *log, *waits, _command(job, workflow)])
 
 
-def clear(job) -> None:
+def clear(job: Any) -> None:
     """Remove the output that an earlier try of a job has left: what is there afterwards is of the job to come."""
     for file in job.output:
         Path(file).unlink(missing_ok=True)
 
 
-def _quoted(path) -> str:
-    return shlex.quote(str(path))
+def _command(job: Any, workflow: Any) -> str:
+    """The rule's command, in its container as Snakemake would enter it."""
+    if not (image := job.container_img_path):
+        return str(job.shellcmd)
+    options = f"--home {_quoted(Path.cwd())} {workflow.deployment_settings.apptainer_args}"
+    runtime = '"$(command -v apptainer || echo singularity)"'  # the node's
+    return f"exec {runtime} exec {options} {_quoted(image)} sh -c {_quoted(job.shellcmd)}"
+
+
+def _quoted(text: object) -> str:
+    return shlex.quote(str(text))
