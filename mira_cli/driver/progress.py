@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PLAIN_EVERY_S = 30.0
 LONG_EVERY_S = 10.0  # as often as workers tell of stories that take many evaluations
-REST = 200.0  # seconds between two looks for each second that one takes; jobs may be many, and the disk far
+REST = 500.0  # seconds between two looks for each second that reading takes; jobs may be many, and the disk far
 MOST_REST_S = 10.0
 
 
@@ -105,16 +105,16 @@ class Progress:
 
     def tick(self) -> None:
         """Look again if it is time: the more jobs there are, the less often."""
-        if (began := time.monotonic()) >= self.next_look:
+        if time.monotonic() >= self.next_look:
             self.look()
-            ended = time.monotonic()
-            self.next_look = ended + min(REST * (ended - began), MOST_REST_S)
 
     def look(self) -> None:
         """Look again and show what is new."""
         now = time.monotonic()
         for model in self.models:
             model.read(now)
+        has_read = time.monotonic()
+        self.next_look = has_read + min(REST * (has_read - now), MOST_REST_S)
         for news in self.queue.news() if self.queue else ():
             console.warn(news)
         if self.live:
