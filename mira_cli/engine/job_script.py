@@ -31,7 +31,8 @@ def job_script(job: Any, workflow: Any) -> str | None:
     waits = [
         f"i=0; until [ -e {_quoted(file)} ] || [ $((i += 1)) -gt {patience_s} ]; do sleep 1; done" for file in job.input
     ]
-    return "\n".join([here, *log, *waits, _command(job, workflow)])
+    first = workflow.remote_execution_settings.precommand or ":"  # such as `module load apptainer`
+    return "\n".join([here, *log, first, *waits, _command(job, workflow)])
 
 
 def clear(job: Any) -> None:

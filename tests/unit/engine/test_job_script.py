@@ -13,12 +13,15 @@ import pytest
 from mira_cli.engine.job_script import clear, job_script
 
 
-def script(command: str, *, image: str | None = None, arguments: str = "", **about) -> str | None:
+def script(
+    command: str, *, image: str | None = None, arguments: str = "", before: str | None = None, **about
+) -> str | None:
     """The script of a job."""
     job = {"shellcmd": command, "is_shell": True, "container_img_path": image, "log": ["a log/b.log"], "input": ()}
     workflow = SimpleNamespace(
         deployment_settings=SimpleNamespace(apptainer_args=arguments),
         execution_settings=SimpleNamespace(latency_wait=5),
+        remote_execution_settings=SimpleNamespace(precommand=before),
     )
     return job_script(SimpleNamespace(**{**job, "is_group": lambda: False, **about}), workflow)
 
@@ -43,6 +46,10 @@ def test_the_command_takes_the_place_of_the_shell(tmp_path) -> None:
 def test_a_temporary_folder_that_is_not_on_the_node_is_left_alone(tmp_path, there) -> None:
     folder = tmp_path if there else tmp_path / "of another machine"
     assert run(tmp_path, script("echo $TMPDIR"), TMPDIR=str(folder)) == (0, f"{folder if there else '/tmp'}\n")
+
+
+def test_what_a_profile_wants_to_be_done_first_is_done(tmp_path) -> None:
+    assert run(tmp_path, script("echo $LOADED", before="LOADED=apptainer")) == (0, "apptainer\n")
 
 
 def test_what_it_reads_is_waited_for(tmp_path) -> None:
