@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SHARED = ("all", "gpu", "cpu", "driver")  # what resources are said for, beside single models
 CLUSTER_THREADS = 4  # of a job on a cluster, unless somebody says so
-# Around a worker on a node, counted against its job: 26 MB of Apptainer; 115 of the Snakemake that other executors start
+# around a worker on a node, in its job's memory: 26 MB of Apptainer, or 115 of the Snakemake of other executors
 SURROUNDINGS_MB = 150
 # what pydantic calls the kinds of value that one place may hold
 _KIND = re.compile(r"bool|int|float|str|none|constrained-\w+|(literal|list|dict|function-\w+|nullable|union)\[.*\]")
