@@ -27,7 +27,7 @@ def running(cluster, run: Path) -> list[dict[str, str]]:
 
 def test_a_job_is_its_worker_alone(cluster, started, structures, tmp_path) -> None:
     profile = write_profile(tmp_path / "two", resources={"faulty": {"threads": 2}})
-    one = started(*slow_call(tmp_path, structures, profile, seconds=4.0), "--set", "chunk_atoms=400")
+    one = started(*slow_call(tmp_path, structures, profile, seconds=2.0), "--set", "chunk_atoms=400")
     run = tmp_path / "run"
     cluster.wait_for(lambda: run.is_dir() and len(records_of(run, "faulty")) > 0)
     (job,) = running(cluster, run)
