@@ -1,13 +1,17 @@
 """What SLURM and Snakemake add to the work: wall time against the ideal, and how late the end of a job is noticed.
 
     python benchmarks/cluster.py --profile slurm --slots 16 [--models 8] [--chunks 4] [--seconds 20]
+    python benchmarks/cluster.py --profile slurm --held [--models 10] [--chunks 30] [--seconds 300]
 
 The models only sleep, so that jobs cost a cluster nothing but their places. `--slots`: jobs that it can run at once.
+`--held` measures the driver alone: its jobs wait in the queue, held, and are cancelled after so many seconds. The queue
+must take them all (`jobs:` in the profile).
 """
 
 import argparse
 import json
 import math
+import os
 import statistics
 import subprocess
 import sys
@@ -26,6 +30,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=asked.folder) as scratch:
         folder = Path(scratch)
         run = folder / "run"
+        if asked.held:
+            watch_driver(folder, run, asked)
+            return
         began = time.time()
         done = subprocess.run(call(folder, run, asked), check=False, capture_output=True, text=True)
         wall_s = time.time() - began
@@ -37,7 +44,9 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", default="slurm")
-    parser.add_argument("--slots", type=int, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--slots", type=int)
+    what.add_argument("--held", action="store_true")
     parser.add_argument("--models", type=int, default=8)
     parser.add_argument("--chunks", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=20.0)
@@ -58,8 +67,71 @@ def call(folder: Path, run: Path, asked: argparse.Namespace) -> list[str]:
     return [
         sys.executable, "-m", "mira_cli", "run", str(folder / "frames.extxyz"), "-m", ",".join(models),
         "--models-file", str(folder / "models.yaml"), "-o", str(run), "--profile", asked.profile,
-        "--set", "chunk_atoms=4",
+        "--set", "chunk_atoms=4", *(("--set", "resources.all.slurm_extra=--hold") if asked.held else ()),
     ]  # fmt: skip
+
+
+def watch_driver(folder: Path, run: Path, asked: argparse.Namespace) -> None:
+    """Measure `mira run` and its Snakemake while all their jobs wait."""
+    n_jobs = asked.models * asked.chunks
+    driver = subprocess.Popen(call(folder, run, asked), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while started(run) < n_jobs:
+            if driver.poll() is not None:
+                sys.exit("the run has ended before its jobs were in the queue: see what `mira run` says")
+            time.sleep(1)
+        time.sleep(10)
+        both = [driver.pid, *children(driver.pid)]
+        before, began = [cpu_seconds(pid) for pid in both], time.monotonic()
+        time.sleep(asked.seconds)
+        wall_s = time.monotonic() - began
+        cpu = [100 * (cpu_seconds(pid) - used) / wall_s for pid, used in zip(both, before, strict=True)]
+        memory_mb = [pss_mb(pid) for pid in both]
+    finally:
+        driver.terminate()
+        driver.wait()
+    lines = [
+        f"{n_jobs} jobs in the queue, for {wall_s:.0f} s",
+        "",
+        "| | of a core | memory (PSS) |",
+        "|---|---:|---:|",
+        *(
+            f"| {name} | {share:.2f} % | {mb:.0f} MB |"
+            for name, share, mb in zip(
+                ("`mira run`", "its Snakemake", "both"), [*cpu, sum(cpu)], [*memory_mb, sum(memory_mb)], strict=True
+            )
+        ),
+        "",
+        f"Load of this machine at the end: {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores.",
+    ]
+    text = "\n".join(lines)
+    print(text)
+    write_section("driver", "The driver of a run on SLURM", text)
+
+
+def started(run: Path) -> int:
+    """Jobs that Snakemake has begun to submit."""
+    file = run / "work" / "events.jsonl"
+    events = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+    return sum(len(event["jobs"]) for event in events if event["event"] == "job_started")
+
+
+def children(pid: int) -> list[int]:
+    return [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used, with those that it has waited for, such as `squeue`."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def pss_mb(pid: int) -> float:
+    """Memory of a process, its share of what it has in common with others included."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
 
 
 def report(run: Path, asked: argparse.Namespace, began: float, wall_s: float) -> None:
@@ -73,6 +145,7 @@ def report(run: Path, asked: argparse.Namespace, began: float, wall_s: float) ->
         ended = datetime.fromisoformat(json.loads(done.read_text())["finished"]).timestamp()
         late.append(noticed[number] - ended)
     first = min(e["t"] for e in events if e["event"] == "job_started") - began
+    timings = json.loads((run / "work" / "call.json").read_text())["timings"]
     n_jobs = asked.models * asked.chunks
     ideal_s = math.ceil(n_jobs / asked.slots) * asked.seconds
     files = sum(1 for path in run.rglob("*") if path.is_file())
@@ -85,9 +158,12 @@ def report(run: Path, asked: argparse.Namespace, began: float, wall_s: float) ->
         f"| ideal | {ideal_s:.1f} s |",
         f"| ratio | {wall_s / ideal_s:.2f} |",
         f"| first submission after the start | {first:.1f} s |",
+        f"| of it planning, with SLURM's answers | {timings['planning_s']:.1f} s |",
+        f"| and Snakemake's start | {timings['snakemake_start_s']:.1f} s |",
         f"| end of a job to notice, on average | {statistics.mean(late):.1f} s |",
         f"| end of a job to notice, at most | {max(late):.1f} s |",
         f"| files in the run | {files} ({files / n_jobs:.1f} a job) |",
+        f"| load of this machine at the end, and its cores | {os.getloadavg()[0]:.0f}, {os.cpu_count()} |",
     ]
     text = "\n".join(lines)
     print(text)

@@ -5,7 +5,6 @@ Seconds are wall time. Those that `shares` returns add up to the wall time of th
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +22,7 @@ class Job:
     Attributes
     ----------
     process
-        From the start of its command to its end.
+        From its start by Snakemake to the end that Snakemake saw.
     start_up
         What does not grow with the work: entering the image, Python, imports, loading the model; and leaving.
     evaluation
@@ -71,15 +70,21 @@ def read_run(root: Path, began: float, wall: float) -> Run:
         computing=last - first,
         collecting=timings["collecting_s"],
         rest=began + wall - last - timings["collecting_s"],
-        jobs=list(_jobs(root)),
+        jobs=list(_jobs(root, {_place(e): ends[e["jobid"]] - e["t"] for e in events if _place(e)})),
     )
 
 
-def _jobs(root: Path) -> Iterator[Job]:
+def _place(event: dict[str, Any]) -> tuple[str, str] | None:
+    """Slug and job of the event of a job's start, None of any other."""
+    if event["event"] != "job_info" or not event["rule_name"].startswith("evaluate_"):
+        return None
+    return event["rule_name"].removeprefix("evaluate_"), event["wildcards"]["job"]
+
+
+def _jobs(root: Path, walls: dict[tuple[str, str] | None, float]) -> Iterator[Job]:
     for file in sorted(root.glob("work/done/*/*.json")):
         said = json.loads(file.read_text())
-        with (root / "logs" / file.parent.name / f"{file.stem}.benchmark.tsv").open() as stream:
-            process = float(next(csv.DictReader(stream, delimiter="\t"))["s"])
+        process = walls[file.parent.name, file.stem]
         inside = (_time(said["finished"]) - _time(said["started"])).total_seconds()
         start_up = process - inside + said["import_s"] + said["load_s"]
         yield Job(said["model"], said["structures"], process, start_up, said["evaluate_s"])

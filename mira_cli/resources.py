@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 SHARED = ("all", "gpu", "cpu", "driver")  # what resources are said for, beside single models
 CLUSTER_THREADS = 4  # of a job on a cluster, unless somebody says so
-SURROUNDINGS_MB = 300  # the two Snakemakes around a worker in a SLURM job; they count against its memory
+# around a worker on a node, in its job's memory: 26 MB of Apptainer, or 115 of the Snakemake of other executors
+SURROUNDINGS_MB = 150
 # what pydantic calls the kinds of value that one place may hold
 _KIND = re.compile(r"bool|int|float|str|none|constrained-\w+|(literal|list|dict|function-\w+|nullable|union)\[.*\]")
 FORMS = {  # how a value is written

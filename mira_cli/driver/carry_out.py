@@ -82,6 +82,7 @@ def carry_out(
         outcome = run_snakemake(argv, run, lock, plugins=plugins, on_tick=on_tick, patience_s=patience_s)
         if outcome.stopped:
             raise outcome.stopped
+        progress.look()
         timings |= _snakemake_timings(run, started)
         collecting = time.monotonic()
         collect(run)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PLAIN_EVERY_S = 30.0
 LONG_EVERY_S = 10.0  # as often as workers tell of stories that take many evaluations
+REST = 500.0  # seconds between two looks for each second that reading takes; jobs may be many, and the disk far
+MOST_REST_S = 10.0
 
 
 @dataclass
@@ -74,7 +76,7 @@ class ModelProgress:
 
 
 class Progress:
-    """Shows how far the jobs of a plan are; `tick` is called about twice a second."""
+    """Shows how far the jobs of a plan are; `tick` is called about twice a second, and looks when it is time."""
 
     def __init__(self, plan: Plan, run: RunDirectory, queue: QueueWatch | None = None) -> None:
         self.queue = queue
@@ -88,7 +90,7 @@ class Progress:
         self.live = (
             Live(console=console.stderr(), auto_refresh=False, transient=True) if console.stderr().is_terminal else None
         )
-        self.last_plain = time.monotonic()
+        self.last_plain = self.next_look = time.monotonic()
 
     def __enter__(self) -> Self:
         """Start the display."""
@@ -102,10 +104,17 @@ class Progress:
             self.live.stop()
 
     def tick(self) -> None:
+        """Look again if it is time: the more jobs there are, the less often."""
+        if time.monotonic() >= self.next_look:
+            self.look()
+
+    def look(self) -> None:
         """Look again and show what is new."""
         now = time.monotonic()
         for model in self.models:
             model.read(now)
+        has_read = time.monotonic()
+        self.next_look = has_read + min(REST * (has_read - now), MOST_REST_S)
         for news in self.queue.news() if self.queue else ():
             console.warn(news)
         if self.live:

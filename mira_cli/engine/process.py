@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import time
@@ -85,8 +86,7 @@ def run_snakemake(
         try:
             while child.poll() is None:
                 on_tick()
-                with suppress(subprocess.TimeoutExpired):
-                    child.wait(tick_s)
+                _wait(child, tick_s)
         except Interrupted as stop:
             stopped = stop
             _stop(child, patience_s(stop))
@@ -96,6 +96,20 @@ def run_snakemake(
     with suppress(Interrupted):
         on_tick()
     return SnakemakeExit(child.wait(), stopped, log)
+
+
+def _wait(child: subprocess.Popen[bytes], seconds: float) -> None:
+    """Wait for its end, but no longer than that; `Popen.wait` with a limit would look twenty times a second."""
+    try:
+        handle = os.pidfd_open(child.pid)
+    except (AttributeError, OSError):  # not on every system
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(seconds)
+        return
+    try:
+        select.select([handle], [], [], seconds)
+    finally:
+        os.close(handle)
 
 
 def _cache(run: RunDirectory) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -143,7 +144,9 @@ def problems(
     SlurmError
         There is no SLURM here, or it does not answer.
     """
-    known, memberships, rules = partitions(), associations(), partition_rules()
+    with ThreadPoolExecutor() as pool:  # each waits for the controller, for seconds where that is busy
+        memberships_of, rules_of = pool.submit(associations), pool.submit(partition_rules)
+        known, memberships, rules = partitions(), memberships_of.result(), rules_of.result()
     asked: dict[tuple[Resources, int], list[str]] = {}
     for model, resources in requests.items():
         asked.setdefault((_without_packing(resources), threads[model]), []).append(model)

@@ -69,7 +69,7 @@ def test_memory_limit(cluster, fault, tmp_path) -> None:
     assert "memory limit was reached" in said(fault.run)
     assert_sound(fault.run)
     asked = {cluster.job(job["id"])["MinMemoryNode"] for job in cluster.jobs_of(fault.run, ended=True)}
-    assert asked >= {"700M", "1400M"}
+    assert asked >= {"550M", "1100M"}
     fault.tell("memory limit", "its memory limit was reached", code)
 
 

@@ -154,7 +154,7 @@ def test_what_a_job_cannot_be_is_refused_before_it_is_sent(cluster, mira, profil
     for words, said in cases.items():
         assert said in mira("serve", "--profile", profile, *words, code=2).stderr
     large = mira("serve", "--profile", profile, "-m", "emt", "--set", "resources.cpu.mem_mb=64G", code=4).stderr
-    assert "the job of the server would not start: it would ask for 64,300 MB" in large
+    assert "the job of the server would not start: it would ask for 64,150 MB" in large
     assert "sends no jobs to SLURM" in mira("serve", "--profile", "local", "-m", "emt", code=2).stderr
     assert "`--profile NAME`" in mira("serve", "-m", "emt", "--set", "resources.all.gpu=0", code=2).stderr
     assert cluster.squeue() == []

@@ -11,8 +11,6 @@ for model in PLAN["models"]:
             done=f"work/done/{model['slug']}/{{job}}.json",
         log:
             f"logs/{model['slug']}/{{job}}.log",
-        benchmark:
-            f"logs/{model['slug']}/{{job}}.benchmark.tsv"
         # long jobs first, so that short ones fill what is left at the end
         priority: lambda wildcards: PLAN["jobs"][wildcards.job]["atoms"]
         container:

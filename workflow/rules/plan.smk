@@ -1,5 +1,5 @@
 # The plan that everything else reads. `mira run` has made it; plain `snakemake` makes it here, once, in the main process
-# (processes that Snakemake starts for single jobs must see the plan they were started for).
+# (processes that other executors than MIRA's start for single jobs must see the plan they were started for).
 
 import os
 

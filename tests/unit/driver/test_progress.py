@@ -1,8 +1,10 @@
 """What is said of jobs under way: speeds of what models have answered, and nothing where they have answered nothing."""
 
 import json
+import time
+from types import SimpleNamespace
 
-from mira_cli.driver.progress import ModelProgress
+from mira_cli.driver.progress import ModelProgress, Progress
 from mira_cli.run.tail import Tail
 from mira_cli.tasks import find_task
 
@@ -25,3 +27,21 @@ def test_structures_that_no_model_was_asked_about_say_nothing_of_its_speed(tmp_p
     model.read(60.0)
     assert model.rate(60.0) == 1 / 60
     assert model.eta_s(60.0) == 6 * 60
+
+
+def test_looks_take_little_of_the_time_however_long_one_takes() -> None:
+    class Model:
+        looks = done = told = 0
+        total, long = 9, None
+
+        def read(self, now: float) -> None:
+            self.looks += 1
+            time.sleep(0.005)  # as it takes to open the files of hundreds of jobs
+
+    progress = Progress(SimpleNamespace(models=[], jobs=[]), SimpleNamespace())
+    progress.models.append(model := Model())
+    for _ in range(50):
+        progress.tick()
+    assert model.looks == 1
+    progress.look()  # at the end, whatever the time
+    assert model.looks == 2

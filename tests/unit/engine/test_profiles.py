@@ -269,7 +269,7 @@ def test_check_asks_for_what_jobs_of_a_run_ask_for(make) -> None:
     large = Partition("g", False, True, None, 64, 500_000, ("gpu:4",), 1)
     asked = checks.requests(find_profile("mine"), {}, [small, large])
     assert {name: (r.mem_mb, r.runtime_min, threads) for name, (r, threads) in asked.items()} == {
-        "gpu": (8300, 240, 4),
+        "gpu": (8150, 240, 4),
         "cpu": (4000, 30, 4),  # with what is around the worker no more than a node has
         "driver": (2000, 60, 1),
     }

@@ -1,8 +1,11 @@
 """A job whose work is done, and that SLURM is still cleaning up after: an epilog may hang for long."""
 
+import asyncio
 import json
 import os
 import sys
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -66,7 +69,7 @@ def executor(monkeypatch):
     import snakemake_executor_plugin_mira_slurm as plugin
 
     made = object.__new__(plugin.Executor)
-    made._absent, made._before = {}, {}
+    made._absent = {}
     return made
 
 
@@ -75,11 +78,28 @@ def test_its_result_is_taken_as_soon_as_it_is_there(executor, tmp_path) -> None:
     about = SimpleNamespace(external_jobid="11", job=SimpleNamespace(jobid=1, output=[output]))
     assert executor._settled(about, {"11": "COMPLETING"}) is None
     output.touch()
-    assert executor._settled(about, {"11": "RUNNING"}) is None  # its own Snakemake has not looked at it yet
+    assert executor._settled(about, {"11": "RUNNING"}) is None  # the worker has not ended yet
     assert executor._settled(about, {"11": "COMPLETING"}) == "COMPLETED"
-    about_it = output.stat()
-    executor._before[1] = {(about_it.st_ino, about_it.st_mtime_ns)}  # it was there before the job
+
+
+def test_a_result_that_was_there_before_the_job_is_not_its_own(executor, tmp_path, monkeypatch) -> None:
+    output = tmp_path / "done.json"
+    output.touch()
+    about = SimpleNamespace(external_jobid="11", job=SimpleNamespace(jobid=1, output=[output]))
+    executor._cancelled, executor._refusals = threading.Event(), threading.local()
+    stock = type(executor).__mro__[1]
+    monkeypatch.setattr(stock, "run_job", lambda *_: None)  # what submits
+    executor.run_job(about.job)
     assert executor._settled(about, {"11": "COMPLETING"}) is None
+
+
+def test_the_end_of_a_run_waits_for_no_poll(executor) -> None:
+    executor.wait, executor._cancelled, executor.active_jobs = True, threading.Event(), []
+    type(executor).next_seconds_between_status_checks.fset(executor, 60.0)
+    threading.Timer(0.3, lambda: setattr(executor, "wait", False)).start()  # as `shutdown` of the interface does
+    began = time.monotonic()
+    asyncio.run(executor.sleep())
+    assert time.monotonic() - began < 10
 
 
 def test_the_queue_is_asked_in_words_that_old_slurm_knows(tmp_path, monkeypatch) -> None:

@@ -93,7 +93,7 @@ def test_hints_of_check_are_words_of_the_profiles_file() -> None:
     assert hints(Resources(gpu=1), known=[CPU]) == ["no partition has GPUs: <all gpu 0>"]
     assert hints(Resources(gpu=1, partition="old", gpu_model="x"))[1].endswith("<gpu gres gpu:1>")
     assert hints(Resources(mem_mb=9000, runtime_min=61), 9) == [
-        f"<cpu {word}>, or another partition" for word in ("runtime_min 60", "mem_mb 7700", "threads 8")
+        f"<cpu {word}>, or another partition" for word in ("runtime_min 60", "mem_mb 7850", "threads 8")
     ]
     assert hints(Resources(), known=[GPU]) == ["for example <all partition gpu>; partitions: gpu"]
 

@@ -1,7 +1,8 @@
 """The stock SLURM executor (2.8.0), mended where it hangs, doubles or loses work.
 
-Runs inside Snakemake and imports nothing of `mira_cli`. How a job is worded and submitted is stock. Replaced are:
+Runs inside Snakemake. How a job is submitted is stock. Replaced are:
 
+* what runs on the node: the rule's own command, as a script (`engine/job_script.py`), instead of two nested Snakemakes.
 * status: one `squeue` a poll, whatever accounting there is. A poll that fails forgets no job (stock forgets them all,
   and waits for ever). A preempted job is over unless SLURM requeues it. A job that has left the queue unseen is judged
   by its output, and so is one that SLURM is still cleaning up after, which a hung epilog makes long.
@@ -22,6 +23,8 @@ from pathlib import Path
 import snakemake_executor_plugin_slurm as stock
 from snakemake_executor_plugin_slurm import ExecutorSettings, common_settings
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+
+from mira_cli.engine.job_script import clear, job_script
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
@@ -52,15 +55,15 @@ class Executor(stock.Executor):
         self._cancelled = threading.Event()
         self._refusals = threading.local()
         self._absent: dict[str, int] = {}  # SLURM id -> polls in a row in which it was gone or about to be requeued
-        self._before: dict[int, set[tuple[int, int] | None]] = {}  # jobid -> stamps of outputs older than the job
         self._early: dict[str, int] = {}  # SLURM id -> polls that its output has brought forward
+        workflow.executor_settings.pass_command_as_script = True  # a script is read by one shell, on the node
         super().__init__(workflow, logger)
 
     # --- submission
 
     def run_job(self, job) -> None:
         """Submit one job; wait out refusals that pass."""
-        self._before[job.jobid] = set(_stamps(job))
+        clear(job)
         for pause in (*PAUSES_S, None):
             if self._cancelled.is_set():
                 return
@@ -90,8 +93,12 @@ class Executor(stock.Executor):
         partition = job.resources.get("slurm_partition")
         return f" -p {stock.shlex.quote(str(partition))}" if partition else ""
 
+    def format_job_exec(self, job) -> str:
+        """The script of a job; Snakemake again for a rule that is no shell command."""
+        return job_script(job, self.workflow) or super().format_job_exec(job)
+
     def get_python_executable(self) -> str:
-        """The Python of a job, which looks for no modules in the run directory: it holds a user's files."""
+        """The Python of such a Snakemake, which looks for no modules in the run directory: it holds a user's files."""
         return f"{super().get_python_executable()} -P"
 
     # --- watching
@@ -152,7 +159,7 @@ class Executor(stock.Executor):
         state = states.get(job)
         if state == "COMPLETED" or (state in FAILED and state not in REQUEUEABLE):
             return state
-        if state == "COMPLETING" and self._has_left_its_result(job_info.job):
+        if state == "COMPLETING" and _has_left_its_result(job_info.job):
             return "COMPLETED"
         if state is not None and state not in REQUEUEABLE:
             self._absent.pop(job, None)
@@ -163,12 +170,7 @@ class Executor(stock.Executor):
         if state is not None:
             return state
         # SLURM has forgotten it (MinJobAge is short, or polls failed for long): its output tells
-        return "COMPLETED" if self._has_left_its_result(job_info.job) else "UNKNOWN"
-
-    def _has_left_its_result(self, job) -> bool:
-        """Whether a job has written all of its output since it was submitted."""
-        stamps = _stamps(job)
-        return None not in stamps and not self._before.get(job.jobid, set()).intersection(stamps)
+        return "COMPLETED" if _has_left_its_result(job_info.job) else "UNKNOWN"
 
     def _remove_log(self, job_info: SubmittedJobInfo) -> None:
         if not self.workflow.executor_settings.keep_successful_logs and (log := _log(job_info)):
@@ -183,11 +185,11 @@ class Executor(stock.Executor):
         subprocess.run(["scancel", "--quiet", "--name", self.run_uuid], timeout=60, check=False)
 
     async def sleep(self) -> None:
-        """Wait for the next poll: it comes early when a job has left its result, and at once when all is cancelled."""
+        """Wait for the next poll: it comes early when a job has left its result, and never where all is over."""
         until = time.monotonic() + float(self.next_seconds_between_status_checks)
         look = time.monotonic() + RESULTS_EVERY_S
-        while time.monotonic() < until and not self._cancelled.is_set():
-            await asyncio.sleep(0.2)
+        while self.wait and time.monotonic() < until and not self._cancelled.is_set():
+            await asyncio.sleep(0.5)
             if time.monotonic() >= look:
                 look += RESULTS_EVERY_S
                 if self._result_is_there():
@@ -198,7 +200,7 @@ class Executor(stock.Executor):
         found = False
         for job_info in list(self.active_jobs):
             asked = self._early.get(job_info.external_jobid, 0)
-            if asked < EARLY_POLLS and self._has_left_its_result(job_info.job):
+            if asked < EARLY_POLLS and _has_left_its_result(job_info.job):
                 self._early[job_info.external_jobid] = asked + 1
                 found = True
         return found
@@ -233,17 +235,9 @@ def _why(state: str, job_info: SubmittedJobInfo) -> str:
     return words.get(state, state)
 
 
-def _stamps(job) -> list[tuple[int, int] | None]:
-    """Inode and time of each output of a job, None where it is not there."""
-    found: list[tuple[int, int] | None] = []
-    for file in job.output:
-        try:
-            about = os.stat(str(file))  # noqa: PTH116  (the output is a string of Snakemake's)
-        except OSError:
-            found.append(None)
-        else:
-            found.append((about.st_ino, about.st_mtime_ns))
-    return found
+def _has_left_its_result(job) -> bool:
+    """Whether a job has written all of its output, which was cleared when it was submitted."""
+    return all(Path(file).exists() for file in job.output)
 
 
 def _log(job_info: SubmittedJobInfo) -> Path | None:
