@@ -17,6 +17,7 @@ from mira_cli import paths
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.images import building, host_python, recipe, record, site_settings, torch_backend
 from mira_cli.scratch import scratch_folder
+from mira_cli.site_variables import for_jobs
 from mira_cli.wording import last_line
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ def _put(env: Path, final: Path, shop: Workshop) -> None:
 @contextmanager
 def clean_environment() -> Iterator[dict[str, str]]:
     """Yield environment variables for a test: an empty home that vanishes, and no way to download."""
-    kept = {k: os.environ[k] for k in ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR") if k in os.environ}
+    given = for_jobs(os.environ)
+    kept = {k: given[k] for k in ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR") if k in given}
     offline = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONNOUSERSITE": "1"}
     with scratch_folder() as home:
         yield kept | offline | {"HOME": str(home)}
