@@ -14,7 +14,7 @@ from mira_cli import paths
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import content_sha256
 from mira_cli.images import recipe, record
-from mira_cli.scratch import scratch_folder
+from mira_cli.scratch import scratch_folder, unpacking_place
 from mira_cli.site_variables import for_jobs
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def _reason(stderr: str) -> str:
 def apptainer_environment() -> dict[str, str]:
     """Our environment without what a user has set to be bound or passed into every container."""
     kept = for_jobs(os.environ)
+    kept |= dict.fromkeys(("APPTAINER_TMPDIR", "SINGULARITY_TMPDIR"), str(unpacking_place()))
     # mksquashfs, debootstrap and their kin are there on machines whose users do not have them on PATH
     return kept | {"PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
 

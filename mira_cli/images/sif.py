@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import uv
 
-from mira_cli import paths
+from mira_cli import console, paths
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import content_sha256
 from mira_cli.images import apptainer, bootstrap, building, recipe, record, site_settings, torch_backend
+from mira_cli.scratch import unpacking_place, unpacking_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -128,22 +129,26 @@ def _build(
     target.final.parent.mkdir(exist_ok=True)
     record.write_build_record(apptainer.sidecar(target.final), done)
     new.replace(target.final)
+    for file in (target.final, apptainer.sidecar(target.final)):
+        shop.share(file)
     return done
 
 
 @contextmanager
 def _unpacking(target: _Target) -> Iterator[Path]:
     """Yield a folder for the unpacked image: on a local disk, as shared ones refuse the owners of its files."""
-    chosen = os.environ.get("APPTAINER_TMPDIR") or os.environ.get("SINGULARITY_TMPDIR") or tempfile.gettempdir()
     what = f"building image {target.name} with Apptainer"
-    together = Path(chosen).stat().st_dev == paths.cache_dir().stat().st_dev
+    chosen = unpacking_place(target.cost.free_gigabytes)
+    if chosen not in unpacking_places()[:1]:
+        console.say(f"images are unpacked in {chosen}, as {unpacking_places()[0]} is noexec or has too little space")
+    together = chosen.stat().st_dev == paths.cache_dir().stat().st_dev
     needed = target.cost.free_gigabytes + together * target.cost.gigabytes
     hint = "set APPTAINER_TMPDIR to a local folder with more space"
-    building.require_space(Path(chosen), needed, what=what, hint=hint)
+    building.require_space(chosen, needed, what=what, hint=hint)
     hint = "set MIRA_CACHE to a folder with more space"
     building.require_space(paths.cache_dir(), target.cost.gigabytes, what=what, hint=hint)
     # one name for one target: what a killed build has left is found and removed
-    scratch = Path(chosen) / f"mira-{os.getuid()}-{target.key}"
+    scratch = chosen / f"mira-{os.getuid()}-{target.key}"
     building.remove_tree(scratch)
     try:
         try:

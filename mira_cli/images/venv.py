@@ -44,7 +44,8 @@ def built_venv(image: Image) -> record.BuildRecord | None:
     place = venv_folder(image)
     found = record.read(place / MARKER)
     # the interpreter is a link to one of this machine, which may have been removed since
-    return found if found and place.name.endswith(f"-{found.recipe}") and (place / "bin/python").exists() else None
+    there = os.access(place / "bin" / "python", os.X_OK)  # or of somebody's who lets nobody in
+    return found if found and place.name.endswith(f"-{found.recipe}") and there else None
 
 
 def build_venv(image: Image, stage: Callable[[str], None], *, force: bool = False) -> record.BuildRecord:
@@ -111,6 +112,7 @@ def _install(image: Image, env: Path, shop: Workshop, stage: Callable[[str], Non
 
 def _put(env: Path, final: Path, shop: Workshop) -> None:
     """Give a complete environment its name; an older one under that name goes."""
+    shop.share(env)
     final.parent.mkdir(exist_ok=True)
     if final.exists():
         final.rename(shop.folder / "old")

@@ -16,14 +16,14 @@ from tests.unit.doctor.faults import look, pretend_sif, program
 class Full:
     """A file system with little left."""
 
-    f_frsize, f_blocks, f_bavail, f_files, f_favail = 4096, 10_000_000, 1000, 1000, 100
+    f_frsize, f_blocks, f_bavail, f_files, f_favail, f_flag = 4096, 10_000_000, 1000, 1000, 100, 0
 
 
 def test_a_full_disk_is_a_failure(monkeypatch) -> None:
     monkeypatch.setattr(os, "statvfs", lambda path: Full)
     assert look(disk.cache_disk)["cache"].status == "fail"
     assert look(disk.current_disk)["current folder"].status == "fail"
-    assert [finding.status for finding in disk.temporary()] == ["warn"]
+    assert {finding.status for finding in disk.temporary()} == {"warn"}
     monkeypatch.setattr(Full, "f_bavail", 1_000_000)
     assert look(disk.cache_disk)["cache"].message.endswith("building an image takes up to 11.0 GB")
     monkeypatch.setattr(Full, "f_bavail", 9_000_000)
