@@ -43,8 +43,9 @@ def agreement(model: dict[str, Any], structures: list[Atoms], device: str) -> li
     there, here = Worker(model, device, threads=1), Worker(model, "cpu", threads=1)
     used, refused = there.accelerated.name or "none", there.accelerated.refused
     why = "".join(f"; {name} refused: {reason}" for name, reason in refused.items())
+    off = apart(there.ask(structures), here.ask(structures))
     return [
-        f"{there.device} against the CPU, {len(structures)} crystals: {apart(there.ask(structures), here.ask(structures))}.",
+        f"{there.device} against the CPU, {len(structures)} crystals: {off}.",
         f"accelerator on {there.device}: {used}{why}.",
     ]
 
@@ -77,7 +78,8 @@ def small(model: dict[str, Any], structures: list[Atoms], device: str) -> list[s
     lines = []
     for way, ask in ways.items():
         ask(structures[:4])
-        lines.append(f"{len(structures):,} crystals by {way}: {_words(rate(ask, structures, len(structures), mira.device))}.")
+        found_rate = rate(ask, structures, len(structures), mira.device)
+        lines.append(f"{len(structures):,} crystals by {way}: {_words(found_rate)}.")
     return lines
 
 

@@ -38,7 +38,7 @@ def unpacking_places() -> list[Path]:
     """
     chosen = os.environ.get("APPTAINER_TMPDIR") or os.environ.get("SINGULARITY_TMPDIR")
     usual = (tempfile.gettempdir(), "/var/tmp", paths.cache_dir())  # noqa: S108  (for folders that nobody can guess)
-    return [Path(chosen)] if chosen else list(dict.fromkeys(map(Path, usual)))
+    return [Path(chosen)] if chosen else list(dict.fromkeys(Path(place) for place in usual))
 
 
 def unpacking_place(gigabytes: float = 0.0) -> Path:

@@ -30,6 +30,7 @@ def checks_here() -> list[Check]:
         Check("weights", "store", weights.weights, _HUNG),
         Check("disk", "cache", disk.cache_disk, _HUNG, needed=True),
         Check("disk", "current folder", disk.current_disk, _HUNG, needed=True),
+        Check("disk", "home", disk.home, _HUNG),
         Check("disk", "temporary files", disk.temporary, _HUNG),
         Check("disk", "quota", disk.quota, "`quota` asks a file server that does not answer"),
         Check("sharing", "cache", filesystem.cache_filesystem, _HUNG),

@@ -105,6 +105,17 @@ def current_disk() -> Iterator[Finding]:
         yield ok("current folder", f"{folder}: {words}")
 
 
+def home() -> Iterator[Finding]:
+    """The user's home, where uv, Snakemake and MIRA itself keep small things, and a cache lies unless one is named."""
+    folder = Path.home()
+    if why := write_refusal(folder):
+        yield warned("home", f"{folder} cannot be written: {why}", "free some space there; `quota -s` shows limits")
+        return
+    free, _, words = space(folder)
+    hint = "keep only small files there: set MIRA_CACHE, and UV_CACHE_DIR, to another file system"
+    yield warned("home", f"{folder}: {words}", hint) if free < 10 * LEAST_BYTES else ok("home", f"{folder}: {words}")
+
+
 def temporary() -> Iterator[Finding]:
     """Folders for temporary files, of jobs and of Apptainer's builds."""
     variable = "TMPDIR" if os.environ.get("TMPDIR") else "temporary files"

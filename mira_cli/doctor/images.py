@@ -28,7 +28,7 @@ def images() -> Iterator[Finding]:
     older = {name for name, _ in _other_recipes()}
     of_files = [i for i in recipe.images_of_files() if any(prepare.is_built(i, runtime) for runtime in RUNTIMES)]
     for image in (*recipe.all_images(), *of_files):
-        closed = [why for runtime in RUNTIMES if (why := prepare.closed_to_us(image, runtime))]
+        closed = [shut for runtime in RUNTIMES if (shut := prepare.closed_to_us(image, runtime))]
         problems = {runtime: why for runtime in RUNTIMES if (why := _problem(image, runtime))}
         built = [
             f"{r} {size(done.bytes)}" for r in RUNTIMES if (done := prepare.record_of(image, r)) and r not in problems

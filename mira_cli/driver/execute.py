@@ -306,7 +306,7 @@ def _finish(run: RunDirectory, root: Path) -> ExitCode:
     for model, names in several_devices(run).items():
         console.warn(
             f"{model} computed on {' and '.join(names)}, whose numbers may differ by rounding",
-            hint="the column `device` says which row is of which; `gres` or `constraint` in a profile keeps to one kind",
+            hint="the column `device` says which row is of which; `gres` in a profile keeps to one kind of GPU",
         )
     report = f"{root / 'report.html'}, " if (root / "report.html").is_file() else ""
     console.say(f"results: {report}{root / 'comparison.csv'} and others")

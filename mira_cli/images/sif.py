@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from mira_cli import console, paths
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import content_sha256
 from mira_cli.images import apptainer, bootstrap, building, recipe, record, site_settings, torch_backend
+from mira_cli.images.venv import roomy_uv_cache
 from mira_cli.scratch import unpacking_place, unpacking_places
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ def build_sif(
             shutil.copy(path, shop.folder / name)
         (shop.folder / "base.sif").symlink_to(apptainer.base_path())
         inside = site_settings.for_apptainer(os.environ, image.torch_backend)
-        binds = {uv_cache(): "/mira/cache", uv.find_uv_bin(): "/mira/uv"} | inside.binds
+        cache = roomy_uv_cache(image.cost["venv"], shop).get("UV_CACHE_DIR") or site_settings.uv_cache()
+        Path(cache).mkdir(parents=True, exist_ok=True)  # it must be there to be bound
+        binds = {cache: "/mira/cache", uv.find_uv_bin(): "/mira/uv"} | inside.binds
         options = [option for here, there in binds.items() for option in ("--bind", bind(here, there))]
         return _build(shop, target, {"image": image.name, "recipe": own}, options=options, inside=inside.env)
 
@@ -163,14 +165,6 @@ def _unpacking(target: _Target) -> Iterator[Path]:
         yield scratch
     finally:
         building.remove_tree(scratch)
-
-
-def uv_cache() -> str:
-    """Folder of uv's cache on this machine, which must exist to be bound."""
-    command = [uv.find_uv_bin(), "cache", "dir"]
-    folder = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def bind(here: str, there: str) -> str:

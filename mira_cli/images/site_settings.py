@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+import uv
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +82,12 @@ def uv_environment(torch_backend: str | None = None) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("UV_", "PIP_", "PYTHON", "VIRTUAL_ENV", "CONDA_"))}
     kept |= {k: os.environ[k] for k in _OURS if k in os.environ}
     return kept | for_venv(os.environ).env | _backend(torch_backend) | {"UV_NO_PROGRESS": "1"}
+
+
+def uv_cache() -> str:
+    """Folder of uv's cache on this machine."""
+    command = [uv.find_uv_bin(), "cache", "dir"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _backend(name: str | None) -> dict[str, str]:

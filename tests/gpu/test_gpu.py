@@ -38,9 +38,8 @@ def test_the_script_says_what_a_bare_python_lacks_and_gives_up(tmp_path) -> None
     assert "/usr/bin/false does not run" in done.stderr
     lean = tmp_path / "lean"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", lean], check=True)
-    done = subprocess.run(
-        [script], env={**bare, "MIRA_GPU_PYTHON": str(lean / "bin" / "python")}, capture_output=True, text=True, timeout=60
-    )
+    bare["MIRA_GPU_PYTHON"] = str(lean / "bin" / "python")
+    done = subprocess.run([script], env=bare, capture_output=True, text=True, timeout=60)
     assert done.returncode == 4, done.stderr
     assert "lacks torch, ase, spglib, sevenn" in done.stderr
     assert "benchmarks/gpu.sh carry" in done.stderr
