@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _OPTIONS = "BIND|CLEANENV|CONTAIN|CWD|ENV|FUSE|HOME|MOUNT|NET|NO_|OVERLAY|PWD|SCRATCH|WORKDIR|WRITABLE"
 _DROPPED = re.compile(rf"PYTHON|(APPTAINER|SINGULARITY)(ENV_|_({_OPTIONS}))")
 # Libraries that PyTorch and TensorFlow bring: `LD_LIBRARY_PATH` comes before theirs, and another release lacks symbols.
-_CUDA = re.compile(r"lib(cudart|cudnn|cublas|cufft|curand|cusparse|cusolver|nccl|nvJitLink|nvrtc)(Lt)?\.so")
+_CUDA = re.compile(r"lib(cudart|cudnn|cublas|cufft|curand|cusparse|cusolver|nccl|nvJitLink|nvrtc)\w*\.so")
 _DRIVER = "libcuda.so.1"
 
 

@@ -68,24 +68,17 @@ def cache_disk() -> Iterator[Finding]:
 
 def _sharing(folder: Path) -> Iterator[Finding]:
     """A cache for a group: what one builds, others must be able to use."""
-    mode, mask = folder.stat().st_mode, os.umask(0)
-    os.umask(mask)
+    mode = folder.stat().st_mode
     if not mode & 0o020:
-        yield ok("cache's mode", "only its owner can write to it")
-    elif mask & 0o070:
-        hint = "`umask 002` before you build, for instance in ~/.bashrc"
-        yield warned(
-            "cache's mode",
-            f"its group may write to it, but umask {mask:03o} keeps from others what you put there",
-            hint,
-        )
+        readers = "its group can use it" if mode & 0o040 else "nobody else can use it"
+        yield ok("cache's mode", f"only its owner can write to it, {readers}")
     elif not mode & 0o2000:
         hint = f"`chmod g+s {folder}`"
         yield warned(
             "cache's mode", "its group may write to it, but what is made there does not belong to that group", hint
         )
     else:
-        yield ok("cache's mode", "its group may write to it")
+        yield ok("cache's mode", "its group may write to it, whatever the umask")
 
 
 def current_disk() -> Iterator[Finding]:

@@ -68,10 +68,10 @@ def for_venv(host: Mapping[str, str]) -> BuildSite:
     """Return what uv is told when it builds a virtual environment on this machine."""
     env = {name: host[name] for name in _PASSED if host.get(name)}
     env |= {name: value for name, value in host.items() if name.startswith("UV_INDEX_") and value}  # credentials
-    for pip, uv in _TWINS.items():
-        if host.get(pip) and not env.get(uv) and not env.get(_OLDER.get(uv, "")):
-            env[uv] = host[pip]
-            if uv == "UV_INDEX":
+    for pip, twin in _TWINS.items():
+        if host.get(pip) and not env.get(twin) and not env.get(_OLDER.get(twin, "")):
+            env[twin] = host[pip]
+            if twin == "UV_INDEX":
                 # as pip does it: any index may serve any package; which file is right, the lock's hashes say
                 env.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     return BuildSite(env)

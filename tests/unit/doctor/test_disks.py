@@ -41,9 +41,10 @@ def test_a_cache_that_cannot_be_written_is_bearable_if_something_is_in_it(monkey
     ("mode", "mask", "status", "hint"),
     [
         (0o755, 0o022, "ok", None),
-        (0o775, 0o022, "warn", "umask 002"),
+        (0o775, 0o022, "warn", "g+s"),
         (0o775, 0o002, "warn", "g+s"),
         (0o2775, 0o002, "ok", None),
+        (0o2775, 0o077, "ok", None),
     ],
 )
 def test_a_cache_for_a_group(cache, mode, mask, status, hint) -> None:
