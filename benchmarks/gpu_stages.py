@@ -6,6 +6,7 @@ Runs in a Python that has a model's packages, with nothing of MIRA but the worke
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,16 +65,13 @@ def small(model: dict[str, Any], structures: list[Atoms], device: str) -> list[s
     """Time MIRA's worker and the library's best way on many small crystals, and on one large cell."""
     from evaluation_ways import Worker
     from gpu_ways import rate
-    from library_ways import library_ways, tuned
+    from library_ways import library_ways, sevennet_batches, tuned
 
     mira = Worker(model, device, threads=1)
     ways = {"MIRA's worker": mira.ask}
-    try:
-        found = tuned(library_ways(model, mira.device), structures[:SAMPLE])
-    except ImportError:  # torch-sim is not among what is carried
-        from library_ways import sevennet_batches
-
-        found = tuned(sevennet_batches(model, mira.device), structures[:SAMPLE])
+    # torch-sim is not among what is carried, and a rehearsal need not wait for all its ways
+    own = model["family"] == "sevennet" and (device == "cpu" or not find_spec("torch_sim"))
+    found = tuned((sevennet_batches if own else library_ways)(model, mira.device), structures[:SAMPLE])
     ways |= {f"{library}, {what['batch']} {what['unit']} a batch": ask for library, (what, ask) in found.items()}
     lines = []
     for way, ask in ways.items():

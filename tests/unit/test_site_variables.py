@@ -26,8 +26,12 @@ def test_a_python_starts_in_spite_of_pythonhome(tmp_path) -> None:
 
 
 def test_cuda_of_a_module_gives_way_to_that_of_the_image_and_the_driver_stays(tmp_path) -> None:
-    folders = {"toolkit": ["libcudart.so.12", "libfoo.so"], "cudnn": ["libcudnn_graph.so.9"], "python": ["libpython3.so"],
-               "driver": ["libcuda.so.1", "libcudart.so.12"]}  # fmt: skip
+    folders = {
+        "toolkit": ["libcudart.so.12", "libfoo.so"],
+        "cudnn": ["libcudnn_graph.so.9"],
+        "python": ["libpython3.so"],
+        "driver": ["libcuda.so.1", "libcudart.so.12"],
+    }
     for folder, files in folders.items():
         (tmp_path / folder).mkdir()
         for file in files:

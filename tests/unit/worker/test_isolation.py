@@ -125,7 +125,7 @@ def test_a_tmp_that_is_small_and_noexec_is_passed_over(tmp_path):
     code += " import os; print(isolation.cache_folder().parent, os.environ['TMPDIR'])"
     seen = {}
     for options in ("size=64m", "noexec,size=4g", "size=4g"):
-        words = f"mount -t tmpfs -o {options} none /tmp && TMPDIR= exec {os.path.realpath(sys.executable)} -c \"{code}\""
+        words = f'mount -t tmpfs -o {options} none /tmp && TMPDIR= exec {os.path.realpath(sys.executable)} -c "{code}"'
         command = ["unshare", "--mount", "sh", "-c", words]
         # its own copy, as the checkout may lie below /tmp
         done = subprocess.run(
