@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
@@ -61,6 +62,22 @@ def lock_file(path: Path) -> int:
         There is a link, or another user's file that cannot be written.
     """
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
+def share(place: Path, like: Path, *, writing: bool = False) -> None:
+    """Give to others, of what lies below a place and is ours, what a folder `like` gives them, whatever the umask was.
+
+    That is reading and starting; with `writing`, changing too, of the place alone. Links are not followed.
+    """
+    given = stat.S_IMODE(like.stat().st_mode)
+    places = [place] if writing else [place, *place.rglob("*")]
+    for path in places:
+        state = path.lstat()
+        mode = stat.S_IMODE(state.st_mode)
+        own = mode & (0o700 if writing else 0o500)
+        lacking = (own >> 3 | own >> 6) & given & 0o077 & ~mode
+        if lacking and state.st_uid == os.geteuid() and not stat.S_ISLNK(state.st_mode):
+            path.chmod(mode | lacking)
 
 
 def write_json(path: Path, data: object) -> None:

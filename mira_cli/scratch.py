@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mira_cli import paths
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,6 +29,32 @@ def scratch_folder() -> Iterator[Path]:
         with suppress(OSError):  # where nothing can be locked, nothing is taken for left either
             stack.callback(os.close, held_folder(Path(made)))
         yield Path(made)
+
+
+def unpacking_places() -> list[Path]:
+    """Folders where images may be unpacked and packed: the one that a user has chosen for it, else the usual ones.
+
+    A local disk comes first, as shared ones refuse the owners of an image's files; MIRA's cache is the last resort.
+    """
+    chosen = os.environ.get("APPTAINER_TMPDIR") or os.environ.get("SINGULARITY_TMPDIR")
+    usual = (tempfile.gettempdir(), "/var/tmp", paths.cache_dir())  # noqa: S108  (for folders that nobody can guess)
+    return [Path(chosen)] if chosen else list(dict.fromkeys(Path(place) for place in usual))
+
+
+def unpacking_place(gigabytes: float = 0.0) -> Path:
+    """The first of these places that lets programs run, which Apptainer insists on, and has so much space.
+
+    Where none has, the first that lets programs run, or the first.
+    """
+    places = unpacking_places()
+    fit = [place for place in places if place.is_dir() and os.access(place, os.W_OK) and not is_noexec(place)]
+    roomy = (place for place in fit if shutil.disk_usage(place).free >= gigabytes * 1e9)
+    return next(roomy, fit[0] if fit else places[0])
+
+
+def is_noexec(folder: Path) -> bool:
+    """True if no program can be started from a folder, nor compiled code be loaded."""
+    return bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
 
 
 def remove_left() -> None:

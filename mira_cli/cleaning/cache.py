@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from mira_cli.images import apptainer, recipe, venv
 from mira_cli.own_files.kept import FORGOTTEN_S, forgotten
 from mira_cli.run.directory import RunDirectory
 from mira_cli.run.registry import known_runs
+from mira_cli.scratch import unpacking_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,9 +103,8 @@ def _unfinished() -> Iterator[Waste]:
     for folder in _entries("building"):
         if folder.is_dir():
             yield Waste(f"unfinished: {folder.name}", (folder,), _lock(folder.name))
-    scratch = os.environ.get("APPTAINER_TMPDIR") or os.environ.get("SINGULARITY_TMPDIR") or tempfile.gettempdir()
     mine = f"mira-{os.getuid()}-"
-    for folder in sorted(Path(scratch).glob(f"{mine}*-apptainer")):
+    for folder in sorted(found for place in unpacking_places() for found in place.glob(f"{mine}*-apptainer")):
         key = folder.name.removeprefix(mine)
         if folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == os.getuid():
             yield Waste(f"unfinished: {key}", (folder,), _lock(key))

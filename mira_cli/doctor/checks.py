@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mira_cli import paths
-from mira_cli.doctor import disk, filesystem, gpu, images, runtime, slurm, software, weights
+from mira_cli.doctor import disk, filesystem, gpu, images, runtime, slurm, software, surroundings, weights
 from mira_cli.doctor.finding import Check
 
 _HUNG = "a file system may hang: `df -h` shows which, or hangs too"
@@ -30,6 +30,7 @@ def checks_here() -> list[Check]:
         Check("weights", "store", weights.weights, _HUNG),
         Check("disk", "cache", disk.cache_disk, _HUNG, needed=True),
         Check("disk", "current folder", disk.current_disk, _HUNG, needed=True),
+        Check("disk", "home", disk.home, _HUNG),
         Check("disk", "temporary files", disk.temporary, _HUNG),
         Check("disk", "quota", disk.quota, "`quota` asks a file server that does not answer"),
         Check("sharing", "cache", filesystem.cache_filesystem, _HUNG),
@@ -37,6 +38,8 @@ def checks_here() -> list[Check]:
         Check("SLURM", "commands", slurm.commands, _HUNG),
         Check("SLURM", "controller", slurm.controller, _QUEUE),
         Check("SLURM", "partitions", slurm.check_partitions, _QUEUE),
+        Check("site", "variables", surroundings.variables, _HUNG),
+        Check("site", "limits", surroundings.limits, _HUNG),
         Check("software", "software", software.software, _HUNG),
     ]
 
@@ -50,5 +53,7 @@ def checks_on_node() -> list[Check]:
         Check("disk", "temporary files", disk.temporary, _HUNG),
         Check("sharing", "cache", filesystem.seen("cache", paths.cache_dir), _HUNG, needed=True),
         Check("sharing", "current folder", filesystem.seen("current folder", Path.cwd), _HUNG, needed=True),
+        Check("site", "variables", surroundings.variables, _HUNG),
+        Check("site", "limits", surroundings.limits, _HUNG),
         Check("software", "software", software.software, _HUNG),
     ]

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from mira_cli import paths
 from mira_cli.doctor.finding import failed, ok, warned
-from mira_cli.images import prepare, recipe
+from mira_cli.images import apptainer, prepare, recipe
 from mira_cli.images.progress import size
+from mira_cli.scratch import is_noexec, unpacking_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,24 +68,17 @@ def cache_disk() -> Iterator[Finding]:
 
 def _sharing(folder: Path) -> Iterator[Finding]:
     """A cache for a group: what one builds, others must be able to use."""
-    mode, mask = folder.stat().st_mode, os.umask(0)
-    os.umask(mask)
+    mode = folder.stat().st_mode
     if not mode & 0o020:
-        yield ok("cache's mode", "only its owner can write to it")
-    elif mask & 0o070:
-        hint = "`umask 002` before you build, for instance in ~/.bashrc"
-        yield warned(
-            "cache's mode",
-            f"its group may write to it, but umask {mask:03o} keeps from others what you put there",
-            hint,
-        )
+        readers = "its group can use it" if mode & 0o040 else "nobody else can use it"
+        yield ok("cache's mode", f"only its owner can write to it, {readers}")
     elif not mode & 0o2000:
         hint = f"`chmod g+s {folder}`"
         yield warned(
             "cache's mode", "its group may write to it, but what is made there does not belong to that group", hint
         )
     else:
-        yield ok("cache's mode", "its group may write to it")
+        yield ok("cache's mode", "its group may write to it, whatever the umask")
 
 
 def current_disk() -> Iterator[Finding]:
@@ -104,24 +98,48 @@ def current_disk() -> Iterator[Finding]:
         yield ok("current folder", f"{folder}: {words}")
 
 
+def home() -> Iterator[Finding]:
+    """The user's home, where uv, Snakemake and MIRA itself keep small things, and a cache lies unless one is named."""
+    folder = Path.home()
+    if why := write_refusal(folder):
+        yield warned("home", f"{folder} cannot be written: {why}", "free some space there; `quota -s` shows limits")
+        return
+    free, _, words = space(folder)
+    hint = "keep only small files there: set MIRA_CACHE, and UV_CACHE_DIR, to another file system"
+    yield warned("home", f"{folder}: {words}", hint) if free < 10 * LEAST_BYTES else ok("home", f"{folder}: {words}")
+
+
 def temporary() -> Iterator[Finding]:
     """Folders for temporary files, of jobs and of Apptainer's builds."""
-    for variable in ("TMPDIR", "APPTAINER_TMPDIR", "SINGULARITY_TMPDIR"):
-        chosen = os.environ.get(variable)
-        if not chosen and variable != "TMPDIR":
-            continue
-        folder = Path(chosen or tempfile.gettempdir())
-        name = variable if chosen else "temporary files"
-        if why := write_refusal(folder):
-            yield warned(
-                name, f"{folder} cannot be written: {why}", f"set {variable} to a local folder that you can write to"
-            )
-            continue
-        free, _, words = space(folder)
-        if free < LEAST_BYTES:
-            yield warned(name, f"{folder}: {words}", f"set {variable} to a local folder with more space")
+    variable = "TMPDIR" if os.environ.get("TMPDIR") else "temporary files"
+    first, *others = dict.fromkeys(Path(place) for place in (os.environ.get("TMPDIR"), "/tmp", "/var/tmp") if place)  # noqa: S108  (as the worker looks: `worker.isolation`)
+    if not (why := _unfit(first)):
+        yield ok(variable, f"{first}: {space(first)[2]}")
+    elif instead := next((place for place in others if not _unfit(place)), None):
+        yield ok(variable, f"{first} {why}: jobs use {instead}, {space(instead)[2]}")
+    else:
+        yield warned(variable, f"{first} {why}", "set TMPDIR to a local folder with more space that lets programs run")
+    if apptainer.program() or os.environ.get("APPTAINER_TMPDIR"):
+        needed = max(image.cost["apptainer"].free_gigabytes for image in recipe.all_images()) * 1e9
+        place = unpacking_place(needed / 1e9)
+        name = "APPTAINER_TMPDIR" if os.environ.get("APPTAINER_TMPDIR") else "building images"
+        hint = "set APPTAINER_TMPDIR to a local folder with more space that lets programs run"
+        if why := _unfit(place):
+            yield warned(name, f"{place} {why}", hint)
+        elif (room := space(place))[0] < needed:
+            yield warned(name, f"{place}: {room[2]}; unpacking an image takes up to {size(needed)}", hint)
         else:
-            yield ok(name, f"{folder}: {words}")
+            yield ok(name, f"unpacked in {place}: {room[2]}")
+
+
+def _unfit(folder: Path) -> str | None:
+    """Why temporary files should lie elsewhere, if they should."""
+    if why := write_refusal(folder):
+        return f"cannot be written: {why}"
+    if is_noexec(folder):
+        return "lets no programs run (noexec), so that code cannot be compiled there"
+    free, _, words = space(folder)
+    return f"has {words}" if free < LEAST_BYTES else None
 
 
 def write_refusal(folder: Path) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from mira_cli import console, paths
 from mira_cli.doctor.finding import ok, warned
 from mira_cli.images import apptainer, prepare, recipe, record, venv
 from mira_cli.images.progress import size
+from mira_cli.scratch import unpacking_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,11 +28,14 @@ def images() -> Iterator[Finding]:
     older = {name for name, _ in _other_recipes()}
     of_files = [i for i in recipe.images_of_files() if any(prepare.is_built(i, runtime) for runtime in RUNTIMES)]
     for image in (*recipe.all_images(), *of_files):
+        closed = [shut for runtime in RUNTIMES if (shut := prepare.closed_to_us(image, runtime))]
         problems = {runtime: why for runtime in RUNTIMES if (why := _problem(image, runtime))}
         built = [
             f"{r} {size(done.bytes)}" for r in RUNTIMES if (done := prepare.record_of(image, r)) and r not in problems
         ]
-        if problems:
+        if closed:
+            yield warned(image.name, *closed[0])
+        elif problems:
             hint = "; ".join(f"`mira images build {image.name} --force --runtime {runtime}`" for runtime in problems)
             yield warned(image.name, "; ".join([*built, *(f"{r}: {why}" for r, why in problems.items())]), hint)
         elif built:
@@ -47,12 +50,10 @@ def images() -> Iterator[Finding]:
 def leftovers() -> Iterator[Finding]:
     """Builds of other recipes, and what interrupted builds have left."""
     place = paths.cache_dir() / "building"
-    temporary = Path(
-        os.environ.get("APPTAINER_TMPDIR") or os.environ.get("SINGULARITY_TMPDIR") or tempfile.gettempdir()
-    )
     own = f"mira-{os.getuid()}-"
     folders = [folder for folder in _children(place) if folder.is_dir()]
-    folders += [folder for folder in _children(temporary) if folder.name.startswith(own) and folder.is_dir()]
+    unpacked = [folder for temporary in unpacking_places() for folder in _children(temporary)]
+    folders += [folder for folder in unpacked if folder.name.startswith(own) and folder.is_dir()]
     running = [folder for folder in folders if _is_locked(place / f"{folder.name.removeprefix(own)}.lock")]
     if running:
         names = dict.fromkeys(folder.name.removeprefix(own) for folder in running)

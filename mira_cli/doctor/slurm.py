@@ -122,6 +122,10 @@ def check_partitions() -> Iterator[Finding]:
         words = _words(partition)
         name = f"{partition.name}{'*' if partition.default else ''}"
         yield ok(name, words) if partition.up else warned(name, f"{words}; it is down", "`sinfo` says more")
+        if len(kinds := partition.gpu_kinds) > 1:
+            what = f"its nodes have different GPUs ({', '.join(kinds)}): energies of one run may differ by rounding"
+            hint = f'`gpu: {{partition: {partition.name}, gres: "gpu:{kinds[0]}:1"}}` in a profile keeps to one kind'
+            yield warned(f"{name} GPUs", what, hint)
     if len(found) > MOST_PARTITIONS:
         yield ok("partitions", f"{len(found) - MOST_PARTITIONS} more; `sinfo --summarize` shows them")
     if not any(partition.default for partition in found):

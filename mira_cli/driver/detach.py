@@ -86,7 +86,7 @@ def _submit(command: list[str], run: RunDirectory, layers: Sequence[Mapping[str,
     job = job_id(run_slurm(
         "sbatch", "--parsable", "--job-name", f"{job_prefix(run)}-driver", "--comment", "driver",
         "--output", str(run.logs / "driver.log"), "--open-mode", "append", "--chdir", str(run.root),
-        "--export", f"ALL,{added}", "--requeue", "--signal", "B:TERM@60",
+        "--export", f"ALL,{added}", "--requeue", "--propagate=NONE", "--signal", "B:TERM@60",
         *sbatch_options(asks, cpus), "--wrap", f"exec {shlex.join(command)}",
     ))  # fmt: skip
     if (read_json(run.driver) or {}).get("slurm_job_id") != job:  # unless it has started and says so itself

@@ -282,7 +282,7 @@ def _check_space(root: Path, needed_mb: int = 50) -> None:
 
 
 def _finish(run: RunDirectory, root: Path) -> ExitCode:
-    from mira_cli.results.devices import on_cpu_instead
+    from mira_cli.results.devices import on_cpu_instead, several_devices
     from mira_cli.results.print_end_of_run import print_results
 
     all_ok = print_results(run)
@@ -307,6 +307,11 @@ def _finish(run: RunDirectory, root: Path) -> ExitCode:
         console.warn(
             f"{', '.join(slow)} computed on the CPU although a GPU was asked for",
             hint="`mira doctor` compares drivers and images; `--set device=cuda` makes this an error",
+        )
+    for model, names in several_devices(run).items():
+        console.warn(
+            f"{model} computed on {' and '.join(names)}, whose numbers may differ by rounding",
+            hint="the column `device` says which row is of which; `gres` in a profile keeps to one kind of GPU",
         )
     report = f"{root / 'report.html'}, " if (root / "report.html").is_file() else ""
     console.say(f"results: {report}{root / 'comparison.csv'} and others")

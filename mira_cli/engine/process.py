@@ -16,6 +16,7 @@ from mira_cli import python_path
 from mira_cli.errors import Interrupted
 from mira_cli.images.run_in_image import TOKENS
 from mira_cli.run.lock import end_session, note, run_mark
+from mira_cli.site_variables import for_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,7 @@ def run_snakemake(
     log.parent.mkdir(parents=True, exist_ok=True)
     run.events.unlink(missing_ok=True)
     name, _, value = run_mark(run).partition("=")
-    inherited = {variable: word for variable, word in os.environ.items() if variable not in TOKENS}
+    inherited = {variable: word for variable, word in for_jobs(os.environ).items() if variable not in TOKENS}
     environment = {
         **inherited,
         **_cache(run),

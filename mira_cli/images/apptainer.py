@@ -14,7 +14,8 @@ from mira_cli import paths
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import content_sha256
 from mira_cli.images import recipe, record
-from mira_cli.scratch import scratch_folder
+from mira_cli.scratch import scratch_folder, unpacking_place
+from mira_cli.site_variables import for_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,8 +67,8 @@ def _reason(stderr: str) -> str:
 
 def apptainer_environment() -> dict[str, str]:
     """Our environment without what a user has set to be bound or passed into every container."""
-    dropped = ("APPTAINERENV_", "SINGULARITYENV_", "APPTAINER_BIND", "SINGULARITY_BIND")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
+    kept = for_jobs(os.environ)
+    kept |= dict.fromkeys(("APPTAINER_TMPDIR", "SINGULARITY_TMPDIR"), str(unpacking_place()))
     # mksquashfs, debootstrap and their kin are there on machines whose users do not have them on PATH
     return kept | {"PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
 

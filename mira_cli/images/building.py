@@ -7,6 +7,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from mira_cli import console, files, paths
@@ -15,7 +16,6 @@ from mira_cli.images import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
 _AGAIN = "see the log; what was downloaded is kept, and the same command tries again"
 
@@ -28,6 +28,11 @@ class Workshop:
     log: IO[str]
     log_path: Path
     lock: int
+
+    def share(self, place: Path) -> None:
+        """Let those use what was made who may use a cache that `MIRA_CACHE` names, as one of a group is."""
+        if os.environ.get("MIRA_CACHE"):
+            files.share(place, paths.cache_dir())
 
     def run(
         self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, failure: str, hint: str = _AGAIN
@@ -72,6 +77,9 @@ def workshop(key: str, *, doing: str = "builds") -> Iterator[Workshop]:
         log_path.unlink(missing_ok=True)  # in a shared cache it may be another user's, or a link
         with open(files.created(log_path), "w", encoding="utf-8") as log:  # noqa: PTH123
             yield Workshop(folder, log, log_path, lock)
+        if os.environ.get("MIRA_CACHE"):  # of a group, whose others build there too
+            for shared in (*filter(Path.is_dir, paths.cache_dir().iterdir()), place / f"{key}.lock"):
+                files.share(shared, paths.cache_dir(), writing=True)
     finally:
         remove_tree(folder)
         os.close(lock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from typing import Any
 
 from mira_cli import files, paths
@@ -31,3 +32,6 @@ def update(kind: str, image: str, value: object | None) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         kept = {name: known for name, known in read(kind).items() if name != image}
         files.write_json(folder / f"{kind}.json", kept if value is None else {**kept, image: value})
+        if os.environ.get("MIRA_CACHE"):  # as `Workshop.share`
+            for file in (folder / f"{kind}.json", folder / f".{kind}.lock"):
+                files.share(file, folder, writing=True)

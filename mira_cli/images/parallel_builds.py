@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import accumulate
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from mira_cli import console, paths
 from mira_cli.errors import EnvironmentNotReadyError, MiraError
 from mira_cli.images import process, progress
+from mira_cli.scratch import unpacking_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -87,7 +87,7 @@ def at_once(images: Sequence[Image], runtime: Runtime) -> int:
     n = min(len(costs), len(os.sched_getaffinity(0)) // _CORES, int(free_memory() / 1e9 / _MEMORY_GB))
     n = min(n, _fitting(stay, paths.cache_dir()))
     if runtime == "apptainer":
-        scratch = Path(os.environ.get("APPTAINER_TMPDIR") or tempfile.gettempdir())
+        scratch = unpacking_place(costs[0].free_gigabytes)
         n = min(n, _fitting([cost.free_gigabytes + cost.gigabytes for cost in costs], scratch))
     return max(n, 1)
 

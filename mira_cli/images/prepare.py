@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -66,6 +68,38 @@ def record_of(image: Image, runtime: Runtime) -> BuildRecord | None:
     return apptainer.built_sif(image) if runtime == "apptainer" else venv.built_venv(image)
 
 
+def closed_to_us(image: Image, runtime: Runtime) -> tuple[str, str] | None:
+    """Why what another user has built in a cache is of no use to this one, and a hint; None if it is, or not there."""
+    built, python = place(image, runtime), venv.interpreter(image)
+    record = apptainer.sidecar(built) if runtime == "apptainer" else built / venv.MARKER
+    needed = (built, record) if runtime == "apptainer" else (record, python)
+    closed = next((part for part in needed if _refuses(part)), None)
+    if closed is None:
+        return None
+    # a folder above it may be what is closed; nothing can be known of what is in that
+    closed = next((folder for folder in reversed(closed.parents) if not os.access(folder, os.X_OK)), closed)
+    if closed == python:
+        hint = f"`{_owner(built)}` can install that Python for all, then `mira images build {image.name} --force`"
+        return f"stands on {python.readlink()}, where others than `{_owner(built)}` cannot go", hint
+    hint = f"`{_owner(closed)}` can `chmod -R g+rX {closed}`; or set MIRA_CACHE to a folder of your own"
+    return f"{closed} is closed to others than `{_owner(closed)}`", hint
+
+
+def _owner(part: Path) -> str:
+    try:
+        return part.owner()
+    except (OSError, KeyError):
+        return "its owner"
+
+
+def _refuses(part: Path) -> bool:
+    try:
+        with part.open("rb"):
+            return False
+    except OSError as error:
+        return error.errno == errno.EACCES
+
+
 def is_built(image: Image, runtime: Runtime) -> bool:
     """True if an image is there and of our recipe; cheap."""
     return record_of(image, runtime) is not None
@@ -87,6 +121,9 @@ def prepare_images(names: Iterable[str], runtime: Runtime, *, build: bool = True
         One is missing and `build` is false or its licence not accepted, cannot be built, or is not what was built.
     """
     images = recipe.find_images(names)
+    for image in images:
+        if why := closed_to_us(image, runtime):
+            raise EnvironmentNotReadyError(f"image {image.name}: {why[0]}", hint=why[1])
     missing = [image for image in images if not is_built(image, runtime)]
     if missing and not build:
         listed = " ".join(image.name for image in missing)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mira_cli import paths
 from mira_cli.images import apptainer, lifeline
 from mira_cli.python_path import SAFE
+from mira_cli.site_variables import for_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +61,7 @@ def command(
 
 def image_environment(image: ReadyImage | None, *, token: Mapping[str, str] | None = None) -> dict[str, str]:
     """Environment variables for `command`; `token` holds the only secrets that pass."""
-    base = apptainer.apptainer_environment() if image and image.sif else dict(os.environ)
+    base = apptainer.apptainer_environment() if image and image.sif else for_jobs(os.environ)
     kept = {name: value for name, value in base.items() if name not in TOKENS} | SAFE
     if image is None or image.sif is None:
         kept["PYTHONPATH"] = str(paths.assets() / "workflow")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
@@ -14,10 +13,12 @@ from typing import TYPE_CHECKING
 
 import uv
 
-from mira_cli import paths
+from mira_cli import console, paths
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.files import content_sha256
 from mira_cli.images import apptainer, bootstrap, building, recipe, record, site_settings, torch_backend
+from mira_cli.images.venv import roomy_uv_cache
+from mira_cli.scratch import unpacking_place, unpacking_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -68,7 +69,9 @@ def build_sif(
             shutil.copy(path, shop.folder / name)
         (shop.folder / "base.sif").symlink_to(apptainer.base_path())
         inside = site_settings.for_apptainer(os.environ, image.torch_backend)
-        binds = {uv_cache(): "/mira/cache", uv.find_uv_bin(): "/mira/uv"} | inside.binds
+        cache = roomy_uv_cache(image.cost["venv"], shop).get("UV_CACHE_DIR") or site_settings.uv_cache()
+        Path(cache).mkdir(parents=True, exist_ok=True)  # it must be there to be bound
+        binds = {cache: "/mira/cache", uv.find_uv_bin(): "/mira/uv"} | inside.binds
         options = [option for here, there in binds.items() for option in ("--bind", bind(here, there))]
         return _build(shop, target, {"image": image.name, "recipe": own}, options=options, inside=inside.env)
 
@@ -128,22 +131,26 @@ def _build(
     target.final.parent.mkdir(exist_ok=True)
     record.write_build_record(apptainer.sidecar(target.final), done)
     new.replace(target.final)
+    for file in (target.final, apptainer.sidecar(target.final)):
+        shop.share(file)
     return done
 
 
 @contextmanager
 def _unpacking(target: _Target) -> Iterator[Path]:
     """Yield a folder for the unpacked image: on a local disk, as shared ones refuse the owners of its files."""
-    chosen = os.environ.get("APPTAINER_TMPDIR") or os.environ.get("SINGULARITY_TMPDIR") or tempfile.gettempdir()
     what = f"building image {target.name} with Apptainer"
-    together = Path(chosen).stat().st_dev == paths.cache_dir().stat().st_dev
+    chosen = unpacking_place(target.cost.free_gigabytes)
+    if chosen not in unpacking_places()[:1]:
+        console.say(f"images are unpacked in {chosen}, as {unpacking_places()[0]} is noexec or has too little space")
+    together = chosen.stat().st_dev == paths.cache_dir().stat().st_dev
     needed = target.cost.free_gigabytes + together * target.cost.gigabytes
     hint = "set APPTAINER_TMPDIR to a local folder with more space"
-    building.require_space(Path(chosen), needed, what=what, hint=hint)
+    building.require_space(chosen, needed, what=what, hint=hint)
     hint = "set MIRA_CACHE to a folder with more space"
     building.require_space(paths.cache_dir(), target.cost.gigabytes, what=what, hint=hint)
     # one name for one target: what a killed build has left is found and removed
-    scratch = Path(chosen) / f"mira-{os.getuid()}-{target.key}"
+    scratch = chosen / f"mira-{os.getuid()}-{target.key}"
     building.remove_tree(scratch)
     try:
         try:
@@ -158,14 +165,6 @@ def _unpacking(target: _Target) -> Iterator[Path]:
         yield scratch
     finally:
         building.remove_tree(scratch)
-
-
-def uv_cache() -> str:
-    """Folder of uv's cache on this machine, which must exist to be bound."""
-    command = [uv.find_uv_bin(), "cache", "dir"]
-    folder = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def bind(here: str, there: str) -> str:

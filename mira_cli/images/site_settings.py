@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+import uv
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,10 +68,10 @@ def for_venv(host: Mapping[str, str]) -> BuildSite:
     """Return what uv is told when it builds a virtual environment on this machine."""
     env = {name: host[name] for name in _PASSED if host.get(name)}
     env |= {name: value for name, value in host.items() if name.startswith("UV_INDEX_") and value}  # credentials
-    for pip, uv in _TWINS.items():
-        if host.get(pip) and not env.get(uv) and not env.get(_OLDER.get(uv, "")):
-            env[uv] = host[pip]
-            if uv == "UV_INDEX":
+    for pip, twin in _TWINS.items():
+        if host.get(pip) and not env.get(twin) and not env.get(_OLDER.get(twin, "")):
+            env[twin] = host[pip]
+            if twin == "UV_INDEX":
                 # as pip does it: any index may serve any package; which file is right, the lock's hashes say
                 env.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     return BuildSite(env)
@@ -79,6 +82,12 @@ def uv_environment(torch_backend: str | None = None) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("UV_", "PIP_", "PYTHON", "VIRTUAL_ENV", "CONDA_"))}
     kept |= {k: os.environ[k] for k in _OURS if k in os.environ}
     return kept | for_venv(os.environ).env | _backend(torch_backend) | {"UV_NO_PROGRESS": "1"}
+
+
+def uv_cache() -> str:
+    """Folder of uv's cache on this machine."""
+    command = [uv.find_uv_bin(), "cache", "dir"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _backend(name: str | None) -> dict[str, str]:

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING
 
 import uv
 
-from mira_cli import paths
+from mira_cli import console, paths
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.images import building, host_python, recipe, record, site_settings, torch_backend
 from mira_cli.scratch import scratch_folder
+from mira_cli.site_variables import for_jobs
 from mira_cli.wording import last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mira_cli.images.building import Workshop
-    from mira_cli.images.recipe import Image
+    from mira_cli.images.recipe import Cost, Image
 
 MARKER = "mira-image.json"
 
@@ -43,7 +44,8 @@ def built_venv(image: Image) -> record.BuildRecord | None:
     place = venv_folder(image)
     found = record.read(place / MARKER)
     # the interpreter is a link to one of this machine, which may have been removed since
-    return found if found and place.name.endswith(f"-{found.recipe}") and (place / "bin/python").exists() else None
+    there = os.access(place / "bin" / "python", os.X_OK)  # or of somebody's who lets nobody in
+    return found if found and place.name.endswith(f"-{found.recipe}") and there else None
 
 
 def build_venv(image: Image, stage: Callable[[str], None], *, force: bool = False) -> record.BuildRecord:
@@ -88,7 +90,7 @@ def build_venv(image: Image, stage: Callable[[str], None], *, force: bool = Fals
 
 def _install(image: Image, env: Path, shop: Workshop, stage: Callable[[str], None]) -> dict[str, str]:
     """Install the lock into a new environment and try it; return the versions found in it."""
-    variables = site_settings.uv_environment(image.torch_backend)
+    variables = site_settings.uv_environment(image.torch_backend) | roomy_uv_cache(image.cost["venv"], shop)
     files, program = recipe.recipe_files(image), uv.find_uv_bin()
     failure = f"image {image.name} cannot be built as a virtual environment"
     version = recipe.load(recipe.containers()).python
@@ -108,8 +110,22 @@ def _install(image: Image, env: Path, shop: Workshop, stage: Callable[[str], Non
     return versions_in_venv(env / "bin" / "python", files["describe.py"])
 
 
+def roomy_uv_cache(cost: Cost, shop: Workshop) -> dict[str, str]:
+    """Variables that keep downloads beside the build where uv's own folder, usually at home, has no space for them.
+
+    Files are linked from there, and stay when it goes with the build: this costs a later build its downloads, no space.
+    """
+    usual = Path(site_settings.uv_cache())
+    free_gb = shutil.disk_usage(next(p for p in (usual, *usual.parents) if p.exists())).free / 1e9
+    if os.environ.get("UV_CACHE_DIR") or free_gb >= cost.free_gigabytes:
+        return {}
+    console.say(f"downloads are not kept, as {usual} has only {free_gb:.1f} GB free; UV_CACHE_DIR names another folder")
+    return {"UV_CACHE_DIR": str(shop.folder / "uv")}
+
+
 def _put(env: Path, final: Path, shop: Workshop) -> None:
     """Give a complete environment its name; an older one under that name goes."""
+    shop.share(env)
     final.parent.mkdir(exist_ok=True)
     if final.exists():
         final.rename(shop.folder / "old")
@@ -119,7 +135,8 @@ def _put(env: Path, final: Path, shop: Workshop) -> None:
 @contextmanager
 def clean_environment() -> Iterator[dict[str, str]]:
     """Yield environment variables for a test: an empty home that vanishes, and no way to download."""
-    kept = {k: os.environ[k] for k in ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR") if k in os.environ}
+    given = for_jobs(os.environ)
+    kept = {k: given[k] for k in ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR") if k in given}
     offline = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONNOUSERSITE": "1"}
     with scratch_folder() as home:
         yield kept | offline | {"HOME": str(home)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mira_cli.files import read_json
 
@@ -22,16 +22,28 @@ def on_cpu_instead(run: RunDirectory) -> list[str]:
         if not (resources.get("gpu") or resources.get("gres")):
             continue
         folder = run.records(model["slug"], model["key"])
-        if any(_device(folder / job / "records.jsonl") == "cpu" for job in model["jobs"]):
+        if any(_attempt(folder / job / "records.jsonl").get("device") == "cpu" for job in model["jobs"]):
             found.append(model["name"])
     return found
 
 
-def _device(file: Path) -> str | None:
-    """Device of a job's first attempt, None where it has not got so far."""
+def several_devices(run: RunDirectory) -> dict[str, list[str]]:
+    """Models of the last plan that jobs computed on different GPUs, or GPUs and CPUs, and their names."""
+    found = {}
+    for model in (read_json(run.plan) or {"models": []})["models"]:
+        folder = run.records(model["slug"], model["key"])
+        attempts = [_attempt(folder / job / "records.jsonl") for job in model["jobs"]]
+        names = sorted({str(a["device_name"]) for a in attempts if a.get("device_name")})
+        if len(names) > 1 and any(a.get("device") != "cpu" for a in attempts):
+            found[str(model["name"])] = names
+    return found
+
+
+def _attempt(file: Path) -> dict[str, Any]:
+    """A job's first attempt, empty where it has not got so far."""
     try:
         with file.open(encoding="utf-8") as stream:
-            device = json.loads(stream.readline()).get("device")
+            found = json.loads(stream.readline())
     except (OSError, ValueError):
-        return None
-    return str(device) if device else None
+        return {}
+    return found if isinstance(found, dict) else {}

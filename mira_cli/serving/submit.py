@@ -132,7 +132,7 @@ def _submitted(wishes: Wishes, models: list[str], asks: Resources, cpus: int) ->
         command = [sys.executable, "-P", "-m", "mira_cli", "serve", "--of-job", str(folder)]
         added = ",".join(f"{key}={value}" for key, value in SAFE.items())
         note["job"] = job_id(run_slurm(
-            "sbatch", "--parsable", "--job-name", name, "--comment", "serve", "--no-requeue",
+            "sbatch", "--parsable", "--job-name", name, "--comment", "serve", "--no-requeue", "--propagate=NONE",
             "--output", str(folder / LOG), "--chdir", str(folder), "--export", f"ALL,{added}",
             "--signal", f"B:TERM@{ENDS_BEFORE_S}", *sbatch_options(asks, cpus), "--wrap", f"exec {shlex.join(command)}",
         ))  # fmt: skip

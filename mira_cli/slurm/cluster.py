@@ -27,6 +27,12 @@ class Partition:
         counts = [int(m[1]) for entry in self.gres if (m := re.match(r"gpu(?::[^:(]+)?:(\d+)", entry))]
         return max(counts, default=0)
 
+    @property
+    def gpu_kinds(self) -> tuple[str, ...]:
+        """Kinds of GPUs as `gres` names them; empty where it does not."""
+        found = (m[1] for entry in self.gres if (m := re.match(r"gpu:([^:(]*[^\d:(][^:(]*)", entry)))
+        return tuple(dict.fromkeys(found))
+
 
 def partitions() -> list[Partition]:
     """All partitions that this user can see.

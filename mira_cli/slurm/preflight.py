@@ -34,7 +34,7 @@ OWN_OPTIONS = {
 # and those that it sets itself
 RESERVED = {
     "--job-name", "-J", "--output", "-o", "--error", "-e", "--parsable", "--export", "--comment", "--workdir", "-D",
-    "--ntasks", "-n", "--ntasks-per-gpu", "--nodes", "-N", "--clusters",
+    "--propagate", "--ntasks", "-n", "--ntasks-per-gpu", "--nodes", "-N", "--clusters",
 }  # fmt: skip
 # what sbatch says -> what to do
 ADVICE = {

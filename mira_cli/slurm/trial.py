@@ -78,8 +78,8 @@ def _submit(kind: str, resources: Resources, threads: int, name: str, folder: Pa
     answer = shlex.quote(str(folder / f"{kind}.json"))
     script = f'{doctor} >{answer}; echo "devices=${{CUDA_VISIBLE_DEVICES:-}}"; nvidia-smi -L; echo {LAST_WORD}; exit 0'
     said = run_slurm(
-        "sbatch", "--parsable", "--job-name", name, "--comment", kind, "--no-requeue", "--chdir", str(Path.cwd()),
-        "--output", str(folder / f"{kind}.out"), "--error", str(folder / f"{kind}.err"),
+        "sbatch", "--parsable", "--job-name", name, "--comment", kind, "--no-requeue", "--propagate=NONE",
+        "--chdir", str(Path.cwd()), "--output", str(folder / f"{kind}.out"), "--error", str(folder / f"{kind}.err"),
         *sbatch_options(short, threads), "--wrap", script,
     )  # fmt: skip
     return job_id(said)

@@ -70,6 +70,7 @@ def _put(shop: Workshop, new: Path, manifest: Manifest) -> Stored:
             console.warn(f"the weights {manifest.name} are not what they were: sha256 {change}")
         final.rename(shop.folder / "old")
     new.rename(final)
+    shop.share(final.parent)
     return store.Stored(final, manifest)
 
 

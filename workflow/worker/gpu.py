@@ -94,7 +94,8 @@ def lease(gpus: Sequence[str], folder: Path) -> Lease:
     waiting = False
     while True:
         for gpu in (*gpus[first:], *gpus[:first]):
-            if taken := _try(folder / f"{gpu}.lock", gpu):
+            # older drivers write MIG-GPU-<uuid>/<instance>/<instance>
+            if taken := _try(folder / f"{gpu.replace('/', '-')}.lock", gpu):
                 return taken
         if not waiting:
             print(f"worker: waiting for a free GPU among {', '.join(gpus)}", file=sys.stderr, flush=True)

@@ -89,6 +89,9 @@ NUMBER_CHANGING = (
     "TF_ENABLE_CUBLAS_TENSOR_OP_MATH_FP32",
     "TF_ENABLE_CUDNN_TENSOR_OP_MATH_FP32",
 )
+# folders for temporary files, after TMPDIR
+PLACES = ("/tmp", "/var/tmp")  # noqa: S108 - on this machine, for everyone
+LEAST_BYTES = 1 << 30  # what is compiled for a GPU, and a copy of usual weights
 # Weights are on the disk before a job starts: a model has no use for a user's token.
 TOKENS = ("HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN", "HUGGINGFACEHUB_API_TOKEN")
 
@@ -119,6 +122,11 @@ def set_job_environment(threads: int, *, in_container: bool, shared: bool = Fals
     if shared:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     cache = cache_folder()
+    usual = os.environ.get("TMPDIR") or PLACES[0]
+    if cache.parent != Path(usual):
+        why = f"as {usual} is missing, read-only, noexec, or smaller than 1 GiB"
+        print(f"worker: temporary files are in {cache.parent}, {why}", file=sys.stderr, flush=True)
+        os.environ["TMPDIR"] = str(cache.parent)  # what loads compiled code unpacks it there
     for name, folder in CACHES.items():
         if not _writable(os.environ.get(name)):
             (cache / folder).mkdir(exist_ok=True)
@@ -143,16 +151,35 @@ def cache_folder() -> Path:
     WorkerError
         There is no folder for temporary files.
     """
-    # not `tempfile.gettempdir`, which takes the run directory if the others are full
-    parent = next((place for place in (os.environ.get("TMPDIR"), "/tmp", "/var/tmp") if _writable(place)), None)  # noqa: S108
-    if parent is None:
-        raise WorkerError("no folder for temporary files is writable; set TMPDIR to one that is")
-    folder = Path(parent) / f"mira-cache-{os.getuid()}"
+    folder = Path(temporary_place()) / f"mira-cache-{os.getuid()}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()
     mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
-    return folder if mine else Path(tempfile.mkdtemp(prefix="mira-cache-", dir=parent))
+    return folder if mine else Path(tempfile.mkdtemp(prefix="mira-cache-", dir=folder.parent))
+
+
+def temporary_place() -> str:
+    """Return the folder below which temporary files and compiled code go: of those that are usual, the best.
+
+    It is the first from which code can be loaded, unless that is smaller than `LEAST_BYTES`. What counts is the size of
+    the whole file system, since free space changes while jobs run, and all jobs here are to find the same folder.
+
+    Raises
+    ------
+    WorkerError
+        There is none that can be written to.
+    """
+    # not `tempfile.gettempdir`, which takes the run directory if the others are full
+    places = [place for place in (os.environ.get("TMPDIR"), *PLACES) if place and _writable(place)]
+    if not places:
+        raise WorkerError("no folder for temporary files is writable; set TMPDIR to one that is")
+    return max(places, key=_merits)
+
+
+def _merits(place: str) -> tuple[bool, bool]:
+    state = os.statvfs(place)
+    return not state.f_flag & os.ST_NOEXEC, state.f_blocks * state.f_frsize >= LEAST_BYTES
 
 
 def _writable(folder: str | None) -> bool:

@@ -19,7 +19,7 @@ from tests.unit.doctor.faults import look
 def test_all_groups_are_looked_at_on_this_machine(mira, tmp_path) -> None:
     rows = json.loads(mira("doctor", "--json", cwd=tmp_path).stdout)
     assert {row["group"] for row in rows} == {
-        "runtime", "GPU", "images", "weights", "disk", "sharing", "SLURM", "software",
+        "runtime", "GPU", "images", "weights", "disk", "sharing", "SLURM", "site", "software",
     }  # fmt: skip
     assert all(set(row) == {"group", "name", "status", "message", "hint"} for row in rows)
     assert all((row["hint"] is None) == (row["status"] == "ok") for row in rows)

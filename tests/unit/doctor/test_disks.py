@@ -16,14 +16,14 @@ from tests.unit.doctor.faults import look, pretend_sif, program
 class Full:
     """A file system with little left."""
 
-    f_frsize, f_blocks, f_bavail, f_files, f_favail = 4096, 10_000_000, 1000, 1000, 100
+    f_frsize, f_blocks, f_bavail, f_files, f_favail, f_flag = 4096, 10_000_000, 1000, 1000, 100, 0
 
 
 def test_a_full_disk_is_a_failure(monkeypatch) -> None:
     monkeypatch.setattr(os, "statvfs", lambda path: Full)
     assert look(disk.cache_disk)["cache"].status == "fail"
     assert look(disk.current_disk)["current folder"].status == "fail"
-    assert [finding.status for finding in disk.temporary()] == ["warn"]
+    assert {finding.status for finding in disk.temporary()} == {"warn"}
     monkeypatch.setattr(Full, "f_bavail", 1_000_000)
     assert look(disk.cache_disk)["cache"].message.endswith("building an image takes up to 11.0 GB")
     monkeypatch.setattr(Full, "f_bavail", 9_000_000)
@@ -41,9 +41,10 @@ def test_a_cache_that_cannot_be_written_is_bearable_if_something_is_in_it(monkey
     ("mode", "mask", "status", "hint"),
     [
         (0o755, 0o022, "ok", None),
-        (0o775, 0o022, "warn", "umask 002"),
+        (0o775, 0o022, "warn", "g+s"),
         (0o775, 0o002, "warn", "g+s"),
         (0o2775, 0o002, "ok", None),
+        (0o2775, 0o077, "ok", None),
     ],
 )
 def test_a_cache_for_a_group(cache, mode, mask, status, hint) -> None:

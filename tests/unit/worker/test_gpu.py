@@ -226,3 +226,10 @@ class InternalError(Exception):
 )
 def test_what_tensorflow_says_is_understood(error, kind):
     assert kind_of(error) is kind
+
+
+@pytest.mark.parametrize("one", ["GPU-8f6e", "MIG-2c9a", "MIG-GPU-8f6e/1/0", "3"])
+def test_every_spelling_of_a_gpu_can_be_leased(tmp_path, one):
+    found = gpu.lease(gpu.leasable(("0", "3"), one), tmp_path)
+    assert found.gpu == one
+    found.release()

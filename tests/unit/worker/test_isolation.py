@@ -1,9 +1,13 @@
 """The surroundings that the worker makes for a model."""
 
+import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -113,3 +117,29 @@ def test_leaving_the_network_keeps_ids_and_files(tmp_path):
     assert done.stdout.strip() in {"isolated", "open"}
     found = (tmp_path / "f").stat()
     assert (found.st_uid, found.st_gid) == (os.getuid(), os.getgid())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount; as root this tries a /tmp of 64 MB that is noexec")
+def test_a_tmp_that_is_small_and_noexec_is_passed_over(tmp_path):
+    code = "from worker import isolation; isolation.set_job_environment(1, in_container=False);"
+    code += " import os; print(isolation.cache_folder().parent, os.environ['TMPDIR'])"
+    seen = {}
+    for options in ("size=64m", "noexec,size=4g", "size=4g"):
+        words = f'mount -t tmpfs -o {options} none /tmp && TMPDIR= exec {os.path.realpath(sys.executable)} -c "{code}"'
+        command = ["unshare", "--mount", "sh", "-c", words]
+        # its own copy, as the checkout may lie below /tmp
+        done = subprocess.run(
+            command, cwd="/", env={"PATH": os.environ["PATH"], "PYTHONPATH": str(copied(WORKFLOW))},
+            capture_output=True, text=True,
+        )  # fmt: skip
+        seen[options] = done.stdout.strip(), "temporary files are in /var/tmp" in done.stderr
+    elsewhere = "/var/tmp /var/tmp", True
+    assert seen == {"size=64m": elsewhere, "noexec,size=4g": elsewhere, "size=4g": ("/tmp", False)}
+
+
+def copied(workflow: Path) -> Path:
+    """The worker's code where a mount on /tmp does not hide it."""
+    place = Path(tempfile.mkdtemp(prefix="mira-t-", dir="/var/tmp"))
+    shutil.copytree(workflow, place / "workflow")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return place / "workflow"

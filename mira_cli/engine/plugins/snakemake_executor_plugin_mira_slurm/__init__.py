@@ -89,9 +89,12 @@ class Executor(stock.Executor):
         yield f" -A {stock.shlex.quote(str(account))}" if account else ""
 
     def get_partition_arg(self, job) -> str:
-        """The partition that was asked for; without one, SLURM's own default."""
+        """The partition that was asked for, without one SLURM's own default; and the node's limits of processes.
+
+        By itself SLURM takes over those of the login node, as of a process's CPU time.
+        """
         partition = job.resources.get("slurm_partition")
-        return f" -p {stock.shlex.quote(str(partition))}" if partition else ""
+        return (f" -p {stock.shlex.quote(str(partition))}" if partition else "") + " --propagate=NONE"
 
     def format_job_exec(self, job) -> str:
         """The script of a job; Snakemake again for a rule that is no shell command."""
