@@ -25,16 +25,16 @@ def test_what_jobs_do_without_is_told_and_what_they_get_is_a_warning(monkeypatch
 def test_limits_of_a_login_node_are_warnings(monkeypatch) -> None:
     limits = {resource.RLIMIT_CPU: (600, 600), resource.RLIMIT_AS: (4 << 30, 4 << 30)}
     monkeypatch.setattr(resource, "getrlimit", limits.get)
-    found = look(surroundings.limits)
+    found = look(surroundings.shell_limits)
     assert "after 600 s of CPU time" in found["CPU time"].message
     assert "only 4.3 GB" in found["memory"].message
     assert {each.status for each in found.values()} == {"warn"}
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     monkeypatch.setattr(resource, "getrlimit", lambda kind: unlimited)
-    assert [each.status for each in look(surroundings.limits).values()] == ["ok"]
+    assert [each.status for each in look(surroundings.shell_limits).values()] == ["ok"]
 
 
 def test_the_command_sees_the_limits_of_its_shell(tmp_path) -> None:
-    code = "from mira_cli.doctor.surroundings import limits; print([f.message for f in limits()])"
+    code = "from mira_cli.doctor.surroundings import shell_limits; print([f.message for f in shell_limits()])"
     words = ["sh", "-c", f"ulimit -t 600; exec {sys.executable} -c '{code}'"]
     assert "600 s of CPU time" in subprocess.run(words, capture_output=True, text=True).stdout
