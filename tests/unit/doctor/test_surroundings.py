@@ -45,12 +45,12 @@ def test_the_command_sees_the_limits_of_its_shell(tmp_path) -> None:
 
 def test_a_partition_with_different_gpus_is_told(put) -> None:
     put("sinfo", "echo 'gpu*|up|1:00:00|8|8000|gpu:a100:4(S:0-1)|2'; echo 'gpu*|up|1:00:00|8|8000|gpu:v100:2|1'")
-    found = look(slurm.check_partitions)["gpu GPUs"]
+    found = look(slurm.check_partitions)["gpu* GPUs"]
     assert found.status == "warn"
     assert "different GPUs (a100, v100)" in found.message
     assert '"gpu:a100:1"' in found.hint
     put("sinfo", "echo 'gpu*|up|1:00:00|8|8000|gpu:4|2'; echo 'gpu*|up|1:00:00|8|8000|gpu:a100:4,gpu:a100:2|1'")
-    assert "gpu GPUs" not in look(slurm.check_partitions)
+    assert "gpu* GPUs" not in look(slurm.check_partitions)
 
 
 def test_several_devices_of_one_model_are_told(tmp_path) -> None:
