@@ -15,7 +15,7 @@ LIMIT=${MIRA_GPU_LIMIT_S:-360} WHEELS=.gpu-wheels
 DEVICE=cuda CRYSTALS=10000 FEW=64
 # not among those of a usual machine with PyTorch; in the versions of the images
 CARRIED=(ase sevenn braceexpand matscipy chgnet pymatgen pymatgen-core monty ruamel-yaml spglib uncertainties palettable
-    bibtexparser e3nn opt-einsum-fx orjson)
+    e3nn opt-einsum-fx orjson)
 
 lacking() { printf 'gpu.sh: %s\n' "$@" >&2; exit 4; }
 
@@ -103,6 +103,7 @@ fi
 OUT=$(mktemp -d "${OUT:-${TMPDIR:-/tmp}}/gpu-XXXXXX") COUNT=0 FAILED=0
 SEVENNET=$(python_of fairchem-sevennet) CHGNET=$(python_of matgl)
 [[ -n $SEVENNET && -n $CHGNET ]] || lacking "there is no Python" "hint: set MIRA_GPU_PYTHON to one with PyTorch"
+check "$SEVENNET" torch
 if [[ -d $WHEELS && $SEVENNET == "$CHGNET" ]]; then
     "$SEVENNET" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$OUT/site" "$WHEELS"/*.whl ||
         lacking "the wheels in $WHEELS do not fit $SEVENNET" "hint: MIRA_GPU_FOR=3.x benchmarks/gpu.sh carry"

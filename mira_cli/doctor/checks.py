@@ -39,7 +39,7 @@ def checks_here() -> list[Check]:
         Check("SLURM", "controller", slurm.controller, _QUEUE),
         Check("SLURM", "partitions", slurm.check_partitions, _QUEUE),
         Check("site", "variables", surroundings.variables, _HUNG),
-        Check("site", "limits", surroundings.limits, _HUNG),
+        Check("site", "limits", surroundings.shell_limits, _HUNG),
         Check("software", "software", software.software, _HUNG),
     ]
 
@@ -54,6 +54,6 @@ def checks_on_node() -> list[Check]:
         Check("sharing", "cache", filesystem.seen("cache", paths.cache_dir), _HUNG, needed=True),
         Check("sharing", "current folder", filesystem.seen("current folder", Path.cwd), _HUNG, needed=True),
         Check("site", "variables", surroundings.variables, _HUNG),
-        Check("site", "limits", surroundings.limits, _HUNG),
+        Check("site", "limits", surroundings.shell_limits, _HUNG),
         Check("software", "software", software.software, _HUNG),
     ]

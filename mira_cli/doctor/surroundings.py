@@ -34,7 +34,7 @@ def variables() -> Iterator[Finding]:
         yield ok(name, "none that reaches into jobs")
 
 
-def limits() -> Iterator[Finding]:
+def shell_limits() -> Iterator[Finding]:
     """Limits of this shell that end long or large processes; jobs on SLURM have their nodes'."""
     seconds, memory = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_CPU, resource.RLIMIT_AS))
     away = "`mira submit` leaves it to a job" if ask.has_slurm() else "`ulimit -a` shows it; ask the administrators"

@@ -41,5 +41,5 @@ def test_the_script_says_what_a_bare_python_lacks_and_gives_up(tmp_path) -> None
     bare["MIRA_GPU_PYTHON"] = str(lean / "bin" / "python")
     done = subprocess.run([script], env=bare, capture_output=True, text=True, timeout=60)
     assert done.returncode == 4, done.stderr
-    assert "lacks torch, ase, spglib, sevenn" in done.stderr
+    assert "lacks torch" in done.stderr
     assert "benchmarks/gpu.sh carry" in done.stderr

@@ -39,7 +39,7 @@ def test_text_has_columns_and_no_colour_in_a_pipe(mira, tmp_path) -> None:
 
 def test_a_node_is_asked_only_what_a_job_needs(mira, tmp_path) -> None:
     rows = json.loads(mira("doctor", "--node", "--json", cwd=tmp_path).stdout)
-    assert {row["group"] for row in rows} == {"runtime", "GPU", "images", "disk", "sharing", "software"}
+    assert {row["group"] for row in rows} == {"runtime", "GPU", "images", "disk", "sharing", "site", "software"}
     assert ("sharing", "cache", "ok") in {(row["group"], row["name"], row["status"]) for row in rows}
 
 

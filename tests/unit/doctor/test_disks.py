@@ -16,7 +16,7 @@ from tests.unit.doctor.faults import look, pretend_sif, program
 class Full:
     """A file system with little left."""
 
-    f_frsize, f_blocks, f_bavail, f_files, f_favail, f_flag = 4096, 10_000_000, 1000, 1000, 100, 0
+    f_frsize, f_blocks, f_bavail, f_bfree, f_files, f_favail, f_flag = 4096, 10_000_000, 1000, 1000, 1000, 100, 0
 
 
 def test_a_full_disk_is_a_failure(monkeypatch) -> None:
