@@ -3,15 +3,16 @@
 #
 #   PATH="$(slurm-version.sh trixie):$PATH" slurm-test-cluster.sh start
 #
-# SUITE: bullseye (SLURM 20.11), trixie (24.11), forky or sid (26.05); with Ubuntu's keyring at hand (KEYRING, MIRROR), focal
-# (19.05), jammy (21.08), noble (23.11). The packages of that suite are unpacked with the libraries that they need, the C
-# library too, and the programs are told where these lie (patchelf). So daemons and commands are that release's own, while
-# what jobs run is this machine's, and nothing that is installed changes.
+# SUITE: bullseye (SLURM 20.11), bookworm (22.05), trixie (24.11), forky or sid (26.05). Ubuntu's jammy (21.08) and noble (23.11)
+# too, with KEYRING (ubuntu-archive-keyring.gpg is in Debian sid's ubuntu-keyring), MIRROR and COMPONENTS=universe.
 #
-# Kept in $MIRA_CACHE/testbed (~/.cache/mira/testbed), by the hash of this file. A minute, 200 MB a suite; needs apt-get,
-# dpkg-deb and patchelf, no root.
+# The packages of that suite are unpacked with the libraries that they need, the C library too, and the programs are told
+# where these lie (patchelf). So daemons and commands are that release's own, what jobs run is this machine's, and nothing
+# that is installed changes.
+#
+# Kept in $MIRA_CACHE/testbed (~/.cache/mira/testbed), by the hash of this file: 50 to 90 MB a suite, made in a minute.
 set -euo pipefail
-SUITE=${1:?which suite: bullseye, trixie, forky, sid}
+SUITE=${1:?which suite: bullseye, bookworm, trixie, forky}
 KEYRING=${KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
 STORE=${MIRA_CACHE:-$HOME/.cache/mira}/testbed
 PLACE=$STORE/slurm-$SUITE-$(sha256sum "$0" | head -c 12)
@@ -69,6 +70,9 @@ make_it() {
     "$PLACE/programs/slurmd" -V >/dev/null || { rm -rf "$PLACE"; say "the programs do not start"; exit 1; }
 }
 
+for program in apt-get dpkg-deb patchelf; do
+    command -v $program >/dev/null || { say "needs $program"; exit 1; }
+done
 mkdir -p "$STORE"
 exec 9>"$STORE/slurm-$SUITE.lock"
 flock 9

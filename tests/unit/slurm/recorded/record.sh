@@ -3,7 +3,7 @@
 #
 #   PATH="$(tests/testbed/slurm-version.sh trixie):$PATH" tests/unit/slurm/recorded/record.sh
 #
-# Starts the test cluster, with accounting, and brings jobs and nodes into as many states as it can: three minutes. Names of
+# Starts the test cluster, with accounting, and brings jobs and nodes into as many states as it can: four minutes. Names of
 # machine and folders are replaced. Each answer: the command after `$ `, what it printed, `! ` before lines of stderr, and
 # `exit N` where that is not 0.
 set -euo pipefail
@@ -29,11 +29,14 @@ job() { # NAME OPTIONS... -- COMMAND: its number
 }
 
 wait_for() { # STATE JOB
-    for _ in $(seq 1200); do
-        if [[ $(squeue -h --states=all -j "$2" -o %T) == "$1" ]]; then return; fi
+    local until=$((SECONDS + 130))
+    until [[ $(squeue -h --states=all -j "$2" -o %T) == "$1" ]]; do
+        if ((SECONDS > until)); then
+            echo "job $2 is not $1 but $(squeue -h --states=all -j "$2" -o '%T, %j, %r')" >&2
+            return
+        fi
         sleep 0.1
     done
-    echo "job $2 is not $1 but $(squeue -h --states=all -j "$2" -o '%T %r')" >&2
 }
 
 stage() {
@@ -87,32 +90,37 @@ stage() {
     hangs=$(job completing -w cpu1 -- 'sleep 1')
     "$CLUSTER" epilogs-hang
     wait_for COMPLETING "$hangs"
+    scontrol update NodeName=cpu1 State=DRAIN Reason=test
+    job no-node -- true >/dev/null
     sleep 25
 }
 
 ask() {
     answer squeue --noheader "--user=$(id -u)" '--format=%i|%T|%r|%N|%M|%j|%k'
-    answer squeue --noheader "--user=$(id -u)" --states=all '--format=%i|%T' --name mira-timeout
-    answer squeue --noheader --states=all '--format=%i|%T|%j'
-    answer squeue --noheader --states=all --jobs=1 '--format=%T|%N'
+    answer squeue "--user=$(id -u)" --noheader --states=all '--format=%i|%T' --name mira-timeout
+    answer squeue --noheader --states=all '--format=%T|%j'
+    answer squeue --noheader --states=all "--jobs=$(squeue -h --states=all --name=mira-timeout -o %i)" '--format=%T|%N'
     answer squeue --noheader --jobs=4000 '--format=%T|%N'
-    answer squeue --noheader --jobs=1 '--format=%e'
+    answer squeue --noheader "--jobs=$(squeue -h --name=mira-runs -o %i)" '--format=%e'
     answer sinfo --noheader '--format=%P|%a|%l|%c|%m|%G|%D'
     answer sinfo --noheader --Node '--format=%n|%o'
-    answer sinfo --noheader --Node --partition=cpu,gpu '--format=%T'
+    answer sinfo --noheader --Node --partition=cpu '--format=%T'
+    scontrol update NodeName=cpu1 State=RESUME
     answer scontrol --oneliner show partition
     answer sacctmgr -nP show assoc "user=$(id -un)" format=account,qos
     answer scontrol show config | grep -E '^$|^[$!] |^exit|^(ClusterName|SLURM_VERSION|SLURM_CONF|MinJobAge|AccountingStorageType) '
     answer sbatch --parsable --hold --output /dev/null --wrap true
     answer scancel --quiet 4000
-    local asked
-    for asked in --mem=500 --partition=nope --time=90 --mem=900000 --constraint=nope --cpus-per-task=500 --account=nope --qos=nope \
-        --gres=gpu:nope:1 --wibble --reservation=nope --nodelist=cpu2 --exclude=cpu1,cpu2; do
-        answer sbatch --test-only "$asked" --ntasks=1 --wrap true
+    local asked job="--ntasks=1 --cpus-per-task=1"
+    for asked in "--mem=500 $job" "--partition=nope $job" "--constraint=nope $job" "--time=90 $job" "--mem=900000 $job" \
+        "--account=nope $job" "--qos=nope $job" "--ntasks=1 --cpus-per-task=500" "--gres=gpu:nope:1 --cpus-per-task=1" \
+        "$job --reservation=nope" "$job --wibble" "$job --nodelist=cpu2"; do
+        # shellcheck disable=SC2086 # words, on purpose
+        answer sbatch --test-only $asked --wrap true
     done
     "$CLUSTER" controller-down 2>/dev/null
     answer squeue --noheader --jobs=1 '--format=%T|%N'
-    answer sbatch --test-only --ntasks=1 --wrap true
+    answer sbatch --test-only --ntasks=1 --cpus-per-task=1 --wrap true
     "$CLUSTER" controller-up
 }
 
@@ -120,8 +128,7 @@ ask() {
 plain() {
     sed -E -e "s/\b$(hostname -s)\b/login1/g" -e "s#${SLURM_TEST_DIR:-/tmp/slurm-test}#/srv/slurm#g" \
         -e "s/user=$(id -un)\b/user=USER/; s/--user=$(id -u)\b/--user=UID/" -e "s/miratest[0-9]*/miratest/" \
-        -e 's/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}/2026-01-02T03:04:05/' -e 's/\|[0-9]+:[0-9]{2}\|/|0:30|/' \
-        -e 's#on nodes? (.*) in part#on nodes \1 in part#'
+        -e 's/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}/2026-01-02T03:04:05/' -e 's/\|[0-9]+:[0-9]{2}\|/|0:30|/'
 }
 
 "$CLUSTER" start --dbd
