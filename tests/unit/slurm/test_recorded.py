@@ -22,6 +22,7 @@ from mira_cli.slurm.cluster import Partition, partitions
 from mira_cli.slurm.commands import SlurmError, job_id, run_slurm
 from mira_cli.slurm.queue import live_jobs
 
+PROGRAMS = ("sacctmgr", "sbatch", "scancel", "scontrol", "sinfo", "squeue")
 RECORDED = sorted((Path(__file__).parent / "recorded").glob("*.txt"))
 
 
@@ -49,7 +50,7 @@ def read(file: Path) -> dict[str, Answer]:
 
 def play(folder: Path, answers: dict[str, Answer]) -> None:
     """Write commands that answer so, and fail at any other words."""
-    for program in {command.partition(" ")[0] for command in answers}:
+    for program in PROGRAMS:
         cases = "".join(
             f"{shlex.quote(command.partition(' ')[2])})\nprintf %s {shlex.quote(said.out)}\n"
             f"printf %s {shlex.quote(said.err)} >&2; exit {said.code} ;;\n"
@@ -67,6 +68,7 @@ def version(request, tmp_path, monkeypatch) -> SimpleNamespace:
     answers = read(request.param)
     play(tmp_path, answers)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("SLURM_CONF", raising=False)
     return SimpleNamespace(name=request.param.stem, answers=answers)
 
 
