@@ -90,7 +90,7 @@ QUEUE = {
 
 def test_the_queue(version) -> None:
     jobs = {job.name.removeprefix("mira-"): job for job in live_jobs("mira-")}
-    jobs.pop("deadline", None)  # which SLURM 20.11 does not end while it is held
+    jobs.pop("deadline", None)  # which SLURM before 24.11 does not end while it is held
     assert {name: job.state for name, job in jobs.items()} == {name: state for name, (state, _) in QUEUE.items()}
     for name, job in jobs.items():
         state, why = QUEUE[name]
