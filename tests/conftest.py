@@ -94,7 +94,7 @@ def pytest_terminal_summary(terminalreporter) -> None:
     rows = [row for one in found for key, row in one.user_properties if key == "fault"]
     if rows:
         terminalreporter.section("faults on SLURM")
-        for row in [["fault", "what MIRA said", "s to recovery", "exit code", "computed twice"], *rows]:
+        for row in [["SLURM", "fault", "what MIRA said", "s to recovery", "exit code", "computed twice"], *rows]:
             terminalreporter.write_line("| " + " | ".join(row) + " |")
 
 

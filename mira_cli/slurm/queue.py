@@ -31,10 +31,12 @@ STUCK = {
     "PartitionInactive": "its partition is inactive",
     "ReqNodeNotAvail": "the nodes that it needs are down or reserved",
     "BadConstraints": "no node satisfies its constraint",
-    "Nodes_required_for_job_are_DOWN,_DRAINED_or_reserved_for_jobs_in_higher_priority_partitions": "the nodes are down",
+    "Nodes required for job are DOWN, DRAINED": "the nodes are down",  # how it goes on differs between versions
     "JobHeldUser": "it is held: `scontrol release` lets it go",
     "JobHeldAdmin": "an administrator holds it",
     "launch failed requeued held": "it could not be started and is held: ask the administrators",
+    "job requeued in held state": "it was put back and is held: `scontrol release` lets it go",
+    "JobHoldMaxRequeue": "it was started too often and is held: ask the administrators",
     "AccountNotAllowed": "its account may not use this partition",
     "QOSNotAllowed": "its QOS may not use this partition",
     "InvalidAccount": "there is no such account",

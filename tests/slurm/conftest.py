@@ -3,6 +3,7 @@
 Where it cannot be started, all tests of this folder are skipped, loudly. What a test breaks is mended after it.
 """
 
+import os
 import re
 import subprocess
 import time
@@ -17,6 +18,9 @@ from mira_cli.slurm.queue import job_prefix
 from tests.runs import REPOSITORY
 
 TESTBED = REPOSITORY / "tests" / "testbed" / "slurm-test-cluster.sh"
+VERSIONS = TESTBED.with_name("slurm-version.sh")
+VERSION = os.environ.get("SLURM_TEST_VERSION")  # a release of Debian whose SLURM it is to be: bullseye, trixie, forky
+collect_ignore = ["test_newer_version.py"] if VERSION else []
 NODES = ("cpu1", "cpu2", "gpu1")
 
 # Everything is seen at once; jobs are small enough for eight of them on a node.
@@ -49,6 +53,15 @@ def pytest_collection_modifyitems(items) -> None:
 def switch(*words: str) -> subprocess.CompletedProcess[str]:
     """Call the cluster's script."""
     return subprocess.run([TESTBED, *words], capture_output=True, text=True, timeout=600)
+
+
+def programs_of(suite: str) -> str:
+    """Folder with the programs of a release's SLURM; skips where there is none."""
+    done = subprocess.run([VERSIONS, suite], capture_output=True, text=True, timeout=900)
+    if done.returncode != 0:
+        why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        pytest.skip(f"the SLURM of {suite} could not be unpacked: {why}")
+    return done.stdout.strip()
 
 
 class Cluster:
@@ -143,6 +156,8 @@ class Cluster:
 @pytest.fixture(scope="session")
 def running_cluster() -> Iterator[Cluster]:
     """The cluster, stopped at the end unless it was there before."""
+    if VERSION:
+        os.environ["PATH"] = os.pathsep.join([programs_of(VERSION), os.environ["PATH"]])
     there = switch("status").returncode == 0
     done = switch("start")
     if done.returncode != 0:

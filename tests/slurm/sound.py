@@ -1,6 +1,7 @@
 """What must hold after any fault: nothing lost, nothing twice, nothing wrong. And how long MIRA took to go on."""
 
 import csv
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -90,7 +91,8 @@ class Fault:
         """Add a line to the table that the suite prints at its end."""
         doubles = len(records(self.run)) - len({(r["structure"], r["energy_ev"]) for r in records(self.run)})
         seconds = f"{self.seconds:.0f}" if self.seconds else "–"
-        self.notes.append(("fault", [fault, said, seconds, str(code), str(doubles)]))
+        version = subprocess.run(["squeue", "--version"], capture_output=True, text=True).stdout.split()[-1]
+        self.notes.append(("fault", [version, fault, said, seconds, str(code), str(doubles)]))
 
 
 def slow_call(folder: Path, structures: Path, profile: Path, *, seconds: float = 2.0) -> tuple[object, ...]:

@@ -37,6 +37,7 @@ def cancel_from_outside(cluster, fault, title: str) -> None:
     fault.tell(title, "CANCELLED, by its user or an administrator", code)
 
 
+@pytest.mark.versions
 def test_job_cancelled_from_outside(cluster, fault) -> None:
     cancel_from_outside(cluster, fault, "job cancelled from outside")
 
@@ -59,6 +60,7 @@ def _log(run: Path) -> str:
     return log.read_text() if log.is_file() else ""
 
 
+@pytest.mark.versions
 def test_memory_limit(cluster, fault, tmp_path) -> None:
     faulty(tmp_path / "models.yaml", mode="memory", mb=700, only_element="Cu")
     one = fault.one = fault.started(*fault.call, "--set", "mem_mb=400")
@@ -87,6 +89,7 @@ def test_node_lost(cluster, fault) -> None:
     fault.tell("node lost (its daemon killed)", "–", code)
 
 
+@pytest.mark.versions
 def test_node_crashed(cluster, fault, structures, tmp_path, profile) -> None:
     fault.call = slow_call(tmp_path, structures, profile, seconds=5)  # its processes are to be found before they end
     fault.begin()
@@ -105,6 +108,7 @@ def test_node_crashed(cluster, fault, structures, tmp_path, profile) -> None:
     fault.tell("node crashed (all its processes killed)", "SLURM starts the job again", code)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("partition", ["scavenge", "scavengec"])
 def test_preempted(cluster, fault, structures, tmp_path, partition) -> None:
     profile = write_profile(tmp_path / "low", resources={"cpu": {"partition": partition}})
@@ -128,6 +132,7 @@ def test_preempted(cluster, fault, structures, tmp_path, partition) -> None:
     fault.tell(f"preempted, {how}", "SLURM starts the job again" if how == "requeued" else "PREEMPTED", code)
 
 
+@pytest.mark.versions
 def test_controller_away_for_a_while(cluster, fault) -> None:
     fault.begin()
     cluster.stop_controller()
@@ -149,6 +154,7 @@ def test_controller_away_at_the_start(cluster, fault, mira) -> None:
     fault.tell("controller away at the start", done.stderr.partition("error: ")[2].splitlines()[0], 4)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
@@ -207,6 +213,7 @@ def wrapper(folder: Path, name: str, before: str) -> None:
     file.chmod(file.stat().st_mode | stat.S_IXUSR)
 
 
+@pytest.mark.versions
 def test_pending_reason_is_shown(cluster, fault) -> None:
     for node in ("cpu1", "cpu2"):
         cluster.scontrol("update", f"NodeName={node}", "State=DRAIN", "Reason=test")
@@ -222,6 +229,7 @@ def test_pending_reason_is_shown(cluster, fault) -> None:
     fault.tell("no node is there for the jobs", err.partition("warning: ")[2].splitlines()[0], code)
 
 
+@pytest.mark.versions
 def test_ctrl_c(cluster, fault, mira, structures, tmp_path, profile) -> None:
     fault.call = slow_call(tmp_path, structures, profile, seconds=5)
     fault.begin(records=2)
@@ -257,6 +265,7 @@ def test_ctrl_c_while_jobs_are_submitted_slowly(cluster, fault) -> None:
     fault.tell("Ctrl-C during submission with a slow sbatch", "interrupted; …", code)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("victims", ["mira", "mira and Snakemake"])
 def test_killed_driver(cluster, fault, mira, structures, tmp_path, profile, victims) -> None:
     fault.call = slow_call(tmp_path, structures, profile, seconds=6)  # its jobs are to outlive the start of another

@@ -31,6 +31,7 @@ def make(tmp_path, monkeypatch):
     return write
 
 
+@pytest.mark.versions
 def test_slurm_itself_refuses_what_the_partition_seems_to_give(cluster) -> None:
     fine = Resources(mem_mb=500, runtime_min=5)
     asked = {
@@ -50,6 +51,7 @@ def test_slurm_itself_refuses_what_the_partition_seems_to_give(cluster) -> None:
     assert "configuration is not available" in found["nodes",].message
 
 
+@pytest.mark.versions
 def test_nodes_that_are_away_are_no_lasting_problem(cluster) -> None:
     asked = {"x": Resources(gpu=1, partition="gpu", mem_mb=500)}
     subprocess.run(["scontrol", "update", "nodename=gpu1", "state=drain", "reason=test"], check=True)
@@ -90,6 +92,7 @@ def small(make):
     return make("small", {"extends": "slurm", "all": small, "gpu": {"partition": "gpu"}, "driver": {"runtime_min": 30}})
 
 
+@pytest.mark.versions
 def test_check_submits_a_job_and_tells_what_its_node_sees(cluster, make, mira, tmp_path) -> None:
     small(make)
     done = mira(
@@ -153,6 +156,7 @@ def test_ctrl_c_cancels_the_job_that_waits(cluster, make, tmp_path) -> None:
     assert state.strip() == "CANCELLED"
 
 
+@pytest.mark.versions
 def test_doctor_knows_the_cluster(cluster) -> None:
     known = {partition.name for partition in slurm.cluster.partitions()}
     assert known == {name.rstrip("*") for name in look(slurm.check_partitions)} - {"partitions"}

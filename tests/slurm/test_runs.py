@@ -68,6 +68,7 @@ def test_gpu_jobs_in_containers(cluster, mira, structures, tmp_path, containers)
     assert "computed on the CPU although a GPU was asked for" in done.stderr
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     ("asks", "granted"),
     [({}, "gres:gpu:1"), ({"gres": "gpu:fake:1"}, "gres:gpu:fake:1"), ({"gpu_model": "fake"}, "gres:gpu:fake:1")],
@@ -79,7 +80,8 @@ def test_every_way_to_ask_for_a_gpu(cluster, mira, structures, tmp_path, asks, g
     mira("run", structures, "-m", "faulty", "--models-file", models_file, "-o", run, "--profile", profile)
     (job,) = cluster.jobs_of(run, ended=True)
     about = cluster.job(job["id"])
-    assert granted in {about.get("TresPerNode"), about.get("TresPerJob")}
+    told = about.get("TresPerNode") or about.get("TresPerJob") or ""
+    assert told.replace("gres/", "gres:") == granted  # newer versions write a slash
     attempt = json.loads(next(run.glob("work/records/*/*/*/records.jsonl")).read_text().splitlines()[0])
     assert attempt["gpu"] in {"0", "1"}  # as SLURM gave it
 
@@ -110,6 +112,7 @@ def test_status_and_logs_while_jobs_run(cluster, started, mira, structures, tmp_
     assert json.loads(mira("status", run, "--json").stdout)["state"] == "finished"
 
 
+@pytest.mark.versions
 def test_submitted_run_is_driven_by_a_job(cluster, mira, structures, tmp_path, profile) -> None:
     call = slow_call(tmp_path, structures, profile, seconds=0.2)
     done = mira("submit", *call[1:])
