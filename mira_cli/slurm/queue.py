@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mira_cli.errors import QueueError
 from mira_cli.files import read_json
 from mira_cli.run.directory import inode, new_job_prefix
-from mira_cli.slurm.commands import PATIENCE_S, SlurmError, rows, run_slurm
+from mira_cli.slurm.commands import PATIENCE_S, rows, run_slurm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ STUCK = {
     "Nodes_required_for_job_are_DOWN,_DRAINED_or_reserved_for_jobs_in_higher_priority_partitions": "the nodes are down",
     "JobHeldUser": "it is held: `scontrol release` lets it go",
     "JobHeldAdmin": "an administrator holds it",
+    "held": "it is held, and waits until somebody releases it",
     "launch failed requeued held": "it could not be started and is held: ask the administrators",
     "AccountNotAllowed": "its account may not use this partition",
     "QOSNotAllowed": "its QOS may not use this partition",
@@ -46,7 +48,7 @@ LIMITS = ("QOSMax", "QOSGrp", "AssocGrp", "AssocMax", "MaxMemPerLimit", "MaxCpuP
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """One line of `squeue`."""
+    """One line of `squeue`, or of what another scheduler lists; states are SLURM's words."""
 
     id: str
     name: str
@@ -56,6 +58,7 @@ class QueuedJob:
     rule: str  # `evaluate_<slug>`, or `driver`
     job: str  # the job of the plan, empty for a driver
     elapsed: str
+    dead: bool = False  # it will never go on, for its reason: another scheduler's word
 
     @property
     def slug(self) -> str:
@@ -71,6 +74,8 @@ class QueuedJob:
     def stuck(self) -> str | None:
         """The reason why waiting will not help, None where it may."""
         reason = self.reason.strip("()")
+        if self.dead:
+            return "it will not go on, and is taken out of the queue when the run goes on"
         if not self.waits:
             return None
         for known, meaning in STUCK.items():
@@ -132,8 +137,25 @@ def cancel(jobs: list[QueuedJob]) -> None:
         run_slurm("scancel", "--quiet", *(job.id for job in jobs))
 
 
+@dataclass(frozen=True)
+class Queue:
+    """The queue of a scheduler: SLURM's, or that of another one."""
+
+    title: str
+    live_jobs: Callable[..., list[QueuedJob]]  # (prefix, timeout_s=…)
+    cancel: Callable[[list[QueuedJob]], None]
+
+
+SLURM = Queue("SLURM", live_jobs, cancel)
+
+
 def sweep(
-    prefix: str, *, patience_s: float = 10.0, calm_s: float = 1.0, keep: Callable[[QueuedJob], bool] | None = None
+    prefix: str,
+    *,
+    patience_s: float = 10.0,
+    calm_s: float = 1.0,
+    keep: Callable[[QueuedJob], bool] | None = None,
+    queue: Queue = SLURM,
 ) -> int:
     """Cancel whatever of a run is in the queue, and look again until nothing new has appeared for a moment.
 
@@ -155,11 +177,11 @@ def sweep(
     while time.monotonic() < deadline:
         try:
             new = [
-                job for job in live_jobs(prefix)
+                job for job in queue.live_jobs(prefix)
                 if job.id not in seen and job.state != "COMPLETING" and not (keep and keep(job))
             ]  # fmt: skip
-            cancel(new)
-        except SlurmError:
+            queue.cancel(new)
+        except QueueError:
             if time.monotonic() + 1 > deadline:
                 raise
             new = []
