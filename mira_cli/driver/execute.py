@@ -97,6 +97,11 @@ def execute(
         raise UsageError(f"`{min(strangers)}` is not a model of this run", hint=hint)
     again = (only or names) if retry else ()
     root = Path(config.output) if config.output else default_output(config, base)
+    if detach == "slurm" and (other := request.profile.scheduler) not in {None, "slurm"}:
+        raise UsageError(
+            f"a run is left to a job on SLURM only, and the profile `{config.profile}` sends its jobs to `{other}`",
+            hint="`--detach` leaves it to a process in the background of this machine",
+        )
     if dry_run:
         return _look(request, root, again, only, loaded)
 

@@ -34,7 +34,7 @@ def _ended(call: Call, job: str) -> Ended | None:
     about = {name: value.strip() for name, _, value in lines}
     if "exit_status" not in about:
         return None
-    status, failed = about["exit_status"], about.get("failed", "0")
+    status, failed = about["exit_status"].split()[0], about.get("failed", "0")
     if status == "0" and failed == "0":
         return Ended(ok=True)
     limit = re.search(r"\bh_rt=(\d+)", about.get("category", ""))
