@@ -75,4 +75,5 @@ HTCONDOR = Scheduler(
     gone=r"not found|[Cc]ouldn't find|No result found|already",
     needed=("condor_submit", "condor_q", "condor_rm"),
     stdin=_description,
+    arguments=lambda _: ["-"],  # the description comes from the standard input
 )
