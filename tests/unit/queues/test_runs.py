@@ -165,7 +165,7 @@ def test_a_job_that_is_refused_says_so_in_a_sentence(scheduler, mira, structures
     run = tmp_path / "run"
     mira("run", structures, "-m", "emt", "-o", run, "--profile", profile, "--set", "partition=nowhere", code=1)
     (log,) = run.glob("logs/emt/*.log")
-    assert log.read_text().splitlines()[0] == "PBS: PBS refuses (`qsub`: Unknown queue)"
+    assert log.read_text().splitlines()[0] == "PBS refuses (`qsub`: Unknown queue)"
 
 
 def test_a_run_without_the_commands_of_its_scheduler_ends_at_once(mira, structures, tmp_path) -> None:

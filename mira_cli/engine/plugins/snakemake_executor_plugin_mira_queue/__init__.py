@@ -114,7 +114,7 @@ class Executor(RemoteExecutor):
                     return
         except Exception as error:  # in this thread nobody else would hear of it
             reason = getattr(error, "message", None) or str(error)
-            note_in_log(job, f"{self._scheduler.title}: {reason}")
+            note_in_log(job, reason if isinstance(error, QueueError) else f"{self._scheduler.title}: {reason}")
             self.report_job_error(SubmittedJobInfo(job), msg=f"{reason}. ")
 
     def _send(self, job) -> str:
