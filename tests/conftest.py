@@ -28,8 +28,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# With `pytest -n`, tests of these folders run one after another in one process: there is one SLURM cluster, one Grid Engine, and a
-# family's findings are made once for many tests. The tests of any other file stay together.
+# With `pytest -n`, tests of these folders run one after another in one process: there is one SLURM cluster, one Grid
+# Engine, and a family's findings are made once for many tests. The tests of any other file stay together.
 TOGETHER = {"slurm", "gridengine", "apptainer", "families"}
 
 

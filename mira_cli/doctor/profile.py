@@ -134,7 +134,9 @@ def on_other_scheduler(profile: Profile, asked: Requests) -> Iterator[Finding]:
     except QueueError as error:
         yield failed(scheduler.title, error.message, error.hint)
     else:
-        yield ok(scheduler.title, f"answers; whether it would ever start a job is for it to say ({scheduler.needed[0]})")
+        yield ok(
+            scheduler.title, f"answers; whether it would ever start a job is for it to say ({scheduler.needed[0]})"
+        )
     for name, each in asked.items():
         if name != "driver":
             try:

@@ -51,7 +51,8 @@ class QueueWatch:
         for job in self.jobs:
             if job.stuck and (about := f"{job.slug} {job.reason}") not in self._told:
                 self._told.add(about)
-                found.append(f"{self._queue.title} job {job.id} of {job.slug} does not start ({job.reason.strip('()')}): {job.stuck}")
+                which = f"{self._queue.title} job {job.id} of {job.slug}"
+                found.append(f"{which} does not start ({job.reason.strip('()')}): {job.stuck}")
         return found
 
     def _watch(self) -> None:

@@ -89,7 +89,9 @@ def find_profile(name: str) -> Profile:
         file = origins(profile).get("mira-queue-scheduler", profile.folder) / "config.yaml"
         said = f"names no scheduler that MIRA knows, but `{profile.scheduler}`" if profile.scheduler else "is not said"
         hint = did_you_mean(str(profile.scheduler), SCHEDULERS)
-        raise UsageError(f"`mira-queue-scheduler` of `{file}` {said}", hint=f"{hint}it is one of {', '.join(SCHEDULERS)}")
+        raise UsageError(
+            f"`mira-queue-scheduler` of `{file}` {said}", hint=f"{hint}it is one of {', '.join(SCHEDULERS)}"
+        )
     return profile
 
 

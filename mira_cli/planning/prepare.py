@@ -200,7 +200,9 @@ def _check_words(plan: Plan, profile: Profile, *, refuse: bool) -> None:
     """Refuse what another scheduler than SLURM has no words for, or does not have its commands here."""
     scheduler = SCHEDULERS[str(profile.scheduler)]
     busy = {job.model for job in plan.jobs}
-    submissions(scheduler, {n: asks.submitted(each) for n, each in plan.resources.items() if n in busy}, profile.settings)
+    submissions(
+        scheduler, {n: asks.submitted(each) for n, each in plan.resources.items() if n in busy}, profile.settings
+    )
     if busy and refuse and (lost := missing(scheduler)):
         raise lost
 

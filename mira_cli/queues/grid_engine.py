@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from mira_cli.queues.scheduler import COMPLETING, HELD, PENDING, RUNNING, Ended, Listed, Scheduler
 
@@ -16,7 +16,7 @@ KILLED = 137  # 128 + SIGKILL: what its limits and `qdel` end a job with
 
 def _live(call: Call, user: str) -> list[Listed]:
     # the answer of a scheduler that the user trusts with their jobs
-    root = ElementTree.fromstring(call("qstat", "-u", user, "-xml"))  # noqa: S314
+    root = ET.fromstring(call("qstat", "-u", user, "-xml"))  # noqa: S314
     found = []
     for job in root.iter("job_list"):
         about = {child.tag: (child.text or "").strip() for child in job}

@@ -9,11 +9,18 @@ from mira_cli.queues.scheduler import HELD, PENDING, RUNNING, Ended, Listed, Sch
 if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
 
-STATES = {"PEND": PENDING, "WAIT": PENDING, "PROV": PENDING, "PSUSP": PENDING, "RUN": RUNNING, "USUSP": RUNNING,
-          "SSUSP": RUNNING, "UNKWN": RUNNING, "ZOMBI": RUNNING}  # fmt: skip
-WHY = {"TERM_RUNLIMIT": "its time limit was reached", "TERM_MEMLIMIT": "its memory limit was reached",
-       "TERM_OWNER": "it was cancelled by its user", "TERM_ADMIN": "it was cancelled by an administrator",
-       "TERM_FORCE_OWNER": "it was cancelled by its user", "TERM_PREEMPT": "it had to give way to another job"}  # fmt: skip
+STATES = {
+    **dict.fromkeys(("PEND", "WAIT", "PROV", "PSUSP"), PENDING),
+    **dict.fromkeys(("RUN", "USUSP", "SSUSP", "UNKWN", "ZOMBI"), RUNNING),
+}
+WHY = {
+    "TERM_RUNLIMIT": "its time limit was reached",
+    "TERM_MEMLIMIT": "its memory limit was reached",
+    "TERM_OWNER": "it was cancelled by its user",
+    "TERM_FORCE_OWNER": "it was cancelled by its user",
+    "TERM_ADMIN": "it was cancelled by an administrator",
+    "TERM_PREEMPT": "it had to give way to another job",
+}
 
 
 def _live(call: Call, user: str) -> list[Listed]:

@@ -14,8 +14,7 @@ from mira_cli.queues.scheduler import COMPLETING, HELD, PENDING, RUNNING, Ended,
 if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
 
-STATES = {"Q": PENDING, "W": PENDING, "T": PENDING, "M": PENDING, "H": PENDING, "R": RUNNING, "S": RUNNING, "U": RUNNING,
-          "B": RUNNING, "E": COMPLETING}  # fmt: skip
+STATES = {**dict.fromkeys("QWTMH", PENDING), **dict.fromkeys("RSUB", RUNNING), "E": COMPLETING}
 # what PBS itself ended a job for (job.h), and a shell's 256 + signal
 EXITS = {
     -29: "its time limit was reached",

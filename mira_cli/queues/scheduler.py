@@ -19,7 +19,7 @@ HELD = "held"  # the reason of a job that waits until somebody releases it
 PASSING = re.compile(
     r"timed out|time-?out|unable to contact|cannot connect|could not connect|failed to connect|connection refused"
     r"|not respond|no response|does not answer|temporarily|try again|please wait|server not available|commlib error"
-    r"|would exceed|maximum number of|too many|only \d+ jobs are allowed|limit has been reached|limit reached|queue is full"
+    r"|would exceed|maximum number of|too many|only \d+ jobs are allowed|limit (has been )?reached|queue is full"
     r"|broken pipe",
     re.IGNORECASE,
 )

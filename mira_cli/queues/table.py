@@ -59,7 +59,9 @@ def ask(
     if done.returncode == 0 or (but and re.search(but, done.stderr + done.stdout)):
         return done.stdout
     lines = [line.strip() for line in (done.stderr or done.stdout).splitlines()]
-    said = [line.removeprefix(f"{command[0]}: ").removeprefix("ERROR: ") for line in lines if line not in {"", "Exiting."}]
+    said = [
+        line.removeprefix(f"{command[0]}: ").removeprefix("ERROR: ") for line in lines if line not in {"", "Exiting."}
+    ]
     reason = "; ".join(dict.fromkeys(said)) or f"exit status {done.returncode}, without a reason"
     answer = QueueError(f"{name} refuses (`{command[0]}`: {reason})")
     answer.refused = reason

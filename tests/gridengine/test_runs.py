@@ -19,7 +19,7 @@ def accounted(name: str) -> list[dict[str, str]]:
     """What Grid Engine keeps of jobs of a name that are over."""
     text = subprocess.run(["qacct", "-j", name], capture_output=True, text=True).stdout
     blocks = [block for block in text.split("=" * 62) if "jobname" in block]
-    return [dict((line.split(None, 1) + [""])[:2] for line in block.strip().splitlines()) for block in blocks]
+    return [dict(([*line.split(None, 1), ""])[:2] for line in block.strip().splitlines()) for block in blocks]
 
 
 def test_killed_driver_and_resume(cluster, started, mira, structures, tmp_path, profile) -> None:
@@ -83,7 +83,9 @@ def test_memory_limit(cluster, started, structures, tmp_path, profile) -> None:
     assert sorted(statuses(run)["faulty"])[-6:] == ["ok"] * 6  # what is not copper is there whatever became of it
 
 
-@pytest.mark.parametrize(("word", "reason"), [("partition=nope.q", "unknown queue"), ("runtime_min=300", "no suitable queues")])
+@pytest.mark.parametrize(
+    ("word", "reason"), [("partition=nope.q", "unknown queue"), ("runtime_min=300", "no suitable queues")]
+)
 def test_a_job_that_cannot_be_submitted(cluster, mira, structures, tmp_path, profile, word, reason) -> None:
     run = tmp_path / "run"
     mira("run", structures, "-m", "emt", "-o", run, "--profile", profile, "--set", word, code=1)

@@ -208,7 +208,7 @@ start() {
         wait_for 60 master_answers || { tail "$LOG/start.log" >&2; fail "the master did not start"; }
         wait_for 5 note_process sge_qmaster
     fi
-    configure
+    qconf -sq gpu.q >/dev/null 2>&1 || configure
     if ! alive sge_execd; then
         daemon sge_execd
         wait_for 10 note_process sge_execd || { tail "$LOG/start.log" >&2; fail "the execution host did not start"; }

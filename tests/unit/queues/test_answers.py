@@ -87,7 +87,8 @@ HTCONDOR = f"""[
   "HoldReason": "The job exceeded allowed job duration of 20 seconds"}}
 ]
 """
-FLUX = f"\N{LATIN SMALL LETTER F WITH HOOK}2xgU|RUN|node7|7.1s|{NAME}\n\N{LATIN SMALL LETTER F WITH HOOK}2xgV|SCHED||0s|{NAME}\n"
+F = "\N{LATIN SMALL LETTER F WITH HOOK}"
+FLUX = f"{F}2xgU|RUN|node7|7.1s|{NAME}\n{F}2xgV|SCHED||0s|{NAME}\n"
 ANSWERS = {"qselect": "12.server\n13.server\n14.server\n15.server\n", "qstat -f": PBS, "bjobs": LSF, "qstat -u": SGE,
            "condor_q": HTCONDOR, "flux": FLUX}  # fmt: skip
 LIVE = {

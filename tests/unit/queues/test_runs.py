@@ -99,7 +99,7 @@ def test_a_run_submits_lists_and_collects(name, scheduler, state, mira, structur
 
 def test_a_killed_drivers_job_is_adopted(scheduler, state, started, mira, structures, tmp_path) -> None:
     run = tmp_path / "run"
-    one = started(*slow(tmp_path, structures, scheduler("pbs"), seconds=2.0))
+    one = started(*slow(tmp_path, structures, scheduler("pbs"), seconds=8.0), "--sample", "3")
     one.wait_for_records(run, 1)
     told = json.loads(mira("status", run, "--json").stdout)
     (job,) = told["models"][0]["slurm_jobs"]
@@ -108,8 +108,8 @@ def test_a_killed_drivers_job_is_adopted(scheduler, state, started, mira, struct
     one.process.wait()
     done = mira("resume", run)
     assert "1 job of an earlier call still running (101.server): adopted, not computed again" in done.stderr
-    assert statuses(run) == {"faulty": ["ok"] * len(METALS)}
-    assert len(records(run)) == len(METALS)
+    assert statuses(run) == {"faulty": ["ok"] * 3}
+    assert len(records(run)) == 3
     assert len(calls(state, "qsub")) == 1
 
 
@@ -173,7 +173,9 @@ def test_a_run_without_the_commands_of_its_scheduler_ends_at_once(mira, structur
     assert "there is no `bjobs` on this machine, which LSF has" in done.stderr
 
 
-def test_other_words_than_the_schedulers_are_refused_before_anything_starts(mira, structures, tmp_path, scheduler) -> None:
+def test_other_words_than_the_schedulers_are_refused_before_anything_starts(
+    mira, structures, tmp_path, scheduler
+) -> None:
     call = ("run", structures, "-m", "emt", "-o", tmp_path / "run", "--profile", scheduler("flux"))
     assert "ask for `qos`, for which Flux has no option" in mira(*call, "--set", "qos=high", code=2).stderr
     submitted = mira("submit", *call[1:], code=2).stderr

@@ -29,7 +29,8 @@ ON_CPU = {
 }  # fmt: skip
 ON_GPU = {
     "pbs": ["-l", "select=1:ncpus=4:mem=8000mb:ngpus=1", "-l", "walltime=25:00:00"],
-    "lsf": ["-n", "4", "-R", "span[hosts=1]", "-R", "rusage[mem=8000MB]", "-M", "8000MB", "-W", "1500", "-gpu", "num=1"],
+    "lsf": ["-n", "4", "-R", "span[hosts=1]", "-R", "rusage[mem=8000MB]", "-M", "8000MB", "-W", "1500", "-gpu",
+            "num=1"],
     "sge": ["-pe", "smp", "4", "-l", "h_vmem=2000M,h_rt=90000,gpu=1"],
     "htcondor": ["-a", "request_cpus=4", "-a", "request_memory=8000", "-a", "allowed_job_duration=90000", "-a",
                  "request_gpus=1"],
@@ -50,7 +51,8 @@ def test_words_of_a_job_are_those_of_the_scheduler(name) -> None:
     [
         ("pbs", "ngpus=1:gputype=A100", "cputype=rome",
          ["-l", "select=1:ncpus=1:mem=8000mb:ngpus=1:gputype=A100:cputype=rome"]),
-        ("lsf", "num=1:j_exclusive=yes", "select[ncpus > 8]", ["-gpu", "num=1:j_exclusive=yes", "-R", "select[ncpus > 8]"]),
+        ("lsf", "num=1:j_exclusive=yes", "select[ncpus > 8]",
+         ["-gpu", "num=1:j_exclusive=yes", "-R", "select[ncpus > 8]"]),
         ("sge", "gpu=1,gpu_type=a100", "arch=lx-amd64", ["h_vmem=8000M,h_rt=14400,gpu=1,gpu_type=a100,arch=lx-amd64"]),
         ("htcondor", "request_gpus=2", "Arch == X86_64", ["-a", "request_gpus=2", "-a", "requirements=Arch == X86_64"]),
         ("flux", "-g 2", "a100", ["-g", "2", "--requires=a100"]),

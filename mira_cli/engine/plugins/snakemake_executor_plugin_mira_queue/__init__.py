@@ -1,7 +1,7 @@
 """Submits jobs to PBS, LSF, Grid Engine, HTCondor or Flux and watches them; what differs is in `mira_cli.queues`.
 
-Runs inside Snakemake. Not `cluster-generic`, which starts a process for each job whenever it asks, and whose jobs have no
-names by which a later call could find them. Here one listing of the user's jobs is a poll, a job is known by its name
+Runs inside Snakemake. Not `cluster-generic`, which starts a process for each job whenever it asks, and whose jobs have
+no names by which a later call could find them. Here one listing of the user's jobs is a poll, a job is known by its name
 (`PREFIX.SLUG.JOB`), and one Snakemake runs on its node.
 
 A job that has left the queue is judged by its output, and where there is none the scheduler is asked how it ended.
@@ -105,14 +105,16 @@ class Executor(RemoteExecutor):
                 except QueueError as error:
                     if pause is None or not passes(error):
                         raise
-                    self.logger.warning(f"{error.message}; next try in {pause} s")
+                    self.logger.warning("%s; next try in %s s", error.message, pause)
                     self._cancelled.wait(pause)
                 else:
-                    self.report_job_submission(SubmittedJobInfo(job, external_jobid=number, aux={"log": self._log(job)}))
+                    self.report_job_submission(
+                        SubmittedJobInfo(job, external_jobid=number, aux={"log": self._log(job)})
+                    )
                     if self._cancelled.is_set():  # Ctrl-C came while it was on its way
                         cancel(self._scheduler, [number])
                     return
-        except Exception as error:  # in this thread nobody else would hear of it
+        except Exception as error:  # noqa: BLE001  (in this thread nobody else would hear of it)
             reason = getattr(error, "message", None) or str(error)
             note_in_log(job, reason if isinstance(error, QueueError) else f"{self._scheduler.title}: {reason}")
             self.report_job_error(SubmittedJobInfo(job), msg=f"{reason}. ")
@@ -128,7 +130,9 @@ class Executor(RemoteExecutor):
 
     def _name(self, job) -> str:
         words = "_".join(str(value) for value in job.wildcards_dict.values())
-        return ".".join([self._prefix, *(re.sub(r"\W", "_", word) for word in (job.name.removeprefix("evaluate_"), words))])
+        return ".".join(
+            [self._prefix, *(re.sub(r"\W", "_", word) for word in (job.name.removeprefix("evaluate_"), words))]
+        )
 
     def _log(self, job) -> Path:
         """What a job prints beside its own log."""
@@ -145,7 +149,7 @@ class Executor(RemoteExecutor):
             try:  # an error here would end the polling thread, and Snakemake would wait for ever
                 end = None if listed is None else await asyncio.to_thread(self._end, job_info, listed)
             except Exception:
-                self.logger.exception(f"cannot settle job {job_info.external_jobid} yet")
+                self.logger.exception("cannot settle job %s yet", job_info.external_jobid)
                 end = None
             if end is None:
                 yield job_info
