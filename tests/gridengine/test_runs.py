@@ -24,7 +24,7 @@ def accounted(name: str) -> list[dict[str, str]]:
 
 def test_killed_driver_and_resume(cluster, started, mira, structures, tmp_path, profile) -> None:
     run = tmp_path / "run"
-    one = started(*slow_call(tmp_path, structures, profile))
+    one = started(*slow_call(tmp_path, structures, profile, seconds=6.0))
     cluster.wait_for(lambda: run.is_dir() and len(records_of(run, "faulty")) > 0)
     state = json.loads(mira("status", run, "--json").stdout)
     slow = next(model for model in state["models"] if model["name"] == "faulty")
@@ -42,7 +42,7 @@ def test_killed_driver_and_resume(cluster, started, mira, structures, tmp_path, 
 
 def test_deleted_from_outside_then_interrupted(cluster, started, mira, structures, tmp_path, profile) -> None:
     run = tmp_path / "run"
-    one = started(*slow_call(tmp_path, structures, profile))
+    one = started(*slow_call(tmp_path, structures, profile, seconds=6.0))
     cluster.wait_for(lambda: run.is_dir() and len(records_of(run, "faulty")) > 0)
     victim = next(job.id for job in cluster.jobs_of(run) if job.state == "RUNNING" and ".faulty." in job.name)
     cluster.delete(victim)

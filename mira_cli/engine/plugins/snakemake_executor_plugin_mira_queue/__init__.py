@@ -1,8 +1,8 @@
 """Submits jobs to PBS, LSF, Grid Engine, HTCondor or Flux and watches them; what differs is in `mira_cli.queues`.
 
 Runs inside Snakemake. Not `cluster-generic`, which starts a process for each job whenever it asks, and whose jobs have
-no names by which a later call could find them. Here one listing of the user's jobs is a poll, a job is known by its name
-(`PREFIX.SLUG.JOB`), and one Snakemake runs on its node.
+no names by which a later call could find them. Here one listing of the user's jobs is a poll, a job is known by its
+name (`PREFIX.SLUG.JOB`), and one Snakemake runs on its node.
 
 A job that has left the queue is judged by its output, and where there is none the scheduler is asked how it ended.
 """
