@@ -99,13 +99,13 @@ def test_a_run_submits_lists_and_collects(name, scheduler, state, mira, structur
 
 def test_a_killed_drivers_job_is_adopted(scheduler, state, started, mira, structures, tmp_path) -> None:
     run = tmp_path / "run"
-    one = started(*slow(tmp_path, structures, scheduler("pbs"), seconds=8.0), "--sample", "3")
+    one = started(*slow(tmp_path, structures, scheduler("pbs"), seconds=10.0), "--sample", "3")
     one.wait_for_records(run, 1)
+    one.send(signal.SIGKILL)
+    one.process.wait()
     told = json.loads(mira("status", run, "--json").stdout)
     (job,) = told["models"][0]["slurm_jobs"]
     assert (job["id"], job["state"], job["node"]) == ("101.server", "RUNNING", "node7")
-    one.send(signal.SIGKILL)
-    one.process.wait()
     done = mira("resume", run)
     assert "1 job of an earlier call still running (101.server): adopted, not computed again" in done.stderr
     assert statuses(run) == {"faulty": ["ok"] * 3}
@@ -115,7 +115,7 @@ def test_a_killed_drivers_job_is_adopted(scheduler, state, started, mira, struct
 
 def test_cancel_ends_the_jobs_and_resume_goes_on(scheduler, state, started, mira, structures, tmp_path) -> None:
     run = tmp_path / "run"
-    one = started(*slow(tmp_path, structures, scheduler("pbs"), seconds=1.0))
+    one = started(*slow(tmp_path, structures, scheduler("pbs"), seconds=3.0))
     one.wait_for_records(run, 1)
     mira("cancel", run)
     code, _ = one.end()

@@ -77,7 +77,7 @@ class Executor(RemoteExecutor):
         self._prefix = settings.jobname_prefix or f"mira-{uuid.uuid4().hex[:12]}"
         self._cancelled = threading.Event()
         self._submitting = ThreadPoolExecutor(1)  # so that waiting for a full queue holds up nothing
-        self._before: dict[int, set] = {}  # jobid -> stamps of outputs older than the job
+        self._before: dict[int, set[Any]] = {}  # jobid -> stamps of outputs older than the job
         self._absent: dict[str, int] = {}  # id -> polls in a row in which it was gone
         self._early: dict[str, int] = {}  # id -> polls that its output has brought forward
         super().__init__(workflow, logger)
