@@ -80,11 +80,11 @@ def test_memory_limit(cluster, started, structures, tmp_path, profile) -> None:
     (name,) = {f"*.faulty.{job.stem}" for job in (run / "work/jobs/faulty").iterdir()}
     asked = [about["category"].split("h_vmem=")[1].split("M")[0] for about in accounted(name)]
     assert asked[0] == "1500"
-    assert sorted(statuses(run)["faulty"])[-6:] == ["ok"] * 6  # what is not copper is there whatever became of it
+    assert statuses(run)["faulty"].count("ok") >= 6  # what is not copper is there whatever became of it
 
 
 @pytest.mark.parametrize(
-    ("word", "reason"), [("partition=nope.q", "unknown queue"), ("runtime_min=300", "no suitable queues")]
+    ("word", "reason"), [("resources.all.partition=nope.q", "unknown queue"), ("runtime_min=300", "no suitable queues")]
 )
 def test_a_job_that_cannot_be_submitted(cluster, mira, structures, tmp_path, profile, word, reason) -> None:
     run = tmp_path / "run"
@@ -93,7 +93,7 @@ def test_a_job_that_cannot_be_submitted(cluster, mira, structures, tmp_path, pro
     first = log.read_text().splitlines()[0]
     assert first.startswith("Grid Engine refuses (`qsub`: ")
     assert reason in first
-    assert statuses(run) == {"emt": ["missing"] * len(METALS)}
+    assert statuses(run) == {"emt": ["failed"] * len(METALS)}
     assert processes_of(run) == []
 
 

@@ -163,7 +163,19 @@ def test_a_job_that_reaches_its_time_limit_is_tried_again(
 def test_a_job_that_is_refused_says_so_in_a_sentence(scheduler, mira, structures, tmp_path) -> None:
     profile = scheduler("pbs")
     run = tmp_path / "run"
-    mira("run", structures, "-m", "emt", "-o", run, "--profile", profile, "--set", "partition=nowhere", code=1)
+    mira(
+        "run",
+        structures,
+        "-m",
+        "emt",
+        "-o",
+        run,
+        "--profile",
+        profile,
+        "--set",
+        "resources.all.partition=nowhere",
+        code=1,
+    )
     (log,) = run.glob("logs/emt/*.log")
     assert log.read_text().splitlines()[0] == "PBS refuses (`qsub`: Unknown queue)"
 
@@ -177,7 +189,9 @@ def test_other_words_than_the_schedulers_are_refused_before_anything_starts(
     mira, structures, tmp_path, scheduler
 ) -> None:
     call = ("run", structures, "-m", "emt", "-o", tmp_path / "run", "--profile", scheduler("flux"))
-    assert "ask for `qos`, for which Flux has no option" in mira(*call, "--set", "qos=high", code=2).stderr
+    assert (
+        "ask for `qos`, for which Flux has no option" in mira(*call, "--set", "resources.all.qos=high", code=2).stderr
+    )
     submitted = mira("submit", *call[1:], code=2).stderr
     assert "a run is left to a job on SLURM only" in submitted
     assert "--detach" in submitted
