@@ -235,7 +235,7 @@ stop() {
 }
 
 status() {
-    alive sge_qmaster && alive sge_execd || fail "not up"
+    { alive sge_qmaster && alive sge_execd; } || fail "not up"
     qstat -f >&2 && variables
 }
 
