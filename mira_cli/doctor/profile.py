@@ -13,8 +13,8 @@ from mira_cli.doctor.finding import Finding, failed, ok, warned
 from mira_cli.engine import dry_run
 from mira_cli.engine.profile import shipped_profiles
 from mira_cli.errors import EngineError, MiraError, QueueError
-from mira_cli.queues.find import missing, submissions
-from mira_cli.queues.table import SCHEDULERS, live
+from mira_cli.queues.find import missing_command, submit_words
+from mira_cli.queues.table import SCHEDULERS, list_jobs
 from mira_cli.resources import SHARED
 from mira_cli.slurm import EXECUTOR, preflight
 from mira_cli.slurm import requests as asks
@@ -128,9 +128,9 @@ def on_other_scheduler(profile: Profile, asked: Requests) -> Iterator[Finding]:
     """Find whether another scheduler than SLURM is here and answers, and how its jobs would be submitted."""
     scheduler = SCHEDULERS[str(profile.scheduler)]
     try:
-        if lost := missing(scheduler):
+        if lost := missing_command(scheduler):
             raise lost
-        live(scheduler, "mira-")
+        list_jobs(scheduler, "mira-")
     except QueueError as error:
         yield failed(scheduler.title, error.message, error.hint)
     else:
@@ -140,7 +140,7 @@ def on_other_scheduler(profile: Profile, asked: Requests) -> Iterator[Finding]:
     for name, each in asked.items():
         if name != "driver":
             try:
-                yield ok(name, " ".join(submissions(scheduler, {name: each}, profile.settings)[name]))
+                yield ok(name, " ".join(submit_words(scheduler, {name: each}, profile.settings)[name]))
             except MiraError as error:
                 yield failed(name, error.message, error.hint)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mira_cli.run.directory import RunDirectory
-    from mira_cli.slurm.queue import Queue, QueuedJob
+    from mira_cli.slurm.queue import JobQueue, QueuedJob
 
 POLL_S = 10.0
 
@@ -35,7 +35,7 @@ class Adopted:
     hashes: frozenset[str]
 
 
-def adopt(run: RunDirectory, queue: Queue) -> list[Adopted]:
+def adopt(run: RunDirectory, queue: JobQueue) -> list[Adopted]:
     """Jobs of this run that run right now; those that have not started yet are cancelled, since they cost nothing.
 
     Raises
@@ -84,7 +84,7 @@ def structures_of_adopted(adopted: Iterable[Adopted]) -> dict[tuple[str, str], s
     return found
 
 
-def wait_for(adopted: list[Adopted], run: RunDirectory, queue: Queue) -> None:
+def wait_for(adopted: list[Adopted], run: RunDirectory, queue: JobQueue) -> None:
     """Return when all of them are over.
 
     Raises

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mira_cli.planning.plan import Plan
     from mira_cli.planning.prepare import Request
     from mira_cli.run.directory import RunDirectory
-    from mira_cli.slurm.queue import Queue
+    from mira_cli.slurm.queue import JobQueue
 
     FindOffers = Callable[[], Sequence[WarmOffer]]
 
@@ -204,7 +204,7 @@ def _drive(
         raise
 
 
-def _clear_queue(run: RunDirectory, stop: Interrupted, queue: Queue) -> None:
+def _clear_queue(run: RunDirectory, stop: Interrupted, queue: JobQueue) -> None:
     """Leave nothing of a stopped run in the queue, unless its driver is a job whose own time is over."""
     from mira_cli.driver.driver_file import leaves_jobs
     from mira_cli.slurm.queue import job_prefix, sweep

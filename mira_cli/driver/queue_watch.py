@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from mira_cli.errors import QueueError
 
 if TYPE_CHECKING:
-    from mira_cli.slurm.queue import Queue, QueuedJob
+    from mira_cli.slurm.queue import JobQueue, QueuedJob
 
 EVERY_S = 30.0
 FIRST_S = 5.0
@@ -18,7 +18,7 @@ FIRST_S = 5.0
 class QueueWatch:
     """Asks in a thread of its own, so that a controller that does not answer holds up nothing."""
 
-    def __init__(self, queue: Queue, prefix: str, every_s: float = EVERY_S) -> None:
+    def __init__(self, queue: JobQueue, prefix: str, every_s: float = EVERY_S) -> None:
         self.jobs: list[QueuedJob] = []
         self.silent: str | None = None  # why the scheduler does not answer
         self._queue, self._prefix, self._every_s = queue, prefix, every_s

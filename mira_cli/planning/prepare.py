@@ -24,7 +24,7 @@ from mira_cli.planning.models import NamedModels, named_models, ready_models, re
 from mira_cli.planning.plan import ImageUse, Plan, make_plan
 from mira_cli.planning.resolve import HOST
 from mira_cli.planning.write import write_plan
-from mira_cli.queues.find import missing, submissions
+from mira_cli.queues.find import missing_command, submit_words
 from mira_cli.queues.table import SCHEDULERS
 from mira_cli.run.records import finished_hashes
 from mira_cli.run.reuse import neighbours_with, take_over
@@ -180,7 +180,7 @@ def _take_over(model: ResolvedModel, key: str, task: Task, missing: Array, run: 
         thing = "relaxation" if key == model.begins_with_key else "structure"
         say(f"{model.name}: {count(n, thing)} {what} `{neighbour.root}`")
         missing = np.setdiff1d(missing, neighbour.hashes)
-    return missing
+    return missing_command
 
 
 def _ask_slurm(plan: Plan, *, refuse: bool) -> None:
@@ -200,10 +200,10 @@ def _check_words(plan: Plan, profile: Profile, *, refuse: bool) -> None:
     """Refuse what another scheduler than SLURM has no words for, or does not have its commands here."""
     scheduler = SCHEDULERS[str(profile.scheduler)]
     busy = {job.model for job in plan.jobs}
-    submissions(
+    submit_words(
         scheduler, {n: asks.submitted(each) for n, each in plan.resources.items() if n in busy}, profile.settings
     )
-    if busy and refuse and (lost := missing(scheduler)):
+    if busy and refuse and (lost := missing_command(scheduler)):
         raise lost
 
 

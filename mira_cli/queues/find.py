@@ -6,11 +6,11 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from mira_cli.errors import QueueError, UsageError
-from mira_cli.queues.scheduler import Asked, Scheduler
-from mira_cli.queues.table import PATIENCE_S, SCHEDULERS, cancel, live
+from mira_cli.queues.scheduler import JobNeeds, Scheduler
+from mira_cli.queues.table import PATIENCE_S, SCHEDULERS, cancel_ids, list_jobs
 from mira_cli.slurm import EXECUTOR
 from mira_cli.slurm.commands import has_slurm
-from mira_cli.slurm.queue import SLURM, Queue, QueuedJob
+from mira_cli.slurm.queue import SLURM, JobQueue, QueuedJob
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     NamedResources = Mapping[str, tuple[Resources, int]]  # name -> what its jobs ask for, and their threads
 
 
-def find_queue(scheduler: str | None) -> Queue | None:
+def find_queue(scheduler: str | None) -> JobQueue | None:
     """The queue of a scheduler by its name, `slurm` or another; None where jobs are in no queue that MIRA knows."""
     if scheduler == "slurm":
         return SLURM
@@ -29,17 +29,17 @@ def find_queue(scheduler: str | None) -> Queue | None:
     known = SCHEDULERS[scheduler]
 
     def live_jobs(prefix: str, timeout_s: float = PATIENCE_S) -> list[QueuedJob]:
-        return [_queued(job) for job in live(known, prefix, timeout_s)]
+        return [_queued(job) for job in list_jobs(known, prefix, timeout_s)]
 
     def cancel_jobs(jobs: list[QueuedJob]) -> None:
-        cancel(known, [job.id for job in jobs])
+        cancel_ids(known, [job.id for job in jobs])
 
     def _queued(job: Any) -> QueuedJob:
         slug, number = job_of_name(job.name)
         rule = f"evaluate_{slug}" if slug else ""
         return QueuedJob(job.id, job.name, job.state, job.reason, job.node, rule, number, job.elapsed, job.dead)
 
-    return Queue(known.title, live_jobs, cancel_jobs)
+    return JobQueue(known.title, live_jobs, cancel_jobs)
 
 
 def scheduler_of_plan(plan: Mapping[str, Any]) -> str | None:
@@ -47,7 +47,7 @@ def scheduler_of_plan(plan: Mapping[str, Any]) -> str | None:
     return plan.get("scheduler") or ("slurm" if plan.get("executor") == EXECUTOR else None)
 
 
-def queue_of_plan(plan: Mapping[str, Any]) -> Queue | None:
+def queue_of_plan(plan: Mapping[str, Any]) -> JobQueue | None:
     """The queue that the jobs of a plan are in, None where they are in none."""
     return find_queue(scheduler_of_plan(plan))
 
@@ -58,16 +58,16 @@ def job_of_name(name: str) -> tuple[str, str]:
     return (words[1], words[2]) if len(words) == 3 else ("", "")
 
 
-def asked_of(resources: Resources, threads: int) -> Asked:
+def needs_of(resources: Resources, threads: int) -> JobNeeds:
     """What a scheduler hears of a model's jobs."""
-    return Asked(
+    return JobNeeds(
         threads=threads, mem_mb=resources.mem_mb or 0, runtime_min=resources.runtime_min or 1, gpu=bool(resources.gpu),
         partition=resources.partition, account=resources.account, qos=resources.qos, constraint=resources.constraint,
         gpu_model=resources.gpu_model, gres=resources.gres, extra=resources.slurm_extra,
     )  # fmt: skip
 
 
-def submissions(scheduler: Scheduler, asked: NamedResources, settings: Mapping[str, Any]) -> dict[str, list[str]]:
+def submit_words(scheduler: Scheduler, asked: NamedResources, settings: Mapping[str, Any]) -> dict[str, list[str]]:
     """Words of the command that submits a job of each kind.
 
     Parameters
@@ -83,14 +83,14 @@ def submissions(scheduler: Scheduler, asked: NamedResources, settings: Mapping[s
     own = {word: str(settings.get(f"mira-queue-{word}") or "") for word in ("request", "gpu")}
     found = {}
     for name, (resources, threads) in asked.items():
-        job = asked_of(resources, threads)
+        job = needs_of(resources, threads)
         if lost := scheduler.unknown(job):
             raise UsageError(
                 f"jobs of {name} ask for `{lost[0]}`, for which {scheduler.title} has no option",
                 hint="say it as one would on the command line, with `slurm_extra`, or in `mira-queue-request`",
             )
         try:
-            found[name] = scheduler.submission("NAME", job, **own)
+            found[name] = scheduler.words_for("NAME", job, **own)
         except ValueError as error:
             raise UsageError(
                 f"what jobs of {name} ask {scheduler.title} for cannot be read: {error}",
@@ -101,10 +101,14 @@ def submissions(scheduler: Scheduler, asked: NamedResources, settings: Mapping[s
 
 def is_here(scheduler: str | None) -> bool:
     """True if jobs of a scheduler can be submitted on this machine."""
-    return has_slurm() if scheduler == "slurm" else scheduler in SCHEDULERS and missing(SCHEDULERS[scheduler]) is None
+    return (
+        has_slurm()
+        if scheduler == "slurm"
+        else scheduler in SCHEDULERS and missing_command(SCHEDULERS[scheduler]) is None
+    )
 
 
-def missing(scheduler: Scheduler) -> QueueError | None:
+def missing_command(scheduler: Scheduler) -> QueueError | None:
     """What to say where commands of a scheduler are not on this machine."""
     lost = [command for command in scheduler.needed if shutil.which(command) is None]
     if not lost:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from mira_cli.queues.scheduler import COMPLETING, HELD, PENDING, RUNNING, Ended, Listed, Scheduler
+from mira_cli.queues.scheduler import COMPLETING, HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
 
 if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
@@ -29,20 +29,20 @@ def _live(call: Call, user: str) -> list[Listed]:
     return found
 
 
-def _ended(call: Call, job: str) -> Ended | None:
+def _ended(call: Call, job: str) -> JobEnd | None:
     lines = (line.partition(" ") for line in call("qacct", "-j", job, but="not found|No such file").splitlines())
     about = {name: value.strip() for name, _, value in lines}
     if "exit_status" not in about:
         return None
     status, failed = about["exit_status"].split()[0], about.get("failed", "0")
     if status == "0" and failed == "0":
-        return Ended(ok=True)
+        return JobEnd(ok=True)
     limit = re.search(r"\bh_rt=(\d+)", about.get("category", ""))
     seconds = re.match(r"\d+", about.get("ru_wallclock", ""))
     if status == str(KILLED) and limit and seconds and int(seconds[0]) >= int(limit[1]):
-        return Ended(ok=False, why="its time limit was reached")
+        return JobEnd(ok=False, why="its time limit was reached")
     why = "it was cancelled, or a limit was reached" if status == str(KILLED) else f"exit status {status}"
-    return Ended(ok=False, why=why + (f" ({failed})" if failed != "0" else ""))
+    return JobEnd(ok=False, why=why + (f" ({failed})" if failed != "0" else ""))
 
 
 SGE = Scheduler(

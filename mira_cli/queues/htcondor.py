@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from mira_cli.queues.scheduler import COMPLETING, HELD, PENDING, RUNNING, Ended, Listed, Scheduler
+from mira_cli.queues.scheduler import COMPLETING, HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
 
 if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
@@ -34,14 +34,14 @@ def _live(call: Call, user: str) -> list[Listed]:
     return found
 
 
-def _ended(call: Call, job: str) -> Ended | None:
+def _ended(call: Call, job: str) -> JobEnd | None:
     wanted = "JobStatus,ExitBySignal,ExitSignal,ExitCode,RemoveReason"
     for about in _ads(call("condor_history", job, "-limit", "1", "-json", "-attributes", wanted)):
         if about.get("JobStatus") == 4 and about.get("ExitCode") == 0 and not about.get("ExitBySignal"):
-            return Ended(ok=True)
+            return JobEnd(ok=True)
         signal = about.get("ExitSignal")
         why = f"killed by signal {signal}" if signal else f"exit status {about.get('ExitCode')}"
-        return Ended(ok=False, why=str(about.get("RemoveReason") or why))
+        return JobEnd(ok=False, why=str(about.get("RemoveReason") or why))
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mira_cli.queues.scheduler import HELD, PENDING, RUNNING, Ended, Listed, Scheduler
+from mira_cli.queues.scheduler import HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
 
 if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
@@ -37,14 +37,14 @@ def _live(call: Call, user: str) -> list[Listed]:
     return found
 
 
-def _ended(call: Call, job: str) -> Ended | None:
+def _ended(call: Call, job: str) -> JobEnd | None:
     columns = "stat exit_code exit_reason delimiter='|'"
     line = call("bjobs", "-noheader", "-a", "-o", columns, job, but="is not found").strip()
     stat, code, reason = (field.strip() for field in [*line.split("|", 2), "", "", ""][:3])
     if stat not in {"DONE", "EXIT"}:
         return None
     said = reason.partition(":")[0]
-    return Ended(stat == "DONE", WHY.get(said, f"exit status {code}" + (f" ({reason})" if reason.strip("-") else "")))
+    return JobEnd(stat == "DONE", WHY.get(said, f"exit status {code}" + (f" ({reason})" if reason.strip("-") else "")))
 
 
 LSF = Scheduler(

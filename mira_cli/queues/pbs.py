@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mira_cli.queues.scheduler import COMPLETING, HELD, PENDING, RUNNING, Ended, Listed, Scheduler
+from mira_cli.queues.scheduler import COMPLETING, HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
 
 if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
@@ -43,11 +43,11 @@ def _live(call: Call, user: str) -> list[Listed]:
     return found
 
 
-def _ended(call: Call, job: str) -> Ended | None:
+def _ended(call: Call, job: str) -> JobEnd | None:
     about = _records(call("qstat", "-x", "-f", job, but=GONE)).get(job, {})
     if not re.fullmatch(r"-?\d+", said := about.get("Exit_status", "")):
         return None
-    return Ended(said == "0", EXITS.get(int(said), f"exit status {said}"))
+    return JobEnd(said == "0", EXITS.get(int(said), f"exit status {said}"))
 
 
 def _records(text: str) -> dict[str, dict[str, str]]:

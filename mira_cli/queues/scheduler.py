@@ -27,7 +27,7 @@ FREE = ("partition", "account", "qos")  # words that become an option of their o
 
 
 @dataclass(frozen=True)
-class Asked:
+class JobNeeds:
     """What one job asks for, in the words of `resources.yaml`."""
 
     threads: int = 1
@@ -57,7 +57,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobEnd:
     """How a job that has left the queue ended."""
 
     ok: bool
@@ -77,7 +77,7 @@ class Scheduler:
     words: Mapping[str, str]  # `partition`, `account`, `qos` -> option
     job_id: str  # pattern of the id, in what the submission prints
     live: Callable[[Call, str], list[Listed]]  # (call, user) -> jobs that are not over
-    ended: Callable[[Call, str], Ended | None]  # (call, id) -> how a job ended, None if it does not tell
+    ended: Callable[[Call, str], JobEnd | None]  # (call, id) -> how a job ended, None if it does not tell
     cancel: tuple[str, ...]  # the command, to which ids are added
     gone: str  # pattern of what it says of jobs that are over
     needed: tuple[str, ...]  # commands that must be there
@@ -85,7 +85,7 @@ class Scheduler:
     stdin: Callable[[str], str] = field(default=str)  # script -> what the submission reads
     arguments: Callable[[str], list[str]] = field(default=lambda _: [])  # script -> last words of the submission
 
-    def submission(self, name: str, asked: Asked, *, request: str = "", gpu: str = "") -> list[str]:
+    def words_for(self, name: str, asked: JobNeeds, *, request: str = "", gpu: str = "") -> list[str]:
         """Words of the command that submits a job, without its script; `request` and `gpu` are a site's own.
 
         Raises
@@ -93,7 +93,7 @@ class Scheduler:
         ValueError
             `extra`, or a site's word, has a quote without an end or a field that there is not.
         """
-        plain = replace_gpu(self, asked, gpu)
+        plain = _gpu_words(self, asked, gpu)
         given = {word: getattr(asked, word) for word in FREE if getattr(asked, word)}
         options = [self.words[word].format(shlex.quote(str(value))) for word, value in given.items()]
         try:
@@ -102,13 +102,13 @@ class Scheduler:
             raise ValueError(f"{error} is no word that a job is asked for by") from error
         return shlex.split(" ".join([self.submit.format(name=name), asks, *options, asked.extra or ""]))
 
-    def unknown(self, asked: Asked) -> list[str]:
+    def unknown(self, asked: JobNeeds) -> list[str]:
         """Words of a job that this scheduler has no option for."""
         lost = [word for word in FREE if getattr(asked, word) and word not in self.words]
         return [*lost, *(["gpu_model"] if asked.gpu and asked.gpu_model and not self.gpu_model else [])]
 
 
-def replace_gpu(scheduler: Scheduler, asked: Asked, own: str = "") -> str:
+def _gpu_words(scheduler: Scheduler, asked: JobNeeds, own: str = "") -> str:
     """What `{gpu}` is in a request: empty without a GPU."""
     if not asked.gpu:
         return ""
@@ -119,11 +119,11 @@ def replace_gpu(scheduler: Scheduler, asked: Asked, own: str = "") -> str:
     return own or scheduler.gpu
 
 
-def _constraint(scheduler: Scheduler, asked: Asked) -> str:
+def _constraint(scheduler: Scheduler, asked: JobNeeds) -> str:
     return scheduler.constraint.format(shlex.quote(asked.constraint)) if asked.constraint else ""
 
 
-def _fields(asked: Asked) -> dict[str, object]:
+def _fields(asked: JobNeeds) -> dict[str, object]:
     """Fields of a request: what a job needs, in the units that schedulers want."""
     hours, minutes = divmod(asked.runtime_min, 60)
     return {

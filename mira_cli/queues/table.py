@@ -20,14 +20,14 @@ from mira_cli.queues.scheduler import PASSING, Listed, Scheduler
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mira_cli.queues.scheduler import Asked, Ended
+    from mira_cli.queues.scheduler import JobEnd, JobNeeds
 
 SCHEDULERS = {"pbs": PBS, "lsf": LSF, "sge": SGE, "htcondor": HTCONDOR, "flux": FLUX}
 PATIENCE_S = 60.0
 NOT_PASSED_ON = {"TMPDIR", "PWD", "OLDPWD", "SHLVL", "_", "DISPLAY", "TERM", "HOSTNAME"}  # these are a node's own
 
 
-def ask(
+def run_command(
     scheduler: Scheduler, *command: str, but: str | None = None, stdin: str = "", timeout_s: float = PATIENCE_S
 ) -> str:
     """Run one of a scheduler's commands; return what it printed.
@@ -68,7 +68,9 @@ def ask(
     raise answer
 
 
-def submit(scheduler: Scheduler, name: str, script: str, asked: Asked, *, request: str = "", gpu: str = "") -> str:
+def submit_job(
+    scheduler: Scheduler, name: str, script: str, asked: JobNeeds, *, request: str = "", gpu: str = ""
+) -> str:
     """Submit a job and return its id.
 
     Raises
@@ -78,15 +80,15 @@ def submit(scheduler: Scheduler, name: str, script: str, asked: Asked, *, reques
     ValueError
         Words of the profile that cannot be read.
     """
-    words = scheduler.submission(name, asked, request=request, gpu=gpu)
-    said = ask(scheduler, *words, *scheduler.arguments(script), stdin=scheduler.stdin(script))
+    words = scheduler.words_for(name, asked, request=request, gpu=gpu)
+    said = run_command(scheduler, *words, *scheduler.arguments(script), stdin=scheduler.stdin(script))
     if found := re.search(scheduler.job_id, said, re.MULTILINE):
         return found[1].replace("\N{LATIN SMALL LETTER F WITH HOOK}", "f")
     told = " ".join(said.split())[:200] or "nothing"
     raise QueueError(f"`{words[0]}` did not say the number of a job, but `{told}`")
 
 
-def live(scheduler: Scheduler, prefix: str, timeout_s: float = PATIENCE_S) -> list[Listed]:
+def list_jobs(scheduler: Scheduler, prefix: str, timeout_s: float = PATIENCE_S) -> list[Listed]:
     """Jobs of this user whose name begins so and that are not over.
 
     Raises
@@ -96,7 +98,7 @@ def live(scheduler: Scheduler, prefix: str, timeout_s: float = PATIENCE_S) -> li
     """
 
     def call(*command: str, but: str | None = None) -> str:
-        return ask(scheduler, *command, but=but, timeout_s=timeout_s)
+        return run_command(scheduler, *command, but=but, timeout_s=timeout_s)
 
     try:
         return [job for job in scheduler.live(call, getpass.getuser()) if job.name.startswith(prefix)]
@@ -104,18 +106,18 @@ def live(scheduler: Scheduler, prefix: str, timeout_s: float = PATIENCE_S) -> li
         raise QueueError(f"{scheduler.title} answers what MIRA cannot read ({error})") from error
 
 
-def how_it_ended(scheduler: Scheduler, job: str) -> Ended | None:
+def how_it_ended(scheduler: Scheduler, job: str) -> JobEnd | None:
     """How a job ended that has left the queue, None where the scheduler does not tell."""
 
     def call(*command: str, but: str | None = None) -> str:
-        return ask(scheduler, *command, but=but)
+        return run_command(scheduler, *command, but=but)
 
     with suppress(QueueError, ValueError, KeyError):
         return scheduler.ended(call, job)
     return None
 
 
-def cancel(scheduler: Scheduler, ids: Sequence[str]) -> None:
+def cancel_ids(scheduler: Scheduler, ids: Sequence[str]) -> None:
     """Ask the scheduler to end jobs; those that are over already are no error.
 
     Raises
@@ -124,7 +126,7 @@ def cancel(scheduler: Scheduler, ids: Sequence[str]) -> None:
         It does not answer, or refuses.
     """
     if ids:
-        ask(scheduler, *scheduler.cancel, *ids, but=scheduler.gone)
+        run_command(scheduler, *scheduler.cancel, *ids, but=scheduler.gone)
 
 
 def passes(error: QueueError) -> bool:

@@ -138,7 +138,7 @@ def cancel(jobs: list[QueuedJob]) -> None:
 
 
 @dataclass(frozen=True)
-class Queue:
+class JobQueue:
     """The queue of a scheduler: SLURM's, or that of another one."""
 
     title: str
@@ -146,7 +146,7 @@ class Queue:
     cancel: Callable[[list[QueuedJob]], None]
 
 
-SLURM = Queue("SLURM", live_jobs, cancel)
+SLURM = JobQueue("SLURM", live_jobs, cancel)
 
 
 def sweep(
@@ -155,7 +155,7 @@ def sweep(
     patience_s: float = 10.0,
     calm_s: float = 1.0,
     keep: Callable[[QueuedJob], bool] | None = None,
-    queue: Queue = SLURM,
+    queue: JobQueue = SLURM,
 ) -> int:
     """Cancel whatever of a run is in the queue, and look again until nothing new has appeared for a moment.
 

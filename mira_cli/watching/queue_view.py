@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mira_cli.errors import QueueError
 
 if TYPE_CHECKING:
-    from mira_cli.slurm.queue import Queue, QueuedJob
+    from mira_cli.slurm.queue import JobQueue, QueuedJob
 
 EVERY_S = 10.0
 PAUSE_S = 60.0  # after it did not answer
@@ -46,7 +46,7 @@ class QueueView:
             return None
         return [job for job in seen.jobs if job.name.startswith(prefix)]
 
-    def _ask(self, queue: Queue, seen: _Seen) -> None:
+    def _ask(self, queue: JobQueue, seen: _Seen) -> None:
         try:
             seen.jobs, seen.silent = queue.live_jobs("mira-", timeout_s=PATIENCE_S), None
         except QueueError as error:

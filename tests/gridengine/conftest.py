@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from mira_cli.queues.scheduler import Listed
-from mira_cli.queues.table import SCHEDULERS, live
+from mira_cli.queues.table import SCHEDULERS, list_jobs
 from mira_cli.run.directory import RunDirectory
 from mira_cli.slurm.queue import job_prefix
 from tests.runs import REPOSITORY
@@ -37,7 +37,7 @@ class GridEngine:
 
     def jobs_of(self, run: Path) -> list[Listed]:
         """The jobs of a run that are not over."""
-        return live(SCHEDULERS["sge"], job_prefix(RunDirectory(run.absolute())))
+        return list_jobs(SCHEDULERS["sge"], job_prefix(RunDirectory(run.absolute())))
 
     def submitted(self) -> int:
         """How many jobs the cluster has been sent so far."""

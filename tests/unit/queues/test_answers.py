@@ -5,7 +5,7 @@ import pytest
 from mira_cli.errors import QueueError
 from mira_cli.queues import table
 from mira_cli.queues.find import job_of_name
-from mira_cli.queues.scheduler import Ended, Listed
+from mira_cli.queues.scheduler import JobEnd, Listed
 from mira_cli.queues.table import SCHEDULERS
 
 NAME = "mira-run-0123abcd.emt.0a1b"
@@ -132,50 +132,50 @@ def test_jobs_in_the_queue(name, monkeypatch) -> None:
     def answer(_, *command, **__):
         return next(text for start, text in ANSWERS.items() if " ".join(command).startswith(start))
 
-    monkeypatch.setattr(table, "ask", answer)
-    assert table.live(SCHEDULERS[name], "mira-run-0123abcd") == LIVE[name]
-    assert table.live(SCHEDULERS[name], "mira-run-ffffffff") == []
-    monkeypatch.setattr(table, "ask", lambda *_, **__: "<html>503</html" if name in {"sge", "htcondor"} else "")
+    monkeypatch.setattr(table, "run_command", answer)
+    assert table.list_jobs(SCHEDULERS[name], "mira-run-0123abcd") == LIVE[name]
+    assert table.list_jobs(SCHEDULERS[name], "mira-run-ffffffff") == []
+    monkeypatch.setattr(table, "run_command", lambda *_, **__: "<html>503</html" if name in {"sge", "htcondor"} else "")
     if name in {"sge", "htcondor"}:
         with pytest.raises(QueueError, match="answers what MIRA cannot read"):
-            table.live(SCHEDULERS[name], "mira-")
+            table.list_jobs(SCHEDULERS[name], "mira-")
     else:
-        assert table.live(SCHEDULERS[name], "mira-") == []
+        assert table.list_jobs(SCHEDULERS[name], "mira-") == []
 
 
 @pytest.mark.parametrize(
     ("name", "answer", "ended"),
     [
-        ("pbs", "Job Id: 12\n    Exit_status = 0\n", Ended(True, "exit status 0")),
-        ("pbs", "Job Id: 12\n    Exit_status = -29\n", Ended(False, "its time limit was reached")),
-        ("pbs", "Job Id: 12\n    Exit_status = -27\n", Ended(False, "its memory limit was reached")),
-        ("pbs", "Job Id: 12\n    Exit_status = 3\n", Ended(False, "exit status 3")),
+        ("pbs", "Job Id: 12\n    Exit_status = 0\n", JobEnd(True, "exit status 0")),
+        ("pbs", "Job Id: 12\n    Exit_status = -29\n", JobEnd(False, "its time limit was reached")),
+        ("pbs", "Job Id: 12\n    Exit_status = -27\n", JobEnd(False, "its memory limit was reached")),
+        ("pbs", "Job Id: 12\n    Exit_status = 3\n", JobEnd(False, "exit status 3")),
         ("pbs", "", None),
-        ("lsf", "DONE|-|-\n", Ended(True, "exit status -")),
+        ("lsf", "DONE|-|-\n", JobEnd(True, "exit status -")),
         ("lsf", "EXIT|140|TERM_RUNLIMIT: job killed after reaching LSF run time limit\n",
-         Ended(False, "its time limit was reached")),
-        ("lsf", "EXIT|1|-\n", Ended(False, "exit status 1")),
+         JobEnd(False, "its time limit was reached")),
+        ("lsf", "EXIT|1|-\n", JobEnd(False, "exit status 1")),
         ("lsf", "", None),
-        ("sge", QACCT.format(failed="0    ", status="0", seconds=5), Ended(True)),
+        ("sge", QACCT.format(failed="0    ", status="0", seconds=5), JobEnd(True)),
         ("sge", QACCT.format(failed="100 : assumedly after job", status="137                  (Killed)", seconds=61),
-         Ended(False, "its time limit was reached")),
+         JobEnd(False, "its time limit was reached")),
         ("sge", QACCT.format(failed="100 : assumedly after job", status="137                  (Killed)", seconds=5),
-         Ended(False, "it was cancelled, or a limit was reached (100 : assumedly after job)")),
-        ("sge", QACCT.format(failed="0", status="1", seconds=5), Ended(False, "exit status 1")),
+         JobEnd(False, "it was cancelled, or a limit was reached (100 : assumedly after job)")),
+        ("sge", QACCT.format(failed="0", status="1", seconds=5), JobEnd(False, "exit status 1")),
         ("sge", "", None),
-        ("htcondor", '[{"JobStatus": 4, "ExitCode": 0, "ExitBySignal": false}]', Ended(True)),
+        ("htcondor", '[{"JobStatus": 4, "ExitCode": 0, "ExitBySignal": false}]', JobEnd(True)),
         ("htcondor", '[{"JobStatus": 3, "RemoveReason": "via condor_rm (by user me)"}]',
-         Ended(False, "via condor_rm (by user me)")),
-        ("htcondor", '[{"JobStatus": 4, "ExitBySignal": true, "ExitSignal": 9}]', Ended(False, "killed by signal 9")),
+         JobEnd(False, "via condor_rm (by user me)")),
+        ("htcondor", '[{"JobStatus": 4, "ExitBySignal": true, "ExitSignal": 9}]', JobEnd(False, "killed by signal 9")),
         ("htcondor", "", None),
-        ("flux", "COMPLETED|0\n", Ended(True, "exit status 0")),
-        ("flux", "TIMEOUT|142\n", Ended(False, "its time limit was reached")),
-        ("flux", "FAILED|2\n", Ended(False, "exit status 2")),
+        ("flux", "COMPLETED|0\n", JobEnd(True, "exit status 0")),
+        ("flux", "TIMEOUT|142\n", JobEnd(False, "its time limit was reached")),
+        ("flux", "FAILED|2\n", JobEnd(False, "exit status 2")),
         ("flux", "", None),
     ],
 )  # fmt: skip
 def test_how_a_job_ended(name, answer, ended, monkeypatch) -> None:
-    monkeypatch.setattr(table, "ask", lambda *_, **__: answer)
+    monkeypatch.setattr(table, "run_command", lambda *_, **__: answer)
     assert table.how_it_ended(SCHEDULERS[name], "12") == ended
 
 

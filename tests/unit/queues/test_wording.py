@@ -3,13 +3,13 @@
 import pytest
 
 from mira_cli.errors import UsageError
-from mira_cli.queues.find import submissions
-from mira_cli.queues.scheduler import Asked
+from mira_cli.queues.find import submit_words
+from mira_cli.queues.scheduler import JobNeeds
 from mira_cli.queues.table import SCHEDULERS
 from mira_cli.resources import Resources
 
-CPU = Asked(threads=8, mem_mb=16_000, runtime_min=90, partition="work", account="proj")
-GPU = Asked(threads=4, mem_mb=8_000, runtime_min=1500, gpu=True, extra="--other 'two words'")
+CPU = JobNeeds(threads=8, mem_mb=16_000, runtime_min=90, partition="work", account="proj")
+GPU = JobNeeds(threads=4, mem_mb=8_000, runtime_min=1500, gpu=True, extra="--other 'two words'")
 NAME = "mira-run-0123abcd.emt.0a1b"
 HEADS = {
     "pbs": f"qsub -N {NAME} -S /bin/sh -V -j oe -o /dev/null -m n -r n",
@@ -41,9 +41,9 @@ ON_GPU = {
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_words_of_a_job_are_those_of_the_scheduler(name) -> None:
     scheduler = SCHEDULERS[name]
-    cpu = CPU if name != "htcondor" else Asked(threads=8, mem_mb=16_000, runtime_min=90, account="proj")
-    assert scheduler.submission(NAME, cpu) == [*HEADS[name].split(), *ON_CPU[name]]
-    assert scheduler.submission(NAME, GPU) == [*HEADS[name].split(), *ON_GPU[name], "--other", "two words"]
+    cpu = CPU if name != "htcondor" else JobNeeds(threads=8, mem_mb=16_000, runtime_min=90, account="proj")
+    assert scheduler.words_for(NAME, cpu) == [*HEADS[name].split(), *ON_CPU[name]]
+    assert scheduler.words_for(NAME, GPU) == [*HEADS[name].split(), *ON_GPU[name], "--other", "two words"]
 
 
 @pytest.mark.parametrize(
@@ -59,21 +59,21 @@ def test_words_of_a_job_are_those_of_the_scheduler(name) -> None:
     ],
 )  # fmt: skip
 def test_gpus_and_nodes_as_a_site_spells_them(name, gres, constraint, words) -> None:
-    said = SCHEDULERS[name].submission(NAME, Asked(gpu=True, gres=gres, constraint=constraint))
+    said = SCHEDULERS[name].words_for(NAME, JobNeeds(gpu=True, gres=gres, constraint=constraint))
     assert any(said[i : i + len(words)] == words for i in range(len(said))), said
 
 
 def test_a_site_has_words_of_its_own() -> None:
     torque = "-l nodes=1:ppn={threads}{gpu} -l mem={mem_mb}mb -l walltime={clock}"
-    said = SCHEDULERS["pbs"].submission(NAME, GPU, request=torque, gpu=":gpus=1")
+    said = SCHEDULERS["pbs"].words_for(NAME, GPU, request=torque, gpu=":gpus=1")
     assert said[len(HEADS["pbs"].split()) :][:6] == [
         "-l", "nodes=1:ppn=4:gpus=1", "-l", "mem=8000mb", "-l", "walltime=25:00:00"
     ]  # fmt: skip
 
 
 def test_a_model_of_gpu_has_a_word_on_lsf_alone() -> None:
-    asked = Asked(gpu=True, gpu_model="NVIDIAA100")
-    assert "num=1:gmodel=NVIDIAA100" in SCHEDULERS["lsf"].submission(NAME, asked)
+    asked = JobNeeds(gpu=True, gpu_model="NVIDIAA100")
+    assert "num=1:gmodel=NVIDIAA100" in SCHEDULERS["lsf"].words_for(NAME, asked)
     assert [name for name, known in SCHEDULERS.items() if known.unknown(asked) != ["gpu_model"]] == ["lsf"]
 
 
@@ -84,14 +84,14 @@ def test_a_model_of_gpu_has_a_word_on_lsf_alone() -> None:
 def test_what_a_scheduler_has_no_word_for_is_refused(name, word, lost) -> None:
     asked = {"emt": (Resources.model_validate({word: "x", "mem_mb": 1000, "runtime_min": 5}), 1)}
     if not lost:
-        assert "--queue=x" in submissions(SCHEDULERS[name], asked, {})["emt"]
+        assert "--queue=x" in submit_words(SCHEDULERS[name], asked, {})["emt"]
         return
     with pytest.raises(UsageError, match=f"jobs of emt ask for `{word}`, for which .* has no option"):
-        submissions(SCHEDULERS[name], asked, {})
+        submit_words(SCHEDULERS[name], asked, {})
 
 
 @pytest.mark.parametrize("wrong", ["-l mem={memory}", "-l 'mem={mem_mb}"])
 def test_a_sites_word_that_cannot_be_read_is_a_usage_error(wrong) -> None:
     asked = {"emt": (Resources.model_validate({"mem_mb": 1000, "runtime_min": 5}), 1)}
     with pytest.raises(UsageError, match="cannot be read"):
-        submissions(SCHEDULERS["pbs"], asked, {"mira-queue-request": wrong})
+        submit_words(SCHEDULERS["pbs"], asked, {"mira-queue-request": wrong})

@@ -25,8 +25,8 @@ from snakemake_interface_executor_plugins.settings import CommonSettings, Execut
 
 from mira_cli.engine.job_files import has_new_result, note_in_log, stamps
 from mira_cli.errors import QueueError
-from mira_cli.queues.scheduler import COMPLETING, Asked, Ended, Listed
-from mira_cli.queues.table import SCHEDULERS, cancel, how_it_ended, live, passes, submit
+from mira_cli.queues.scheduler import COMPLETING, JobEnd, JobNeeds, Listed
+from mira_cli.queues.table import SCHEDULERS, cancel_ids, how_it_ended, list_jobs, passes, submit_job
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
@@ -112,7 +112,7 @@ class Executor(RemoteExecutor):
                         SubmittedJobInfo(job, external_jobid=number, aux={"log": self._log(job)})
                     )
                     if self._cancelled.is_set():  # Ctrl-C came while it was on its way
-                        cancel(self._scheduler, [number])
+                        cancel_ids(self._scheduler, [number])
                     return
         except Exception as error:  # noqa: BLE001  (in this thread nobody else would hear of it)
             reason = getattr(error, "message", None) or str(error)
@@ -126,7 +126,7 @@ class Executor(RemoteExecutor):
         script = f"cd {folder} && {{ {self.format_job_exec(job)} ; }} > {shlex.quote(str(log))} 2>&1"
         own = self.workflow.executor_settings
         asked = _asked(job)
-        return submit(self._scheduler, self._name(job), script, asked, request=own.request or "", gpu=own.gpu or "")
+        return submit_job(self._scheduler, self._name(job), script, asked, request=own.request or "", gpu=own.gpu or "")
 
     def _name(self, job) -> str:
         words = "_".join(str(value) for value in job.wildcards_dict.values())
@@ -162,30 +162,30 @@ class Executor(RemoteExecutor):
     def _listed(self) -> dict[str, Listed] | None:
         """Jobs of this run that are not over, by id; None if the scheduler does not answer."""
         try:
-            return {job.id: job for job in live(self._scheduler, self._prefix)}
+            return {job.id: job for job in list_jobs(self._scheduler, self._prefix)}
         except QueueError as error:
             self.logger.warning(error.message)
             return None
 
-    def _end(self, job_info: SubmittedJobInfo, listed: dict[str, Listed]) -> Ended | None:
+    def _end(self, job_info: SubmittedJobInfo, listed: dict[str, Listed]) -> JobEnd | None:
         """How a job ended, None while it has not."""
         number = job_info.external_jobid
         seen = listed.get(number)
         if seen and seen.dead:
-            cancel(self._scheduler, [number])
-            return Ended(ok=False, why=seen.reason)
+            cancel_ids(self._scheduler, [number])
+            return JobEnd(ok=False, why=seen.reason)
         if seen and not (seen.state == COMPLETING and self._has_left_its_result(job_info.job)):
             self._absent.pop(number, None)
             return None
         if self._has_left_its_result(job_info.job):
-            return Ended(ok=True)
+            return JobEnd(ok=True)
         told = how_it_ended(self._scheduler, number)
         self._absent[number] = self._absent.get(number, 0) + 1
         if told or self._absent[number] < POLLS_UNTIL_BELIEVED:
             return told
-        return Ended(ok=False, why=f"{self._scheduler.title} has forgotten it, and it left no result")
+        return JobEnd(ok=False, why=f"{self._scheduler.title} has forgotten it, and it left no result")
 
-    def _report(self, job_info: SubmittedJobInfo, end: Ended) -> None:
+    def _report(self, job_info: SubmittedJobInfo, end: JobEnd) -> None:
         self._absent.pop(job_info.external_jobid, None)
         log = (job_info.aux or {})["log"]
         if end.ok:
@@ -208,7 +208,7 @@ class Executor(RemoteExecutor):
         self._cancelled.set()
         self._submitting.shutdown(wait=False, cancel_futures=True)
         try:
-            cancel(self._scheduler, [job_info.external_jobid for job_info in active_jobs])
+            cancel_ids(self._scheduler, [job_info.external_jobid for job_info in active_jobs])
         except QueueError as error:
             self.logger.warning(error.message)
 
@@ -234,10 +234,10 @@ class Executor(RemoteExecutor):
         return found
 
 
-def _asked(job) -> Asked:
+def _asked(job) -> JobNeeds:
     """What a job asks for, by the names that the plan gives its resources."""
     said = job.resources
-    return Asked(
+    return JobNeeds(
         threads=job.threads, mem_mb=said.get("mem_mb"), runtime_min=said.get("runtime"),
         gpu=bool(said.get("gpu") or said.get("gres")), partition=said.get("slurm_partition"),
         account=said.get("slurm_account"), qos=said.get("qos"), constraint=said.get("constraint"),
