@@ -180,7 +180,7 @@ def _take_over(model: ResolvedModel, key: str, task: Task, missing: Array, run: 
         thing = "relaxation" if key == model.begins_with_key else "structure"
         say(f"{model.name}: {count(n, thing)} {what} `{neighbour.root}`")
         missing = np.setdiff1d(missing, neighbour.hashes)
-    return missing_command
+    return missing
 
 
 def _ask_slurm(plan: Plan, *, refuse: bool) -> None:
