@@ -193,7 +193,7 @@ def _drive(
             )
             if tell_left_by_warm(prepared.plan, run):
                 loaded = tuple  # once is enough
-            elif not (queue and adopted):
+            elif queue is None or not adopted:
                 return True
             run.collected.unlink(missing_ok=True)  # the tables know nothing of what is coming
             adopt.wait_for(adopted, run, queue)
