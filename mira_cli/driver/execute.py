@@ -193,10 +193,11 @@ def _drive(
             )
             if tell_left_by_warm(prepared.plan, run):
                 loaded = tuple  # once is enough
-            elif queue is None or not adopted:
+            elif not adopted:
                 return True
             run.collected.unlink(missing_ok=True)  # the tables know nothing of what is coming
-            adopt.wait_for(adopted, run, queue)
+            if queue is not None:
+                adopt.wait_for(adopted, run, queue)
             again = ()  # has been done
     except Interrupted as stop:
         if queue and not detach:

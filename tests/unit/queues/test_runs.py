@@ -1,6 +1,7 @@
 """Whole runs against commands that stand for a scheduler's (`shim.py`): what is called is real, what answers is not."""
 
 import json
+import os
 import signal
 import sys
 import time
@@ -97,14 +98,21 @@ def test_a_run_submits_lists_and_collects(name, scheduler, state, mira, structur
     assert list(run.glob(".snakemake/queue_logs/*")) == []  # those of jobs that went well are not kept
 
 
-def test_a_killed_drivers_job_is_adopted(scheduler, state, started, mira, structures, tmp_path) -> None:
+def test_a_killed_drivers_job_is_adopted(scheduler, state, started, structures, tmp_path) -> None:
     run = tmp_path / "run"
-    one = started(*slow(tmp_path, structures, scheduler("pbs"), seconds=10.0), "--sample", "3")
+    one = started(*slow(tmp_path, structures, scheduler("pbs"), seconds=4.0), "--sample", "3")
     one.wait_for_records(run, 1)
+    job = json.loads((state / "job-101.json").read_text())["pid"]
+    os.killpg(job, signal.SIGSTOP)  # however long the next call takes to look
     one.send(signal.SIGKILL)
     one.process.wait()
-    done = mira("resume", run)
-    assert "1 job of an earlier call still running (101.server): adopted, not computed again" in done.stderr
+    two, told = started("resume", run), ""
+    while "adopted" not in told:
+        told += (line := two.process.stderr.readline())
+        assert line, told
+    os.killpg(job, signal.SIGCONT)
+    assert "1 job of an earlier call still running (101.server): adopted, not computed again" in told
+    assert two.end()[0] == 0
     assert statuses(run) == {"faulty": ["ok"] * 3}
     assert len(records(run)) == 3
     assert len(calls(state, "qsub")) == 1
