@@ -42,6 +42,7 @@ test: setup
 	@tests/testbed/install-apptainer.sh || echo "warning: no Apptainer here, and it could not be installed: its tests will be skipped"
 	@tests/testbed/slurm-test-cluster.sh install || echo "warning: no SLURM here, and it could not be installed: its tests will be skipped"
 	@tests/testbed/slurm-version.sh trixie > /dev/null || echo "warning: no newer SLURM could be unpacked: its tests will be skipped"
+	@tests/testbed/gridengine-test-cluster.sh install || echo "warning: no Grid Engine here, and it could not be installed: its tests will be skipped"
 	@tests/testbed/install-chromium.sh || echo "warning: no browser here, and it could not be installed: the tests that look at the report will be skipped"
 	.venv/bin/pytest -n 3
 

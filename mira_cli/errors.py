@@ -89,6 +89,12 @@ class EnvironmentNotReadyError(MiraError):
     code = ExitCode.ENVIRONMENT
 
 
+class QueueError(EnvironmentNotReadyError):
+    """A scheduler is not here, does not answer, or refuses; `refused` is the reason that it gave, if it did."""
+
+    refused: str | None = None
+
+
 class EngineError(MiraError):
     """Snakemake failed for a reason that is not a job's."""
 

@@ -30,9 +30,9 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 os.fsync = lambda _: None  # thousands of them, and no power cut to survive
 
 
-# With `pytest -n`, tests of these folders run one after another in one process: there is one SLURM cluster, and a
-# family's findings are made once for many tests. The tests of any other file stay together.
-TOGETHER = {"slurm", "apptainer", "families"}
+# With `pytest -n`, tests of these folders run one after another in one process: there is one SLURM cluster, one Grid
+# Engine, and a family's findings are made once for many tests. The tests of any other file stay together.
+TOGETHER = {"slurm", "gridengine", "apptainer", "families"}
 
 
 def pytest_unconfigure() -> None:
@@ -85,12 +85,14 @@ def pytest_collection_modifyitems(items) -> None:
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    """Say loudly what was skipped for want of SLURM, and what the faults on it cost."""
+    """Say loudly what was skipped for want of a scheduler, and what the faults on SLURM cost."""
     found = [*terminalreporter.getreports("skipped"), *terminalreporter.getreports("passed")]
-    for reason in dict.fromkeys(str(one.longrepr[2]) for one in found if one.skipped and "/slurm/" in one.nodeid):
-        terminalreporter.write_line(
-            f"SLURM tests were SKIPPED: {reason.removeprefix('Skipped: ')}", red=True, bold=True
-        )
+    for folder, title in {"slurm": "SLURM", "gridengine": "Grid Engine"}.items():
+        skipped = [one for one in found if one.skipped and one.nodeid.startswith(f"tests/{folder}/")]
+        for reason in dict.fromkeys(str(one.longrepr[2]) for one in skipped):
+            terminalreporter.write_line(
+                f"{title} tests were SKIPPED: {reason.removeprefix('Skipped: ')}", red=True, bold=True
+            )
     rows = [row for one in found for key, row in one.user_properties if key == "fault"]
     if rows:
         terminalreporter.section("faults on SLURM")

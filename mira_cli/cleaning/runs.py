@@ -13,7 +13,6 @@ from mira_cli.errors import MiraError, RunLockedError
 from mira_cli.files import read_json
 from mira_cli.run.directory import COMPARISONS, CURVES, MOVED, OF_SCALARS, PATHS, RESULTS, is_run, look_at_run
 from mira_cli.run.registry import no_run
-from mira_cli.slurm import EXECUTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +31,7 @@ def open_finished(root: Path) -> RunDirectory:
     UsageError
         It is no run, or one of another MIRA.
     RunLockedError
-        A `mira` works on it, or it has jobs in SLURM's queue.
+        A `mira` works on it, or it has jobs in a scheduler's queue.
     """
     if not is_run(root):
         raise no_run(root)
@@ -62,31 +61,33 @@ def refuse_locked(run: RunDirectory) -> None:
 
 
 def refuse_queued(run: RunDirectory) -> None:
-    """Refuse a run that may have jobs in SLURM's queue; asks SLURM only about those that were sent there.
+    """Refuse a run that may have jobs in a scheduler's queue; asks it only about those that were sent there.
 
     Raises
     ------
     RunLockedError
         It has.
-    SlurmError
-        SLURM does not answer.
+    QueueError
+        The scheduler does not answer.
     """
-    from mira_cli.slurm.commands import has_slurm
-    from mira_cli.slurm.queue import is_over, job_prefix, live_jobs
+    from mira_cli.queues.find import find_queue, is_here, scheduler_of_plan
+    from mira_cli.slurm.queue import is_over, job_prefix
 
     plan, driver = read_json(run.plan) or {}, read_json(run.work / "driver.json") or {}
     is_submitted = driver.get("kind") == "slurm" and driver.get("ended") is None
-    if not is_submitted and (plan.get("executor") != EXECUTOR or (is_finished(run) and not has_slurm())):
+    scheduler = "slurm" if is_submitted else scheduler_of_plan(plan)
+    queue = find_queue(scheduler)
+    if queue is None or (not is_submitted and is_finished(run) and not is_here(scheduler)):
         return
-    if jobs := [job for job in live_jobs(plan.get("job_prefix") or job_prefix(run)) if not is_over(job, run)]:
+    if jobs := [job for job in queue.live_jobs(plan.get("job_prefix") or job_prefix(run)) if not is_over(job, run)]:
         raise RunLockedError(
-            f"`{run.root}` has {count(len(jobs), 'job')} in SLURM's queue: nothing was removed",
+            f"`{run.root}` has {count(len(jobs), 'job')} in {queue.title}'s queue: nothing was removed",
             hint=f"wait for them, or end them with `mira cancel {quoted(run.root)}`",
         )
 
 
 def is_in_use(run: RunDirectory) -> bool:
-    """True if somebody works on a run; where SLURM cannot be asked, its unfinished runs count as such."""
+    """True if somebody works on a run; where a scheduler cannot be asked, its unfinished runs count as such."""
     try:
         refuse_locked(run)
         if not is_finished(run):

@@ -14,7 +14,6 @@ from mira_cli.console import count, quoted, say
 from mira_cli.errors import EngineError, RunLockedError
 from mira_cli.files import read_json, write_json
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
-from mira_cli.slurm import EXECUTOR
 
 if TYPE_CHECKING:
     from mira_cli.run.directory import RunDirectory
@@ -35,7 +34,7 @@ def cancel(
     directory = choose_run(run)
     driven = is_locked(directory)
     ended_well = (read_json(directory.driver) or {}).get("exit_code") in {0, 1}
-    if not driven and ended_well and is_collected(directory):  # SLURM need not be asked
+    if not driven and ended_well and is_collected(directory):  # no scheduler need be asked
         say(f"`{directory.root}` is over: nothing to cancel")
         return
     if driven:
@@ -84,20 +83,21 @@ def _collect(run: RunDirectory) -> None:
 
 
 def _clear_queue(run: RunDirectory) -> int:
-    """Cancel what the run has in SLURM's queue: its driver first, which would send more.
+    """Cancel what the run has in the queue: its driver first, which would send more.
 
     Raises
     ------
-    SlurmError
-        SLURM cannot be asked: then nobody knows whether something is there.
+    QueueError
+        The scheduler cannot be asked: then nobody knows whether something is there.
     """
+    from mira_cli.queues.find import queue_of_plan
     from mira_cli.slurm.queue import job_prefix, sweep
 
-    if (read_json(run.plan) or {}).get("executor", "local") != EXECUTOR:
+    if (queue := queue_of_plan(read_json(run.plan) or {})) is None:
         return 0
     prefix = job_prefix(run)
 
     def not_driver(job: QueuedJob) -> bool:
         return job.rule != "driver"
 
-    return sweep(prefix, keep=not_driver, calm_s=0.0) + sweep(prefix)
+    return sweep(prefix, keep=not_driver, calm_s=0.0, queue=queue) + sweep(prefix, queue=queue)

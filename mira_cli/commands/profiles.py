@@ -138,7 +138,9 @@ def _look(profile: Profile, models: dict[str, bool], *, submit: bool) -> tuple[l
 
     found = list(checks.snakemake_options(profile))
     if profile.executor != EXECUTOR:
-        if submit or models:
+        if profile.scheduler:
+            found += checks.on_other_scheduler(profile, checks.requests(profile, models, []))
+        if submit or (models and not profile.scheduler):
             what = f"only jobs of `{EXECUTOR}` can be tried, not those of `{profile.executor}`"
             found.append(warned("jobs", what))
         return found, []

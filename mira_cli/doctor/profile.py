@@ -12,7 +12,9 @@ from mira_cli.doctor import slurm
 from mira_cli.doctor.finding import Finding, failed, ok, warned
 from mira_cli.engine import dry_run
 from mira_cli.engine.profile import shipped_profiles
-from mira_cli.errors import EngineError
+from mira_cli.errors import EngineError, MiraError, QueueError
+from mira_cli.queues.find import missing_command, submit_words
+from mira_cli.queues.table import SCHEDULERS, list_jobs
 from mira_cli.resources import SHARED
 from mira_cli.slurm import EXECUTOR, preflight
 from mira_cli.slurm import requests as asks
@@ -49,7 +51,7 @@ def snakemake_options(profile: Profile) -> Iterator[Finding]:
     plugin = f"snakemake_executor_plugin_{profile.executor.replace('-', '_')}"
     if profile.executor == EXECUTOR:
         yield from (replace(f, status="fail") if f.status == "warn" else f for f in slurm.commands())
-    elif profile.cluster and find_spec(plugin) is None:
+    elif profile.cluster and not profile.scheduler and find_spec(plugin) is None:
         yield failed("executor", f"`{profile.executor}` is not installed", f"install `{plugin.replace('_', '-')}`")
     if profile.executor == EXECUTOR and find_spec("snakemake_executor_plugin_slurm") is None:
         return  # Snakemake could not even start
@@ -120,6 +122,27 @@ def on_slurm(profile: Profile, asked: Requests) -> Iterator[Finding]:
                 yield say(name, f"its jobs {problem.reason}", problem.hint)
         if not problems:
             yield ok(name, " ".join(preflight.sbatch_options(resources, threads)))
+
+
+def on_other_scheduler(profile: Profile, asked: Requests) -> Iterator[Finding]:
+    """Find whether another scheduler than SLURM is here and answers, and how its jobs would be submitted."""
+    scheduler = SCHEDULERS[str(profile.scheduler)]
+    try:
+        if lost := missing_command(scheduler):
+            raise lost
+        list_jobs(scheduler, "mira-")
+    except QueueError as error:
+        yield failed(scheduler.title, error.message, error.hint)
+    else:
+        yield ok(
+            scheduler.title, f"answers; whether it would ever start a job is for it to say ({scheduler.needed[0]})"
+        )
+    for name, each in asked.items():
+        if name != "driver":
+            try:
+                yield ok(name, " ".join(submit_words(scheduler, {name: each}, profile.settings)[name]))
+            except MiraError as error:
+                yield failed(name, error.message, error.hint)
 
 
 def on_nodes(asked: Requests) -> Iterator[Finding]:

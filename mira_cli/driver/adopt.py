@@ -1,4 +1,4 @@
-"""What an earlier call left in SLURM's queue: running jobs are adopted, waiting ones are taken back."""
+"""What an earlier call left in the scheduler's queue: running jobs are adopted, waiting ones are taken back."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ import numpy as np
 
 from mira_cli.console import count, quoted, say
 from mira_cli.driver.driver_file import obey
-from mira_cli.errors import RunLockedError
+from mira_cli.errors import QueueError, RunLockedError
 from mira_cli.files import read_json
-from mira_cli.slurm.commands import SlurmError
-from mira_cli.slurm.queue import cancel, is_over, job_prefix, live_jobs
+from mira_cli.slurm.queue import is_over, job_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mira_cli.run.directory import RunDirectory
-    from mira_cli.slurm.queue import QueuedJob
+    from mira_cli.slurm.queue import JobQueue, QueuedJob
 
 POLL_S = 10.0
 
@@ -29,25 +28,25 @@ POLL_S = 10.0
 class Adopted:
     """A job of an earlier call that goes on computing."""
 
-    slurm_id: str
+    id: str  # in the queue
     job: str
     model: str
     key: str
     hashes: frozenset[str]
 
 
-def adopt(run: RunDirectory) -> list[Adopted]:
+def adopt(run: RunDirectory, queue: JobQueue) -> list[Adopted]:
     """Jobs of this run that run right now; those that have not started yet are cancelled, since they cost nothing.
 
     Raises
     ------
     RunLockedError
         A driver of this run waits in the queue.
-    SlurmError
-        SLURM does not answer: then nobody knows what runs, and nothing may be submitted.
+    QueueError
+        The scheduler does not answer: then nobody knows what runs, and nothing may be submitted.
     """
     me = os.environ.get("SLURM_JOB_ID")
-    live = [job for job in live_jobs(job_prefix(run)) if job.id != me and not is_over(job, run)]
+    live = [job for job in queue.live_jobs(job_prefix(run)) if job.id != me and not is_over(job, run)]
     if drivers := [job for job in live if job.rule == "driver"]:
         raise RunLockedError(
             f"SLURM job {drivers[0].id} ({drivers[0].state.lower()}) drives `{run.root}` already",
@@ -55,12 +54,12 @@ def adopt(run: RunDirectory) -> list[Adopted]:
         )
     waiting = [job for job in live if job.waits]
     running = [(job, _adopted(job, run)) for job in live if not job.waits]
-    cancel([*waiting, *(job for job, known in running if known is None and job.state != "COMPLETING")])
+    queue.cancel([*waiting, *(job for job, known in running if known is None and job.state != "COMPLETING")])
     adopted = [known for _, known in running if known]
     if waiting:
         say(f"{count(len(waiting), 'job')} of an earlier call had not started: taken back from the queue")
     if adopted:
-        ids = ", ".join(sorted(one.slurm_id for one in adopted)[:5])
+        ids = ", ".join(sorted(one.id for one in adopted)[:5])
         say(f"{count(len(adopted), 'job')} of an earlier call still running ({ids}): adopted, not computed again")
     return adopted
 
@@ -85,7 +84,7 @@ def structures_of_adopted(adopted: Iterable[Adopted]) -> dict[tuple[str, str], s
     return found
 
 
-def wait_for(adopted: list[Adopted], run: RunDirectory) -> None:
+def wait_for(adopted: list[Adopted], run: RunDirectory, queue: JobQueue) -> None:
     """Return when all of them are over.
 
     Raises
@@ -93,12 +92,12 @@ def wait_for(adopted: list[Adopted], run: RunDirectory) -> None:
     Interrupted
         `mira cancel` asked for it.
     """
-    left = {one.slurm_id for one in adopted}
+    left = {one.id for one in adopted}
     told = 0.0
     while left:
         try:
-            left &= {job.id for job in live_jobs(job_prefix(run)) if not is_over(job, run)}
-        except SlurmError as error:
+            left &= {job.id for job in queue.live_jobs(job_prefix(run)) if not is_over(job, run)}
+        except QueueError as error:
             say(f"{error.message}; still waiting")
         if left and time.monotonic() - told > 60:
             told = time.monotonic()

@@ -18,8 +18,8 @@ from mira_cli.engine.argv import build_argv, limits
 from mira_cli.engine.process import PATIENCE_ON_CLUSTER_S, PATIENCE_S, SnakemakeExit, plugin_folders, run_snakemake
 from mira_cli.errors import EngineError
 from mira_cli.files import read_json, write_json
+from mira_cli.queues.find import find_queue
 from mira_cli.run.collected import is_collected
-from mira_cli.slurm import EXECUTOR
 from mira_cli.slurm.queue import job_prefix
 from mira_cli.wording import end_of_log
 
@@ -64,15 +64,15 @@ def carry_out(
         if not is_collected(run, records=sum(prepared.plan.kept.values())):
             collect(run)
         return
-    on_slurm = prepared.profile.executor == EXECUTOR
-    argv = _argv(prepared, run, on_slurm=on_slurm)
+    queue = find_queue(prepared.profile.scheduler)
+    argv = _argv(prepared, run, in_queue=queue is not None)
     started = time.time()
 
     def patience_s(stop: Interrupted) -> float:
-        return 0.0 if leaves_jobs(stop) else PATIENCE_ON_CLUSTER_S if on_slurm else PATIENCE_S
+        return 0.0 if leaves_jobs(stop) else PATIENCE_ON_CLUSTER_S if queue else PATIENCE_S
 
-    queue = QueueWatch(job_prefix(run)) if on_slurm else None
-    with queue or nullcontext(), Progress(prepared.plan, run, queue) as progress:  # it stays while results are written
+    watch = QueueWatch(queue, job_prefix(run)) if queue else None
+    with watch or nullcontext(), Progress(prepared.plan, run, watch) as progress:  # it stays while results are written
 
         def on_tick() -> None:
             progress.tick()
@@ -93,7 +93,7 @@ def carry_out(
         write_json(run.root / "provenance.json", {**provenance, "call": {**call, "timings": timings}})
 
 
-def _argv(prepared: ReadyRun, run: RunDirectory, *, on_slurm: bool) -> list[str]:
+def _argv(prepared: ReadyRun, run: RunDirectory, *, in_queue: bool) -> list[str]:
     profile = prepared.profile
     asks = {model.name: (model.slug, prepared.plan.resources[model.name]) for model in prepared.plan.models}
     return build_argv(
@@ -103,7 +103,8 @@ def _argv(prepared: ReadyRun, run: RunDirectory, *, on_slurm: bool) -> list[str]
         runtime=prepared.runtime,
         weights=[found.path for found in prepared.weights.values()],
         limits=limits(prepared.config, asks, profile, len(prepared.machine.gpus)),
-        slurm_prefix=job_prefix(run) if on_slurm else None,
+        job_prefix=job_prefix(run) if in_queue else None,
+        executor=profile.executor,
     )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mira_cli.planning.plan import Plan
     from mira_cli.planning.prepare import Request
     from mira_cli.run.directory import RunDirectory
+    from mira_cli.slurm.queue import JobQueue
 
     FindOffers = Callable[[], Sequence[WarmOffer]]
 
@@ -96,6 +97,11 @@ def execute(
         raise UsageError(f"`{min(strangers)}` is not a model of this run", hint=hint)
     again = (only or names) if retry else ()
     root = Path(config.output) if config.output else default_output(config, base)
+    if detach == "slurm" and (other := request.profile.scheduler) not in {None, "slurm"}:
+        raise UsageError(
+            f"a run is left to a job on SLURM only, and the profile `{config.profile}` sends its jobs to `{other}`",
+            hint="`--detach` leaves it to a process in the background of this machine",
+        )
     if dry_run:
         return _look(request, root, again, only, loaded)
 
@@ -159,13 +165,13 @@ def _drive(
     from mira_cli.driver.left_by_warm import tell_left_by_warm
     from mira_cli.planning.input import tell_structures
     from mira_cli.planning.prepare import commit_plan, prepare_run
-    from mira_cli.slurm import EXECUTOR
+    from mira_cli.queues.find import find_queue
 
-    on_slurm = request.profile.executor == EXECUTOR
+    queue = find_queue(request.profile.scheduler)
     try:
         while True:
             begin = time.monotonic()
-            adopted = adopt.adopt(run) if on_slurm else []
+            adopted = adopt.adopt(run, queue) if queue else []
             elsewhere = adopt.structures_of_adopted(adopted)
             prepared = prepare_run(
                 request, run, images="build", again=again, only=only,
@@ -190,16 +196,17 @@ def _drive(
             elif not adopted:
                 return True
             run.collected.unlink(missing_ok=True)  # the tables know nothing of what is coming
-            adopt.wait_for(adopted, run)
+            if queue is not None:
+                adopt.wait_for(adopted, run, queue)
             again = ()  # has been done
     except Interrupted as stop:
-        if on_slurm and not detach:
-            _clear_queue(run, stop)
+        if queue and not detach:
+            _clear_queue(run, stop, queue)
         raise
 
 
-def _clear_queue(run: RunDirectory, stop: Interrupted) -> None:
-    """Leave nothing of a stopped run in SLURM's queue, unless its driver is a job whose own time is over."""
+def _clear_queue(run: RunDirectory, stop: Interrupted, queue: JobQueue) -> None:
+    """Leave nothing of a stopped run in the queue, unless its driver is a job whose own time is over."""
     from mira_cli.driver.driver_file import leaves_jobs
     from mira_cli.slurm.queue import job_prefix, sweep
 
@@ -207,7 +214,7 @@ def _clear_queue(run: RunDirectory, stop: Interrupted) -> None:
         console.say("the driver has to go; its jobs stay in the queue, and the next call goes on with them")
         return
     me = os.environ.get("SLURM_JOB_ID")
-    swept = sweep(job_prefix(run), keep=lambda job: job.id == me)
+    swept = sweep(job_prefix(run), keep=lambda job: job.id == me, queue=queue)
     if swept:
         console.say(f"{count(swept, 'job')} cancelled")
 

@@ -1,13 +1,15 @@
-"""What SLURM's queue holds of a run, looked at from time to time while the run is shown."""
+"""What the scheduler's queue holds of a run, looked at from time to time while the run is shown."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from mira_cli.slurm.commands import SlurmError
-from mira_cli.slurm.queue import QueuedJob, live_jobs
+from mira_cli.errors import QueueError
+
+if TYPE_CHECKING:
+    from mira_cli.slurm.queue import JobQueue, QueuedJob
 
 EVERY_S = 30.0
 FIRST_S = 5.0
@@ -16,10 +18,10 @@ FIRST_S = 5.0
 class QueueWatch:
     """Asks in a thread of its own, so that a controller that does not answer holds up nothing."""
 
-    def __init__(self, prefix: str, every_s: float = EVERY_S) -> None:
+    def __init__(self, queue: JobQueue, prefix: str, every_s: float = EVERY_S) -> None:
         self.jobs: list[QueuedJob] = []
-        self.silent: str | None = None  # why SLURM does not answer
-        self._prefix, self._every_s = prefix, every_s
+        self.silent: str | None = None  # why the scheduler does not answer
+        self._queue, self._prefix, self._every_s = queue, prefix, every_s
         self._told: set[str] = set()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -49,7 +51,8 @@ class QueueWatch:
         for job in self.jobs:
             if job.stuck and (about := f"{job.slug} {job.reason}") not in self._told:
                 self._told.add(about)
-                found.append(f"SLURM job {job.id} of {job.slug} does not start ({job.reason.strip('()')}): {job.stuck}")
+                which = f"{self._queue.title} job {job.id} of {job.slug}"
+                found.append(f"{which} does not start ({job.reason.strip('()')}): {job.stuck}")
         return found
 
     def _watch(self) -> None:
@@ -57,6 +60,6 @@ class QueueWatch:
         while not self._over.wait(pause):
             pause = self._every_s
             try:
-                self.jobs, self.silent = live_jobs(self._prefix), None
-            except SlurmError as error:
+                self.jobs, self.silent = self._queue.live_jobs(self._prefix), None
+            except QueueError as error:
                 self.silent = error.message

@@ -26,7 +26,8 @@ def build_argv(
     runtime: str,
     weights: Sequence[Path] = (),
     limits: Mapping[str, int | str] | None = None,
-    slurm_prefix: str | None = None,
+    job_prefix: str | None = None,
+    executor: str = "",
 ) -> list[str]:
     """Argument list that makes Snakemake carry out `work/plan.json` of a run.
 
@@ -42,8 +43,10 @@ def build_argv(
         Files and folders of weights that jobs read.
     limits
         How much of a resource all jobs may hold at once.
-    slurm_prefix
-        What the names of SLURM jobs begin with; None where jobs do not go there.
+    job_prefix
+        What the names of jobs in a queue begin with; None where jobs are in none that MIRA knows.
+    executor
+        Snakemake's executor, which is told so.
     """
     argv = [sys.executable, "-P", "-m", "snakemake"]
     argv += ["--snakefile", str(assets / "Snakefile"), "--directory", str(run.root)]
@@ -55,8 +58,8 @@ def build_argv(
         argv += ["--software-deployment-method", "apptainer", f"--apptainer-args={apptainer_args(assets, weights)}"]
     if limits:
         argv += ["--resources", *(f"{name}={value}" for name, value in limits.items())]
-    if slurm_prefix:
-        argv += ["--mira-slurm-jobname-prefix", slurm_prefix]
+    if job_prefix:
+        argv += [f"--{executor}-jobname-prefix", job_prefix]
     return argv
 
 

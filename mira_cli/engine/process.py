@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING
 from mira_cli import python_path
 from mira_cli.errors import Interrupted
 from mira_cli.images.run_in_image import TOKENS
+from mira_cli.queues.table import SCHEDULERS
 from mira_cli.run.lock import end_session, note, run_mark
 from mira_cli.site_variables import for_jobs
 
@@ -40,12 +41,13 @@ class SnakemakeExit:
 
 
 def plugin_folders(profile: Profile) -> tuple[Path, ...]:
-    """Folders of Snakemake's plugins: without those for SLURM where jobs stay here and no option is theirs.
+    """Folders of Snakemake's plugins: without those for SLURM where no job goes there and no option is theirs.
 
     Snakemake imports all plugins that it finds. Those for SLURM import pandas, a quarter of its start.
     """
     of_slurm = any(option.startswith(("slurm-", "mira-slurm-")) for option in profile.settings)
-    return (PLUGINS,) if profile.cluster or of_slurm else (WITHOUT_SLURM, PLUGINS)
+    elsewhere = not profile.cluster or profile.scheduler in SCHEDULERS
+    return (WITHOUT_SLURM, PLUGINS) if elsewhere and not of_slurm else (PLUGINS,)
 
 
 def run_snakemake(

@@ -16,8 +16,11 @@ from pydantic import ValidationError
 from mira_cli import paths
 from mira_cli.errors import UsageError
 from mira_cli.files import replacing
+from mira_cli.queues import EXECUTOR as OTHERS
+from mira_cli.queues.table import SCHEDULERS
 from mira_cli.resources import SHARED, Resources, mistake, setting_of
 from mira_cli.settings_yaml import load, reason
+from mira_cli.slurm import EXECUTOR
 from mira_cli.wording import did_you_mean, suggestion
 
 LOCAL = {"local", "dryrun", "touch"}  # executors that leave no machine
@@ -39,8 +42,14 @@ class Profile:
 
     @property
     def executor(self) -> str:
-        """Snakemake's executor: `local`, `mira-slurm`, or that of any other plugin."""
+        """Snakemake's executor: `local`, `mira-slurm`, `mira-queue`, or that of any other plugin."""
         return str(self.settings.get("executor", "local"))
+
+    @property
+    def scheduler(self) -> str | None:
+        """`slurm`, `pbs`, `lsf`, `sge`, `htcondor` or `flux`; None where jobs stay here, or go where MIRA sees none."""
+        named = {EXECUTOR: "slurm", OTHERS: self.settings.get("mira-queue-scheduler")}
+        return named.get(self.executor)
 
     @property
     def cluster(self) -> bool:
@@ -76,6 +85,13 @@ def find_profile(name: str) -> Profile:
     if profile.executor == "slurm":  # MIRA would neither check its jobs, nor find them again to cancel them
         file = origins(profile)["executor"] / "config.yaml"
         raise UsageError(f"MIRA does not work with the executor `slurm` of `{file}`", hint="did you mean `mira-slurm`?")
+    if profile.executor == OTHERS and profile.scheduler not in SCHEDULERS:
+        file = origins(profile).get("mira-queue-scheduler", profile.folder) / "config.yaml"
+        said = f"names no scheduler that MIRA knows, but `{profile.scheduler}`" if profile.scheduler else "is not said"
+        hint = did_you_mean(str(profile.scheduler), SCHEDULERS)
+        raise UsageError(
+            f"`mira-queue-scheduler` of `{file}` {said}", hint=f"{hint}it is one of {', '.join(SCHEDULERS)}"
+        )
     return profile
 
 

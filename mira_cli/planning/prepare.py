@@ -24,9 +24,10 @@ from mira_cli.planning.models import NamedModels, named_models, ready_models, re
 from mira_cli.planning.plan import NO_HASH, ImageUse, Plan, make_plan
 from mira_cli.planning.resolve import HOST
 from mira_cli.planning.write import write_plan
+from mira_cli.queues.find import missing_command, submit_words
+from mira_cli.queues.table import SCHEDULERS
 from mira_cli.run.records import finished_hashes
 from mira_cli.run.reuse import neighbours_with, take_over
-from mira_cli.slurm import EXECUTOR
 from mira_cli.slurm import requests as asks
 from mira_cli.slurm.cluster import partitions
 from mira_cli.slurm.preflight import problems
@@ -121,7 +122,9 @@ def prepare_run(
     Raises
     ------
     EnvironmentNotReadyError
-        SLURM would not take, or never start, the jobs.
+        SLURM would not take, or never start, the jobs; or another scheduler is not here.
+    UsageError
+        The jobs ask for what a scheduler has no option for.
     """
     config, models = request.config, request.models
     index = read_input(config, request.found, run, scratch)
@@ -135,7 +138,7 @@ def prepare_run(
     models, uses, weights = ready.models, ready.uses, ready.weights
     refuse_without_stress(config, models, index)  # now it is known of all
     machine = this_machine(device=config.device, cluster=request.profile.cluster, gpus=config.gpus)
-    offered = partitions() if request.profile.executor == EXECUTOR else []
+    offered = partitions() if request.profile.scheduler == "slurm" else []
     resources, caps = resources_of(models, config, request.profile, machine, offered)
     promised: dict[str, Array] = {}
     for model in models if config.reuse else ():
@@ -147,8 +150,10 @@ def prepare_run(
         elsewhere=busy, promised=promised if images == "skip" else None,
         offers=() if request.profile.cluster or not config.warm else offers,
     )  # fmt: skip
-    if request.profile.executor == EXECUTOR:
+    if request.profile.scheduler == "slurm":
         _ask_slurm(plan, refuse=images != "skip")
+    elif request.profile.scheduler:
+        _check_words(plan, request.profile, refuse=images != "skip")
     return ReadyRun(config, request.profile, runtime, index, reference, uses, weights, machine, plan, caps)
 
 
@@ -194,6 +199,17 @@ def _ask_slurm(plan: Plan, *, refuse: bool) -> None:
         raise EnvironmentNotReadyError(final[0].message, hint=final[0].hint)
 
 
+def _check_words(plan: Plan, profile: Profile, *, refuse: bool) -> None:
+    """Refuse what another scheduler than SLURM has no words for, or does not have its commands here."""
+    scheduler = SCHEDULERS[str(profile.scheduler)]
+    busy = {job.model for job in plan.jobs}
+    submit_words(
+        scheduler, {n: asks.submitted(each) for n, each in plan.resources.items() if n in busy}, profile.settings
+    )
+    if busy and refuse and (lost := missing_command(scheduler)):
+        raise lost
+
+
 def commit_plan(prepared: ReadyRun, run: RunDirectory, *, keep: Collection[str] = ()) -> None:
     """Write the plan and the settings that led to it into the run directory.
 
@@ -204,7 +220,7 @@ def commit_plan(prepared: ReadyRun, run: RunDirectory, *, keep: Collection[str] 
     """
     write_plan(
         prepared.plan, prepared.index, run, prepared.images, prepared.machine,
-        executor=prepared.profile.executor, caps=prepared.caps, keep=keep,
+        executor=prepared.profile.executor, scheduler=prepared.profile.scheduler, caps=prepared.caps, keep=keep,
         task=prepared.config.asked_task, energy_alignment=prepared.config.energy_alignment,
         group_by=prepared.config.group_by, reference=prepared.reference,
         reference_model=reference_name(prepared.config, prepared.plan.models),

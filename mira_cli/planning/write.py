@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mira_cli.run.directory import RunDirectory
     from mira_cli.structures.packs import StructureIndex
 
-SLURM_NAMES = {  # ours -> those of Snakemake's SLURM executor
+SLURM_NAMES = {  # ours -> those of Snakemake's SLURM executor, which the one for other schedulers reads too
     "partition": "slurm_partition",
     "account": "slurm_account",
     "qos": "qos",
@@ -45,6 +45,7 @@ def write_plan(
     machine: Machine,
     *,
     executor: str,
+    scheduler: str | None,
     caps: Mapping[str, tuple[int | None, int | None]],
     task: Mapping[str, Any],
     energy_alignment: str,
@@ -57,8 +58,8 @@ def write_plan(
 
     Parameters
     ----------
-    executor
-        The profile's.
+    executor, scheduler
+        The profile's; the scheduler is None where jobs are in no queue that MIRA knows.
     caps
         model -> most minutes and most MB that its partition gives, None where there is no limit.
     task
@@ -112,6 +113,7 @@ def write_plan(
             "schema": SCHEMA,
             "python": sys.executable,
             "executor": executor,
+            "scheduler": scheduler,
             "job_prefix": job_prefix(run),
             "models": [
                 _model(model, plan, images, machine, caps.get(model.name, (None, None))) for model in plan.models

@@ -6,16 +6,14 @@ import re
 import shutil
 import subprocess
 
-from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.errors import QueueError
 
 PATIENCE_S = 30.0
 SILENT = re.compile(r"unable to contact|connection refused|timed out|connect failure|zero bytes", re.IGNORECASE)
 
 
-class SlurmError(EnvironmentNotReadyError):
-    """SLURM is not here, does not answer, or refuses; `refused` is the reason that it gave, if it did."""
-
-    refused: str | None = None
+class SlurmError(QueueError):
+    """SLURM is not here, does not answer, or refuses."""
 
 
 def has_slurm() -> bool:

@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mira_cli.errors import QueueError
 from mira_cli.files import read_json
 from mira_cli.run.directory import inode, new_job_prefix
-from mira_cli.slurm.commands import PATIENCE_S, SlurmError, rows, run_slurm
+from mira_cli.slurm.commands import PATIENCE_S, rows, run_slurm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ STUCK = {
     "Nodes required for job are DOWN, DRAINED": "the nodes are down",  # how it goes on differs between versions
     "JobHeldUser": "it is held: `scontrol release` lets it go",
     "JobHeldAdmin": "an administrator holds it",
+    "held": "it is held, and waits until somebody releases it",
     "launch failed requeued held": "it could not be started and is held: ask the administrators",
     "job requeued in held state": "it was put back and is held: `scontrol release` lets it go",
     "JobHoldMaxRequeue": "it was started too often and is held: ask the administrators",
@@ -48,7 +50,7 @@ LIMITS = ("QOSMax", "QOSGrp", "AssocGrp", "AssocMax", "MaxMemPerLimit", "MaxCpuP
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """One line of `squeue`."""
+    """One line of `squeue`, or of what another scheduler lists; states are SLURM's words."""
 
     id: str
     name: str
@@ -58,6 +60,7 @@ class QueuedJob:
     rule: str  # `evaluate_<slug>`, or `driver`
     job: str  # the job of the plan, empty for a driver
     elapsed: str
+    dead: bool = False  # it will never go on, for its reason: another scheduler's word
 
     @property
     def slug(self) -> str:
@@ -73,6 +76,8 @@ class QueuedJob:
     def stuck(self) -> str | None:
         """The reason why waiting will not help, None where it may."""
         reason = self.reason.strip("()")
+        if self.dead:
+            return "it will not go on, and is taken out of the queue when the run goes on"
         if not self.waits:
             return None
         for known, meaning in STUCK.items():
@@ -134,8 +139,25 @@ def cancel(jobs: list[QueuedJob]) -> None:
         run_slurm("scancel", "--quiet", *(job.id for job in jobs))
 
 
+@dataclass(frozen=True)
+class JobQueue:
+    """The queue of a scheduler: SLURM's, or that of another one."""
+
+    title: str
+    live_jobs: Callable[..., list[QueuedJob]]  # (prefix, timeout_s=…)
+    cancel: Callable[[list[QueuedJob]], None]
+
+
+SLURM = JobQueue("SLURM", live_jobs, cancel)
+
+
 def sweep(
-    prefix: str, *, patience_s: float = 10.0, calm_s: float = 1.0, keep: Callable[[QueuedJob], bool] | None = None
+    prefix: str,
+    *,
+    patience_s: float = 10.0,
+    calm_s: float = 1.0,
+    keep: Callable[[QueuedJob], bool] | None = None,
+    queue: JobQueue = SLURM,
 ) -> int:
     """Cancel whatever of a run is in the queue, and look again until nothing new has appeared for a moment.
 
@@ -157,11 +179,11 @@ def sweep(
     while time.monotonic() < deadline:
         try:
             new = [
-                job for job in live_jobs(prefix)
+                job for job in queue.live_jobs(prefix)
                 if job.id not in seen and job.state != "COMPLETING" and not (keep and keep(job))
             ]  # fmt: skip
-            cancel(new)
-        except SlurmError:
+            queue.cancel(new)
+        except QueueError:
             if time.monotonic() + 1 > deadline:
                 raise
             new = []

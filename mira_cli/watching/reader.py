@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mira_cli import tasks
+from mira_cli.queues.find import scheduler_of_plan
 from mira_cli.run.collected import is_collected
 from mira_cli.run.long_stories import long_stories
-from mira_cli.slurm import EXECUTOR
 from mira_cli.slurm.queue import job_prefix
 from mira_cli.stamps import stamp_of
 from mira_cli.watching.job_events import JobEvents
@@ -56,14 +56,14 @@ class RunReader:
         queue: list[QueuedJob] | None = []
         self._task = tasks.of_run(wanted)
         models = _models(wanted)
-        on_slurm = executor == EXECUTOR or note.get("kind") == "slurm"
-        if on_slurm and not self._is_over(note, models):
-            queue = self.queue.jobs(str(plan.get("job_prefix") or job_prefix(run)))
+        scheduler = "slurm" if note.get("kind") == "slurm" else scheduler_of_plan(plan)
+        if scheduler and not self._is_over(note, models):
+            queue = self.queue.jobs(str(plan.get("job_prefix") or job_prefix(run)), scheduler)
         driver = find_driver(run, queue)
         self._events.read()
         self._read_index()
         alive = driver is not None and driver.alive is not False
-        states = [self._model(model, plan, queue, executor=executor, alive=alive) for model in models]
+        states = [self._model(model, plan, queue, alive=alive) for model in models]
         changed = max(
             (t for t in (last_change(run), *(tally.changed for tally in self._tallies.values())) if t), default=None
         )
@@ -77,6 +77,7 @@ class RunReader:
             changed=None if changed is None else datetime.fromtimestamp(changed, UTC).isoformat(timespec="seconds"),
             profile=str(said.get("profile") or "local") if said else None,
             executor=executor,
+            scheduler=scheduler_of_plan(plan),
             driver=driver,
             invalid=self._index[2],
             models=states,
@@ -87,7 +88,7 @@ class RunReader:
         return judge_run(state, run, queue or [], silent=silent, fresh=fresh, damaged=damaged)
 
     def _is_over(self, note: dict[str, Any], models: list[dict[str, Any]]) -> bool:
-        """Whether nobody drives the run and nothing is left to compute, so that SLURM has nothing to add."""
+        """Whether nobody drives the run and nothing is left to compute, so that no queue has anything to add."""
         if (note and not note.get("ended")) or probe_lock(self.run)[0] or not is_collected(self.run):
             return False
         self._read_index()
@@ -103,7 +104,7 @@ class RunReader:
         return tally, over
 
     def _model(
-        self, model: dict[str, str], plan: dict[str, Any], queue: list[QueuedJob] | None, *, executor: str, alive: bool
+        self, model: dict[str, str], plan: dict[str, Any], queue: list[QueuedJob] | None, *, alive: bool
     ) -> ModelState:
         slug = model["slug"]
         tally, over = self._count(slug, model["key"])
@@ -111,7 +112,7 @@ class RunReader:
         statuses = tally.counts()
         mine = [_slurm_job(job, jobs) for job in queue or () if job.slug == slug]
         failed = [job for job in self._failed(slug, jobs, alive=alive) if job not in over]
-        if executor == EXECUTOR and queue is not None:
+        if scheduler_of_plan(plan) and queue is not None:
             running = [job.job for job in mine if not job.waits and job.job not in over]
             failed = [job for job in failed if job not in {one.job for one in mine}]
         else:

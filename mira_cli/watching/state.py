@@ -14,7 +14,7 @@ State = Literal["running", "queued", "finished", "failed", "stopped", "planned"]
 
 @dataclass(frozen=True)
 class SlurmJob:
-    """A job of a run in SLURM's queue."""
+    """A job of a run in the scheduler's queue; states are SLURM's words."""
 
     id: str
     job: str  # of the plan; empty for a driver
@@ -82,6 +82,7 @@ class RunState:
     changed: str | None  # the last change of what it wrote
     profile: str | None
     executor: str
+    scheduler: str | None
     driver: Driver | None
     invalid: int  # structures of the input that cannot be computed
     models: list[ModelState]

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mira_cli.console import count, quoted
+from mira_cli.queues.find import find_queue
 from mira_cli.run.collected import is_collected
-from mira_cli.slurm import EXECUTOR
 from mira_cli.statuses import LASTING
 from mira_cli.watching.run_files import read_object
 from mira_cli.watching.state import Problem
@@ -38,9 +38,9 @@ def judge_run(
     Parameters
     ----------
     queue
-        Jobs of this run in SLURM's queue.
+        Jobs of this run in the scheduler's queue.
     silent
-        Why SLURM does not answer, None if it does or was not asked.
+        Why the scheduler does not answer, None if it does or was not asked.
     fresh
         Whether the run wrote something in the last minutes.
     damaged
@@ -113,7 +113,7 @@ def _about_driver(facts: RunState, queue: Sequence[QueuedJob], where: str) -> It
         yield Problem(f"whether its driver on {driver.host or 'a node'} lives cannot be seen from here")
     if not facts.active and (jobs := [job for job in queue if job.rule != "driver" and job.state != "COMPLETING"]):
         yield Problem(
-            f"{count(len(jobs), 'job')} of it in SLURM's queue although nothing drives it",
+            f"{count(len(jobs), 'job')} of it in {_whose(facts)} queue although nothing drives it",
             f"`mira resume {where}` goes on with them, `mira cancel {where}` ends them",
         )
     if facts.state == "stopped":
@@ -135,7 +135,7 @@ def _how_to_go_on(facts: RunState, where: str) -> str:
     if not facts.models:
         return "the same `mira run` again, once that is mended"
     kind = facts.driver.kind if facts.driver else "foreground"
-    if kind not in CARRIED and facts.executor == EXECUTOR:
+    if kind not in CARRIED and facts.scheduler == "slurm":
         return f"`mira resume {where}` goes on from here, `mira resume {where} --submit` in a job"
     return f"`mira resume {where}{CARRIED.get(kind, '')}` goes on"
 
@@ -146,6 +146,11 @@ def _stuck(model: ModelState) -> Iterator[Problem]:
     for (reason, meaning), number in reasons.items():
         starts = "does not start" if number == 1 else "do not start"
         yield Problem(f"{model.name}: {count(number, 'job')} {starts} ({reason}): {meaning}")
+
+
+def _whose(facts: RunState) -> str:
+    queue = find_queue(facts.scheduler)
+    return f"{queue.title}'s" if queue else "the"
 
 
 def _bare(reason: str) -> str:

@@ -15,6 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PROTOCOLS = {  # what families, tasks, formats and programs are called by: each module of a kind has them
     *("load", "fetch", "names", "bundled", "accelerators", "check", "steps", "refusal", "read", "main", "is_ours"),
     *("importing", "framework", "dtypes"),
+    "Executor",  # Snakemake's name for what submits jobs
 }
 TWINS = {  # host and worker cannot import one another: each has its own side of one thing
     "Checkpoint": "where weights are; and which file to load",

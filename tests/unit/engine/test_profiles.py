@@ -9,6 +9,7 @@ from mira_cli.doctor import profile as checks
 from mira_cli.engine.dry_run import profile_refusal
 from mira_cli.engine.profile import find_profile, origins, profile_folders, shipped_profiles
 from mira_cli.errors import UsageError
+from mira_cli.queues.table import SCHEDULERS
 from mira_cli.resources import Resources, layered
 from mira_cli.slurm import preflight
 from mira_cli.slurm.cluster import Partition
@@ -49,7 +50,24 @@ def test_every_shipped_profile_can_be_read_and_says_what_it_is_for(mira, make) -
         assert row["error"] is None
         assert row["shipped"]
         assert len(row["for"]) > 20
-        assert row["executor"] == ("local" if row["profile"] == "local" else "mira-slurm")
+        others = dict.fromkeys(SCHEDULERS, "mira-queue") | {"local": "local"}
+        assert row["executor"] == others.get(row["profile"], "mira-slurm")
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_profile_of_another_scheduler_says_which(name) -> None:
+    profile = find_profile(name)
+    assert (profile.scheduler, profile.cluster) == (name, True)
+    assert find_profile("slurm").scheduler == "slurm"
+    assert find_profile("local").scheduler is None
+
+
+@pytest.mark.parametrize(("said", "message"), [("pbss", "but `pbss`"), (None, "is not said")])
+def test_an_unknown_scheduler_is_a_usage_error(make, said, message) -> None:
+    folder = make("own", None, {"executor": "mira-queue", **({"mira-queue-scheduler": said} if said else {})})
+    with pytest.raises(UsageError, match=message) as caught:
+        find_profile(str(folder))
+    assert "it is one of pbs, lsf, sge, htcondor, flux" in caught.value.hint
 
 
 def test_each_site_differs_from_the_others_in_what_it_asks() -> None:

@@ -14,7 +14,7 @@ from mira_cli.cleaning.runs import refuse_queued
 from mira_cli.driver.adopt import Adopted, adopt, wait_for
 from mira_cli.engine.process import PLUGINS
 from mira_cli.errors import RunLockedError
-from mira_cli.slurm.queue import job_prefix, live_jobs
+from mira_cli.slurm.queue import SLURM, job_prefix, live_jobs
 from tests.unit.watching.watching_site import Site, fake_squeue
 
 ADOPTED = Adopted("11", "j1", "lj", "key", frozenset())
@@ -39,8 +39,8 @@ def site(tmp_path, monkeypatch) -> Site:
 def test_it_is_neither_adopted_nor_waited_for(site, monkeypatch) -> None:
     site.done("j1")
     monkeypatch.setattr("mira_cli.driver.adopt.obey", lambda _: pytest.fail("it waits"))
-    assert adopt(site.run) == []
-    wait_for([ADOPTED], site.run)
+    assert adopt(site.run, SLURM) == []
+    wait_for([ADOPTED], site.run, SLURM)
     refuse_queued(site.run)
 
 
@@ -50,7 +50,7 @@ def test_without_a_result_it_is(site, monkeypatch) -> None:
 
     monkeypatch.setattr("mira_cli.driver.adopt.obey", waits)
     with pytest.raises(InterruptedError):
-        wait_for([ADOPTED], site.run)
+        wait_for([ADOPTED], site.run, SLURM)
     with pytest.raises(RunLockedError):
         refuse_queued(site.run)
 
@@ -59,7 +59,7 @@ def test_a_driver_that_has_not_ended_still_drives(site) -> None:
     site.done("j1")
     site.driver(kind="slurm", slurm_job_id="7")
     with pytest.raises(RunLockedError, match="SLURM job 7"):
-        adopt(site.run)
+        adopt(site.run, SLURM)
 
 
 @pytest.fixture

@@ -1,0 +1,56 @@
+"""Flux, on the instance that `flux` speaks to: a system's, or one in an allocation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mira_cli.queues.scheduler import COMPLETING, PENDING, RUNNING, JobEnd, Listed, Scheduler
+
+if TYPE_CHECKING:
+    from mira_cli.queues.scheduler import Call
+
+STATES = {"DEPEND": PENDING, "PRIORITY": PENDING, "SCHED": PENDING, "RUN": RUNNING, "CLEANUP": COMPLETING}
+WHY = {"TIMEOUT": "its time limit was reached", "CANCELED": "it was cancelled"}
+MOST = 100_000  # without a number, `flux jobs` lists the first thousand
+
+
+def _live(call: Call, user: str) -> list[Listed]:
+    columns = "{id}|{status}|{nodelist}|{runtime!F}|{name}"
+    found = []
+    for line in call("flux", "jobs", f"--user={user}", f"--count={MOST}", "--no-header", "-o", columns).splitlines():
+        job, status, node, elapsed, name = (field.strip() for field in [*line.split("|", 4), "", "", "", ""][:5])
+        if status in STATES:
+            found.append(Listed(_plain(job), name, STATES[status], "", node, elapsed.strip("-")))
+    return found
+
+
+def _ended(call: Call, job: str) -> JobEnd | None:
+    line = call("flux", "jobs", "--no-header", "-o", "{status}|{returncode}", job, but="not found|unknown").strip()
+    status, _, code = line.partition("|")
+    if status not in {"COMPLETED", "FAILED", "CANCELED", "TIMEOUT"}:
+        return None
+    return JobEnd(status == "COMPLETED", WHY.get(status, f"exit status {code.strip()}"))
+
+
+def _plain(job: str) -> str:
+    """An id in ASCII: where the locale allows it, ids begin with a florin sign."""
+    return job.replace("\N{LATIN SMALL LETTER F WITH HOOK}", "f")
+
+
+FLUX = Scheduler(
+    title="Flux",
+    submit="flux submit --job-name={name} --output=/dev/null --error=/dev/null",
+    request="-n 1 -c {threads} -t {minutes}m{gpu}{constraint}",  # Flux hands out no memory
+    gpu=" -g 1",
+    gres=" {}",
+    constraint=" --requires={}",
+    words={"partition": "--queue={}", "account": "--bank={}"},
+    job_id=r"^([f\N{LATIN SMALL LETTER F WITH HOOK}]\w+)$",
+    live=_live,
+    ended=_ended,
+    cancel=("flux", "cancel"),
+    gone=r"inactive|unknown job|not found",
+    needed=("flux",),
+    stdin=lambda _: "",
+    arguments=lambda script: ["/bin/sh", "-c", script],
+)

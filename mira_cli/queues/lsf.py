@@ -1,0 +1,66 @@
+"""IBM Spectrum LSF, from 10.1 on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mira_cli.queues.scheduler import HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
+
+if TYPE_CHECKING:
+    from mira_cli.queues.scheduler import Call
+
+STATES = {
+    **dict.fromkeys(("PEND", "WAIT", "PROV", "PSUSP"), PENDING),
+    **dict.fromkeys(("RUN", "USUSP", "SSUSP", "UNKWN", "ZOMBI"), RUNNING),
+}
+WHY = {
+    "TERM_RUNLIMIT": "its time limit was reached",
+    "TERM_MEMLIMIT": "its memory limit was reached",
+    "TERM_OWNER": "it was cancelled by its user",
+    "TERM_FORCE_OWNER": "it was cancelled by its user",
+    "TERM_ADMIN": "it was cancelled by an administrator",
+    "TERM_PREEMPT": "it had to give way to another job",
+}
+
+
+def _live(call: Call, user: str) -> list[Listed]:
+    columns = "jobid stat exec_host run_time pend_reason job_name delimiter='|'"
+    found = []
+    for line in call("bjobs", "-noheader", "-u", user, "-o", columns, but="No unfinished job").splitlines():
+        fields = [field.strip() for field in line.split("|")]
+        if len(fields) < 6 or fields[1] not in STATES:
+            continue
+        job, stat, hosts, elapsed, *pending, name = fields  # a reason may hold the sign that separates
+        node = hosts.partition(":")[0].rpartition("*")[2].strip("-")
+        reason = HELD if stat == "PSUSP" else "|".join(pending).strip("-; ")
+        found.append(Listed(job, name, STATES[stat], reason, node, elapsed.replace(" second(s)", " s").strip("-")))
+    return found
+
+
+def _ended(call: Call, job: str) -> JobEnd | None:
+    columns = "stat exit_code exit_reason delimiter='|'"
+    line = call("bjobs", "-noheader", "-a", "-o", columns, job, but="is not found").strip()
+    stat, code, reason = (field.strip() for field in [*line.split("|", 2), "", "", ""][:3])
+    if stat not in {"DONE", "EXIT"}:
+        return None
+    said = reason.partition(":")[0]
+    return JobEnd(stat == "DONE", WHY.get(said, f"exit status {code}" + (f" ({reason})" if reason.strip("-") else "")))
+
+
+LSF = Scheduler(
+    title="LSF",
+    submit="bsub -J {name} -o /dev/null -rn",
+    request="-n {threads} -R span[hosts=1] -R rusage[mem={mem_mb}MB] -M {mem_mb}MB -W {minutes}{gpu}{constraint}",
+    gpu=" -gpu num=1",
+    gpu_model=" -gpu num=1:gmodel={}",
+    gres=" -gpu {}",
+    constraint=" -R {}",
+    words={"partition": "-q {}", "account": "-P {}"},
+    job_id=r"Job <(\d+)>",
+    live=_live,
+    ended=_ended,
+    cancel=("bkill",),
+    gone=r"already finished|No matching job|is not found",
+    needed=("bsub", "bjobs", "bkill"),
+    stdin=lambda script: f"#!/bin/sh\n{script}",  # else the user's login shell reads it
+)

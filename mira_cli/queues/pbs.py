@@ -1,0 +1,80 @@
+"""OpenPBS and PBS Professional; Torque as far as it is the same.
+
+`qstat -f` is read in its oldest form, which all of them write: `-F json` is younger, and not valid JSON where a job's
+variables hold what JSON wants escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from mira_cli.queues.scheduler import COMPLETING, HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
+
+if TYPE_CHECKING:
+    from mira_cli.queues.scheduler import Call
+
+STATES = {**dict.fromkeys("QWTMH", PENDING), **dict.fromkeys("RSUB", RUNNING), "E": COMPLETING}
+# what PBS itself ended a job for (job.h), and a shell's 256 + signal
+EXITS = {
+    -29: "its time limit was reached",
+    -28: "its limit of CPU time was reached",
+    -27: "its memory limit was reached",
+    -26: "its memory limit was reached",
+    -25: "it used more CPUs than it had asked for",
+    -24: "it used more CPUs than it had asked for",
+    265: "it was killed",
+    271: "it was cancelled, or its time limit was reached",
+}
+GONE = r"Unknown Job|has finished|Invalid state|Request invalid for state"
+
+
+def _live(call: Call, user: str) -> list[Listed]:
+    """Return the user's jobs; `qstat` alone would list everybody's."""
+    if not (ids := call("qselect", "-u", user).split()):
+        return []
+    found = []
+    for job, about in _records(call("qstat", "-f", *ids, but=GONE)).items():
+        letter = about.get("job_state", "")
+        if state := STATES.get(letter):
+            reason = HELD if letter == "H" else about.get("comment", "") if state == PENDING else ""
+            node, elapsed = about.get("exec_host", "").partition("/")[0], about.get("resources_used.walltime", "")
+            found.append(Listed(job, about.get("Job_Name", ""), state, reason, node, elapsed))
+    return found
+
+
+def _ended(call: Call, job: str) -> JobEnd | None:
+    about = _records(call("qstat", "-x", "-f", job, but=GONE)).get(job, {})
+    if not re.fullmatch(r"-?\d+", said := about.get("Exit_status", "")):
+        return None
+    return JobEnd(said == "0", EXITS.get(int(said), f"exit status {said}"))
+
+
+def _records(text: str) -> dict[str, dict[str, str]]:
+    """Attributes by job: `Job Id: ID`, then indented `name = value`; a value goes on after a tab."""
+    found: dict[str, dict[str, str]] = {}
+    about: dict[str, str] = {}
+    for line in text.replace("\n\t", "").splitlines():
+        if line.startswith("Job Id:"):
+            about = found.setdefault(line.partition(":")[2].strip(), {})
+        elif " = " in line:
+            name, _, value = line.strip().partition(" = ")
+            about[name] = value
+    return found
+
+
+PBS = Scheduler(
+    title="PBS",
+    submit="qsub -N {name} -S /bin/sh -V -j oe -o /dev/null -m n -r n",
+    request="-l select=1:ncpus={threads}:mem={mem_mb}mb{gpu}{constraint} -l walltime={clock}",
+    gpu=":ngpus=1",
+    gres=":{}",
+    constraint=":{}",
+    words={"partition": "-q {}", "account": "-A {}"},
+    job_id=r"^(\d+(?:\.\S+)?)$",
+    live=_live,
+    ended=_ended,
+    cancel=("qdel",),
+    gone=GONE,
+    needed=("qsub", "qselect", "qstat", "qdel"),
+)

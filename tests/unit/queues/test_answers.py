@@ -1,0 +1,207 @@
+"""What schedulers answer, as their manuals and published outputs have it (Grid Engine: as it answered here)."""
+
+import pytest
+
+from mira_cli.errors import QueueError
+from mira_cli.queues import table
+from mira_cli.queues.find import job_of_name
+from mira_cli.queues.scheduler import JobEnd, Listed
+from mira_cli.queues.table import SCHEDULERS
+
+NAME = "mira-run-0123abcd.emt.0a1b"
+PBS = f"""Job Id: 12.server
+    Job_Name = {NAME}
+    Job_Owner = me@login
+    resources_used.walltime = 00:00:07
+    job_state = R
+    exec_host = node7/0*4
+    Variable_List = PBS_O_HOME=/home/me,PBS_O_LANG=en_US.UTF-8,
+\tPBS_O_PATH=/home/me/bin:/usr/bin:/opt/cycle/jetpack/bin:/opt/pb
+\ts/bin,A = b
+
+Job Id: 13.server
+    Job_Name = {NAME}
+    job_state = Q
+    comment = Not Running: Insufficient amount of resource: ncpus (R: 4 A:
+\t 0 T: 8)
+
+Job Id: 14.server
+    Job_Name = {NAME}
+    job_state = H
+
+Job Id: 15.server
+    Job_Name = {NAME}
+    job_state = F
+    Exit_status = 0
+
+"""
+LSF = f"""12|RUN|4*host1:2*host2|12 second(s)|-|{NAME}
+13|PEND|-|0 second(s)|Job's resource requirements not satisfied: 4 hosts;|{NAME}
+14|PSUSP|-|0 second(s)|The job was suspended while pending|{NAME}
+"""
+SGE = """<?xml version='1.0'?>
+<job_info  xmlns:xsd="http://arc.liv.ac.uk/repos/darcs/sge/source/dist/util/resources/schemas/qstat/qstat.xsd">
+  <queue_info>
+    <job_list state="running">
+      <JB_job_number>12</JB_job_number>
+      <JAT_prio>0.50000</JAT_prio>
+      <JB_name>mira-run-0123abcd.emt.0a1b</JB_name>
+      <JB_owner>root</JB_owner>
+      <state>r</state>
+      <JAT_start_time>2026-11-29T16:33:25</JAT_start_time>
+      <queue_name>all.q@vm</queue_name>
+      <slots>2</slots>
+    </job_list>
+  </queue_info>
+  <job_info>
+    <job_list state="pending">
+      <JB_job_number>13</JB_job_number>
+      <JB_name>mira-run-0123abcd.emt.0a1b</JB_name>
+      <state>qw</state>
+      <queue_name></queue_name>
+    </job_list>
+    <job_list state="pending">
+      <JB_job_number>14</JB_job_number>
+      <JB_name>mira-run-0123abcd.emt.0a1b</JB_name>
+      <state>hqw</state>
+      <queue_name></queue_name>
+    </job_list>
+    <job_list state="pending">
+      <JB_job_number>15</JB_job_number>
+      <JB_name>mira-run-0123abcd.emt.0a1b</JB_name>
+      <state>Eqw</state>
+      <queue_name></queue_name>
+    </job_list>
+  </job_info>
+</job_info>
+"""
+HTCONDOR = f"""[
+{{"ClusterId": 12, "ProcId": 0, "JobStatus": 2, "JobBatchName": "{NAME}", "RemoteHost": "slot1_1@node7"}}
+,
+{{"ClusterId": 13, "ProcId": 0, "JobStatus": 1, "JobBatchName": "{NAME}"}}
+,
+{{"ClusterId": 14, "ProcId": 0, "JobStatus": 5, "JobBatchName": "{NAME}", "HoldReasonCode": 1,
+  "HoldReason": "via condor_hold (by user me)"}}
+,
+{{"ClusterId": 15, "ProcId": 0, "JobStatus": 5, "JobBatchName": "{NAME}", "HoldReasonCode": 46,
+  "HoldReason": "The job exceeded allowed job duration of 20 seconds"}}
+]
+"""
+F = "\N{LATIN SMALL LETTER F WITH HOOK}"
+FLUX = f"{F}2xgU|RUN|node7|7.1s|{NAME}\n{F}2xgV|SCHED||0s|{NAME}\n"
+ANSWERS = {"qselect": "12.server\n13.server\n14.server\n15.server\n", "qstat -f": PBS, "bjobs": LSF, "qstat -u": SGE,
+           "condor_q": HTCONDOR, "flux": FLUX}  # fmt: skip
+LIVE = {
+    "pbs": [
+        Listed("12.server", NAME, "RUNNING", "", "node7", "00:00:07"),
+        Listed("13.server", NAME, "PENDING", "Not Running: Insufficient amount of resource: ncpus (R: 4 A: 0 T: 8)"),
+        Listed("14.server", NAME, "PENDING", "held"),
+    ],
+    "lsf": [
+        Listed("12", NAME, "RUNNING", "", "host1", "12 s"),
+        Listed("13", NAME, "PENDING", "Job's resource requirements not satisfied: 4 hosts", "", "0 s"),
+        Listed("14", NAME, "PENDING", "held", "", "0 s"),
+    ],
+    "sge": [
+        Listed("12", NAME, "RUNNING", "", "vm"),
+        Listed("13", NAME, "PENDING"),
+        Listed("14", NAME, "PENDING", "held"),
+        Listed("15", NAME, "PENDING", "`qstat -j 15` says why", dead=True),
+    ],
+    "htcondor": [
+        Listed("12.0", NAME, "RUNNING", "", "node7"),
+        Listed("13.0", NAME, "PENDING"),
+        Listed("14.0", NAME, "PENDING", "held"),
+        Listed("15.0", NAME, "PENDING", "its time limit was reached", dead=True),
+    ],
+    "flux": [Listed("f2xgU", NAME, "RUNNING", "", "node7", "7.1s"), Listed("f2xgV", NAME, "PENDING", "", "", "0s")],
+}
+QACCT = """==============================================================
+qname        all.q
+jobname      mira-run-0123abcd.emt.0a1b
+failed       {failed}
+exit_status  {status}
+ru_wallclock {seconds}s
+maxvmem      62.688MB
+category     -q all.q -l h_rt=60,h_vmem=500M -pe smp 2
+"""
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_jobs_in_the_queue(name, monkeypatch) -> None:
+    def answer(_, *command, **__):
+        return next(text for start, text in ANSWERS.items() if " ".join(command).startswith(start))
+
+    monkeypatch.setattr(table, "run_command", answer)
+    assert table.list_jobs(SCHEDULERS[name], "mira-run-0123abcd") == LIVE[name]
+    assert table.list_jobs(SCHEDULERS[name], "mira-run-ffffffff") == []
+    monkeypatch.setattr(table, "run_command", lambda *_, **__: "<html>503</html" if name in {"sge", "htcondor"} else "")
+    if name in {"sge", "htcondor"}:
+        with pytest.raises(QueueError, match="answers what MIRA cannot read"):
+            table.list_jobs(SCHEDULERS[name], "mira-")
+    else:
+        assert table.list_jobs(SCHEDULERS[name], "mira-") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "ended"),
+    [
+        ("pbs", "Job Id: 12\n    Exit_status = 0\n", JobEnd(True, "exit status 0")),
+        ("pbs", "Job Id: 12\n    Exit_status = -29\n", JobEnd(False, "its time limit was reached")),
+        ("pbs", "Job Id: 12\n    Exit_status = -27\n", JobEnd(False, "its memory limit was reached")),
+        ("pbs", "Job Id: 12\n    Exit_status = 3\n", JobEnd(False, "exit status 3")),
+        ("pbs", "", None),
+        ("lsf", "DONE|-|-\n", JobEnd(True, "exit status -")),
+        ("lsf", "EXIT|140|TERM_RUNLIMIT: job killed after reaching LSF run time limit\n",
+         JobEnd(False, "its time limit was reached")),
+        ("lsf", "EXIT|1|-\n", JobEnd(False, "exit status 1")),
+        ("lsf", "", None),
+        ("sge", QACCT.format(failed="0    ", status="0", seconds=5), JobEnd(True)),
+        ("sge", QACCT.format(failed="100 : assumedly after job", status="137                  (Killed)", seconds=61),
+         JobEnd(False, "its time limit was reached")),
+        ("sge", QACCT.format(failed="100 : assumedly after job", status="137                  (Killed)", seconds=5),
+         JobEnd(False, "it was cancelled, or a limit was reached (100 : assumedly after job)")),
+        ("sge", QACCT.format(failed="0", status="1", seconds=5), JobEnd(False, "exit status 1")),
+        ("sge", "", None),
+        ("htcondor", '[{"JobStatus": 4, "ExitCode": 0, "ExitBySignal": false}]', JobEnd(True)),
+        ("htcondor", '[{"JobStatus": 3, "RemoveReason": "via condor_rm (by user me)"}]',
+         JobEnd(False, "via condor_rm (by user me)")),
+        ("htcondor", '[{"JobStatus": 4, "ExitBySignal": true, "ExitSignal": 9}]', JobEnd(False, "killed by signal 9")),
+        ("htcondor", "", None),
+        ("flux", "COMPLETED|0\n", JobEnd(True, "exit status 0")),
+        ("flux", "TIMEOUT|142\n", JobEnd(False, "its time limit was reached")),
+        ("flux", "FAILED|2\n", JobEnd(False, "exit status 2")),
+        ("flux", "", None),
+    ],
+)  # fmt: skip
+def test_how_a_job_ended(name, answer, ended, monkeypatch) -> None:
+    monkeypatch.setattr(table, "run_command", lambda *_, **__: answer)
+    assert table.how_it_ended(SCHEDULERS[name], "12") == ended
+
+
+def test_a_jobs_name_says_what_it_computes() -> None:
+    assert job_of_name(NAME) == ("emt", "0a1b")
+    assert job_of_name("mira-run-0123abcd-driver") == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "passing"),
+    [
+        ("Unable to run job: Job was rejected because job requests unknown queue", False),
+        ("qsub: Unknown queue", False),
+        ("would exceed queue generic's per-user limit", True),
+        ("cannot connect to server", True),
+        ("User <me>: Pending job threshold reached. Retrying, please wait", True),
+        (None, True),  # it did not answer
+    ],
+)
+def test_what_time_heals_is_tried_again(refusal, passing) -> None:
+    error = QueueError("it refuses")
+    error.refused = refusal
+    assert table.passes(error) is passing
+
+
+def test_a_script_survives_a_submit_description() -> None:
+    script = """cd '/a b' && { echo "x y" 'z' ; } > log 2>&1"""
+    (line,) = [word for word in SCHEDULERS["htcondor"].stdin(script).splitlines() if word.startswith("arguments")]
+    assert line == """arguments = "-c 'cd ''/a b'' && { echo ""x y"" ''z'' ; } > log 2>&1'\""""
