@@ -102,7 +102,9 @@ def _install(image: Image, env: Path, shop: Workshop, stage: Callable[[str], Non
     shop.run(make, env=variables, cwd=shop.folder, failure=failure)
     sync = [program, "pip", "sync", "--compile-bytecode", "--python", str(env / "bin" / "python")]
     sync += ["--build-constraints", str(files["build.lock"]), str(files["requirements.lock"])]
-    shop.run(sync, env=variables, cwd=shop.folder, failure=failure)
+    # a minute for a file, uv's own limit, is short on a busy machine and on a network's disk
+    patient = {"UV_COMPILE_BYTECODE_TIMEOUT": "1200"} | variables
+    shop.run(sync, env=patient, cwd=shop.folder, failure=failure)
     stage("testing it")
     with clean_environment() as clean:
         test = [*no_network(), str(env / "bin" / "python"), str(files["smoke.py"])]
