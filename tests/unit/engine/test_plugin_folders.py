@@ -30,8 +30,9 @@ def plugins(profile: Profile) -> tuple[list[str], bool]:
     return [name for name in names if "jobstep" not in name], pandas
 
 
-def test_jobs_that_stay_here_are_run_without_the_plugins_for_slurm() -> None:
-    assert plugins(find_profile("local")) == (["dryrun", "local", "touch"], False)
+@pytest.mark.parametrize("name", ["local", "pbs"])
+def test_jobs_that_do_not_go_to_slurm_are_run_without_the_plugins_for_it(name) -> None:
+    assert plugins(find_profile(name)) == (["dryrun", "local", "mira-queue", "touch"], False)
 
 
 @pytest.mark.parametrize(
