@@ -1,34 +1,23 @@
-"""What executors see of a job's files: whether it has left its result, and the log in which it is said why it ended.
+"""What executors do with a job's files: its result, and the log in which it is said why it ended.
 
 Runs inside Snakemake, which hands the jobs over.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
-Stamp = tuple[int, int] | None
 
-
-def stamps(job: Any) -> list[Stamp]:
-    """Inode and time of each output of a job, None where it is not there."""
-    found: list[Stamp] = []
+def clear(job: Any) -> None:
+    """Remove the output that an earlier try of a job has left: what is there afterwards is of the job to come."""
     for file in job.output:
-        try:
-            about = os.stat(str(file))  # noqa: PTH116  (the output is a string of Snakemake's)
-        except OSError:
-            found.append(None)
-        else:
-            found.append((about.st_ino, about.st_mtime_ns))
-    return found
+        Path(file).unlink(missing_ok=True)
 
 
-def has_new_result(job: Any, before: set[Stamp]) -> bool:
-    """Whether a job has written all of its output; `before`: the stamps of what was there when it was submitted."""
-    now = stamps(job)
-    return None not in now and not before.intersection(now)
+def has_left_its_result(job: Any) -> bool:
+    """Whether a job has written all of its output, which was cleared when it was submitted."""
+    return all(Path(file).exists() for file in job.output)
 
 
 def note_in_log(job: Any, line: str, *, unless_it_speaks: bool = False) -> None:

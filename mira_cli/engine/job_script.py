@@ -35,12 +35,6 @@ def job_script(job: Any, workflow: Any) -> str | None:
     return "\n".join([here, *log, first, *waits, _command(job, workflow)])
 
 
-def clear(job: Any) -> None:
-    """Remove the output that an earlier try of a job has left: what is there afterwards is of the job to come."""
-    for file in job.output:
-        Path(file).unlink(missing_ok=True)
-
-
 def _command(job: Any, workflow: Any) -> str:
     """The rule's command, in its container as Snakemake would enter it."""
     if not (image := job.container_img_path):

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mira_cli.engine.job_script import clear, job_script
+from mira_cli.engine.job_files import clear, has_left_its_result
+from mira_cli.engine.job_script import job_script
 
 
 def script(
@@ -83,5 +84,10 @@ def test_what_only_snakemake_can_do_is_left_to_it() -> None:
 def test_what_an_earlier_try_has_left_is_removed(tmp_path) -> None:
     left, missing = tmp_path / "left", tmp_path / "missing"
     left.touch()
-    clear(SimpleNamespace(output=[left, missing]))
+    job = SimpleNamespace(output=[left, missing])
+    clear(job)
     assert not left.exists()
+    left.touch()
+    assert not has_left_its_result(job)
+    missing.touch()
+    assert has_left_its_result(job)

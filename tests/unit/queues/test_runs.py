@@ -22,9 +22,9 @@ COMMANDS = {
     "flux": ("flux",),
 }
 REQUESTS = {
-    "pbs": ["-l", "select=1:ncpus=2:mem=1000mb", "-l", "walltime=00:20:00", "-q", "work"],
-    "lsf": ["-n", "2", "-R", "span[hosts=1]", "-R", "rusage[mem=1000MB]", "-M", "1000MB", "-W", "20", "-q", "work"],
-    "htcondor": ["-a", "request_cpus=2", "-a", "request_memory=1000", "-a", "allowed_job_duration=1200"],
+    "pbs": ["-l", "select=1:ncpus=2:mem=850mb", "-l", "walltime=00:20:00", "-q", "work"],
+    "lsf": ["-n", "2", "-R", "span[hosts=1]", "-R", "rusage[mem=850MB]", "-M", "850MB", "-W", "20", "-q", "work"],
+    "htcondor": ["-a", "request_cpus=2", "-a", "request_memory=850", "-a", "allowed_job_duration=1200"],
     "flux": ["-n", "1", "-c", "2", "-t", "20m", "--queue=work"],
 }
 
@@ -205,4 +205,4 @@ def test_other_words_than_the_schedulers_are_refused_before_anything_starts(
 def test_profiles_check_shows_how_jobs_are_submitted(mira, scheduler) -> None:
     told = mira("profiles", "check", scheduler("pbs")).stdout
     assert "answers" in told
-    assert "-l select=1:ncpus=2:mem=1000mb -l walltime=00:20:00 -q work" in " ".join(told.split())
+    assert "-l select=1:ncpus=2:mem=850mb -l walltime=00:20:00 -q work" in " ".join(told.split())

@@ -2,7 +2,7 @@
 
 Runs inside Snakemake. Not `cluster-generic`, which starts a process for each job whenever it asks, and whose jobs have
 no names by which a later call could find them. Here one listing of the user's jobs is a poll, a job is known by its
-name (`PREFIX.SLUG.JOB`), and one Snakemake runs on its node.
+name (`PREFIX.SLUG.JOB`), and no Snakemake starts on its node (`mira_cli.engine.job_script`).
 
 A job that has left the queue is judged by its output, and where there is none the scheduler is asked how it ended.
 """
@@ -23,7 +23,8 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
 
-from mira_cli.engine.job_files import has_new_result, note_in_log, stamps
+from mira_cli.engine.job_files import clear, has_left_its_result, note_in_log
+from mira_cli.engine.job_script import job_script
 from mira_cli.errors import QueueError
 from mira_cli.queues.scheduler import COMPLETING, JobEnd, JobNeeds, Listed
 from mira_cli.queues.table import SCHEDULERS, cancel_ids, how_it_ended, list_jobs, passes, submit_job
@@ -77,21 +78,24 @@ class Executor(RemoteExecutor):
         self._prefix = settings.jobname_prefix or f"mira-{uuid.uuid4().hex[:12]}"
         self._cancelled = threading.Event()
         self._submitting = ThreadPoolExecutor(1)  # so that waiting for a full queue holds up nothing
-        self._before: dict[int, set[Any]] = {}  # jobid -> stamps of outputs older than the job
         self._absent: dict[str, int] = {}  # id -> polls in a row in which it was gone
         self._early: dict[str, int] = {}  # id -> polls that its output has brought forward
         super().__init__(workflow, logger)
         self.next_seconds_between_status_checks = float(settings.seconds_between_polls)
 
+    def format_job_exec(self, job) -> str:
+        """The script of a job; Snakemake again for a rule that is no shell command."""
+        return job_script(job, self.workflow) or super().format_job_exec(job)
+
     def get_python_executable(self) -> str:
-        """The Python of a job, which looks for no modules in the run directory: it holds a user's files."""
+        """The Python of such a Snakemake, which looks for no modules in the run directory: it holds a user's files."""
         return f"{super().get_python_executable()} -P"
 
     # --- submission
 
     def run_job(self, job) -> None:
         """Leave a job to the thread that submits."""
-        self._before[job.jobid] = set(stamps(job))
+        clear(job)
         self._submitting.submit(self._submit, job)
 
     def _submit(self, job) -> None:
@@ -122,11 +126,15 @@ class Executor(RemoteExecutor):
     def _send(self, job) -> str:
         log = self._log(job)
         log.parent.mkdir(parents=True, exist_ok=True)
-        folder = shlex.quote(self.workflow.workdir_init)
-        script = f"cd {folder} && {{ {self.format_job_exec(job)} ; }} > {shlex.quote(str(log))} 2>&1"
+        script = log.with_suffix(".sh")
+        script.write_text(self.format_job_exec(job) + "\n", encoding="utf-8")
+        folder, file, said = (shlex.quote(str(place)) for place in (self.workflow.workdir_init, script, log))
+        command = f"cd {folder} && exec sh {file} > {said} 2>&1"  # one line: not every scheduler takes more
         own = self.workflow.executor_settings
         asked = _asked(job)
-        return submit_job(self._scheduler, self._name(job), script, asked, request=own.request or "", gpu=own.gpu or "")
+        return submit_job(
+            self._scheduler, self._name(job), command, asked, request=own.request or "", gpu=own.gpu or ""
+        )
 
     def _name(self, job) -> str:
         words = "_".join(str(value) for value in job.wildcards_dict.values())
@@ -174,10 +182,10 @@ class Executor(RemoteExecutor):
         if seen and seen.dead:
             cancel_ids(self._scheduler, [number])
             return JobEnd(ok=False, why=seen.reason)
-        if seen and not (seen.state == COMPLETING and self._has_left_its_result(job_info.job)):
+        if seen and not (seen.state == COMPLETING and has_left_its_result(job_info.job)):
             self._absent.pop(number, None)
             return None
-        if self._has_left_its_result(job_info.job):
+        if has_left_its_result(job_info.job):
             return JobEnd(ok=True)
         told = how_it_ended(self._scheduler, number)
         self._absent[number] = self._absent.get(number, 0) + 1
@@ -189,7 +197,8 @@ class Executor(RemoteExecutor):
         self._absent.pop(job_info.external_jobid, None)
         log = (job_info.aux or {})["log"]
         if end.ok:
-            log.unlink(missing_ok=True)
+            for left in (log, log.with_suffix(".sh")):
+                left.unlink(missing_ok=True)
             self.report_job_success(job_info)
             return
         reason = f"job {job_info.external_jobid} ended: {end.why}"
@@ -197,9 +206,6 @@ class Executor(RemoteExecutor):
             job_info.job, f"{self._scheduler.title}: {reason}", unless_it_speaks=end.why.startswith("exit status")
         )
         self.report_job_error(job_info, msg=f"{self._scheduler.title} {reason}. ", aux_logs=[str(log)])
-
-    def _has_left_its_result(self, job) -> bool:
-        return has_new_result(job, self._before.get(job.jobid, set()))
 
     # --- the end
 
@@ -228,7 +234,7 @@ class Executor(RemoteExecutor):
         found = False
         for job_info in list(self.active_jobs):
             asked = self._early.get(job_info.external_jobid, 0)
-            if asked < EARLY_POLLS and self._has_left_its_result(job_info.job):
+            if asked < EARLY_POLLS and has_left_its_result(job_info.job):
                 self._early[job_info.external_jobid] = asked + 1
                 found = True
         return found

@@ -24,7 +24,8 @@ import snakemake_executor_plugin_slurm as stock
 from snakemake_executor_plugin_slurm import ExecutorSettings, common_settings
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-from mira_cli.engine.job_script import clear, job_script
+from mira_cli.engine.job_files import clear, has_left_its_result, note_in_log
+from mira_cli.engine.job_script import job_script
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
@@ -80,7 +81,7 @@ class Executor(stock.Executor):
             self._refusals.last = reason
             return
         if reason:
-            _note(job_info, f"slurm: refused the job: {reason}")
+            note_in_log(job_info.job, f"slurm: refused the job: {reason}")
         super()._report_job_error_threadsafe(job_info, f"SLURM refused the job: {reason}" if reason else msg)
 
     def get_account_arg(self, job):
@@ -133,7 +134,7 @@ class Executor(stock.Executor):
             self.report_job_success(job_info)
         else:
             reason = f"job {job_info.external_jobid} ended: {_why(state, job_info)}"
-            _note(job_info, f"slurm: {reason}", unless_it_speaks=reason.endswith("ended: FAILED"))
+            note_in_log(job_info.job, f"slurm: {reason}", unless_it_speaks=reason.endswith("ended: FAILED"))
             self.report_job_error(job_info, msg=f"SLURM {reason}.", aux_logs=[str(_log(job_info))])
         return True
 
@@ -162,7 +163,7 @@ class Executor(stock.Executor):
         state = states.get(job)
         if state == "COMPLETED" or (state in FAILED and state not in REQUEUEABLE):
             return state
-        if state == "COMPLETING" and _has_left_its_result(job_info.job):
+        if state == "COMPLETING" and has_left_its_result(job_info.job):
             return "COMPLETED"
         if state is not None and state not in REQUEUEABLE:
             self._absent.pop(job, None)
@@ -173,7 +174,7 @@ class Executor(stock.Executor):
         if state is not None:
             return state
         # SLURM has forgotten it (MinJobAge is short, or polls failed for long): its output tells
-        return "COMPLETED" if _has_left_its_result(job_info.job) else "UNKNOWN"
+        return "COMPLETED" if has_left_its_result(job_info.job) else "UNKNOWN"
 
     def _remove_log(self, job_info: SubmittedJobInfo) -> None:
         if not self.workflow.executor_settings.keep_successful_logs and (log := _log(job_info)):
@@ -203,7 +204,7 @@ class Executor(stock.Executor):
         found = False
         for job_info in list(self.active_jobs):
             asked = self._early.get(job_info.external_jobid, 0)
-            if asked < EARLY_POLLS and _has_left_its_result(job_info.job):
+            if asked < EARLY_POLLS and has_left_its_result(job_info.job):
                 self._early[job_info.external_jobid] = asked + 1
                 found = True
         return found
@@ -238,27 +239,6 @@ def _why(state: str, job_info: SubmittedJobInfo) -> str:
     return words.get(state, state)
 
 
-def _has_left_its_result(job) -> bool:
-    """Whether a job has written all of its output, which was cleared when it was submitted."""
-    return all(Path(file).exists() for file in job.output)
-
-
 def _log(job_info: SubmittedJobInfo) -> Path | None:
     log = (job_info.aux or {}).get("slurm_logfile")
     return Path(log) if log else None
-
-
-def _note(job_info: SubmittedJobInfo, line: str, *, unless_it_speaks: bool = False) -> None:
-    """Append a line to the rule's own log; a full disk is no reason to lose sight of a job.
-
-    With `unless_it_speaks`, only where the job itself has said nothing, which says more than SLURM knows.
-    """
-    for file in (Path(str(name)) for name in list(job_info.job.log)[:1]):
-        try:
-            if unless_it_speaks and file.is_file() and file.stat().st_size > 0:
-                continue
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with file.open("a", encoding="utf-8") as stream:
-                stream.write(line + "\n")
-        except OSError:
-            pass
