@@ -24,6 +24,7 @@ from mira_cli.slurm import EXECUTOR
 from mira_cli.wording import did_you_mean, suggestion
 
 LOCAL = {"local", "dryrun", "touch"}  # executors that leave no machine
+UNSHARED = {"aws-batch", "azure-batch", "googlebatch", "kubernetes"}  # their jobs get files through a storage provider
 FILES = ("config.yaml", "resources.yaml")
 MISNAMED = ("config.yml", "resources.yml")
 HEADER = "# Made of the profiles below; a change here is lost at the next start.\n"
@@ -85,6 +86,12 @@ def find_profile(name: str) -> Profile:
     if profile.executor == "slurm":  # MIRA would neither check its jobs, nor find them again to cancel them
         file = origins(profile)["executor"] / "config.yaml"
         raise UsageError(f"MIRA does not work with the executor `slurm` of `{file}`", hint="did you mean `mira-slurm`?")
+    if profile.executor in UNSHARED:
+        file = origins(profile)["executor"] / "config.yaml"
+        raise UsageError(
+            f"jobs of the executor `{profile.executor}` of `{file}` see no common file system, which MIRA's jobs need",
+            hint="a cluster with one, in a cloud too, is used with a profile that `mira profiles list` shows",
+        )
     if profile.executor == OTHERS and profile.scheduler not in SCHEDULERS:
         file = origins(profile).get("mira-queue-scheduler", profile.folder) / "config.yaml"
         said = f"names no scheduler that MIRA knows, but `{profile.scheduler}`" if profile.scheduler else "is not said"

@@ -292,3 +292,11 @@ def test_check_asks_for_what_jobs_of_a_run_ask_for(make) -> None:
         "driver": (2000, 60, 1),
     }
     assert set(checks.requests(find_profile("mine"), {"lj": False}, [small])) == {"lj"}
+
+
+@pytest.mark.parametrize("executor", ["kubernetes", "googlebatch"])
+def test_an_executor_whose_jobs_share_no_files_is_refused(mira, make, executor) -> None:
+    folder = make("mine", None, {"executor": executor})
+    said = mira("profiles", "check", "mine", code=2).stderr
+    assert f"jobs of the executor `{executor}` of `{folder / 'config.yaml'}` see no common file system" in said
+    assert "hint: a cluster with one" in said
