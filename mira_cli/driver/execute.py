@@ -97,6 +97,10 @@ def execute(
         raise UsageError(f"`{min(strangers)}` is not a model of this run", hint=hint)
     again = (only or names) if retry else ()
     root = Path(config.output) if config.output else default_output(config, base)
+    if request.profile.scheduler == "slurm":
+        from mira_cli.slurm.preflight import refuse_name
+
+        refuse_name(root)
     if detach == "slurm" and (other := request.profile.scheduler) not in {None, "slurm"}:
         raise UsageError(
             f"a run is left to a job on SLURM only, and the profile `{config.profile}` sends its jobs to `{other}`",

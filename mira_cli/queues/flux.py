@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mira_cli.queues.scheduler import COMPLETING, PENDING, RUNNING, JobEnd, Listed, Scheduler
+from mira_cli.queues.scheduler import ALIVE, COMPLETING, PENDING, RUNNING, JobEnd, Listed, Scheduler
 
 if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
@@ -27,6 +27,8 @@ def _live(call: Call, user: str) -> list[Listed]:
 def _ended(call: Call, job: str) -> JobEnd | None:
     line = call("flux", "jobs", "--no-header", "-o", "{status}|{returncode}", job, but="not found|unknown").strip()
     status, _, code = line.partition("|")
+    if status in STATES:
+        return ALIVE
     if status not in {"COMPLETED", "FAILED", "CANCELED", "TIMEOUT"}:
         return None
     return JobEnd(status == "COMPLETED", WHY.get(status, f"exit status {code.strip()}"))

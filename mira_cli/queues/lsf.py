@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mira_cli.queues.scheduler import HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
+from mira_cli.queues.scheduler import ALIVE, HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
 
 if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
@@ -41,6 +41,8 @@ def _ended(call: Call, job: str) -> JobEnd | None:
     columns = "stat exit_code exit_reason delimiter='|'"
     line = call("bjobs", "-noheader", "-a", "-o", columns, job, but="is not found").strip()
     stat, code, reason = (field.strip() for field in [*line.split("|", 2), "", "", ""][:3])
+    if stat in STATES:
+        return ALIVE
     if stat not in {"DONE", "EXIT"}:
         return None
     said = reason.partition(":")[0]

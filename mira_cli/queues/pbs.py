@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mira_cli.queues.scheduler import COMPLETING, HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
+from mira_cli.queues.scheduler import ALIVE, COMPLETING, HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
 
 if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
@@ -45,6 +45,8 @@ def _live(call: Call, user: str) -> list[Listed]:
 
 def _ended(call: Call, job: str) -> JobEnd | None:
     about = _records(call("qstat", "-x", "-f", job, but=GONE)).get(job, {})
+    if about.get("job_state") in STATES:
+        return ALIVE
     if not re.fullmatch(r"-?\d+", said := about.get("Exit_status", "")):
         return None
     return JobEnd(said == "0", EXITS.get(int(said), f"exit status {said}"))

@@ -58,10 +58,14 @@ class Listed:
 
 @dataclass(frozen=True)
 class JobEnd:
-    """How a job that has left the queue ended."""
+    """How a job that is not in the listing ended, or that it has not."""
 
     ok: bool
     why: str = ""
+    over: bool = True
+
+
+ALIVE = JobEnd(ok=False, over=False)  # a listing may leave out what is there
 
 
 @dataclass(frozen=True)

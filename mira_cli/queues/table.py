@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import re
 import subprocess
 from contextlib import suppress
@@ -82,10 +82,12 @@ def submit_job(
     """
     words = scheduler.words_for(name, asked, request=request, gpu=gpu)
     said = run_command(scheduler, *words, *scheduler.arguments(script), stdin=scheduler.stdin(script))
-    if found := re.search(scheduler.job_id, said, re.MULTILINE):
-        return found[1].replace("\N{LATIN SMALL LETTER F WITH HOOK}", "f")
+    if found := re.findall(scheduler.job_id, said, re.MULTILINE):  # sites may print more before it
+        return str(found[-1]).replace("\N{LATIN SMALL LETTER F WITH HOOK}", "f")
     told = " ".join(said.split())[:200] or "nothing"
-    raise QueueError(f"`{words[0]}` did not say the number of a job, but `{told}`")
+    answer = QueueError(f"`{words[0]}` did not say the number of a job, but `{told}`")
+    answer.refused = told
+    raise answer
 
 
 def list_jobs(scheduler: Scheduler, prefix: str, timeout_s: float = PATIENCE_S) -> list[Listed]:
@@ -101,7 +103,7 @@ def list_jobs(scheduler: Scheduler, prefix: str, timeout_s: float = PATIENCE_S) 
         return run_command(scheduler, *command, but=but, timeout_s=timeout_s)
 
     try:
-        return [job for job in scheduler.live(call, getpass.getuser()) if job.name.startswith(prefix)]
+        return [job for job in scheduler.live(call, _user()) if job.name.startswith(prefix)]
     except (ValueError, KeyError, SyntaxError) as error:  # XML that is none is a SyntaxError
         raise QueueError(f"{scheduler.title} answers what MIRA cannot read ({error})") from error
 
@@ -132,6 +134,14 @@ def cancel_ids(scheduler: Scheduler, ids: Sequence[str]) -> None:
 def passes(error: QueueError) -> bool:
     """True if a refusal may be none in a while."""
     return error.refused is None or bool(PASSING.search(error.refused))
+
+
+def _user() -> str:
+    """The user whose jobs ours are; variables such as `LOGNAME` may say another."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # no name here
+        return str(os.getuid())
 
 
 def _environment() -> dict[str, str]:

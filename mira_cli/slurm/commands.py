@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import subprocess
 from mira_cli.errors import QueueError
 
 PATIENCE_S = 30.0
+FILTERS = ("SCANCEL_", "SINFO_", "SQUEUE_")  # of users, for their own eyes: they hide jobs and partitions
 SILENT = re.compile(r"unable to contact|connection refused|timed out|connect failure|zero bytes", re.IGNORECASE)
 
 
@@ -21,6 +23,11 @@ def has_slurm() -> bool:
     return shutil.which("sbatch") is not None
 
 
+def unfiltered() -> dict[str, str]:
+    """Our variables without those by which a user has SLURM's commands show a part."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(FILTERS)}
+
+
 def run_slurm(*command: str, timeout_s: float = PATIENCE_S, stdin: str | None = None) -> str:
     """Run a command; return what it printed.
 
@@ -31,7 +38,14 @@ def run_slurm(*command: str, timeout_s: float = PATIENCE_S, stdin: str | None = 
     """
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", check=False, timeout=timeout_s, input=stdin or ""
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=timeout_s,
+            input=stdin or "",
+            env=unfiltered(),
         )
     except FileNotFoundError as error:
         raise SlurmError(

@@ -18,6 +18,7 @@ from mira_cli.wording import did_you_mean, minutes_in_words, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from mira_cli.resources import Resources
     from mira_cli.slurm.cluster import Partition
@@ -35,6 +36,7 @@ OWN_OPTIONS = {
 RESERVED = {
     "--job-name", "-J", "--output", "-o", "--error", "-e", "--parsable", "--export", "--comment", "--workdir", "-D",
     "--propagate", "--ntasks", "-n", "--ntasks-per-gpu", "--nodes", "-N", "--clusters",
+    "--wrap", "--array", "-a", "--wait", "-W",
 }  # fmt: skip
 # what sbatch says -> what to do
 ADVICE = {
@@ -118,6 +120,21 @@ def caps(resources: Resources, partitions: Sequence[Partition]) -> tuple[int | N
     times = [partition.time_limit_min for partition in chosen]
     longest = None if None in times else max((time for time in times if time), default=None)
     return longest, max((partition.mem_mb for partition in chosen if partition.mem_mb > 1), default=None)
+
+
+def refuse_name(folder: Path) -> None:
+    """Refuse a run directory whose name SLURM would read as something else, in the paths of its logs.
+
+    Raises
+    ------
+    UsageError
+        There is a sign in it that stands for another.
+    """
+    if odd := [sign for sign in "%\\" if sign in str(folder.absolute())]:
+        raise UsageError(
+            f"SLURM does not take `{odd[0]}` in the name of a folder, as in `{folder}`",
+            hint="choose another run directory, `--output DIR`",
+        )
 
 
 def problems(

@@ -205,6 +205,18 @@ def test_a_full_queue_is_waited_for(cluster, fault) -> None:
     fault.tell("queue limit of the user reached", "SLURM takes no jobs now (…); next try in 2 s", code)
 
 
+def test_what_users_have_squeue_hide_is_no_loss(cluster, fault, mira) -> None:
+    mira(*fault.call, SQUEUE_PARTITION="gpu", SINFO_FORMAT="%N", SCANCEL_PARTITION="gpu")
+    assert "forgotten" not in said(fault.run)
+    assert_sound(fault.run)
+
+
+def test_a_folder_that_slurm_would_read_as_another_is_refused(cluster, fault, mira) -> None:
+    done = mira(*fault.call, "-o", fault.run.with_name("50%j"), code=2)
+    assert "SLURM does not take `%` in the name of a folder" in done.stderr
+    assert not fault.run.with_name("50%j").exists()
+
+
 def wrapper(folder: Path, name: str, before: str) -> None:
     """A command that does something before the real one."""
     folder.mkdir(exist_ok=True)

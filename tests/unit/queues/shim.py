@@ -6,6 +6,7 @@ are; no scheduler is behind it. State and notes are in the folder `$MIRA_TEST_SH
 
 import json
 import os
+import pwd
 import re
 import shlex
 import signal
@@ -67,10 +68,17 @@ def number_in(word: str) -> int:
 def qsub() -> None:
     if "-q" in WORDS and after("-q") == "nowhere":
         sys.exit("qsub: Unknown queue")
-    print(f"{start(after('-N'), sys.stdin.read())}.server")
+    number = start(after("-N"), sys.stdin.read())
+    if (FOLDER / "banner").exists():
+        print("Core hours that are left:\n123456")
+    print(f"Your job {number}.server has been submitted" if (FOLDER / "odd").exists() else f"{number}.server")
+    if (FOLDER / "fails").exists():
+        sys.exit("qsub: cannot connect to the accounting server")
 
 
 def qselect() -> None:
+    if (FOLDER / "hidden").exists() or after("-u") != pwd.getpwuid(os.getuid()).pw_name:
+        return
     print("".join(f"{number}.server\n" for number, job in jobs().items() if job["exit"] is None), end="")
 
 

@@ -5,7 +5,7 @@ import pytest
 from mira_cli.errors import QueueError
 from mira_cli.queues import table
 from mira_cli.queues.find import job_of_name
-from mira_cli.queues.scheduler import JobEnd, Listed
+from mira_cli.queues.scheduler import ALIVE, JobEnd, Listed
 from mira_cli.queues.table import SCHEDULERS
 
 NAME = "mira-run-0123abcd.emt.0a1b"
@@ -150,11 +150,13 @@ def test_jobs_in_the_queue(name, monkeypatch) -> None:
         ("pbs", "Job Id: 12\n    Exit_status = -29\n", JobEnd(False, "its time limit was reached")),
         ("pbs", "Job Id: 12\n    Exit_status = -27\n", JobEnd(False, "its memory limit was reached")),
         ("pbs", "Job Id: 12\n    Exit_status = 3\n", JobEnd(False, "exit status 3")),
+        ("pbs", "Job Id: 12\n    job_state = R\n", ALIVE),
         ("pbs", "", None),
         ("lsf", "DONE|-|-\n", JobEnd(True, "exit status -")),
         ("lsf", "EXIT|140|TERM_RUNLIMIT: job killed after reaching LSF run time limit\n",
          JobEnd(False, "its time limit was reached")),
         ("lsf", "EXIT|1|-\n", JobEnd(False, "exit status 1")),
+        ("lsf", "RUN|-|-\n", ALIVE),
         ("lsf", "", None),
         ("sge", QACCT.format(failed="0    ", status="0", seconds=5), JobEnd(True)),
         ("sge", QACCT.format(failed="100 : assumedly after job", status="137                  (Killed)", seconds=61),
@@ -171,6 +173,7 @@ def test_jobs_in_the_queue(name, monkeypatch) -> None:
         ("flux", "COMPLETED|0\n", JobEnd(True, "exit status 0")),
         ("flux", "TIMEOUT|142\n", JobEnd(False, "its time limit was reached")),
         ("flux", "FAILED|2\n", JobEnd(False, "exit status 2")),
+        ("flux", "RUN|\n", ALIVE),
         ("flux", "", None),
     ],
 )  # fmt: skip

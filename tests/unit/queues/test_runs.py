@@ -185,6 +185,31 @@ def test_a_job_that_is_refused_says_so_in_a_sentence(scheduler, mira, structures
     assert log.read_text().splitlines()[0] == "PBS refuses (`qsub`: Unknown queue)"
 
 
+@pytest.mark.parametrize("way", ["banner", "odd", "fails"])
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
+def test_a_job_that_is_taken_is_submitted_once_whatever_is_said(
+    scheduler, state, mira, structures, tmp_path, way, seconds
+) -> None:
+    call = slow(tmp_path, structures, scheduler("pbs"), seconds=seconds)
+    (state / way).touch()
+    mira(*call)
+    assert statuses(tmp_path / "run") == {"faulty": ["ok"] * len(METALS)}
+    assert len(calls(state, "qsub")) == 1
+    assert len(records(tmp_path / "run")) == len(METALS)
+
+
+@pytest.mark.parametrize("hidden", ["by the listing", "by a variable"])
+def test_a_running_job_that_no_listing_has_is_waited_for(
+    scheduler, state, mira, structures, tmp_path, monkeypatch, hidden
+) -> None:
+    call = slow(tmp_path, structures, scheduler("pbs"), seconds=1.5)  # longer than it takes to believe it gone
+    if hidden == "by the listing":
+        (state / "hidden").touch()
+    mira(*call, **({"LOGNAME": "other", "USER": "other"} if hidden == "by a variable" else {}))
+    assert statuses(tmp_path / "run") == {"faulty": ["ok"] * len(METALS)}
+    assert len(calls(state, "qsub")) == 1
+
+
 def test_a_run_without_the_commands_of_its_scheduler_ends_at_once(mira, structures, tmp_path) -> None:
     done = mira("run", structures, "-m", "emt", "-o", tmp_path / "run", "--profile", "lsf", code=4)
     assert "there is no `bjobs` on this machine, which LSF has" in done.stderr

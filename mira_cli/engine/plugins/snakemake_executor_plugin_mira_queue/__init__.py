@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
@@ -33,6 +34,7 @@ __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
 POLLS_UNTIL_BELIEVED = 3  # of a job that is not in the queue, has no result, and whose end is not told
 RESULTS_EVERY_S = 5.0  # looks at the outputs of running jobs, between polls
+LISTED_AFTER_S = 2.0  # a job that has been taken in spite of an error
 EARLY_POLLS = 3  # that one job's output may bring forward
 PAUSES_S = (2, 5, 10, 20, 30, 60, 120, 300)  # after refusals that time heals
 
@@ -101,27 +103,44 @@ class Executor(RemoteExecutor):
     def _submit(self, job) -> None:
         """Submit one job; wait out refusals that pass."""
         try:
+            number = self._taken(job) if job.attempt > 1 else None
             for pause in (*PAUSES_S, None):
                 if self._cancelled.is_set():
                     return
                 try:
-                    number = self._send(job)
+                    number = number or self._send(job)
                 except QueueError as error:
-                    if pause is None or not passes(error):
+                    time.sleep(LISTED_AFTER_S)
+                    number = self._taken(job)
+                    if number is None and (pause is None or not passes(error)):
                         raise
-                    self.logger.warning("%s; next try in %s s", error.message, pause)
-                    self._cancelled.wait(pause)
-                else:
-                    self.report_job_submission(
-                        SubmittedJobInfo(job, external_jobid=number, aux={"log": self._log(job)})
-                    )
-                    if self._cancelled.is_set():  # Ctrl-C came while it was on its way
-                        cancel_ids(self._scheduler, [number])
-                    return
+                    if number is None:
+                        self.logger.warning("%s; next try in %s s", error.message, pause)
+                        self._cancelled.wait(pause)
+                        continue
+                self.report_job_submission(SubmittedJobInfo(job, external_jobid=number, aux={"log": self._log(job)}))
+                if self._cancelled.is_set():  # Ctrl-C came while it was on its way
+                    cancel_ids(self._scheduler, [number])
+                return
         except Exception as error:  # noqa: BLE001  (in this thread nobody else would hear of it)
             reason = getattr(error, "message", None) or str(error)
             note_in_log(job, reason if isinstance(error, QueueError) else f"{self._scheduler.title}: {reason}")
             self.report_job_error(SubmittedJobInfo(job), msg=f"{reason}. ")
+
+    def _taken(self, job) -> str | None:
+        """The id of a job that is there under this one's name, None where there is none.
+
+        A submission may succeed and not say so, and a listing may leave out a job that then seemed to be over. One that
+        has left its result is known by its name.
+        """
+        name = self._name(job)
+        if has_left_its_result(job):
+            return name
+        with suppress(QueueError):
+            for one in list_jobs(self._scheduler, name):
+                if one.name == name and one.state != COMPLETING and not one.dead:
+                    return one.id
+        return None
 
     def _send(self, job) -> str:
         log = self._log(job)
@@ -188,6 +207,9 @@ class Executor(RemoteExecutor):
         if has_left_its_result(job_info.job):
             return JobEnd(ok=True)
         told = how_it_ended(self._scheduler, number)
+        if told and not told.over:
+            self._absent.pop(number, None)
+            return None
         self._absent[number] = self._absent.get(number, 0) + 1
         if told or self._absent[number] < POLLS_UNTIL_BELIEVED:
             return told

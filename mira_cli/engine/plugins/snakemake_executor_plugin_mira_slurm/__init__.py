@@ -26,6 +26,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from mira_cli.engine.job_files import clear, has_left_its_result, note_in_log
 from mira_cli.engine.job_script import job_script
+from mira_cli.slurm.commands import unfiltered
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
@@ -145,7 +146,7 @@ class Executor(stock.Executor):
         async with self.status_rate_limiter:
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+                    *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=unfiltered()
                 )
                 out, err = await asyncio.wait_for(process.communicate(), timeout=60)
             except (OSError, TimeoutError) as error:
@@ -186,7 +187,7 @@ class Executor(stock.Executor):
         """Submit nothing more, and cancel all jobs of this run's name."""
         self._cancelled.set()
         self._job_submission_executor.shutdown(wait=False, cancel_futures=True)
-        subprocess.run(["scancel", "--quiet", "--name", self.run_uuid], timeout=60, check=False)
+        subprocess.run(["scancel", "--quiet", "--name", self.run_uuid], timeout=60, check=False, env=unfiltered())
 
     async def sleep(self) -> None:
         """Wait for the next poll: it comes early when a job has left its result, and never where all is over."""
