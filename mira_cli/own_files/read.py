@@ -123,10 +123,8 @@ def _dependencies(name: str, text: str) -> tuple[str, ...]:
         )
     asked = content.get("dependencies")
     listed = asked if isinstance(asked, list) else []
-    if asked == []:
-        raise UsageError(f"`dependencies` in `{name}` is an empty list; MIRA needs `ase` at least", hint=example)
     if not listed or not all(isinstance(each, str) and _distribution(each) for each in listed):
-        raise UsageError(f"`dependencies` in `{name}` is not a list of packages", hint=example)
+        raise UsageError(f"`dependencies` in `{name}` is not a list of packages, or is empty", hint=example)
     for each in listed:
         if "://" in each or each.lstrip().startswith(("-", ".", "/")) or "\n" in each:
             raise UsageError(
