@@ -3,7 +3,7 @@
 import csv
 import subprocess
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from ase.build import bulk, fcc111, molecule
@@ -34,7 +34,7 @@ def make(family: str, folder: Path) -> str:
     done = subprocess.run([python, MAKE, family, folder], capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stderr[-3000:]
     first = read_json(folder / "models.json")[0]
-    query = f"?{urlencode(first['options'])}" if first["options"] else ""
+    query = f"?{urlencode(first['options'], quote_via=quote)}" if first["options"] else ""
     return f"{family}:{first['checkpoint']['path']}{query}"
 
 
