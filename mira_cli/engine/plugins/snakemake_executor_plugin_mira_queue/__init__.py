@@ -24,6 +24,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
 
+from mira_cli.engine.early_polls import EarlyPolls
 from mira_cli.engine.job_files import clear, has_left_its_result, note_in_log
 from mira_cli.engine.job_script import job_script
 from mira_cli.errors import QueueError
@@ -33,9 +34,7 @@ from mira_cli.queues.table import SCHEDULERS, cancel_ids, how_it_ended, list_job
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
 POLLS_UNTIL_BELIEVED = 3  # of a job that is not in the queue, has no result, and whose end is not told
-RESULTS_EVERY_S = 5.0  # looks at the outputs of running jobs, between polls
 LISTED_AFTER_S = 2.0  # a job that has been taken in spite of an error
-EARLY_POLLS = 3  # that one job's output may bring forward
 PAUSES_S = (2, 5, 10, 20, 30, 60, 120, 300)  # after refusals that time heals
 
 common_settings = CommonSettings(
@@ -66,7 +65,7 @@ class ExecutorSettings(ExecutorSettingsBase):
     seconds_between_polls: int = _setting(20, "seconds between two polls; up to three times as many while nothing ends")
 
 
-class Executor(RemoteExecutor):
+class Executor(EarlyPolls, RemoteExecutor):
     """Submits jobs and watches them."""
 
     next_seconds_between_status_checks: float  # a property of the interface
@@ -81,7 +80,6 @@ class Executor(RemoteExecutor):
         self._cancelled = threading.Event()
         self._submitting = ThreadPoolExecutor(1)  # so that waiting for a full queue holds up nothing
         self._absent: dict[str, int] = {}  # id -> polls in a row in which it was gone
-        self._early: dict[str, int] = {}  # id -> polls that its output has brought forward
         super().__init__(workflow, logger)
         self.next_seconds_between_status_checks = float(settings.seconds_between_polls)
 
@@ -239,27 +237,6 @@ class Executor(RemoteExecutor):
             cancel_ids(self._scheduler, [job_info.external_jobid for job_info in active_jobs])
         except QueueError as error:
             self.logger.warning(error.message)
-
-    async def sleep(self) -> None:
-        """Wait for the next poll: it comes early when a job has left its result, and at once when all is cancelled."""
-        until = time.monotonic() + float(self.next_seconds_between_status_checks)
-        look = time.monotonic() + RESULTS_EVERY_S
-        while self.wait and time.monotonic() < until and not self._cancelled.is_set():
-            await asyncio.sleep(0.2)
-            if time.monotonic() >= look:
-                look += RESULTS_EVERY_S
-                if self._result_is_there():
-                    return
-
-    def _result_is_there(self) -> bool:
-        """Whether a job has written its output, so that it will soon leave the queue."""
-        found = False
-        for job_info in list(self.active_jobs):
-            asked = self._early.get(job_info.external_jobid, 0)
-            if asked < EARLY_POLLS and has_left_its_result(job_info.job):
-                self._early[job_info.external_jobid] = asked + 1
-                found = True
-        return found
 
 
 def _asked(job) -> JobNeeds:

@@ -17,13 +17,13 @@ import os
 import re
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import snakemake_executor_plugin_slurm as stock
 from snakemake_executor_plugin_slurm import ExecutorSettings, common_settings
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
+from mira_cli.engine.early_polls import EarlyPolls
 from mira_cli.engine.job_files import clear, has_left_its_result, note_in_log
 from mira_cli.engine.job_script import job_script
 from mira_cli.slurm.commands import unfiltered
@@ -35,8 +35,6 @@ FAILED = {
 }  # fmt: skip
 REQUEUEABLE = {"BOOT_FAIL", "NODE_FAIL", "PREEMPTED"}  # SLURM may be about to put it back into the queue
 POLLS_UNTIL_BELIEVED = 3  # of a job that is not in the queue, or is in a state that a requeue would follow
-RESULTS_EVERY_S = 5.0  # looks at the outputs of running jobs, between polls
-EARLY_POLLS = 3  # that one job's output may bring forward; it can hang in COMPLETING for long
 PASSING = re.compile(
     r"Socket timed out|Unable to contact|Connection (refused|timed out)|temporarily|try again|MaxSubmit|SubmitJobsLimit"
     r"|job (count|submit) limit|Slurm backup controller|Communication connection failure|Zero Bytes|queue is full"
@@ -47,7 +45,7 @@ PAUSES_S = (2, 5, 10, 20, 30, 60, 120, 300)
 MEMORY = re.compile(r"exceeded (job )?memory limit|oom.?kill|out of memory|Exceeded step memory", re.IGNORECASE)
 
 
-class Executor(stock.Executor):
+class Executor(EarlyPolls, stock.Executor):
     """Submits jobs to SLURM and watches them."""
 
     next_seconds_between_status_checks: float  # a property of the interface
@@ -57,7 +55,6 @@ class Executor(stock.Executor):
         self._cancelled = threading.Event()
         self._refusals = threading.local()
         self._absent: dict[str, int] = {}  # SLURM id -> polls in a row in which it was gone or about to be requeued
-        self._early: dict[str, int] = {}  # SLURM id -> polls that its output has brought forward
         workflow.executor_settings.pass_command_as_script = True  # a script is read by one shell, on the node
         super().__init__(workflow, logger)
 
@@ -188,27 +185,6 @@ class Executor(stock.Executor):
         self._cancelled.set()
         self._job_submission_executor.shutdown(wait=False, cancel_futures=True)
         subprocess.run(["scancel", "--quiet", "--name", self.run_uuid], timeout=60, check=False, env=unfiltered())
-
-    async def sleep(self) -> None:
-        """Wait for the next poll: it comes early when a job has left its result, and never where all is over."""
-        until = time.monotonic() + float(self.next_seconds_between_status_checks)
-        look = time.monotonic() + RESULTS_EVERY_S
-        while self.wait and time.monotonic() < until and not self._cancelled.is_set():
-            await asyncio.sleep(0.5)
-            if time.monotonic() >= look:
-                look += RESULTS_EVERY_S
-                if self._result_is_there():
-                    return
-
-    def _result_is_there(self) -> bool:
-        """Whether a job has written its output, so that SLURM will soon say that it is over."""
-        found = False
-        for job_info in list(self.active_jobs):
-            asked = self._early.get(job_info.external_jobid, 0)
-            if asked < EARLY_POLLS and has_left_its_result(job_info.job):
-                self._early[job_info.external_jobid] = asked + 1
-                found = True
-        return found
 
 
 def _refusal(message: str) -> str | None:
