@@ -15,8 +15,7 @@ KILLED = 137  # 128 + SIGKILL: what its limits and `qdel` end a job with
 
 
 def _live(call: Call, user: str) -> list[Listed]:
-    # the answer of a scheduler that the user trusts with their jobs
-    root = ET.fromstring(call("qstat", "-u", user, "-xml"))  # noqa: S314
+    root = ET.fromstring(call("qstat", "-u", user, "-xml"))  # noqa: S314  (of a scheduler that the user trusts)
     found = []
     for job in root.iter("job_list"):
         about = {child.tag: (child.text or "").strip() for child in job}

@@ -57,11 +57,10 @@ def _setting(default: object, words: str, *, required: bool = False) -> Any:
 class ExecutorSettings(ExecutorSettingsBase):
     """Which scheduler, and how a site words what it wants."""
 
-    # Snakemake does not understand `str | None`
-    scheduler: Optional[str] = _setting(None, f"one of {', '.join(SCHEDULERS)}", required=True)  # noqa: UP045
-    jobname_prefix: Optional[str] = _setting(None, "what the names of jobs begin with")  # noqa: UP045
-    request: Optional[str] = _setting(None, "options that ask for what a job needs")  # noqa: UP045
-    gpu: Optional[str] = _setting(None, "what `{gpu}` is in them for a job with a GPU")  # noqa: UP045
+    scheduler: Optional[str] = _setting(None, f"one of {', '.join(SCHEDULERS)}", required=True)  # noqa: UP045  (Snakemake reads no `|`)
+    jobname_prefix: Optional[str] = _setting(None, "what the names of jobs begin with")  # noqa: UP045  (Snakemake reads no `|`)
+    request: Optional[str] = _setting(None, "options that ask for what a job needs")  # noqa: UP045  (Snakemake reads no `|`)
+    gpu: Optional[str] = _setting(None, "what `{gpu}` is in them for a job with a GPU")  # noqa: UP045  (Snakemake reads no `|`)
     seconds_between_polls: int = _setting(20, "seconds between two polls; up to three times as many while nothing ends")
 
 
