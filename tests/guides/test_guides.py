@@ -28,8 +28,8 @@ def test_a_page_is_short_and_shows_commands(page) -> None:
     [
         ("a 1.25 b", "a   1.26 b", True),  # two in the last place
         ("a 1.25 b", "a 1.28 b", False),
-        ("a 5412.1 b", "a 5464.5 b", True),  # 1 %
-        ("a 5412.1 b", "a 5474.5 b", False),
+        ("a 5412.1 b", "a 5434.5 b", True),  # 0.5 %
+        ("a 5412.1 b", "a 5444.5 b", False),
         ("13 structures", "14 structures", False),
         ("13 structures", "13 structure", False),
         ("spread 5.7e-08", "spread 1.2e-09", True),  # zero, but for rounding
