@@ -15,7 +15,7 @@ LIMIT=${MIRA_GPU_LIMIT_S:-360} WHEELS=.gpu-wheels
 DEVICE=cuda CRYSTALS=10000 FEW=64
 # not among those of a usual machine with PyTorch; in the versions of the images
 CARRIED=(ase sevenn braceexpand matscipy chgnet pymatgen pymatgen-core monty ruamel-yaml spglib uncertainties palettable
-    e3nn opt-einsum-fx orjson)
+    e3nn opt-einsum-fx orjson nvidia-ml-py3)
 
 lacking() { printf 'gpu.sh: %s\n' "$@" >&2; exit 4; }
 
@@ -28,7 +28,8 @@ carry() {
     for name in "${CARRIED[@]}"; do
         [[ -n $(pin "$name") ]] || { echo "gpu.sh: no image has $name" >&2; continue; }
         python3 -m pip download -q --no-deps --only-binary=:all: "${tags[@]}" --platform manylinux2014_x86_64 \
-            --platform manylinux1_x86_64 -d "$WHEELS" "$(pin "$name")" 2>/dev/null || echo "gpu.sh: no wheel of $(pin "$name")" >&2
+            --platform manylinux1_x86_64 -d "$WHEELS" "$(pin "$name")" 2>/dev/null ||
+            python3 -m pip wheel -q --no-deps -w "$WHEELS" "$(pin "$name")" || echo "gpu.sh: no wheel of $(pin "$name")" >&2
     done
     # a lent machine may take no more than 64 MiB, most of which would be weights that no stage asks for
     python3 - "$WHEELS"/sevenn-*.whl <<'END_OF_STRIP'
@@ -110,7 +111,7 @@ if [[ -d $WHEELS && $SEVENNET == "$CHGNET" ]]; then
     export PYTHONPATH=$OUT/site
 fi
 check "$SEVENNET" torch ase spglib sevenn
-check "$CHGNET" torch ase spglib chgnet
+check "$CHGNET" torch ase spglib chgnet nvidia_smi
 export PYTHONUNBUFFERED=1
 
 ask() { # STAGE MODEL COUNT

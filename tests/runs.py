@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -98,41 +100,46 @@ class Started:
         self, *arguments: object, before: Callable[[], object] | None = None, path: Path | None = None
     ) -> None:
         first = f"{path}:" if path else ""  # commands in this folder come before the system's
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as this; can be read while it is written
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mira_cli", *map(str, arguments)],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PATH": first + os.environ["PATH"]},
             start_new_session=True,
             preexec_fn=before,
         )
 
-    def wait_for_records(self, run: Path, count: int) -> None:
+    def said(self) -> str:
+        """What it has said so far."""
+        return os.pread(self._errors.fileno(), 1 << 24, 0).decode()
+
+    def wait_for(self, found: Callable[[], Any], what: str, every_s: float = 0.05) -> Any:
+        """What is found, as soon as there is something, while it runs."""
         deadline = time.monotonic() + 300
-        while (
-            not run.is_dir()
-            or len(list(run.glob("work/records/*/*/*/records.jsonl"))) == 0
-            or len(records(run)) < count
-        ):
-            assert self.process.poll() is None, self.process.stderr.read()
-            assert time.monotonic() < deadline, "no records"
-            time.sleep(0.05)
+        while not (thing := found()):
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() < deadline, f"no {what}: {self.said()}"
+            time.sleep(every_s)
+        return thing
+
+    def wait_for_words(self, words: str) -> None:
+        self.wait_for(lambda: words in self.said(), words)
+
+    def wait_for_records(self, run: Path, count: int) -> None:
+        self.wait_for(lambda: run.is_dir() and own_records(run) and len(records(run)) >= count, "records")
 
     def wait_for_worker(self, run: Path) -> int:
         """The number of the process that computes, as soon as there is one."""
-        deadline = time.monotonic() + 300
-        while not (found := workers_of(run)):
-            assert self.process.poll() is None, self.process.stderr.read()
-            assert time.monotonic() < deadline, "no worker"
-            time.sleep(0.02)
-        return found[0]
+        return self.wait_for(lambda: workers_of(run), "worker", every_s=0.02)[0]
 
     def send(self, number: int = signal.SIGINT) -> None:
         self.process.send_signal(number)
 
     def end(self) -> tuple[int, str]:
-        _, err = self.process.communicate(timeout=300)
+        self.process.communicate(timeout=300)
+        err = self.said()
         assert "Traceback" not in err, err
         return self.process.returncode, err
 

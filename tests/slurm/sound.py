@@ -69,11 +69,7 @@ class Fault:
     def begin(self, *more: object, records: int = 1) -> Started:
         """Start the run and wait for its first records of the slow model."""
         self.one = self.started(*self.call, *more)
-        deadline = time.monotonic() + 300
-        while len(records_of(self.run, "faulty")) < records:
-            assert self.one.process.poll() is None, self.one.process.stderr.read()
-            assert time.monotonic() < deadline, "no records"
-            time.sleep(0.05)
+        self.one.wait_for(lambda: len(records_of(self.run, "faulty")) >= records, "records")
         return self.one
 
     def strike(self, fault: Callable[[], object], *, seconds: float = 300) -> None:
@@ -83,7 +79,7 @@ class Fault:
         before = len(records_of(self.run, "faulty"))
         while before < len(METALS) and len(records_of(self.run, "faulty")) <= before:
             assert time.monotonic() - began < seconds, "the run does not recover"
-            assert self.one.process.poll() is None, self.one.process.stderr.read()
+            assert self.one.process.poll() is None, self.one.said()
             time.sleep(0.05)
         self.seconds = time.monotonic() - began
 

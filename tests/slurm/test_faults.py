@@ -137,11 +137,11 @@ def test_controller_away_for_a_while(cluster, fault) -> None:
     fault.begin()
     cluster.stop_controller()
     time.sleep(20)
+    fault.one.wait_for(lambda: "SLURM does not answer" in said(fault.run), "word of SLURM")
     cluster.start_controller()
     fault.strike(lambda: None) if len(records_of(fault.run, "faulty")) < len(METALS) else None
     code, err = fault.one.end()
     assert code == 0, err
-    assert "SLURM does not answer" in said(fault.run)
     assert_sound(fault.run)
     fault.tell("controller away for 20 s", "SLURM does not answer", code)
 
@@ -230,13 +230,11 @@ def test_pending_reason_is_shown(cluster, fault) -> None:
     for node in ("cpu1", "cpu2"):
         cluster.scontrol("update", f"NodeName={node}", "State=DRAIN", "Reason=test")
     one = fault.one = fault.started(*fault.call)
-    cluster.wait_for(lambda: [job for job in cluster.jobs_of(fault.run) if job["state"] == "PENDING"])
-    time.sleep(8)  # it looks into the queue after 5 s
+    one.wait_for_words("does not start")  # as soon as SLURM has found a reason, and MIRA has looked
     for node in ("cpu1", "cpu2"):
         cluster.scontrol("update", f"NodeName={node}", "State=RESUME")
     code, err = one.end()
     assert code == 0, err
-    assert "does not start" in err
     assert_sound(fault.run)
     fault.tell("no node is there for the jobs", err.partition("warning: ")[2].splitlines()[0], code)
 
