@@ -1,7 +1,7 @@
 """`python -m worker JOB.json --records DIR --done FILE [--threads N]`: the worker's only door.
 
 Exit codes: 0 every structure has a record · 1 the job cannot be done · 2 wrong arguments · 74 the disk is
-full · 75 another worker is at it · 128 + signal told to stop. Nothing is written to stdout.
+full · 128 + signal told to stop. Nothing is written to stdout.
 """
 
 from __future__ import annotations

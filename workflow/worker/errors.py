@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_DISK_FULL = 74  # EX_IOERR
-EXIT_LOCKED = 75  # EX_TEMPFAIL: another worker is at it
 
 AT_END: list[Callable[[], object]] = []  # what a process tidies before it leaves
 

@@ -23,15 +23,17 @@ import numpy as np
 
 from worker.atomic import write_all
 from worker.contract import STATUSES, recordable
-from worker.errors import EXIT_LOCKED, WorkerError
+from worker.errors import WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from worker.contract import Finished, Layout
+    from worker.stopping import Stop
 
 NUMBER_BYTES = 8
+POLL_S = 1.0  # a wait in the kernel would not hear that the worker is told to stop
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK})  # Lustre mounted without `flock`
 
 
@@ -129,31 +131,47 @@ def _rows(line: dict[str, Any], name: str, layout: Layout) -> int:
 
 
 @contextlib.contextmanager
-def records_locked(folder: Path) -> Iterator[None]:
-    """Keep every other worker out of a record folder.
+def records_locked(folder: Path, stop: Stop) -> Iterator[None]:
+    """Keep every other worker out of a record folder, once the one that is at it has ended.
+
+    It may be that of a job whose driver was killed. It computes what this one would, so however long that takes,
+    there is nothing better to do; a limit is the job's own.
 
     Raises
     ------
     WorkerError
-        Another worker is at it (exit code 75).
+        The worker was told to stop meanwhile (exit code 128 + signal).
     """
     folder.mkdir(parents=True, exist_ok=True)
     fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(fd, 200, 0).decode(errors="replace").strip() or "another worker"
-            raise WorkerError(f"{holder} is at work in {folder}", code=EXIT_LOCKED) from None
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-            print(f"worker: {folder} is on a file system without locks; going on without", file=sys.stderr)
+        _lock(fd, folder, stop)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"process {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
         yield
     finally:
         os.close(fd)
+
+
+def _lock(fd: int, folder: Path, stop: Stop) -> None:
+    told = False
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(fd, 200, 0).decode(errors="replace").strip() or "another worker"
+            if not told:
+                print(f"worker: {holder} is at work in {folder}: waiting for its end", file=sys.stderr, flush=True)
+            told = True
+            if stop.requested.wait(POLL_S):
+                raise WorkerError(f"told to stop while {holder} was at work", code=stop.exit_code) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            print(f"worker: {folder} is on a file system without locks; going on without", file=sys.stderr)
+            return
+        else:
+            return
 
 
 class RecordFiles:

@@ -53,7 +53,7 @@ def run_session(job: Job, folder: Path, done: Path, *, threads: int, network: st
     job
         What to compute.
     folder
-        Where the records are; nobody else may write there meanwhile.
+        Where the records are; if another worker is at it, its end is waited for.
     done
         The file that says that the job is done.
     threads, network
@@ -73,13 +73,13 @@ def run_session(job: Job, folder: Path, done: Path, *, threads: int, network: st
     OSError
         The disk is full; what is recorded stays.
     """
-    started = provenance.utc_now()
     structures = read_structures(job.sources)
     task = tasks.find_task(job.task)
     tasks.check(job.task, job.settings, job.task_version, job.values)
     first: FirstTask | None = None
     folder, done = folder.absolute(), done.absolute()
-    with records_locked(folder):
+    with records_locked(folder, stop):
+        started = provenance.utc_now()
         # what libraries drop where they are (CHGNet a .cif of a structure that it cannot handle) stays here
         os.chdir(folder)
         records = RecordFiles(folder, job.values or task.VALUES, task.ARRAYS, needed={*task.VALUES} - {*task.OPTIONAL})

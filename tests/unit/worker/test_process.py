@@ -203,14 +203,37 @@ def in_flight(folder, structures) -> list[str]:
     return [str(structures[i].symbols) for i in range(len(structures)) if hash_of(i) in hashes]
 
 
-def test_a_second_worker_keeps_out(tmp_path):
+@pytest.mark.parametrize("end", ["finished", "killed"])
+def test_a_second_worker_waits_and_computes_what_the_first_has_left(tmp_path, end):
+    write_job(tmp_path, cells(4), model=faulty(mode="sleep", seconds=1.0), batch_atoms=1)
+    first = start_worker(tmp_path)
+    wait_for(lambda: read_lines(tmp_path))
+    second = start_worker(tmp_path)
+    said = second.stderr.readline()
+    assert said.startswith(f"worker: process {first.pid} on ")
+    assert said.endswith(f" is at work in {tmp_path / 'records'}: waiting for its end\n")
+    if end == "killed":
+        first.kill()
+    first.communicate()
+    left = 4 - len(read_lines(tmp_path))
+    assert (left == 0) is (end == "finished")
+    _, more = second.communicate(timeout=60)
+    assert (second.returncode, more) == (0, "")
+    assert set(read_records(tmp_path)) == {hash_of(i) for i in range(4)}
+    assert done(tmp_path)["counts"] == {"ok": 4}
+    assert len(read_lines(tmp_path, "attempt")) == (2 if left else 1)
+
+
+def test_a_worker_that_waits_for_another_one_can_be_stopped(tmp_path):
     write_job(tmp_path, [Atoms("Au", cell=[4] * 3, pbc=True)], model=faulty(mode="sleep"))
     first = start_worker(tmp_path)
     wait_for((tmp_path / "records/inflight.json").exists)
-    second = run_worker(tmp_path)
-    assert second.returncode == 75
-    assert f"process {first.pid} on " in second.stderr
-    assert len(second.stderr.splitlines()) == 1
+    second = start_worker(tmp_path)
+    assert "waiting for its end" in second.stderr.readline()
+    second.send_signal(signal.SIGTERM)
+    _, said = second.communicate(timeout=60)
+    assert second.returncode == 128 + signal.SIGTERM
+    assert said == f"worker: error: told to stop while {(tmp_path / 'records/lock').read_text().strip()} was at work\n"
     first.kill()
     first.communicate()
 

@@ -1,6 +1,7 @@
 """Record files survive being cut anywhere, garbage, and a full disk."""
 
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from tests.unit.worker.jobs import hash_of, write_pack
 from worker.contract import Finished, Outcome
 from worker.errors import WorkerError
 from worker.records import RecordFiles, records_locked
+from worker.stopping import Stop
 from worker.structures import Structure, read_pack
 from worker.tasks.singlepoint import ARRAYS, VALUES
 
@@ -151,13 +153,25 @@ def test_a_full_disk_leaves_whole_records_only(tmp_path, structures, monkeypatch
     check_complete(tmp_path, structures)
 
 
-def test_only_one_worker_may_write(tmp_path):
+def test_only_one_worker_may_write_and_who_waits_can_be_stopped(tmp_path):
+    folder, told = tmp_path / "records", Stop(signum=15)
+    told.requested.set()
     with (
-        records_locked(tmp_path / "records"),
-        pytest.raises(WorkerError, match=f"process {os.getpid()} on .* is at work") as refused,
-        records_locked(tmp_path / "records"),
+        records_locked(folder, Stop()),
+        pytest.raises(WorkerError, match=f"told to stop while process {os.getpid()} on .* was at work") as stopped,
+        records_locked(folder, told),
     ):
         pass
-    assert refused.value.code == 75
-    with records_locked(tmp_path / "records"):
+    assert stopped.value.code == 143
+    with records_locked(folder, Stop()):
         pass
+
+
+def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, capsys):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with records_locked(tmp_path / "records", Stop()):
+        pass
+    assert "is on a file system without locks; going on without" in capsys.readouterr().err
