@@ -145,7 +145,7 @@ def _look(
             offers=() if request.profile.cluster else loaded(),
         )  # fmt: skip
     tell_structures(prepared.index)
-    _tell_plan(prepared.plan, run, {})
+    _tell_plan(prepared.plan, run)
     return ExitCode.OK
 
 
@@ -182,7 +182,7 @@ def _drive(
                 elsewhere=elsewhere, offers=() if request.profile.cluster else loaded(),
             )  # fmt: skip
             tell_structures(prepared.index)
-            _tell_plan(prepared.plan, run, {model: len(hashes) for (model, _), hashes in elsewhere.items()})
+            _tell_plan(prepared.plan, run)
             _check_space(run.root)
             commit_plan(prepared, run, keep=[one.job for one in adopted])
             if detach and (prepared.plan.jobs or adopted):
@@ -255,13 +255,13 @@ def _what_next(run: RunDirectory) -> str:
     return "nothing was left behind: the same command begins again; `--sample 100` takes a part of a large input"
 
 
-def _tell_plan(plan: Plan, run: RunDirectory, adopted: Mapping[str, int]) -> None:
-    """Say what is computed; `adopted`: how many structures of each model jobs of an earlier call compute."""
+def _tell_plan(plan: Plan, run: RunDirectory) -> None:
+    """Say what is computed, what is there, and what jobs of an earlier call go on with."""
     for model in plan.models:
         jobs = [job for job in plan.jobs if job.model == model.name]
         kept = f", {plan.kept[model.name]:,} kept" if plan.kept[model.name] else ""
         kept += f" ({promised:,} from other runs)" if (promised := plan.promised[model.name]) else ""
-        kept += f", {adopted[model.name]:,} in adopted jobs" if model.name in adopted else ""
+        kept += f", {adopted:,} in adopted jobs" if (adopted := plan.adopted[model.name]) else ""
         if jobs:
             n = sum(job.n_structures for job in jobs)
             what = f"{count(n, 'structure')} to compute in {count(len(jobs), 'job')}{kept}"
@@ -269,7 +269,7 @@ def _tell_plan(plan: Plan, run: RunDirectory, adopted: Mapping[str, int]) -> Non
             if offer := plan.warm.get(model.name):
                 console.say(f"{model.name}: asked of the worker that `mira serve` keeps loaded at {offer.address}")
         else:
-            console.say(f"{model.name}: nothing {'else ' if model.name in adopted else ''}to compute{kept}")
+            console.say(f"{model.name}: nothing {'else ' if adopted else ''}to compute{kept}")
     _tell_left_out(plan, run)
     console.say(f"run directory: {run.root}")
 

@@ -69,6 +69,7 @@ class Plan:
     resources: dict[str, Resources]  # model -> what its jobs ask for
     warm: dict[str, WarmOffer] = field(default_factory=dict)  # model -> who has it loaded and is asked by its jobs
     promised: dict[str, int] = field(default_factory=dict)  # model -> of `kept`, those that are not copied yet
+    adopted: dict[str, int] = field(default_factory=dict)  # model -> without a record, and in jobs of an earlier call
 
 
 def make_plan(
@@ -107,6 +108,7 @@ def make_plan(
     task = tasks.find_task(config.task)
     kept: dict[str, int] = {}
     copies: dict[str, int] = {}
+    adopted: dict[str, int] = {}
     reasons: dict[str, str] = {}
     wanted: dict[str, Array] = {}
     last = read_json(run.wanted) or {}
@@ -117,10 +119,12 @@ def make_plan(
         left = without(missing, index.hashes, (promised or {}).get(model.name, NO_HASH))
         copies[model.name], missing = len(missing) - len(left), left
         kept[model.name] = len(index.distinct) - len(missing)
+        busy = np.array(sorted((elsewhere or {}).get(model.name, ())), dtype="S32")
+        free = without(missing, index.hashes, busy)
+        adopted[model.name] = len(missing) - len(free)
         if only is not None and model.name not in only:
             continue
-        busy = np.array(sorted((elsewhere or {}).get(model.name, ())), dtype="S32")
-        wanted[model.name] = without(missing, index.hashes, busy)
+        wanted[model.name] = free
         if len(wanted[model.name]):
             reasons[model.name] = _why(model, run, last, anything=len(done) > 0, sources=index.sources, retry=retry)
     evaluations = tasks.evaluations(config.asked_task)
@@ -147,7 +151,7 @@ def make_plan(
             spec = _job_spec(job, model, of_model, index, chunk, config, images[model.image], machine, asks)
             spec |= {"warm": offer.for_job} if offer else {}
             jobs.append(Job(job, model.name, len(chunk), int(index.n_atoms[chunk].sum()), spec))
-    return Plan(task, models, jobs, kept, reasons, dict(resources), warm, copies)
+    return Plan(task, models, jobs, kept, reasons, dict(resources), warm, copies, adopted)
 
 
 def _why(

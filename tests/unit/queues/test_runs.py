@@ -108,6 +108,8 @@ def test_a_killed_drivers_job_is_adopted(scheduler, state, started, structures, 
     one.process.wait()
     two = started("resume", run)
     two.wait_for_words("1 job of an earlier call still running (101.server): adopted, not computed again")
+    there = len(records(run))
+    two.wait_for_words(f"faulty: nothing else to compute, {there} kept, {3 - there} in adopted jobs")
     os.killpg(job, signal.SIGCONT)
     assert two.end()[0] == 0
     assert statuses(run) == {"faulty": ["ok"] * 3}
