@@ -9,7 +9,8 @@ from mira_cli.queues.scheduler import ALIVE, COMPLETING, PENDING, RUNNING, JobEn
 if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
 
-STATES = {"DEPEND": PENDING, "PRIORITY": PENDING, "SCHED": PENDING, "RUN": RUNNING, "CLEANUP": COMPLETING}
+STATES = {"NEW": PENDING, "DEPEND": PENDING, "PRIORITY": PENDING, "SCHED": PENDING, "RUN": RUNNING, "CLEANUP": COMPLETING}
+OVER = {"COMPLETED", "FAILED", "CANCELED", "TIMEOUT"}
 WHY = {"TIMEOUT": "its time limit was reached", "CANCELED": "it was cancelled"}
 MOST = 100_000  # without a number, `flux jobs` lists the first thousand
 
@@ -19,8 +20,8 @@ def _live(call: Call, user: str) -> list[Listed]:
     found = []
     for line in call("flux", "jobs", f"--user={user}", f"--count={MOST}", "--no-header", "-o", columns).splitlines():
         job, status, node, elapsed, name = (field.strip() for field in [*line.split("|", 4), "", "", "", ""][:5])
-        if status in STATES:
-            found.append(Listed(_plain(job), name, STATES[status], "", node, elapsed.strip("-")))
+        if status and status not in OVER:
+            found.append(Listed(_plain(job), name, STATES.get(status, RUNNING), "", node, elapsed.strip("-")))
     return found
 
 
@@ -29,7 +30,7 @@ def _ended(call: Call, job: str) -> JobEnd | None:
     status, _, code = line.partition("|")
     if status in STATES:
         return ALIVE
-    if status not in {"COMPLETED", "FAILED", "CANCELED", "TIMEOUT"}:
+    if status not in OVER:
         return None
     return JobEnd(status == "COMPLETED", WHY.get(status, f"exit status {code.strip()}"))
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from mira_cli.queues.scheduler import COMPLETING, HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
+from mira_cli.queues.scheduler import ALIVE, COMPLETING, HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
 
 if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
@@ -22,13 +22,17 @@ def _live(call: Call, user: str) -> list[Listed]:
         letters = about.get("state", "")
         state = COMPLETING if "d" in letters else RUNNING if set("rtsST") & set(letters) else PENDING
         dead = "E" in letters  # Eqw: the host could not start it
-        reason = f"`qstat -j {about['JB_job_number']}` says why" if dead else HELD if "h" in letters else ""
+        reason = _asks_why(about["JB_job_number"]) if dead else HELD if "h" in letters else ""
         node = about.get("queue_name", "").rpartition("@")[2]
         found.append(Listed(about["JB_job_number"], about.get("JB_name", ""), state, reason, node, dead=dead))
     return found
 
 
 def _ended(call: Call, job: str) -> JobEnd | None:
+    """Return how a job ended; `qacct` alone would not do, as it tells of tries of jobs that are still in the queue."""
+    there = call("qstat", "-j", job, but="not exist")
+    if "job_number:" in there:
+        return JobEnd(ok=False, why=_asks_why(job)) if re.search("^error reason", there, re.MULTILINE) else ALIVE
     lines = (line.partition(" ") for line in call("qacct", "-j", job, but="not found|No such file").splitlines())
     about = {name: value.strip() for name, _, value in lines}
     if "exit_status" not in about:
@@ -42,6 +46,10 @@ def _ended(call: Call, job: str) -> JobEnd | None:
         return JobEnd(ok=False, why="its time limit was reached")
     why = "it was cancelled, or a limit was reached" if status == str(KILLED) else f"exit status {status}"
     return JobEnd(ok=False, why=why + (f" ({failed})" if failed != "0" else ""))
+
+
+def _asks_why(job: str) -> str:
+    return f"`qstat -j {job}` says why"
 
 
 SGE = Scheduler(

@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from mira_cli.queues.scheduler import COMPLETING, HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
+from mira_cli.queues.scheduler import ALIVE, COMPLETING, HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
 
 if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
@@ -16,25 +16,27 @@ ON_HOLD, BY_USER = 5, 1
 WHY = {34: "its memory limit was reached", 46: "its time limit was reached", 47: "its time limit was reached"}
 
 
-def _live(call: Call, user: str) -> list[Listed]:
+def _live(call: Call, whose: str) -> list[Listed]:
+    """Jobs in the queue of a user, or of a number."""
     wanted = "ClusterId,ProcId,JobStatus,JobBatchName,HoldReason,HoldReasonCode,RemoteHost,JobCurrentStartDate"
     found = []
-    for job in _ads(call("condor_q", user, "-json", "-attributes", wanted)):
+    for job in _ads(call("condor_q", whose, "-json", "-attributes", wanted)):
         status, code = job.get("JobStatus"), job.get("HoldReasonCode")
-        if status not in STATES:
-            continue
+        state = STATES.get(status or 0, RUNNING)
         held = status == ON_HOLD
         dead = held and code != BY_USER  # a limit, or a node that could not run it: it waits for ever
         reason = HELD if held and not dead else WHY.get(code or 0, str(job.get("HoldReason", ""))) if held else ""
         began = job.get("JobCurrentStartDate")
-        elapsed = f"{max(0, int(time.time() - began))} s" if began and STATES[status] == RUNNING else ""
+        elapsed = f"{max(0, int(time.time() - began))} s" if began and state == RUNNING else ""
         node = str(job.get("RemoteHost", "")).rpartition("@")[2]
         number = f"{job['ClusterId']}.{job['ProcId']}"
-        found.append(Listed(number, str(job.get("JobBatchName", "")), STATES[status], reason, node, elapsed, dead))
+        found.append(Listed(number, str(job.get("JobBatchName", "")), state, reason, node, elapsed, dead))
     return found
 
 
 def _ended(call: Call, job: str) -> JobEnd | None:
+    if there := _live(call, job):  # under another user's name than the listing was asked for
+        return JobEnd(ok=False, why=there[0].reason) if there[0].dead else ALIVE
     wanted = "JobStatus,ExitBySignal,ExitSignal,ExitCode,RemoveReason"
     for about in _ads(call("condor_history", job, "-limit", "1", "-json", "-attributes", wanted)):
         if about.get("JobStatus") == 4 and about.get("ExitCode") == 0 and not about.get("ExitBySignal"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from mira_cli.queues.scheduler import ALIVE, HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
@@ -13,6 +14,7 @@ STATES = {
     **dict.fromkeys(("PEND", "WAIT", "PROV", "PSUSP"), PENDING),
     **dict.fromkeys(("RUN", "USUSP", "SSUSP", "UNKWN", "ZOMBI"), RUNNING),
 }
+OVER = {"DONE", "EXIT"}
 WHY = {
     "TERM_RUNLIMIT": "its time limit was reached",
     "TERM_MEMLIMIT": "its memory limit was reached",
@@ -24,26 +26,26 @@ WHY = {
 
 
 def _live(call: Call, user: str) -> list[Listed]:
-    columns = "jobid stat exec_host run_time pend_reason job_name delimiter='|'"
+    """Return the user's jobs; a reason comes last, since it may have lines, and hold the sign that separates."""
+    columns = "jobid stat exec_host run_time job_name pend_reason delimiter='|'"
+    text = call("bjobs", "-noheader", "-u", user, "-o", columns, but="No unfinished job")
+    rows = (row.split("|", 5) for row in re.split(r"^(?=\d+\|)", text, flags=re.MULTILINE))
     found = []
-    for line in call("bjobs", "-noheader", "-u", user, "-o", columns, but="No unfinished job").splitlines():
-        fields = [field.strip() for field in line.split("|")]
-        if len(fields) < 6 or fields[1] not in STATES:
-            continue
-        job, stat, hosts, elapsed, *pending, name = fields  # a reason may hold the sign that separates
+    for fields in (row for row in rows if len(row) == 6 and row[1] not in OVER):
+        job, stat, hosts, elapsed, name, why = (" ".join(field.split()) for field in fields)
         node = hosts.partition(":")[0].rpartition("*")[2].strip("-")
-        reason = HELD if stat == "PSUSP" else "|".join(pending).strip("-; ")
-        found.append(Listed(job, name, STATES[stat], reason, node, elapsed.replace(" second(s)", " s").strip("-")))
+        reason, elapsed = HELD if stat == "PSUSP" else why.strip("-; "), elapsed.replace(" second(s)", " s").strip("-")
+        found.append(Listed(job, name, STATES.get(stat, RUNNING), reason, node, elapsed))
     return found
 
 
 def _ended(call: Call, job: str) -> JobEnd | None:
     columns = "stat exit_code exit_reason delimiter='|'"
-    line = call("bjobs", "-noheader", "-a", "-o", columns, job, but="is not found").strip()
-    stat, code, reason = (field.strip() for field in [*line.split("|", 2), "", "", ""][:3])
+    text = " ".join(call("bjobs", "-noheader", "-a", "-o", columns, job, but="is not found").split())
+    stat, code, reason = [*text.split("|", 2), "", "", ""][:3]
     if stat in STATES:
         return ALIVE
-    if stat not in {"DONE", "EXIT"}:
+    if stat not in OVER:
         return None
     said = reason.partition(":")[0]
     return JobEnd(stat == "DONE", WHY.get(said, f"exit status {code}" + (f" ({reason})" if reason.strip("-") else "")))

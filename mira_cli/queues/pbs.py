@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
 
 STATES = {**dict.fromkeys("QWTMH", PENDING), **dict.fromkeys("RSUB", RUNNING), "E": COMPLETING}
+OVER = {*"FXC"}  # finished, expired, and Torque's completed
 # what PBS itself ended a job for (job.h), and a shell's 256 + signal
 EXITS = {
     -29: "its time limit was reached",
@@ -36,7 +37,8 @@ def _live(call: Call, user: str) -> list[Listed]:
     found = []
     for job, about in _records(call("qstat", "-f", *ids, but=GONE)).items():
         letter = about.get("job_state", "")
-        if state := STATES.get(letter):
+        if letter and letter not in OVER:
+            state = STATES.get(letter, RUNNING)
             reason = HELD if letter == "H" else about.get("comment", "") if state == PENDING else ""
             node, elapsed = about.get("exec_host", "").partition("/")[0], about.get("resources_used.walltime", "")
             found.append(Listed(job, about.get("Job_Name", ""), state, reason, node, elapsed))

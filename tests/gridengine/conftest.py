@@ -39,10 +39,14 @@ class GridEngine:
         """The jobs of a run that are not over."""
         return list_jobs(SCHEDULERS["sge"], job_prefix(RunDirectory(run.absolute())))
 
+    def submit(self, *words: str) -> str:
+        """Submit a job that ends at once, with some words of `qsub`; its number."""
+        call = ["qsub", "-terse", "-b", "y", "-j", "y", *words, "true"]
+        return subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip()
+
     def submitted(self) -> int:
         """How many jobs the cluster has been sent so far."""
-        done = subprocess.run(["qsub", "-terse", "-b", "y", "-o", "/dev/null", "-j", "y", "true"], capture_output=True)
-        return int(done.stdout)
+        return int(self.submit("-o", "/dev/null"))
 
     def delete(self, number: str) -> None:
         """Cancel a job from outside."""

@@ -5,7 +5,10 @@ import signal
 import subprocess
 
 import pytest
+import yaml
 
+from mira_cli.queues.scheduler import ALIVE, JobEnd
+from mira_cli.queues.table import SCHEDULERS, how_it_ended, list_jobs
 from tests.runs import METALS, faulty, processes_of, records, statuses
 from tests.slurm.sound import assert_nothing_twice, assert_sound, records_of, slow_call
 
@@ -58,16 +61,34 @@ def test_deleted_from_outside_then_interrupted(cluster, started, mira, structure
 
 
 def test_time_limit(cluster, started, structures, tmp_path, profile) -> None:
+    """The site's own words make a second of each minute, so that a limit is reached soon."""
     run = tmp_path / "run"
-    call = slow_call(tmp_path, structures, profile, seconds=16)
-    one = started(*call, "--set", "runtime_min=1", "--set", "chunk_atoms=400")
+    config = yaml.safe_load((profile / "config.yaml").read_text())
+    config["mira-queue-request"] = "-pe smp {threads} -l h_vmem={mem_mb_per_thread}M,h_rt={minutes}"
+    (profile / "config.yaml").write_text(yaml.safe_dump(config))
+    call = slow_call(tmp_path, structures, profile, seconds=4)
+    one = started(*call, "--set", "runtime_min=20", "--set", "chunk_atoms=400")
     cluster.wait_for(lambda: "ended: its time limit was reached" in said(run))
     code, err = one.end()
     assert code == 0, err
     assert_sound(run)
     (name,) = {f"*.{job.parent.name}.{job.stem}" for job in (run / "work/jobs/faulty").iterdir()}
     limits = [about["category"].split("h_rt=")[1].split(",")[0] for about in accounted(name)]
-    assert {"60", "120"} <= set(limits)
+    assert {"20", "40"} <= set(limits)
+
+
+def test_a_job_in_the_queue_is_not_over_though_a_try_of_it_is_accounted(cluster) -> None:
+    held = cluster.submit("-N", "mira-test.held", "-h", "-o", "/dev/null")
+    broken = cluster.submit("-N", "mira-test.broken", "-o", "/nowhere/at/all")
+    cluster.wait_for(lambda: accounted("mira-test.broken"))
+    why = f"`qstat -j {broken}` says why"
+    cluster.wait_for(lambda: how_it_ended(SCHEDULERS["sge"], broken) == JobEnd(ok=False, why=why), 20)
+    assert {job.id: (job.reason, job.dead) for job in list_jobs(SCHEDULERS["sge"], "mira-test.")} == {
+        held: ("held", False), broken: (why, True),
+    }  # fmt: skip
+    assert how_it_ended(SCHEDULERS["sge"], held) == ALIVE
+    cluster.delete(held)
+    cluster.wait_for(lambda: how_it_ended(SCHEDULERS["sge"], held) is None, 20)
 
 
 def test_memory_limit(cluster, started, structures, tmp_path, profile) -> None:

@@ -54,6 +54,11 @@ def kill(number: int, status: int) -> None:
         os.killpg(job["pid"], signal.SIGKILL)
 
 
+def is_hidden() -> bool:
+    """Whether listings leave everything out."""
+    return (FOLDER / "hidden").exists()
+
+
 def after(option: str) -> str:
     return WORDS[WORDS.index(option) + 1]
 
@@ -77,7 +82,7 @@ def qsub() -> None:
 
 
 def qselect() -> None:
-    if (FOLDER / "hidden").exists() or after("-u") != pwd.getpwuid(os.getuid()).pw_name:
+    if is_hidden() or after("-u") != pwd.getpwuid(os.getuid()).pw_name:
         return
     print("".join(f"{number}.server\n" for number, job in jobs().items() if job["exit"] is None), end="")
 
@@ -114,12 +119,15 @@ def bsub() -> None:
 def bjobs() -> None:
     if WORDS[-1].isdigit():
         job = jobs()[int(WORDS[-1])]
+        if job["exit"] is None:
+            print("RUN|-|-")
+            return
         killed = "TERM_OWNER: job killed by owner"
         print("DONE|-|-" if job["exit"] == 0 else f"EXIT|{job['exit']}|{killed if job['exit'] == 130 else '-'}")
         return
-    live = {number: job for number, job in jobs().items() if job["exit"] is None}
+    live = {} if is_hidden() else {number: job for number, job in jobs().items() if job["exit"] is None}
     for number, job in live.items():
-        print(f"{number}|RUN|4*host1|12 second(s)|-|{job['name']}")
+        print(f"{number}|RUN|4*host1|12 second(s)|{job['name']}|-")
     if not live:
         print("No unfinished job found", file=sys.stderr)
         sys.exit(255)
@@ -144,7 +152,11 @@ def condor_submit() -> None:
 
 
 def condor_q() -> None:
-    live = [(number, job) for number, job in jobs().items() if job["exit"] is None]
+    known = {number: job for number, job in jobs().items() if job["exit"] is None}
+    if WORDS[0][0].isdigit():
+        live = [(number, job) for number, job in known.items() if number == number_in(WORDS[0])]
+    else:
+        live = [] if is_hidden() else list(known.items())
     ads = [
         {"ClusterId": number, "ProcId": 0, "JobBatchName": job["name"], "JobStatus": 2,
          "JobCurrentStartDate": int(job["began"]), "RemoteHost": "slot1_1@node7.example"}
@@ -175,8 +187,8 @@ def flux() -> None:
             kill(number_in(word), 143)
     elif WORDS[-1].startswith("f"):
         status = jobs()[number_in(WORDS[-1])]["exit"]
-        print(f"{'COMPLETED' if status == 0 else 'FAILED'}|{status}")
-    else:
+        print("RUN|" if status is None else f"{'COMPLETED' if status == 0 else 'FAILED'}|{status}")
+    elif not is_hidden():
         for number, job in jobs().items():
             if job["exit"] is None:
                 print(f"\N{LATIN SMALL LETTER F WITH HOOK}{number}|RUN|node7|7.1s|{job['name']}")

@@ -34,10 +34,19 @@ Job Id: 15.server
     job_state = F
     Exit_status = 0
 
+Job Id: 16.server
+    Job_Name = {NAME}
+    job_state = Z
+
 """
-LSF = f"""12|RUN|4*host1:2*host2|12 second(s)|-|{NAME}
-13|PEND|-|0 second(s)|Job's resource requirements not satisfied: 4 hosts;|{NAME}
-14|PSUSP|-|0 second(s)|The job was suspended while pending|{NAME}
+LSF = f"""Welcome to the cluster
+12|RUN|4*host1:2*host2|12 second(s)|{NAME}|-
+13|PEND|-|0 second(s)|{NAME}|Job's resource requirements not satisfied: 4 hosts;
+ Limits a|b: 2 hosts;
+
+14|PSUSP|-|0 second(s)|{NAME}|The job was suspended while pending
+15|NEWER|-|-|{NAME}|-
+16|DONE|host1|12 second(s)|{NAME}|-
 """
 SGE = """<?xml version='1.0'?>
 <job_info  xmlns:xsd="http://arc.liv.ac.uk/repos/darcs/sge/source/dist/util/resources/schemas/qstat/qstat.xsd">
@@ -85,10 +94,15 @@ HTCONDOR = f"""[
 ,
 {{"ClusterId": 15, "ProcId": 0, "JobStatus": 5, "JobBatchName": "{NAME}", "HoldReasonCode": 46,
   "HoldReason": "The job exceeded allowed job duration of 20 seconds"}}
+,
+{{"ClusterId": 16, "ProcId": 0, "JobStatus": 8, "JobBatchName": "{NAME}"}}
 ]
 """
 F = "\N{LATIN SMALL LETTER F WITH HOOK}"
-FLUX = f"{F}2xgU|RUN|node7|7.1s|{NAME}\n{F}2xgV|SCHED||0s|{NAME}\n"
+FLUX = "".join(
+    f"{F}{job}|{NAME}\n"
+    for job in ("2xgU|RUN|node7|7.1s", "2xgV|SCHED||0s", "2xgW|NEW||0s", "2xgX|NEWER||0s", "2xgY|FAILED|node7|3s")
+)
 ANSWERS = {"qselect": "12.server\n13.server\n14.server\n15.server\n", "qstat -f": PBS, "bjobs": LSF, "qstat -u": SGE,
            "condor_q": HTCONDOR, "flux": FLUX}  # fmt: skip
 LIVE = {
@@ -96,11 +110,13 @@ LIVE = {
         Listed("12.server", NAME, "RUNNING", "", "node7", "00:00:07"),
         Listed("13.server", NAME, "PENDING", "Not Running: Insufficient amount of resource: ncpus (R: 4 A: 0 T: 8)"),
         Listed("14.server", NAME, "PENDING", "held"),
+        Listed("16.server", NAME, "RUNNING"),
     ],
     "lsf": [
         Listed("12", NAME, "RUNNING", "", "host1", "12 s"),
-        Listed("13", NAME, "PENDING", "Job's resource requirements not satisfied: 4 hosts", "", "0 s"),
+        Listed("13", NAME, "PENDING", "Job's resource requirements not satisfied: 4 hosts; Limits a|b: 2 hosts", "", "0 s"),
         Listed("14", NAME, "PENDING", "held", "", "0 s"),
+        Listed("15", NAME, "RUNNING"),
     ],
     "sge": [
         Listed("12", NAME, "RUNNING", "", "vm"),
@@ -113,8 +129,14 @@ LIVE = {
         Listed("13.0", NAME, "PENDING"),
         Listed("14.0", NAME, "PENDING", "held"),
         Listed("15.0", NAME, "PENDING", "its time limit was reached", dead=True),
+        Listed("16.0", NAME, "RUNNING"),
     ],
-    "flux": [Listed("f2xgU", NAME, "RUNNING", "", "node7", "7.1s"), Listed("f2xgV", NAME, "PENDING", "", "", "0s")],
+    "flux": [
+        Listed("f2xgU", NAME, "RUNNING", "", "node7", "7.1s"),
+        Listed("f2xgV", NAME, "PENDING", "", "", "0s"),
+        Listed("f2xgW", NAME, "PENDING", "", "", "0s"),
+        Listed("f2xgX", NAME, "RUNNING", "", "", "0s"),
+    ],
 }
 QACCT = """==============================================================
 qname        all.q
@@ -157,6 +179,7 @@ def test_jobs_in_the_queue(name, monkeypatch) -> None:
          JobEnd(False, "its time limit was reached")),
         ("lsf", "EXIT|1|-\n", JobEnd(False, "exit status 1")),
         ("lsf", "RUN|-|-\n", ALIVE),
+        ("lsf", "EXIT|1|TERM_X: first\n second\n", JobEnd(False, "exit status 1 (TERM_X: first second)")),
         ("lsf", "", None),
         ("sge", QACCT.format(failed="0    ", status="0", seconds=5), JobEnd(True)),
         ("sge", QACCT.format(failed="100 : assumedly after job", status="137                  (Killed)", seconds=61),
@@ -178,7 +201,29 @@ def test_jobs_in_the_queue(name, monkeypatch) -> None:
     ],
 )  # fmt: skip
 def test_how_a_job_ended(name, answer, ended, monkeypatch) -> None:
-    monkeypatch.setattr(table, "run_command", lambda *_, **__: answer)
+    in_the_queue = ({"condor_q"}, {"qstat", "-j"})  # there it is no longer
+    monkeypatch.setattr(
+        table, "run_command", lambda _, *words, **__: "" if any(some <= {*words} for some in in_the_queue) else answer
+    )
+    assert table.how_it_ended(SCHEDULERS[name], "12") == ended
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "ended"),
+    [
+        ("htcondor", '[{"ClusterId": 12, "ProcId": 0, "JobStatus": 2}]', ALIVE),
+        ("htcondor", '[{"ClusterId": 12, "ProcId": 0, "JobStatus": 5, "HoldReasonCode": 34}]',
+         JobEnd(False, "its memory limit was reached")),
+        ("sge", "==\njob_number:   12\nscheduling info:   Job is in hold state\n", ALIVE),
+        ("sge", "==\njob_number:   12\nerror reason   1:   can't open output file\n",
+         JobEnd(False, "`qstat -j 12` says why")),
+    ],
+)  # fmt: skip
+def test_a_job_in_the_queue_is_not_over_whatever_is_accounted_of_it(name, answer, ended, monkeypatch) -> None:
+    def said(_, *words, **__):
+        return {"condor_q": answer, "qstat": answer, "qacct": QACCT.format(failed="26", status="0", seconds=0)}[words[0]]
+
+    monkeypatch.setattr(table, "run_command", said)
     assert table.how_it_ended(SCHEDULERS[name], "12") == ended
 
 

@@ -197,16 +197,18 @@ def test_a_job_that_is_taken_is_submitted_once_whatever_is_said(
     assert len(records(tmp_path / "run")) == len(METALS)
 
 
-@pytest.mark.parametrize("hidden", ["by the listing", "by a variable"])
+@pytest.mark.parametrize(
+    ("name", "hidden"), [*((name, "by the listing") for name in COMMANDS), ("pbs", "by a variable")]
+)
 def test_a_running_job_that_no_listing_has_is_waited_for(
-    scheduler, state, mira, structures, tmp_path, monkeypatch, hidden
+    scheduler, state, mira, structures, tmp_path, name, hidden
 ) -> None:
-    call = slow(tmp_path, structures, scheduler("pbs"), seconds=1.5)  # longer than it takes to believe it gone
+    call = slow(tmp_path, structures, scheduler(name), seconds=1.5)  # longer than it takes to believe it gone
     if hidden == "by the listing":
         (state / "hidden").touch()
     mira(*call, **({"LOGNAME": "other", "USER": "other"} if hidden == "by a variable" else {}))
     assert statuses(tmp_path / "run") == {"faulty": ["ok"] * len(METALS)}
-    assert len(calls(state, "qsub")) == 1
+    assert len(list(state.glob("job-*.json"))) == 1
 
 
 def test_a_run_without_the_commands_of_its_scheduler_ends_at_once(mira, structures, tmp_path) -> None:
