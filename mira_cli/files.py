@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one, and reading them."""
+"""Writing files so that a reader never meets half of one, and reading them; and who else may use them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
+from mira_cli import paths
 from mira_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 @contextmanager
 def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a file that takes its final name only when it is complete and on disk; on any error nothing changes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     # a name that nobody can guess: in a folder that others may write to, a link may wait under any other
     partial = path.with_name(f".{path.name}.{int.from_bytes(os.urandom(6))}.partial")
     descriptor = created(partial)
@@ -43,14 +44,24 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 def created(path: Path) -> int:
-    """A descriptor of a new file to write, with the mode that the umask gives.
+    """A descriptor of a new file to write, with the mode that the umask gives, or a group's cache.
 
     Raises
     ------
     FileExistsError
         There is something of that name, if only a link.
     """
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    share_cached(path)
+    return descriptor
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those that it lies in, where others of a group's cache may add to them."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in reversed(missing):
+        share_cached(place, writing=True)
 
 
 def lock_file(path: Path) -> int:
@@ -61,7 +72,9 @@ def lock_file(path: Path) -> int:
     OSError
         There is a link, or another user's file that cannot be written.
     """
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    share_cached(path, writing=True)
+    return descriptor
 
 
 def share(place: Path, like: Path, *, writing: bool = False) -> None:
@@ -78,6 +91,15 @@ def share(place: Path, like: Path, *, writing: bool = False) -> None:
         lacking = (own >> 3 | own >> 6) & given & 0o077 & ~mode
         if lacking and state.st_uid == os.geteuid() and not stat.S_ISLNK(state.st_mode):
             path.chmod(mode | lacking)
+
+
+def share_cached(place: Path, *, writing: bool = False) -> None:
+    """Share what lies in a cache that `MIRA_CACHE` names, as one of a group is, as that folder is; nothing elsewhere.
+
+    Files of `replacing`, `created` and `lock_file` and folders of `make_folder` are shared when they are made.
+    """
+    if os.environ.get("MIRA_CACHE") and place.is_relative_to(cache := paths.cache_dir()):
+        share(place, cache, writing=writing)
 
 
 def write_json(path: Path, data: object) -> None:

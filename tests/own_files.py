@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from mira_cli.files import make_folder, share_cached
 from mira_cli.images import recipe, record, venv
 from mira_cli.own_files.kept import keep
 from mira_cli.own_files.locked import WHEELS_ONLY, lock_head, lock_path
@@ -45,6 +46,7 @@ def stand_in(path: Path) -> recipe.Image:
     """Let this Python pass for the environment of a file."""
     (image,) = recipe.find_images([keep(read_own_file(path)).image])
     place = venv.venv_folder(image)
+    make_folder(place.parent)
     (place / "bin").mkdir(parents=True, exist_ok=True)
     python = place / "bin" / "python"
     python.unlink(missing_ok=True)
@@ -55,4 +57,5 @@ def stand_in(path: Path) -> recipe.Image:
         versions={"python": "3", "ase": "1.0"},
     )  # fmt: skip
     record.write_build_record(place / venv.MARKER, done)
+    share_cached(place)
     return image

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mira_cli import paths
 from mira_cli.cleaning.runs import is_in_use
 from mira_cli.cleaning.waste import Waste, is_partial, remove_paths, without_links
-from mira_cli.files import lock_file, read_json
+from mira_cli.files import lock_file, make_folder, read_json
 from mira_cli.images import apptainer, recipe, venv
 from mira_cli.own_files.kept import FORGOTTEN_S, forgotten
 from mira_cli.run.directory import RunDirectory
@@ -143,7 +143,7 @@ def _held(lock: Path | None) -> Iterator[bool]:
         yield True
         return
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(lock.parent)
         descriptor = lock_file(lock)
     except OSError:  # another user's, in a shared cache
         yield False

@@ -20,7 +20,7 @@ from mira_cli.run.directory import is_run, look_at_run, open_run
 from mira_cli.scratch import scratch_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from typing import IO
 
     from mira_cli.config import RunConfig

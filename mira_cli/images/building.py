@@ -29,11 +29,6 @@ class Workshop:
     log_path: Path
     lock: int
 
-    def share(self, place: Path) -> None:
-        """Let those use what was made who may use a cache that `MIRA_CACHE` names, as one of a group is."""
-        if os.environ.get("MIRA_CACHE"):
-            files.share(place, paths.cache_dir())
-
     def run(
         self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, failure: str, hint: str = _AGAIN
     ) -> None:
@@ -60,8 +55,8 @@ def workshop(key: str, *, doing: str = "builds") -> Iterator[Workshop]:
     """
     place, logs = paths.cache_dir() / "building", paths.cache_dir() / "logs"
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        logs.mkdir(exist_ok=True)
+        files.make_folder(place)
+        files.make_folder(logs)
         lock = _lock(place / f"{key}.lock", f"another process {doing} {key}: waiting for it")
     except OSError as error:
         raise EnvironmentNotReadyError(
@@ -77,9 +72,8 @@ def workshop(key: str, *, doing: str = "builds") -> Iterator[Workshop]:
         log_path.unlink(missing_ok=True)  # in a shared cache it may be another user's, or a link
         with open(files.created(log_path), "w", encoding="utf-8") as log:  # noqa: PTH123
             yield Workshop(folder, log, log_path, lock)
-        if os.environ.get("MIRA_CACHE"):  # of a group, whose others build there too
-            for shared in (*filter(Path.is_dir, paths.cache_dir().iterdir()), place / f"{key}.lock"):
-                files.share(shared, paths.cache_dir(), writing=True)
+        for folder_of_all in filter(Path.is_dir, paths.cache_dir().iterdir()):  # those of earlier versions too
+            files.share_cached(folder_of_all, writing=True)
     finally:
         remove_tree(folder)
         os.close(lock)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from typing import Any
 
 from mira_cli import files, paths
@@ -27,11 +26,8 @@ def update(kind: str, image: str, value: object | None) -> None:
         The cache cannot be written.
     """
     folder = paths.cache_dir()
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     with open(files.lock_file(folder / f".{kind}.lock"), "a") as lock:  # noqa: PTH123
         fcntl.flock(lock, fcntl.LOCK_EX)
         kept = {name: known for name, known in read(kind).items() if name != image}
         files.write_json(folder / f"{kind}.json", kept if value is None else {**kept, image: value})
-        if os.environ.get("MIRA_CACHE"):  # as `Workshop.share`
-            for file in (folder / f"{kind}.json", folder / f".{kind}.lock"):
-                files.share(file, folder, writing=True)

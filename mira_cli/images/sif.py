@@ -15,7 +15,7 @@ import uv
 
 from mira_cli import console, paths
 from mira_cli.errors import EnvironmentNotReadyError
-from mira_cli.files import content_sha256
+from mira_cli.files import content_sha256, make_folder, share_cached
 from mira_cli.images import apptainer, bootstrap, building, recipe, record, site_settings, torch_backend
 from mira_cli.images.venv import roomy_uv_cache
 from mira_cli.scratch import unpacking_place, unpacking_places
@@ -128,11 +128,10 @@ def _build(
         sha256=content_sha256(new),
         mtime_ns=state.st_mtime_ns,
     )
-    target.final.parent.mkdir(exist_ok=True)
+    make_folder(target.final.parent)
     record.write_build_record(apptainer.sidecar(target.final), done)
     new.replace(target.final)
-    for file in (target.final, apptainer.sidecar(target.final)):
-        shop.share(file)
+    share_cached(target.final)
     return done
 
 

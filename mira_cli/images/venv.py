@@ -15,6 +15,7 @@ import uv
 
 from mira_cli import console, paths
 from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.files import make_folder, share_cached
 from mira_cli.images import building, host_python, recipe, record, site_settings, torch_backend
 from mira_cli.scratch import scratch_folder
 from mira_cli.site_variables import for_jobs
@@ -127,8 +128,8 @@ def roomy_uv_cache(cost: Cost, shop: Workshop) -> dict[str, str]:
 
 def _put(env: Path, final: Path, shop: Workshop) -> None:
     """Give a complete environment its name; an older one under that name goes."""
-    shop.share(env)
-    final.parent.mkdir(exist_ok=True)
+    share_cached(env)
+    make_folder(final.parent)
     if final.exists():
         final.rename(shop.folder / "old")
     env.rename(final)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli import paths
 from mira_cli.errors import EnvironmentNotReadyError, InputError, in_words
-from mira_cli.files import content_sha256, files_below
+from mira_cli.files import content_sha256, files_below, make_folder, share_cached
 from mira_cli.own_files.locked import locked_version, read_lock, requirements_of
 from mira_cli.own_files.recipe_sources import recipe_sources
 
@@ -108,7 +108,7 @@ def _sha256_of(content: dict[str, Path | bytes]) -> str:
 
 def _lay_out(content: dict[str, Path | bytes], top: Path) -> Path:
     """Write a folder; it gets the name of what it holds then."""
-    top.mkdir(parents=True, exist_ok=True)
+    make_folder(top)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=top) as scratch:
         made = Path(scratch) / "made"
         for name, part in content.items():
@@ -117,6 +117,7 @@ def _lay_out(content: dict[str, Path | bytes], top: Path) -> Path:
                 (made / name).write_bytes(part)
             else:
                 shutil.copyfile(part, made / name)
+        share_cached(made)
         final = top / content_sha256(made)[:32]
         with suppress(OSError):  # another process was faster
             made.rename(final)
@@ -135,12 +136,13 @@ def _keep_recipe(own: OwnFile, lock: str) -> str:
     if (top / name).is_dir() and not _is_like(top / name, wanted):
         shutil.rmtree(top / name)  # somebody has changed it
     if not (top / name).is_dir():
-        top.mkdir(exist_ok=True)
+        make_folder(top)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=top) as scratch:
             made = Path(scratch) / "made"
             made.mkdir()
             for file, text in {**wanted, "requirements.in": requirements_of(own)}.items():
                 (made / file).write_text(text, encoding="utf-8")
+            share_cached(made)
             with suppress(OSError):  # another process was faster
                 made.rename(top / name)
     with suppress(OSError):

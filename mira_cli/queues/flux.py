@@ -9,7 +9,11 @@ from mira_cli.queues.scheduler import ALIVE, COMPLETING, PENDING, RUNNING, JobEn
 if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
 
-STATES = {"NEW": PENDING, "DEPEND": PENDING, "PRIORITY": PENDING, "SCHED": PENDING, "RUN": RUNNING, "CLEANUP": COMPLETING}
+STATES = {
+    **dict.fromkeys(("NEW", "DEPEND", "PRIORITY", "SCHED"), PENDING),
+    "RUN": RUNNING,
+    "CLEANUP": COMPLETING,
+}
 OVER = {"COMPLETED", "FAILED", "CANCELED", "TIMEOUT"}
 WHY = {"TIMEOUT": "its time limit was reached", "CANCELED": "it was cancelled"}
 MOST = 100_000  # without a number, `flux jobs` lists the first thousand

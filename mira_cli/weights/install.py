@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mira_cli import console
 from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.files import make_folder, share_cached
 from mira_cli.images import record
 from mira_cli.weights import store
 from mira_cli.weights.manifest import Manifest, hash_files, list_files, main_sha256
@@ -62,7 +63,7 @@ def store_staged(shop: Workshop, family: str, name: str, main: str, origin: Orig
 
 def _put(shop: Workshop, new: Path, manifest: Manifest) -> Stored:
     final = store.weights_folder(manifest.family, manifest.name)
-    final.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(final.parent)
     if final.exists():
         before = store.read(final)
         if before and before.sha256 != manifest.sha256:
@@ -70,7 +71,7 @@ def _put(shop: Workshop, new: Path, manifest: Manifest) -> Stored:
             console.warn(f"the weights {manifest.name} are not what they were: sha256 {change}")
         final.rename(shop.folder / "old")
     new.rename(final)
-    shop.share(final.parent)
+    share_cached(final.parent)
     return store.Stored(final, manifest)
 
 

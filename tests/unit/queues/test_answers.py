@@ -41,7 +41,7 @@ Job Id: 16.server
 """
 LSF = f"""Welcome to the cluster
 12|RUN|4*host1:2*host2|12 second(s)|{NAME}|-
-13|PEND|-|0 second(s)|{NAME}|Job's resource requirements not satisfied: 4 hosts;
+13|PEND|-|0 second(s)|{NAME}|Job's requirements not satisfied: 4 hosts;
  Limits a|b: 2 hosts;
 
 14|PSUSP|-|0 second(s)|{NAME}|The job was suspended while pending
@@ -114,7 +114,7 @@ LIVE = {
     ],
     "lsf": [
         Listed("12", NAME, "RUNNING", "", "host1", "12 s"),
-        Listed("13", NAME, "PENDING", "Job's resource requirements not satisfied: 4 hosts; Limits a|b: 2 hosts", "", "0 s"),
+        Listed("13", NAME, "PENDING", "Job's requirements not satisfied: 4 hosts; Limits a|b: 2 hosts", "", "0 s"),
         Listed("14", NAME, "PENDING", "held", "", "0 s"),
         Listed("15", NAME, "RUNNING"),
     ],
@@ -220,10 +220,8 @@ def test_how_a_job_ended(name, answer, ended, monkeypatch) -> None:
     ],
 )  # fmt: skip
 def test_a_job_in_the_queue_is_not_over_whatever_is_accounted_of_it(name, answer, ended, monkeypatch) -> None:
-    def said(_, *words, **__):
-        return {"condor_q": answer, "qstat": answer, "qacct": QACCT.format(failed="26", status="0", seconds=0)}[words[0]]
-
-    monkeypatch.setattr(table, "run_command", said)
+    said = {"condor_q": answer, "qstat": answer, "qacct": QACCT.format(failed="26", status="0", seconds=0)}
+    monkeypatch.setattr(table, "run_command", lambda _, *words, **__: said[words[0]])
     assert table.how_it_ended(SCHEDULERS[name], "12") == ended
 
 
