@@ -20,7 +20,7 @@ def _live(call: Call, user: str) -> list[Listed]:
     for job in root.iter("job_list"):
         about = {child.tag: (child.text or "").strip() for child in job}
         letters = about.get("state", "")
-        state = COMPLETING if "d" in letters else RUNNING if set("rtsST") & set(letters) else PENDING
+        state = COMPLETING if "d" in letters else PENDING if {*"qw"} & {*letters} else RUNNING
         dead = "E" in letters  # Eqw: the host could not start it
         reason = _asks_why(about["JB_job_number"]) if dead else HELD if "h" in letters else ""
         node = about.get("queue_name", "").rpartition("@")[2]

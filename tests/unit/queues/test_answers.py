@@ -81,6 +81,12 @@ SGE = """<?xml version='1.0'?>
       <state>Eqw</state>
       <queue_name></queue_name>
     </job_list>
+    <job_list state="running">
+      <JB_job_number>16</JB_job_number>
+      <JB_name>mira-run-0123abcd.emt.0a1b</JB_name>
+      <state>N</state>
+      <queue_name>all.q@vm</queue_name>
+    </job_list>
   </job_info>
 </job_info>
 """
@@ -123,6 +129,7 @@ LIVE = {
         Listed("13", NAME, "PENDING"),
         Listed("14", NAME, "PENDING", "held"),
         Listed("15", NAME, "PENDING", "`qstat -j 15` says why", dead=True),
+        Listed("16", NAME, "RUNNING", "", "vm"),
     ],
     "htcondor": [
         Listed("12.0", NAME, "RUNNING", "", "node7"),
