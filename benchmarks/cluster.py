@@ -2,16 +2,20 @@
 
     python benchmarks/cluster.py --profile slurm --slots 16 [--models 8] [--chunks 4] [--seconds 20]
     python benchmarks/cluster.py --profile slurm --held [--models 10] [--chunks 30] [--seconds 300]
+    python benchmarks/cluster.py --profile slurm --running [--models 10] [--chunks 30] [--seconds 300]
 
 The models only sleep, so that jobs cost a cluster nothing but their places. `--slots`: jobs that it can run at once.
 `--held` measures the driver alone: its jobs wait in the queue, held, and are cancelled after so many seconds. The queue
-must take them all (`jobs:` in the profile).
+must take them all (`jobs:` in the profile). `--running` does so while all run, each a shell that replays what a worker
+has written: a record every ten seconds, and how far it is. The cluster must have a place for each; the tests' own has
+them with `SLURM_TEST_NODE_CPUS=200 SLURM_TEST_NODE_MEM=400000 SLURM_TEST_GATHER=none`.
 """
 
 import argparse
 import json
 import math
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -24,13 +28,37 @@ from ase.build import bulk
 from ase.io import write
 from results import write_section
 
+MIRA_RUN = [sys.executable, "-m", "mira_cli", "run"]
+REPLAYED = 100  # records of a job of `--running`
+EVERY_S = 10  # seconds from one to the next
+# What runs in place of a worker: the submitted script, on stdin, says where its records are to be.
+SBATCH = """\
+#!/bin/sh
+case "$*" in *--test-only*) exec {sbatch} "$@" ;; esac
+{{
+    echo '#!/bin/sh'
+    sed -n 's/.*--records \\([^ ]*\\).*/mkdir -p \\1; cd \\1/p'
+    cat <<'END'
+
+cp {replayed}/forces.f64 .
+n=0
+while sleep {every_s} && read -r line; do
+    printf '%s\\n' "$line" >>records.jsonl
+    echo "{{\\"evaluations\\": $((n += 1)), \\"under_way\\": 1, \\"longest\\": $n}}" >new
+    mv new progress.json
+done <{replayed}/records.jsonl
+sleep 3600
+END
+}} | {sbatch} "$@"
+"""
+
 
 def main() -> None:
     asked = arguments()
     with tempfile.TemporaryDirectory(dir=asked.folder) as scratch:
         folder = Path(scratch)
         run = folder / "run"
-        if asked.held:
+        if asked.held or asked.running:
             watch_driver(folder, run, asked)
             return
         began = time.time()
@@ -47,6 +75,7 @@ def arguments() -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--slots", type=int)
     what.add_argument("--held", action="store_true")
+    what.add_argument("--running", action="store_true")
     parser.add_argument("--models", type=int, default=8)
     parser.add_argument("--chunks", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=20.0)
@@ -55,7 +84,8 @@ def arguments() -> argparse.Namespace:
 
 
 def call(folder: Path, run: Path, asked: argparse.Namespace) -> list[str]:
-    frames = [bulk("Cu", cubic=True) for _ in range(asked.chunks)]
+    a_job = REPLAYED if asked.running else 1
+    frames = [bulk("Cu", cubic=True) for _ in range(asked.chunks * a_job)]
     for seed, atoms in enumerate(frames):
         atoms.rattle(0.05, seed=seed)
     write(folder / "frames.extxyz", frames)
@@ -65,18 +95,39 @@ def call(folder: Path, run: Path, asked: argparse.Namespace) -> list[str]:
     models = {f"m{n}": row | {"options": {**options, "seconds": asked.seconds + n * 1e-6}} for n in range(asked.models)}
     (folder / "models.yaml").write_text(json.dumps({"models": models}))
     return [
-        sys.executable, "-m", "mira_cli", "run", str(folder / "frames.extxyz"), "-m", ",".join(models),
+        *MIRA_RUN, str(folder / "frames.extxyz"), "-m", ",".join(models),
         "--models-file", str(folder / "models.yaml"), "-o", str(run), "--profile", asked.profile,
-        "--set", "chunk_atoms=4", *(("--set", "resources.all.slurm_extra=--hold") if asked.held else ()),
+        "--set", f"chunk_atoms={4 * a_job}", *(("--set", "resources.all.slurm_extra=--hold") if asked.held else ()),
     ]  # fmt: skip
 
 
+def replay(folder: Path) -> dict[str, str]:
+    """Let a worker write what the jobs are to write; the environment in which `sbatch` sends jobs that do."""
+    frames, run, commands = folder / "replayed.extxyz", folder / "replayed", folder / "bin"
+    atoms = [bulk("Cu", cubic=True) for _ in range(REPLAYED)]
+    for seed, one in enumerate(atoms):
+        one.rattle(0.05, seed=seed)
+    write(frames, atoms)
+    subprocess.run([*MIRA_RUN, str(frames), "-m", "emt", "-o", str(run)], check=True, capture_output=True)
+    for name in ("records.jsonl", "forces.f64"):
+        parts = [file.read_bytes() for file in sorted(run.glob(f"work/records/*/*/*/{name}"))]
+        (folder / name).write_bytes(b"".join(parts))
+    commands.mkdir()
+    script = SBATCH.format(sbatch=shutil.which("sbatch"), replayed=folder, every_s=EVERY_S)
+    (commands / "sbatch").write_text(script)
+    (commands / "sbatch").chmod(0o755)
+    return {**os.environ, "PATH": f"{commands}:{os.environ['PATH']}"}
+
+
 def watch_driver(folder: Path, run: Path, asked: argparse.Namespace) -> None:
-    """Measure `mira run` and its Snakemake while all their jobs wait."""
+    """Measure `mira run` and its Snakemake while all their jobs wait, or run."""
     n_jobs = asked.models * asked.chunks
-    driver = subprocess.Popen(call(folder, run, asked), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = replay(folder) if asked.running else None
+    driver = subprocess.Popen(
+        call(folder, run, asked), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+    )
     try:
-        while started(run) < n_jobs:
+        while (at_work(run) if asked.running else started(run)) < n_jobs:
             if driver.poll() is not None:
                 sys.exit("the run has ended before its jobs were in the queue: see what `mira run` says")
             time.sleep(1)
@@ -90,8 +141,9 @@ def watch_driver(folder: Path, run: Path, asked: argparse.Namespace) -> None:
     finally:
         driver.terminate()
         driver.wait()
+    where = f"running, a record of each every {EVERY_S} s" if asked.running else "in the queue"
     lines = [
-        f"{n_jobs} jobs in the queue, for {wall_s:.0f} s",
+        f"{n_jobs} jobs {where}, for {wall_s:.0f} s",
         "",
         "| | of a core | memory (PSS) |",
         "|---|---:|---:|",
@@ -106,7 +158,15 @@ def watch_driver(folder: Path, run: Path, asked: argparse.Namespace) -> None:
     ]
     text = "\n".join(lines)
     print(text)
-    write_section("driver", "The driver of a run on SLURM", text)
+    if asked.running:
+        write_section("driver-running", "The driver of a run on SLURM whose jobs run", text)
+    else:
+        write_section("driver", "The driver of a run on SLURM", text)
+
+
+def at_work(run: Path) -> int:
+    """Jobs that have written a record."""
+    return sum(1 for _ in run.glob("work/records/*/*/*/records.jsonl"))
 
 
 def started(run: Path) -> int:
