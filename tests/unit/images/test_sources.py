@@ -50,6 +50,16 @@ def test_a_python_that_does_not_run_is_passed_over(tmp_path: Path, monkeypatch: 
     assert host_python.find_python("9.9", {}, headers=True) == whole
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user, who meets what is closed")
+def test_another_users_pyenv_is_passed_over() -> None:
+    code = "from mira_cli.images import host_python; print(list(host_python.candidates('9.9', {'PYENV_ROOT': '/root/x'})))"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], env={"PYTHONPATH": str(REPOSITORY)}, cwd="/", user=65534, group=65534,
+        extra_groups=[], capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout == "[]\n", done.stderr
+
+
 def test_no_python_is_one_sentence_with_a_way_out(tmp_path: Path) -> None:
     offline = {"UV_OFFLINE": "1", "UV_PYTHON_INSTALL_DIR": str(tmp_path), "HOME": str(tmp_path)}
     with pytest.raises(EnvironmentNotReadyError, match=r"no Python 3\.99 with its headers on this machine") as error:
