@@ -48,8 +48,9 @@ def find_python(version: str, env: Mapping[str, str], *, headers: bool = False) 
     why = _install(version, env)
     if managed := _managed(version, env):
         return managed
+    wanted = f"Python {version}{' with its headers' if headers else ''}"
     raise EnvironmentNotReadyError(
-        f"no Python {version}{' with its headers' if headers else ''} on this machine, and none can be downloaded: {why}",
+        f"no {wanted} on this machine, and none can be downloaded: {why}",
         hint=f"install Python {version}{' and its development files' if headers else ''}, or use `--runtime apptainer`",
     )
 

@@ -100,7 +100,7 @@ def end(process: subprocess.Popen[Any]) -> None:
 
 
 def likely_error(log: Path, *, limit: int = 160) -> str:
-    """Line of a log that most likely says what went wrong, with uv's last cause of it, shortened; empty if none does."""
+    """Line of a log that most likely says what went wrong, with uv's last cause, shortened; empty if none does."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
     at = next((i for i, line in reversed(list(enumerate(lines))) if _TELLING.match(line)), None)
     if at is None:

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from mira_cli.refusals import refused_by_system
 from mira_cli.driver.execute import _removed_unless_planned
 from mira_cli.errors import Interrupted
 from mira_cli.files import replacing
+from mira_cli.refusals import refused_by_system
 from mira_cli.run.directory import open_run
 from mira_cli.run.lock import run_locked
 

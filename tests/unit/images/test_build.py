@@ -226,7 +226,7 @@ def test_too_little_space_is_said_before(tiny: Path, monkeypatch: pytest.MonkeyP
 def test_a_cache_that_cannot_be_written_is_one_sentence(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tiny / "file").touch()
     monkeypatch.setenv("MIRA_CACHE", str(tiny / "file" / "cache"))
-    with pytest.raises(EnvironmentNotReadyError, match=r"environment tiny is not in MIRA's cache .*: not a dir") as error:
+    with pytest.raises(EnvironmentNotReadyError, match=r"tiny is not in MIRA's cache .*: not a dir") as error:
         prepare.prepare_images(["tiny"], "venv")
     assert "MIRA_CACHE" in (error.value.hint or "")
     assert "`mira images build tiny --runtime venv`" in (error.value.hint or "")
@@ -242,10 +242,10 @@ def test_images_that_do_not_fit_are_refused_before_the_base_is_built(tiny: Path)
     assert not (tiny / "cache" / "building").exists()
 
 
-def test_a_quota_that_is_met_within_a_build_is_said_with_its_remedy(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quota_met_within_a_build_is_said_with_its_remedy(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uv = tiny / "uv"  # with the words of uv 0.13.9 on a file system with a quota
-    said = "error: Failed to download `tiny==1.0`\n  cause: Failed to extract archive: tiny.whl\n  cause: failed to write"
-    said += f" to file `{'/x' * 90}`: Disk quota exceeded (os error 122)"
+    said = "error: Failed to download `tiny==1.0`\n  cause: Failed to extract archive: tiny.whl\n"
+    said += f"  cause: failed to write to file `{'/x' * 90}`: Disk quota exceeded (os error 122)"
     uv.write_text(f"#!/bin/sh\n[ $1 = cache ] && echo {tiny} && exit\necho '{said}' >&2\nexit 1\n")
     uv.chmod(0o755)
     monkeypatch.setattr("uv.find_uv_bin", lambda: str(uv))
