@@ -63,8 +63,8 @@ def run_snakemake(
 ) -> SnakemakeExit:
     """Run Snakemake to its end, calling `on_tick` now and then; Ctrl-C ends it and everything it started here.
 
-    `plugins` are folders. With `elsewhere`, its jobs run on other machines. `patience_s` says how long it may take to end
-    when it is interrupted; 0 kills it at once.
+    `plugins` are folders. With `elsewhere`, its jobs run on other machines. `patience_s` says how long it may take to
+    end when it is interrupted; 0 kills it at once.
     """
     log = run.logs / "snakemake.log"
     log.parent.mkdir(parents=True, exist_ok=True)

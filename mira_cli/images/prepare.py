@@ -53,8 +53,8 @@ def choose_runtime(wanted: Literal["auto", "apptainer", "venv"]) -> tuple[Runtim
     if wanted == "apptainer":
         raise EnvironmentNotReadyError(
             f"Apptainer does not work here: {reason}",
-            hint="`--runtime venv` needs no Apptainer; on many clusters `module load apptainer` brings it; where compute "
-            "nodes alone have it, call `mira` in a job",
+            hint="`--runtime venv` needs no Apptainer; on many clusters `module load apptainer` brings it; where "
+            "compute nodes alone have it, call `mira` in a job",
         )
     return "venv", f"virtual environments, as {reason}"
 
