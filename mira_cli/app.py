@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import traceback
 import warnings
-from contextlib import suppress
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +13,7 @@ import typer
 from mira_cli.commands.help import Commands
 from mira_cli.errors import ExitCode, MiraError
 from mira_cli.options import Quiet  # noqa: TC001  (typer reads it at run time)
+from mira_cli.refusals import refused_by_system
 
 app = typer.Typer(
     name="mira",
@@ -81,7 +79,7 @@ def main() -> None:
         sys.exit(error.code)
     except OSError as error:
         _trace()
-        _fail(_from_os_error(error))
+        _fail(refused_by_system(error))
         sys.exit(ExitCode.ENVIRONMENT)
     except ImportError:
         raise
@@ -101,52 +99,3 @@ def _fail(error: MiraError) -> None:
 def _trace() -> None:
     if _debug or os.environ.get("MIRA_DEBUG"):
         traceback.print_exc()
-
-
-def _from_os_error(error: OSError) -> MiraError:
-    """A full or read-only disk, what is not there, or is another user's, met anywhere, in one sentence."""
-    if error.errno in {errno.ENOENT, errno.ESTALE} and (folder := _removed_folder()):
-        what = f"the folder that this was called in, `{folder}`, has been removed"
-        return MiraError(what, hint="`cd` to a folder that is there, then run the same command again")
-    where = f" `{error.filename}`" if error.filename else ""
-    what = (error.strerror or str(error)).lower()
-    hint = "free space or permissions there, then run the same command again"
-    if error.errno in {errno.ENOENT, errno.ESTALE}:
-        hint = "`ls` shows whether it is there; `mira --debug …` says what wanted it"
-    if isinstance(error, PermissionError):
-        hint = "`ls -l` shows who may do what there"
-        if owner := _other_owner(error.filename):
-            hint = f"it belongs to `{owner}`; only its owner can change it"
-    return MiraError(f"the system refused{where}: {what}", hint=hint)
-
-
-def _removed_folder() -> str | None:
-    """The current folder, if it is there no more."""
-    try:
-        Path.cwd()
-    except OSError:
-        with suppress(OSError):
-            return os.readlink("/proc/self/cwd").removesuffix(" (deleted)")  # noqa: PTH115  (a name, not a path)
-        return os.environ.get("PWD", ".")
-    return None
-
-
-def _other_owner(name: object) -> str | None:
-    """Who owns a path, or the folder that it is in, if that is another user."""
-    if not isinstance(name, str):
-        return None
-    for place in (Path(name), Path(name).parent):
-        with suppress(OSError):
-            uid = place.stat().st_uid
-            if uid != os.geteuid():
-                return _user_name(uid)
-    return None
-
-
-def _user_name(uid: int) -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:  # of another machine, or of a container
-        return f"user {uid}"

@@ -16,6 +16,9 @@ _DROPPED = re.compile(rf"PYTHON|(APPTAINER|SINGULARITY)(ENV_|_({_OPTIONS}))")
 # Libraries that PyTorch and TensorFlow bring: `LD_LIBRARY_PATH` comes before theirs, and another release lacks symbols.
 _CUDA = re.compile(r"lib(cudart|cudnn|cublas|cufft|curand|cusparse|cusolver|nccl|nvJitLink|nvrtc)\w*\.so")
 _DRIVER = "libcuda.so.1"
+# Numbers of this machine's GPUs; on a node they are what its scheduler says, or nobody's where it says nothing.
+_OF_ONE_MACHINE = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES",
+                   "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")  # fmt: skip
 
 
 def for_jobs(given: Mapping[str, str]) -> dict[str, str]:
@@ -25,6 +28,11 @@ def for_jobs(given: Mapping[str, str]) -> dict[str, str]:
         folders = kept["LD_LIBRARY_PATH"].split(os.pathsep)
         kept["LD_LIBRARY_PATH"] = os.pathsep.join(folder for folder in folders if folder not in strange)
     return kept
+
+
+def for_other_machines(given: Mapping[str, str]) -> dict[str, str]:
+    """Variables as jobs on nodes get them: without the choice of GPUs that holds here."""
+    return {name: value for name, value in for_jobs(given).items() if name not in _OF_ONE_MACHINE}
 
 
 def dropped_variables(given: Mapping[str, str]) -> list[str]:

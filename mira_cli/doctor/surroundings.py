@@ -28,7 +28,7 @@ def variables() -> Iterator[Finding]:
     if folders := cuda_folders(os.environ):
         yield ok(name, f"jobs do without {', '.join(folders)} in LD_LIBRARY_PATH: images bring their own CUDA")
     if loaded := os.environ.get("LD_PRELOAD"):
-        what = f"LD_PRELOAD puts {loaded} into every process, those of jobs too"
+        what = f"LD_PRELOAD puts {loaded} into every process, those of jobs in virtual environments too"
         yield warned(name, what, "`unset LD_PRELOAD`, or unload the module that sets it")
     elif not dropped and not folders:
         yield ok(name, "none that reaches into jobs")

@@ -79,7 +79,9 @@ def carry_out(
             obey()
 
         plugins = plugin_folders(prepared.profile)
-        outcome = run_snakemake(argv, run, lock, plugins=plugins, on_tick=on_tick, patience_s=patience_s)
+        outcome = run_snakemake(
+            argv, run, lock, plugins=plugins, on_tick=on_tick, patience_s=patience_s, elsewhere=prepared.profile.cluster
+        )
         if outcome.stopped:
             raise outcome.stopped
         progress.look()

@@ -6,7 +6,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from mira_cli.images.run_in_image import WORKER_IN_IMAGE, mount
+from mira_cli.images.run_in_image import NO_PRELOAD, WORKER_IN_IMAGE, mount
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,4 +99,5 @@ def apptainer_args(assets: Path, weights: Sequence[Path] = ()) -> str:
     shell can say.
     """
     mounts = [mount(assets / "workflow", WORKER_IN_IMAGE), *(mount(path, path) for path in dict.fromkeys(weights))]
-    return shlex.join(["--nv", *(word for words in mounts for word in words)]) + ' --bind "${TMPDIR:-/tmp}"'
+    words = ["--nv", *NO_PRELOAD, *(word for words in mounts for word in words)]
+    return shlex.join(words) + ' --bind "${TMPDIR:-/tmp}"'

@@ -17,7 +17,7 @@ from mira_cli.errors import Interrupted
 from mira_cli.images.run_in_image import TOKENS
 from mira_cli.queues.table import SCHEDULERS
 from mira_cli.run.lock import end_session, note, run_mark
-from mira_cli.site_variables import for_jobs
+from mira_cli.site_variables import for_jobs, for_other_machines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,17 +58,20 @@ def run_snakemake(
     plugins: tuple[Path, ...],
     on_tick: Callable[[], None],
     patience_s: Callable[[Interrupted], float],
+    elsewhere: bool = False,
     tick_s: float = 0.5,
 ) -> SnakemakeExit:
     """Run Snakemake to its end, calling `on_tick` now and then; Ctrl-C ends it and everything it started here.
 
-    `plugins` are folders. `patience_s` says how long it may take to end when it is interrupted; 0 kills it at once.
+    `plugins` are folders. With `elsewhere`, its jobs run on other machines. `patience_s` says how long it may take to
+    end when it is interrupted; 0 kills it at once.
     """
     log = run.logs / "snakemake.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     run.events.unlink(missing_ok=True)
     name, _, value = run_mark(run).partition("=")
-    inherited = {variable: word for variable, word in for_jobs(os.environ).items() if variable not in TOKENS}
+    given = for_other_machines(os.environ) if elsewhere else for_jobs(os.environ)
+    inherited = {variable: word for variable, word in given.items() if variable not in TOKENS}
     environment = {
         **inherited,
         **_cache(run),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,13 +12,15 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from mira_cli import console, files, paths
-from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.errors import EnvironmentNotReadyError, in_words
 from mira_cli.images import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _AGAIN = "see the log; what was downloaded is kept, and the same command tries again"
+_FULL = re.compile(r"no space left on device|disk quota exceeded|file too large", re.IGNORECASE)
+_ROOM = "free some space, or set MIRA_CACHE, and UV_CACHE_DIR, to a file system that has it; `quota -s` shows limits"
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,19 @@ class Workshop:
             why = process.likely_error(self.log_path)
             raise EnvironmentNotReadyError(
                 f"{error.message}: {why}" if why else error.message,
-                hint=hint,
+                hint=_ROOM if _FULL.search(why) else hint,
                 log=self.log_path,
             ) from error
 
 
 @contextmanager
-def workshop(key: str, *, doing: str = "builds") -> Iterator[Workshop]:
+def workshop(key: str, *, doing: str = "builds", lacking: str = "", remedy: str = "") -> Iterator[Workshop]:
     """Work on a build alone: other builders of the same thing wait, and what dead ones left is removed.
+
+    Parameters
+    ----------
+    lacking, remedy
+        What is to be made, in words, and the command that makes it: for who may not write to the cache.
 
     Raises
     ------
@@ -59,10 +67,7 @@ def workshop(key: str, *, doing: str = "builds") -> Iterator[Workshop]:
         files.make_folder(logs)
         lock = _lock(place / f"{key}.lock", f"another process {doing} {key}: waiting for it")
     except OSError as error:
-        raise EnvironmentNotReadyError(
-            f"cannot write to MIRA's cache {paths.cache_dir()}: {error.strerror}",
-            hint="set MIRA_CACHE to a folder that you can write to",
-        ) from error
+        raise _closed(error, lacking, remedy) from error
     folder = place / key
     try:
         _remove_leftovers(place)
@@ -77,6 +82,16 @@ def workshop(key: str, *, doing: str = "builds") -> Iterator[Workshop]:
     finally:
         remove_tree(folder)
         os.close(lock)
+
+
+def _closed(error: OSError, lacking: str, remedy: str) -> EnvironmentNotReadyError:
+    hint, why = "set MIRA_CACHE to a folder that you can write to", in_words(error)
+    if not lacking:
+        return EnvironmentNotReadyError(f"cannot write to MIRA's cache {paths.cache_dir()}: {why}", hint=hint)
+    return EnvironmentNotReadyError(
+        f"{lacking} not in MIRA's cache {paths.cache_dir()}, and cannot be put there: {why}",
+        hint=f"whoever may write to it calls `{remedy}`; or {hint}",
+    )
 
 
 def _lock(path: Path, waiting: str) -> int:

@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uv
 
 from mira_cli.errors import EnvironmentNotReadyError
+from mira_cli.wording import last_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,10 +43,14 @@ def find_python(version: str, env: Mapping[str, str], *, headers: bool = False) 
     for candidate in candidates(version, os.environ):
         if (found := _probe(candidate)) and found[0] == version and (found[1] or not headers):
             return candidate
-    if (managed := _managed(version, env)) or (_install(version, env) and (managed := _managed(version, env))):
+    if managed := _managed(version, env):
         return managed
+    why = _install(version, env)
+    if managed := _managed(version, env):
+        return managed
+    wanted = f"Python {version}{' with its headers' if headers else ''}"
     raise EnvironmentNotReadyError(
-        f"no Python {version}{' with its headers' if headers else ''} on this machine, and none can be downloaded",
+        f"no {wanted} on this machine, and none can be downloaded: {why}",
         hint=f"install Python {version}{' and its development files' if headers else ''}, or use `--runtime apptainer`",
     )
 
@@ -54,7 +60,8 @@ def candidates(version: str, host: Mapping[str, str]) -> Iterator[Path]:
     if version == f"{sys.version_info[0]}.{sys.version_info[1]}":
         yield Path(sys.base_prefix) / "bin" / f"python{version}"
     pyenv = Path(host.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    yield from sorted(pyenv.glob(f"versions/{version}*/bin/python{version}"), reverse=True)
+    with suppress(OSError):  # another user's, after `su` or in a module
+        yield from sorted(pyenv.glob(f"versions/{version}*/bin/python{version}"), reverse=True)
     for folder in host.get("PATH", "").split(os.pathsep):
         # a pyenv shim starts whatever `.python-version` says in the current folder, or fails with exit code 127
         if folder and not folder.rstrip("/").endswith("shims"):
@@ -79,6 +86,8 @@ def _managed(version: str, env: Mapping[str, str]) -> Path | None:
     return Path(done.stdout.strip()) if done.returncode == 0 and done.stdout.strip() else None
 
 
-def _install(version: str, env: Mapping[str, str]) -> bool:
+def _install(version: str, env: Mapping[str, str]) -> str:
+    """Have uv download it; returns uv's last words."""
     command = [uv.find_uv_bin(), "python", "install", "--no-bin", version]
-    return subprocess.run(command, capture_output=True, env=env, cwd="/", check=False).returncode == 0
+    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd="/", check=False)
+    return last_line(done.stderr).removeprefix("cause: ") or f"exit code {done.returncode}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mira_cli import console, paths
 from mira_cli.errors import EnvironmentNotReadyError, MiraError
 from mira_cli.images import process, progress
+from mira_cli.refusals import refused_by_system
 from mira_cli.scratch import unpacking_place
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def build_in_parallel(
 
 
 def _explained(error: MiraError | OSError) -> MiraError:
-    return error if isinstance(error, MiraError) else EnvironmentNotReadyError(str(error))
+    return error if isinstance(error, MiraError) else refused_by_system(error)
 
 
 def raise_for(failed: dict[str, MiraError], runtime: Runtime) -> None:

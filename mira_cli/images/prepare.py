@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mira_cli import console, paths
 from mira_cli.errors import EnvironmentNotReadyError
-from mira_cli.images import apptainer, licences, parallel_builds, progress, recipe, sif, torch_backend, venv
+from mira_cli.images import apptainer, building, licences, parallel_builds, progress, recipe, sif, torch_backend, venv
 from mira_cli.wording import rough_duration
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def choose_runtime(wanted: Literal["auto", "apptainer", "venv"]) -> tuple[Runtim
     if wanted == "apptainer":
         raise EnvironmentNotReadyError(
             f"Apptainer does not work here: {reason}",
-            hint="`--runtime venv` needs no Apptainer; on many clusters `module load apptainer` brings it",
+            hint="`--runtime venv` needs no Apptainer; on many clusters `module load apptainer` brings it; where "
+            "compute nodes alone have it, call `mira` in a job",
         )
     return "venv", f"virtual environments, as {reason}"
 
@@ -143,13 +144,23 @@ def build_images(
     """Build images, several at once where the machine can bear it; returns the errors of those that failed."""
     if not images:
         return {}
-    if runtime == "apptainer":  # what all of them need
+    if runtime == "apptainer":
+        _require_space([image for image in images if not is_built(image, runtime)])  # before minutes go into the base
         show_build("base", lambda stage: sif.build_base(stage, force=force, via=via))
 
     def one(image: Image, display: Progress | None) -> BuildRecord:
         return build_image(image, runtime, force=force, via=via, display=display)
 
     return parallel_builds.build_in_parallel(images, one, parallel_builds.at_once(images, runtime))
+
+
+def _require_space(images: Sequence[Image]) -> None:
+    """Refuse Apptainer images that do not fit together; environments share their files, so of these nobody knows."""
+    gigabytes = sum(image.cost["apptainer"].gigabytes for image in images)
+    names = " ".join(image.name for image in images)
+    what = f"building {'image' if len(images) == 1 else 'images'} {names} with Apptainer"
+    hint = "free some space, name fewer of them, or set MIRA_CACHE to a folder with more"
+    building.require_space(paths.cache_dir(), gigabytes, what=what, hint=hint)
 
 
 def build_image(

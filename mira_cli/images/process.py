@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 from contextlib import suppress
+from itertools import takewhile
 from typing import IO, TYPE_CHECKING, Any
 
 from mira_cli.errors import EnvironmentNotReadyError, Interrupted
@@ -99,11 +100,12 @@ def end(process: subprocess.Popen[Any]) -> None:
 
 
 def likely_error(log: Path, *, limit: int = 160) -> str:
-    """Line of a log that most likely says what went wrong, with uv's cause of it, shortened; empty if none does."""
+    """Line of a log that most likely says what went wrong, with uv's last cause, shortened; empty if none does."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
     at = next((i for i, line in reversed(list(enumerate(lines))) if _TELLING.match(line)), None)
     if at is None:
         return ""
-    cause = next((line for line in lines[at + 1 : at + 2] if line.startswith("cause: ")), "")
-    found = lines[at].removeprefix("error: ") + cause.replace("cause: ", ": ", 1)
-    return found[: limit - 1] + "…" if len(found) > limit else found
+    causes = list(takewhile(lambda line: line.startswith("cause: "), lines[at + 1 :]))
+    found = lines[at].removeprefix("error: ") + "".join(causes[-1:]).replace("cause: ", ": ", 1)
+    half = limit // 2  # what the system says is at the end, behind a path
+    return f"{found[: limit - half - 1]}…{found[-half:]}" if len(found) > limit else found

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mira_cli.images.prepare import ReadyImage
 
 WORKER_IN_IMAGE = "/mira/workflow"
+# a library of this machine, which stands on its C library and not on the image's; Apptainer itself may have it
+NO_PRELOAD = ("--env", "LD_PRELOAD=")
 # tokens are for the one process that downloads (`environment(token=…)`), never for anything that computes
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HUGGINGFACE_TOKEN", "HUGGINGFACEHUB_API_TOKEN")
 
@@ -48,7 +50,7 @@ def command(
     own = ["-P", "-m", f"worker.{module}", *arguments]
     if image is None or image.sif is None:
         return [image.python if image else sys.executable, *own]
-    options = ["--nv", "--no-home", *mount(paths.assets() / "workflow", WORKER_IN_IMAGE)]
+    options = ["--nv", "--no-home", *NO_PRELOAD, *mount(paths.assets() / "workflow", WORKER_IN_IMAGE)]
     for folder, writable in folders.items():
         options += mount(folder, folder, writable=writable)
     if folders:

@@ -46,6 +46,11 @@ class _Target:
     def key(self) -> str:
         return f"{self.name}-{self.recipe}-apptainer"
 
+    @property
+    def remedy(self) -> str:
+        """The command that makes it."""
+        return f"mira images build {'all' if self.name == 'base' else self.name} --runtime apptainer"
+
 
 def build_sif(
     image: Image, stage: Callable[[str], None], *, force: bool = False, via: Bootstrap = "auto"
@@ -60,7 +65,7 @@ def build_sif(
     build_base(stage, via=via)
     own = recipe.recipe_hash(image)
     target = _Target(image.name, own, "image.def", apptainer.sif_path(image), image.cost["apptainer"])
-    with building.workshop(target.key) as shop:
+    with building.workshop(target.key, lacking=f"image {image.name} is", remedy=target.remedy) as shop:
         if (found := apptainer.built_sif(image)) and not force:
             return found
         torch_backend.resolve(image, shop, stage)
@@ -88,7 +93,7 @@ def build_base(stage: Callable[[str], None], *, force: bool = False, via: Bootst
     target = _Target("base", recipe.base_hash(), "base.def", apptainer.base_path(), cost)
     if not force and target.final.exists():
         return apptainer.check(target.final, target.recipe)
-    with building.workshop(target.key) as shop:
+    with building.workshop(target.key, lacking="the base of images is", remedy=target.remedy) as shop:
         if not force and target.final.exists():
             return apptainer.check(target.final, target.recipe)
         stage("building the base image")

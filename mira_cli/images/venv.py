@@ -62,7 +62,9 @@ def build_venv(image: Image, stage: Callable[[str], None], *, force: bool = Fals
             f"image {image.name} compiles {', '.join(image.compiles)}, and there is no C compiler on this machine",
             hint=f"install gcc, or `mira images build {image.name} --runtime apptainer`",
         )
-    with building.workshop(f"{image.name}-{recipe.recipe_hash(image)}-venv") as shop:
+    remedy = f"mira images build {image.name} --runtime venv"
+    key = f"{image.name}-{recipe.recipe_hash(image)}-venv"
+    with building.workshop(key, lacking=f"environment {image.name} is", remedy=remedy) as shop:
         if (found := built_venv(image)) and not force:
             return found
         building.require_space(

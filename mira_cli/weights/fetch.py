@@ -101,7 +101,9 @@ def fetch_unit(unit: Unit, runtime: Runtime, *, force: bool = False) -> Stored:
     token = permission(unit)
     image = _image(unit, runtime)
     try:
-        with building.workshop(f"weights-{unit.family}-{slug(unit.name)}", doing="fetches") as shop:
+        lacking, remedy = f"the weights of {unit.title} are", f"mira weights fetch {unit.title}"
+        key = f"weights-{unit.family}-{slug(unit.name)}"
+        with building.workshop(key, doing="fetches", lacking=lacking, remedy=remedy) as shop:
             if not force and (found := store.find_stored(unit.family, unit.name)):
                 return found
             building.require_space(

@@ -68,6 +68,8 @@ def reserve(job: Job, framework: str | None) -> gpu.Lease | None:
         return None
     lease = gpu.lease(allowed, gpu.lock_folder())
     os.environ["CUDA_VISIBLE_DEVICES"] = lease.gpu
+    if visible is None:  # the numbers are nvidia-smi's; CUDA's own begin with the fastest
+        os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     return lease
 
 

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from mira_cli.app import _from_os_error
 from mira_cli.driver.execute import _removed_unless_planned
 from mira_cli.errors import Interrupted
 from mira_cli.files import replacing
+from mira_cli.refusals import refused_by_system
 from mira_cli.run.directory import open_run
 from mira_cli.run.lock import run_locked
 
@@ -56,7 +56,7 @@ def test_a_full_disk_says_where_it_is_full(tmp_path) -> None:
     file = tmp_path / "x.json"
     with pytest.raises(OSError, match="No space") as full, replacing(file):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as `write` does, without a name
-    assert _from_os_error(full.value).message == f"the system refused `{file}`: no space left on device"
+    assert refused_by_system(full.value).message == f"the system refused `{file}`: no space left on device"
 
 
 def test_settings_that_cannot_be_read_are_told_without_pythons_words(tmp_path, mira) -> None:

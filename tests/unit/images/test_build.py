@@ -1,5 +1,6 @@
 """The real builder of virtual environments, on an image of one tiny package: what it leaves, and what never."""
 
+import errno
 import json
 import os
 import signal
@@ -225,9 +226,45 @@ def test_too_little_space_is_said_before(tiny: Path, monkeypatch: pytest.MonkeyP
 def test_a_cache_that_cannot_be_written_is_one_sentence(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tiny / "file").touch()
     monkeypatch.setenv("MIRA_CACHE", str(tiny / "file" / "cache"))
-    with pytest.raises(EnvironmentNotReadyError, match="cannot write to MIRA's cache") as error:
+    with pytest.raises(EnvironmentNotReadyError, match=r"tiny is not in MIRA's cache .*: not a dir") as error:
         prepare.prepare_images(["tiny"], "venv")
     assert "MIRA_CACHE" in (error.value.hint or "")
+    assert "`mira images build tiny --runtime venv`" in (error.value.hint or "")
+
+
+def test_images_that_do_not_fit_are_refused_before_the_base_is_built(tiny: Path) -> None:
+    (image,) = recipe.find_images(["tiny"])
+    cost = recipe.Cost(minutes=1, gigabytes=1e9, free_gigabytes=1)
+    with pytest.raises(EnvironmentNotReadyError, match=r"building image tiny .* needs 1000000000\.0 GB") as error:
+        prepare.build_images([image.model_copy(update={"cost": {"apptainer": cost}})], "apptainer")
+    assert "MIRA_CACHE" in (error.value.hint or "")
+    assert left(tiny) == []
+    assert not (tiny / "cache" / "building").exists()
+
+
+def test_a_quota_met_within_a_build_is_said_with_its_remedy(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uv = tiny / "uv"  # with the words of uv 0.13.9 on a file system with a quota
+    said = "error: Failed to download `tiny==1.0`\n  cause: Failed to extract archive: tiny.whl\n"
+    said += f"  cause: failed to write to file `{'/x' * 90}`: Disk quota exceeded (os error 122)"
+    uv.write_text(f"#!/bin/sh\n[ $1 = cache ] && echo {tiny} && exit\necho '{said}' >&2\nexit 1\n")
+    uv.chmod(0o755)
+    monkeypatch.setattr("uv.find_uv_bin", lambda: str(uv))
+    with pytest.raises(EnvironmentNotReadyError, match=r"Disk quota exceeded \(os error 122\)$") as error:
+        prepare.prepare_images(["tiny"], "venv")
+    assert "`tiny==1.0`" in error.value.message
+    assert "UV_CACHE_DIR" in (error.value.hint or "")
+    assert left(tiny) == []
+
+
+def test_what_the_system_refuses_within_a_build_is_a_sentence(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), "/somewhere")
+
+    monkeypatch.setattr(venv.record, "write_build_record", full)
+    with pytest.raises(EnvironmentNotReadyError, match="the system refused `/somewhere`: disk quota exceeded") as error:
+        prepare.prepare_images(["tiny"], "venv")
+    assert "free space" in (error.value.hint or "")
+    assert left(tiny) == []
 
 
 def test_a_compiler_is_asked_for_before(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,5 +280,7 @@ def test_the_telling_line_of_a_log(tmp_path: Path) -> None:
     assert process.likely_error(log) == "ERROR: No space left on device"
     log.write_text("FATAL:   " + "x" * 500)
     assert len(process.likely_error(log)) == 160
+    log.write_text("error: one\n  cause: two\n  cause: three\nended\n")
+    assert process.likely_error(log) == "one: three"
     log.write_text("all is well\n")
     assert process.likely_error(log) == ""

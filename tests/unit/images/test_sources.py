@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from mira_cli.errors import EnvironmentNotReadyError
 from mira_cli.images import bootstrap, host_python
+from tests.runs import REPOSITORY
 
 OURS = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -48,6 +50,17 @@ def test_a_python_that_does_not_run_is_passed_over(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
     assert host_python.find_python("9.9", {}) == bare
     assert host_python.find_python("9.9", {}, headers=True) == whole
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user, who meets what is closed")
+def test_another_users_pyenv_is_passed_over() -> None:
+    asked = "list(host_python.candidates('9.9', {'PYENV_ROOT': '/root/x'}))"
+    code = f"from mira_cli.images import host_python; print({asked})"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], env={"PYTHONPATH": str(REPOSITORY)}, cwd="/", user=65534, group=65534,
+        extra_groups=[], capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_no_python_is_one_sentence_with_a_way_out(tmp_path: Path) -> None:

@@ -80,6 +80,30 @@ def wait_until(what, seconds: float = 200) -> None:
         time.sleep(0.1)
 
 
+def test_the_login_nodes_choice_of_gpus_is_none_of_a_nodes(scheduler, mira, structures, tmp_path, monkeypatch) -> None:
+    """PBS, asked for no GPU, says nothing of any: a job that had these numbers would take a GPU that is another's."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    run = tmp_path / "run"
+    file = faulty(tmp_path / "models.yaml", mode="sleep", seconds=0, gpu=True)
+    mira(
+        "run",
+        structures,
+        "--models",
+        "faulty",
+        "--models-file",
+        file,
+        "-o",
+        run,
+        "--profile",
+        scheduler("pbs"),
+        "--set",
+        "resources.faulty.gpu=0",
+    )
+    assert statuses(run) == {"faulty": ["ok"] * len(METALS)}
+    (model,) = json.loads((run / "provenance.json").read_text())["models"]
+    assert [(attempt["device"], attempt["gpu"]) for attempt in model["attempts"]] == [("cpu", None)]
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_run_submits_lists_and_collects(name, scheduler, state, mira, structures, tmp_path) -> None:
     run = tmp_path / "run"

@@ -96,6 +96,16 @@ def test_a_lease_makes_one_gpu_visible(surroundings):
     lease.release()
 
 
+def test_numbers_are_those_that_nvidia_smi_shows(surroundings):
+    surroundings.delenv("CUDA_DEVICE_ORDER", raising=False)
+    surroundings.setenv("CUDA_VISIBLE_DEVICES", "1")  # a user's, in whatever order they mean
+    device.reserve(job("auto", ("1",)), "torch").release()
+    assert "CUDA_DEVICE_ORDER" not in os.environ
+    surroundings.delenv("CUDA_VISIBLE_DEVICES")
+    device.reserve(job("auto", ("1",)), "torch").release()
+    assert (os.environ["CUDA_VISIBLE_DEVICES"], os.environ["CUDA_DEVICE_ORDER"]) == ("1", "PCI_BUS_ID")
+
+
 def test_the_cpu_sees_no_gpu(surroundings):
     assert device.reserve(job("cpu", ("2",)), "torch") is None
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
