@@ -93,6 +93,13 @@ def workers_of(run: Path) -> list[int]:
     return found
 
 
+def to_workers(run: Path, number: int) -> None:
+    """Stop the workers of a run, or let them go on: however long a command takes that looks at them."""
+    for pid in workers_of(run):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
 class Started:
     """A `mira` in the background."""
 

@@ -40,8 +40,10 @@ def cancel(
     if driven:
         write_json(directory.cancel, {})
         _wait(directory)
-    swept = _clear_queue(directory)
-    directory.cancel.unlink(missing_ok=True)
+    try:
+        swept = _clear_queue(directory)
+    finally:
+        directory.cancel.unlink(missing_ok=True)
     if driven and is_locked(directory):
         raise _stuck(directory)
     name = quoted(directory.root)

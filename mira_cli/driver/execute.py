@@ -14,7 +14,7 @@ from mira_cli import console
 from mira_cli.compare.schemes import DEFAULT
 from mira_cli.config import load_config
 from mira_cli.console import count
-from mira_cli.errors import EnvironmentNotReadyError, ExitCode, Interrupted, MiraError, UsageError
+from mira_cli.errors import EnvironmentNotReadyError, ExitCode, Interrupted, MiraError, QueueError, UsageError
 from mira_cli.files import read_json
 from mira_cli.run.directory import is_run, look_at_run, open_run
 from mira_cli.scratch import scratch_folder
@@ -218,7 +218,12 @@ def _clear_queue(run: RunDirectory, stop: Interrupted, queue: JobQueue) -> None:
         console.say("the driver has to go; its jobs stay in the queue, and the next call goes on with them")
         return
     me = os.environ.get("SLURM_JOB_ID")
-    swept = sweep(job_prefix(run), keep=lambda job: job.id == me, queue=queue)
+    try:
+        swept = sweep(job_prefix(run), keep=lambda job: job.id == me, queue=queue)
+    except QueueError as error:
+        hint = f"`mira cancel {console.quoted(run.root)}` once it answers"
+        console.warn(f"jobs of this run may still be in the queue: {error.message}", hint=hint)
+        return
     if swept:
         console.say(f"{count(swept, 'job')} cancelled")
 

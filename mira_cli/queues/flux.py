@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from mira_cli.queues.scheduler import ALIVE, COMPLETING, PENDING, RUNNING, JobEnd, Listed, Scheduler
@@ -30,12 +31,12 @@ def _live(call: Call, user: str) -> list[Listed]:
 
 
 def _ended(call: Call, job: str) -> JobEnd | None:
-    line = call("flux", "jobs", "--no-header", "-o", "{status}|{returncode}", job, but="not found|unknown").strip()
-    status, _, code = line.partition("|")
-    if status in STATES:
-        return ALIVE
-    if status not in OVER:
+    line = call("flux", "jobs", "--no-header", "-o", "{status}|{returncode}", job, but="not found|unknown")
+    if not (row := re.search(r"\b([A-Z]+)\|(.*)", line)):
         return None
+    status, code = row.groups()
+    if status not in OVER:
+        return ALIVE
     return JobEnd(status == "COMPLETED", WHY.get(status, f"exit status {code.strip()}"))
 
 

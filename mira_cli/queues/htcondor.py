@@ -11,7 +11,8 @@ from mira_cli.queues.scheduler import ALIVE, COMPLETING, HELD, PENDING, RUNNING,
 if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
 
-STATES = {1: PENDING, 2: RUNNING, 3: COMPLETING, 4: COMPLETING, 5: PENDING, 6: COMPLETING, 7: RUNNING}
+COMPLETED = 4  # some sites leave such a job in the queue for days
+STATES = {1: PENDING, 2: RUNNING, 3: COMPLETING, 5: PENDING, 6: COMPLETING, 7: RUNNING}
 ON_HOLD, BY_USER = 5, 1
 WHY = {34: "its memory limit was reached", 46: "its time limit was reached", 47: "its time limit was reached"}
 
@@ -22,6 +23,8 @@ def _live(call: Call, whose: str) -> list[Listed]:
     found = []
     for job in _ads(call("condor_q", whose, "-json", "-attributes", wanted)):
         status, code = job.get("JobStatus"), job.get("HoldReasonCode")
+        if status == COMPLETED:
+            continue
         state = STATES.get(status or 0, RUNNING)
         held = status == ON_HOLD
         dead = held and code != BY_USER  # a limit, or a node that could not run it: it waits for ever
@@ -38,12 +41,15 @@ def _ended(call: Call, job: str) -> JobEnd | None:
     if there := _live(call, job):  # under another user's name than the listing was asked for
         return JobEnd(ok=False, why=there[0].reason) if there[0].dead else ALIVE
     wanted = "JobStatus,ExitBySignal,ExitSignal,ExitCode,RemoveReason"
-    for about in _ads(call("condor_history", job, "-limit", "1", "-json", "-attributes", wanted)):
-        if about.get("JobStatus") == 4 and about.get("ExitCode") == 0 and not about.get("ExitBySignal"):
-            return JobEnd(ok=True)
-        signal = about.get("ExitSignal")
-        why = f"killed by signal {signal}" if signal else f"exit status {about.get('ExitCode')}"
-        return JobEnd(ok=False, why=str(about.get("RemoveReason") or why))
+    for where in (("condor_q", job), ("condor_history", job, "-limit", "1")):
+        for about in _ads(call(*where, "-json", "-attributes", wanted)):
+            completed = about.get("JobStatus") == COMPLETED
+            if completed and about.get("ExitCode") == 0 and not about.get("ExitBySignal"):
+                return JobEnd(ok=True)
+            if completed or where[0] == "condor_history":  # one that is being removed may still run
+                signal = about.get("ExitSignal")
+                why = f"killed by signal {signal}" if signal else f"exit status {about.get('ExitCode')}"
+                return JobEnd(ok=False, why=str(about.get("RemoveReason") or why))
     return None
 
 

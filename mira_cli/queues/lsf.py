@@ -34,7 +34,8 @@ def _live(call: Call, user: str) -> list[Listed]:
     for fields in (row for row in rows if len(row) == 6 and row[1] not in OVER):
         job, stat, hosts, elapsed, name, why = (" ".join(field.split()) for field in fields)
         node = hosts.partition(":")[0].rpartition("*")[2].strip("-")
-        reason, elapsed = HELD if stat == "PSUSP" else why.strip("-; "), elapsed.replace(" second(s)", " s").strip("-")
+        why, elapsed = why.strip("-; "), elapsed.replace(" second(s)", " s").strip("-")
+        reason = f"{HELD}: {why}".removesuffix(": ") if stat == "PSUSP" else why
         found.append(Listed(job, name, STATES.get(stat, RUNNING), reason, node, elapsed))
     return found
 
@@ -42,11 +43,11 @@ def _live(call: Call, user: str) -> list[Listed]:
 def _ended(call: Call, job: str) -> JobEnd | None:
     columns = "stat exit_code exit_reason delimiter='|'"
     text = " ".join(call("bjobs", "-noheader", "-a", "-o", columns, job, but="is not found").split())
-    stat, code, reason = [*text.split("|", 2), "", "", ""][:3]
-    if stat in STATES:
-        return ALIVE
-    if stat not in OVER:
+    if not (row := re.search(r"\b([A-Z_]+)\|([^|]*)\|(.*)", text)):
         return None
+    stat, code, reason = row.groups()
+    if stat not in OVER:
+        return ALIVE
     said = reason.partition(":")[0]
     return JobEnd(stat == "DONE", WHY.get(said, f"exit status {code}" + (f" ({reason})" if reason.strip("-") else "")))
 

@@ -27,6 +27,7 @@ EXITS = {
     265: "it was killed",
     271: "it was cancelled, or its time limit was reached",
 }
+GIVEN_UP = "too many failed attempts"  # PBS holds a job that it could not start twenty times
 GONE = r"Unknown Job|has finished|Invalid state|Request invalid for state"
 
 
@@ -39,15 +40,18 @@ def _live(call: Call, user: str) -> list[Listed]:
         letter = about.get("job_state", "")
         if letter and letter not in OVER:
             state = STATES.get(letter, RUNNING)
-            reason = HELD if letter == "H" else about.get("comment", "") if state == PENDING else ""
+            comment = about.get("comment", "")
+            held = f"{HELD}: {comment}".removesuffix(": ")
+            reason = held if letter == "H" else comment if state == PENDING else ""
             node, elapsed = about.get("exec_host", "").partition("/")[0], about.get("resources_used.walltime", "")
-            found.append(Listed(job, about.get("Job_Name", ""), state, reason, node, elapsed))
+            dead = letter == "H" and GIVEN_UP in comment
+            found.append(Listed(job, about.get("Job_Name", ""), state, reason, node, elapsed, dead))
     return found
 
 
 def _ended(call: Call, job: str) -> JobEnd | None:
     about = _records(call("qstat", "-x", "-f", job, but=GONE)).get(job, {})
-    if about.get("job_state") in STATES:
+    if about.get("job_state", "F") not in OVER:
         return ALIVE
     if not re.fullmatch(r"-?\d+", said := about.get("Exit_status", "")):
         return None

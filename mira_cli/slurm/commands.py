@@ -10,6 +10,7 @@ import subprocess
 from mira_cli.errors import QueueError
 
 PATIENCE_S = 30.0
+OTHER_JOBS = {"SBATCH_ARRAY_INX", "SBATCH_CLUSTERS", "SBATCH_WAIT"}  # as `--array`, … , which the preflight refuses
 FILTERS = ("SCANCEL_", "SINFO_", "SQUEUE_")  # of users, for their own eyes: they hide jobs and partitions
 SILENT = re.compile(r"unable to contact|connection refused|timed out|connect failure|zero bytes", re.IGNORECASE)
 
@@ -24,8 +25,10 @@ def has_slurm() -> bool:
 
 
 def unfiltered() -> dict[str, str]:
-    """Our variables without those by which a user has SLURM's commands show a part."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(FILTERS)}
+    """Our variables without those by which a user has SLURM's commands show a part, or make another kind of job."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(FILTERS) and name not in OTHER_JOBS
+    }
 
 
 def run_slurm(*command: str, timeout_s: float = PATIENCE_S, stdin: str | None = None) -> str:

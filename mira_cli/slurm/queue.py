@@ -172,11 +172,16 @@ def sweep(
     -------
     int
         How many jobs were cancelled.
+
+    Raises
+    ------
+    QueueError
+        To the last the scheduler could not be asked, or refused to cancel: nobody knows what is there.
     """
     seen: set[str] = set()
-    calm_since = time.monotonic()
-    deadline = calm_since + patience_s
-    while time.monotonic() < deadline:
+    calm_since: float | None = None  # an answer is needed to know of calm
+    deadline = time.monotonic() + patience_s
+    while True:
         try:
             new = [
                 job for job in queue.live_jobs(prefix)
@@ -186,11 +191,11 @@ def sweep(
         except QueueError:
             if time.monotonic() + 1 > deadline:
                 raise
-            new = []
-        seen.update(job.id for job in new)
-        if new:
-            calm_since = time.monotonic()
-        elif time.monotonic() - calm_since >= calm_s:
-            return len(seen)
+            calm_since = None
+        else:
+            seen.update(job.id for job in new)
+            if new or calm_since is None:
+                calm_since = time.monotonic()
+            if time.monotonic() > deadline or (not new and time.monotonic() - calm_since >= calm_s):
+                return len(seen)
         time.sleep(0.2)
-    return len(seen)

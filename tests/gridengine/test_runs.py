@@ -9,7 +9,7 @@ import yaml
 
 from mira_cli.queues.scheduler import ALIVE, JobEnd
 from mira_cli.queues.table import SCHEDULERS, how_it_ended, list_jobs
-from tests.runs import METALS, faulty, processes_of, records, statuses
+from tests.runs import METALS, faulty, processes_of, records, statuses, to_workers
 from tests.slurm.sound import assert_nothing_twice, assert_sound, records_of, slow_call
 
 
@@ -27,8 +27,9 @@ def accounted(name: str) -> list[dict[str, str]]:
 
 def test_killed_driver_and_resume(cluster, started, mira, structures, tmp_path, profile) -> None:
     run = tmp_path / "run"
-    one = started(*slow_call(tmp_path, structures, profile, seconds=6.0))
+    one = started(*slow_call(tmp_path, structures, profile))
     cluster.wait_for(lambda: run.is_dir() and len(records_of(run, "faulty")) > 0)
+    to_workers(run, signal.SIGSTOP)
     state = json.loads(mira("status", run, "--json").stdout)
     slow = next(model for model in state["models"] if model["name"] == "faulty")
     assert "RUNNING" in {job["state"] for job in slow["slurm_jobs"]}
@@ -36,9 +37,12 @@ def test_killed_driver_and_resume(cluster, started, mira, structures, tmp_path, 
     one.process.wait()
     running = {job.id for job in cluster.jobs_of(run) if job.state == "RUNNING"}
     assert running
-    done = mira("resume", run)
-    assert "of an earlier call still running" in done.stderr
-    assert "adopted, not computed again" in done.stderr
+    two = started("resume", run)
+    two.wait_for_words("adopted, not computed again")
+    to_workers(run, signal.SIGCONT)
+    code, err = two.end()
+    assert code == 0, err
+    assert "of an earlier call still running" in err
     assert_sound(run)
     assert cluster.jobs_of(run) == []
 

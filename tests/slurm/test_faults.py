@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import METALS, faulty, processes_of, records, rows, statuses
+from tests.runs import METALS, faulty, processes_of, records, rows, statuses, to_workers
 
 from .conftest import write_profile
 from .sound import Fault, assert_nothing_twice, assert_sound, records_of, said, slow_call
@@ -277,9 +277,9 @@ def test_ctrl_c_while_jobs_are_submitted_slowly(cluster, fault) -> None:
 
 @pytest.mark.versions
 @pytest.mark.parametrize("victims", ["mira", "mira and Snakemake"])
-def test_killed_driver(cluster, fault, mira, structures, tmp_path, profile, victims) -> None:
-    fault.call = slow_call(tmp_path, structures, profile, seconds=6)  # its jobs are to outlive the start of another
+def test_killed_driver(cluster, fault, victims) -> None:
     fault.begin()
+    to_workers(fault.run, signal.SIGSTOP)
     ids = {job["id"] for job in running(cluster, fault.run)}
     os.kill(fault.one.process.pid, signal.SIGKILL)
     fault.one.process.wait()
@@ -288,12 +288,15 @@ def test_killed_driver(cluster, fault, mira, structures, tmp_path, profile, vict
             if Path(f"/proc/{pid}/environ").read_bytes().find(b"SLURM_JOB_ID=") < 0:
                 os.kill(pid, signal.SIGKILL)
     began = time.monotonic()
-    done = mira(*fault.call)
+    other = fault.started(*fault.call)
+    other.wait_for_words("adopted, not computed again")
+    to_workers(fault.run, signal.SIGCONT)
+    code, err = other.end()
+    assert code == 0, err
     fault.seconds = time.monotonic() - began
-    assert "adopted, not computed again" in done.stderr
     assert ids <= {job["id"] for job in cluster.jobs_of(fault.run, ended=True) if job["state"] == "COMPLETED"}
     assert_sound(fault.run)
-    fault.tell(f"SIGKILL of {victims}", "jobs of an earlier call still running: adopted, not computed again", 0)
+    fault.tell(f"SIGKILL of {victims}", "jobs of an earlier call still running: adopted, not computed again", code)
 
 
 def test_files_that_show_late(cluster, fault) -> None:

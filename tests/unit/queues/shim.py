@@ -105,6 +105,8 @@ def qstat() -> None:
 
 
 def qdel() -> None:
+    if (FOLDER / "stands").exists():
+        sys.exit("qdel: cannot connect to server")
     for word in WORDS:
         kill(number_in(word), 271)
 

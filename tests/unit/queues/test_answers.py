@@ -38,6 +38,12 @@ Job Id: 16.server
     Job_Name = {NAME}
     job_state = Z
 
+Job Id: 17.server
+    Job_Name = {NAME}
+    job_state = H
+    Hold_Types = s
+    comment = job held, too many failed attempts to run
+
 """
 LSF = f"""Welcome to the cluster
 12|RUN|4*host1:2*host2|12 second(s)|{NAME}|-
@@ -102,6 +108,8 @@ HTCONDOR = f"""[
   "HoldReason": "The job exceeded allowed job duration of 20 seconds"}}
 ,
 {{"ClusterId": 16, "ProcId": 0, "JobStatus": 8, "JobBatchName": "{NAME}"}}
+,
+{{"ClusterId": 17, "ProcId": 0, "JobStatus": 4, "JobBatchName": "{NAME}", "LeaveJobInQueue": true}}
 ]
 """
 F = "\N{LATIN SMALL LETTER F WITH HOOK}"
@@ -109,7 +117,7 @@ FLUX = "".join(
     f"{F}{job}|{NAME}\n"
     for job in ("2xgU|RUN|node7|7.1s", "2xgV|SCHED||0s", "2xgW|NEW||0s", "2xgX|NEWER||0s", "2xgY|FAILED|node7|3s")
 )
-ANSWERS = {"qselect": "12.server\n13.server\n14.server\n15.server\n", "qstat -f": PBS, "bjobs": LSF, "qstat -u": SGE,
+ANSWERS = {"qselect": "".join(f"{n}.server\n" for n in range(12, 18)), "qstat -f": PBS, "bjobs": LSF, "qstat -u": SGE,
            "condor_q": HTCONDOR, "flux": FLUX}  # fmt: skip
 LIVE = {
     "pbs": [
@@ -117,11 +125,12 @@ LIVE = {
         Listed("13.server", NAME, "PENDING", "Not Running: Insufficient amount of resource: ncpus (R: 4 A: 0 T: 8)"),
         Listed("14.server", NAME, "PENDING", "held"),
         Listed("16.server", NAME, "RUNNING"),
+        Listed("17.server", NAME, "PENDING", "held: job held, too many failed attempts to run", dead=True),
     ],
     "lsf": [
         Listed("12", NAME, "RUNNING", "", "host1", "12 s"),
         Listed("13", NAME, "PENDING", "Job's requirements not satisfied: 4 hosts; Limits a|b: 2 hosts", "", "0 s"),
-        Listed("14", NAME, "PENDING", "held", "", "0 s"),
+        Listed("14", NAME, "PENDING", "held: The job was suspended while pending", "", "0 s"),
         Listed("15", NAME, "RUNNING"),
     ],
     "sge": [
@@ -180,12 +189,14 @@ def test_jobs_in_the_queue(name, monkeypatch) -> None:
         ("pbs", "Job Id: 12\n    Exit_status = -27\n", JobEnd(False, "its memory limit was reached")),
         ("pbs", "Job Id: 12\n    Exit_status = 3\n", JobEnd(False, "exit status 3")),
         ("pbs", "Job Id: 12\n    job_state = R\n", ALIVE),
+        ("pbs", "Job Id: 12\n    job_state = Z\n", ALIVE),
         ("pbs", "", None),
         ("lsf", "DONE|-|-\n", JobEnd(True, "exit status -")),
         ("lsf", "EXIT|140|TERM_RUNLIMIT: job killed after reaching LSF run time limit\n",
          JobEnd(False, "its time limit was reached")),
         ("lsf", "EXIT|1|-\n", JobEnd(False, "exit status 1")),
         ("lsf", "RUN|-|-\n", ALIVE),
+        ("lsf", "Welcome to the cluster\nNEWER|-|-\n", ALIVE),
         ("lsf", "EXIT|1|TERM_X: first\n second\n", JobEnd(False, "exit status 1 (TERM_X: first second)")),
         ("lsf", "", None),
         ("sge", QACCT.format(failed="0    ", status="0", seconds=5), JobEnd(True)),
@@ -204,6 +215,7 @@ def test_jobs_in_the_queue(name, monkeypatch) -> None:
         ("flux", "TIMEOUT|142\n", JobEnd(False, "its time limit was reached")),
         ("flux", "FAILED|2\n", JobEnd(False, "exit status 2")),
         ("flux", "RUN|\n", ALIVE),
+        ("flux", "NEWER|\n", ALIVE),
         ("flux", "", None),
     ],
 )  # fmt: skip
@@ -221,6 +233,9 @@ def test_how_a_job_ended(name, answer, ended, monkeypatch) -> None:
         ("htcondor", '[{"ClusterId": 12, "ProcId": 0, "JobStatus": 2}]', ALIVE),
         ("htcondor", '[{"ClusterId": 12, "ProcId": 0, "JobStatus": 5, "HoldReasonCode": 34}]',
          JobEnd(False, "its memory limit was reached")),
+        ("htcondor", '[{"ClusterId": 12, "ProcId": 0, "JobStatus": 3, "RemoveReason": "via condor_rm"}]', ALIVE),
+        ("htcondor", '[{"ClusterId": 12, "ProcId": 0, "JobStatus": 4, "ExitCode": 3}]', JobEnd(False, "exit status 3")),
+        ("htcondor", '[{"ClusterId": 12, "ProcId": 0, "JobStatus": 4, "ExitCode": 0}]', JobEnd(True)),
         ("sge", "==\njob_number:   12\nscheduling info:   Job is in hold state\n", ALIVE),
         ("sge", "==\njob_number:   12\nerror reason   1:   can't open output file\n",
          JobEnd(False, "`qstat -j 12` says why")),

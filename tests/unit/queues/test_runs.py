@@ -156,6 +156,22 @@ def test_cancel_ends_the_jobs_and_resume_goes_on(scheduler, state, started, mira
     assert len(records(run)) == len(METALS)
 
 
+def test_a_cancel_that_is_refused_is_no_cancel(scheduler, state, started, mira, structures, tmp_path) -> None:
+    run = tmp_path / "run"
+    (state / "hold").touch()
+    one = started("run", structures, "-m", "emt", "-o", run, "--profile", scheduler("pbs"))
+    one.wait_for(lambda: list(state.glob("job-*.json")), "job")
+    (state / "stands").touch()
+    one.send()
+    code, err = one.end()
+    assert code == 130
+    assert "jobs of this run may still be in the queue: PBS refuses (`qdel`: cannot connect to server)" in err
+    done = mira("cancel", run, code=4)
+    assert "PBS refuses (`qdel`: cannot connect to server)" in done.stderr
+    (state / "stands").unlink()
+    assert "1 job taken out of the queue" in mira("cancel", run).stderr
+
+
 def test_waiting_jobs_say_why_and_are_taken_back(scheduler, state, started, mira, structures, tmp_path) -> None:
     run = tmp_path / "run"
     profile = scheduler("pbs")
