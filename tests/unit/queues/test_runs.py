@@ -85,20 +85,8 @@ def test_the_login_nodes_choice_of_gpus_is_none_of_a_nodes(scheduler, mira, stru
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     run = tmp_path / "run"
     file = faulty(tmp_path / "models.yaml", mode="sleep", seconds=0, gpu=True)
-    mira(
-        "run",
-        structures,
-        "--models",
-        "faulty",
-        "--models-file",
-        file,
-        "-o",
-        run,
-        "--profile",
-        scheduler("pbs"),
-        "--set",
-        "resources.faulty.gpu=0",
-    )
+    model = ("--models", "faulty", "--models-file", file, "--set", "resources.faulty.gpu=0")
+    mira("run", structures, *model, "-o", run, "--profile", scheduler("pbs"))
     assert statuses(run) == {"faulty": ["ok"] * len(METALS)}
     (model,) = json.loads((run / "provenance.json").read_text())["models"]
     assert [(attempt["device"], attempt["gpu"]) for attempt in model["attempts"]] == [("cpu", None)]
