@@ -140,9 +140,7 @@ class RunConfig(BaseModel):
     )
     batch_atoms: int | None = Field(None, ge=1, description="atoms evaluated at once; default: the family's")
     threads: int | None = Field(None, ge=1, description="CPU threads of a job; default: shared out among the jobs")
-    mem_mb: Megabytes | None = Field(
-        None, description="memory of a job; nodes are asked for 150 MB more; default: 8000"
-    )
+    mem_mb: Megabytes | None = Field(None, description="memory of a job; 150 MB more are asked for; default: 8000")
     runtime_min: Minutes | None = Field(None, description="time limit of a job on a cluster; default: 240")
     max_jobs: int | None = Field(None, ge=1, description="jobs at once; default: the profile's, or as many as fit")
     gpus: int | list[Name] | None = Field(

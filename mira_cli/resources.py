@@ -60,7 +60,7 @@ class Resources(BaseModel):
 
     threads: int | None = Field(None, ge=1, description="CPU threads of a job; default: shared out among the jobs")
     mem_mb: Megabytes | None = Field(
-        None, description="memory of a job, more in its next try; nodes are asked for 150 MB more"
+        None, description="memory of a job, more in its next try; 150 MB more are asked for"
     )
     runtime_min: Minutes | None = Field(None, description="time limit of a job; more when it is tried again")
     gpu: int | None = Field(None, ge=0, le=1, description="0: CPU only")
