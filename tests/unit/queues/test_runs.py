@@ -146,8 +146,9 @@ def test_cancel_ends_the_jobs_and_resume_goes_on(scheduler, state, started, mira
 
 def test_a_cancel_that_is_refused_is_no_cancel(scheduler, state, started, mira, structures, tmp_path) -> None:
     run = tmp_path / "run"
+    profile = scheduler("pbs")
     (state / "hold").touch()
-    one = started("run", structures, "-m", "emt", "-o", run, "--profile", scheduler("pbs"))
+    one = started("run", structures, "-m", "emt", "-o", run, "--profile", profile)
     one.wait_for(lambda: list(state.glob("job-*.json")), "job")
     (state / "stands").touch()
     one.send()
