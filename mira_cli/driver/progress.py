@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PLAIN_EVERY_S = 30.0
 LONG_EVERY_S = 10.0  # as often as workers tell of stories that take many evaluations
 REST = 500.0  # seconds between two looks for each second that reading takes; jobs may be many, and the disk far
-MOST_REST_S = 10.0
+MOST_REST_S = 20.0  # with 10, `mira run` took 0.8 % of a core for 300 jobs that run
 
 
 @dataclass
