@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,14 @@ def to_workers(run: Path, number: int) -> None:
             os.kill(pid, number)
 
 
+def _begin(before: Callable[[], object] | None) -> None:
+    """Take signals as from a shell, also under `nohup` and in the background of a script, then what a test wants."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    if before:
+        before()
+
+
 class Started:
     """A `mira` in the background."""
 
@@ -115,7 +124,7 @@ class Started:
             text=True,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PATH": first + os.environ["PATH"]},
             start_new_session=True,
-            preexec_fn=before,
+            preexec_fn=partial(_begin, before),
         )
 
     def said(self) -> str:

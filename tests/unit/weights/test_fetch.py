@@ -262,4 +262,4 @@ def test_a_store_that_cannot_be_written_is_a_sentence(site: Site) -> None:
     assert "fake-good: cannot write" in site("fetch", "fake-good", code=4).stderr
     (site.folder / "file").touch()
     said = site("fetch", "fake-good", code=4, MIRA_CACHE=str(site.folder / "file" / "cache")).stderr
-    assert "cannot write to MIRA's cache" in said
+    assert f"not in MIRA's cache {site.folder}/file/cache, and cannot be put there: not a directory" in said

@@ -220,7 +220,9 @@ def test_a_shared_store_that_is_read_only(site: Site, good: Path) -> None:
     done = site("list", "--json", prefix=prefix)
     assert [row["state"] for row in json.loads(done.stdout)][:2] == ["here", "here"]
     assert "are here already" in site("fetch", "fake-good", prefix=prefix).stderr
-    assert "cannot write to MIRA's cache" in site("fetch", "fake-redirect", code=4, prefix=prefix).stderr
+    refused = site("fetch", "fake-redirect", code=4, prefix=prefix).stderr
+    assert f"the weights of fake-redirect are not in MIRA's cache {site.cache}, and cannot be put there: " in refused
+    assert "whoever may write to it calls `mira weights fetch fake-redirect`" in refused
 
 
 def test_guesses_are_made_only_of_whole_names(tmp_path: Path) -> None:
