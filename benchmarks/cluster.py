@@ -8,7 +8,7 @@ The models only sleep, so that jobs cost a cluster nothing but their places. `--
 `--held` measures the driver alone: its jobs wait in the queue, held, and are cancelled after so many seconds. The queue
 must take them all (`jobs:` in the profile). `--running` does so while all run, each a shell that replays what a worker
 has written: a record every ten seconds, and how far it is. The cluster must have a place for each; the tests' own has
-them with `SLURM_TEST_NODE_CPUS=200 SLURM_TEST_NODE_MEM=400000 SLURM_TEST_GATHER=none`.
+them with `SLURM_TEST_NODE_CPUS=640 SLURM_TEST_NODE_MEM=1400000 SLURM_TEST_GATHER=none`.
 """
 
 import argparse

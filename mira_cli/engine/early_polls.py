@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import threading
 
 RESULTS_EVERY_S = 5.0  # looks at the outputs of running jobs, between polls
+REST = 1000.0  # seconds between two looks for each second that one takes; jobs may be many, and the disk far
 EARLY_POLLS = 3  # that one job's output may bring forward; it can be cleaned up after for long
 LOOK_EVERY_S = 0.5  # whether all is cancelled or over
 
@@ -38,10 +39,11 @@ class EarlyPolls:
         look = time.monotonic() + RESULTS_EVERY_S
         while self.wait and time.monotonic() < until and not self._cancelled.is_set():
             await asyncio.sleep(LOOK_EVERY_S)
-            if time.monotonic() >= look:
-                look += RESULTS_EVERY_S
+            if (began := time.monotonic()) >= look:
                 if self._result_is_there():
                     return
+                ended = time.monotonic()
+                look = ended + max(RESULTS_EVERY_S, REST * (ended - began))
 
     def _result_is_there(self) -> bool:
         """Whether a job has written its output, so that its scheduler will soon say that it is over."""
