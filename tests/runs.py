@@ -116,7 +116,7 @@ class Started:
         self, *arguments: object, before: Callable[[], object] | None = None, path: Path | None = None
     ) -> None:
         first = f"{path}:" if path else ""  # commands in this folder come before the system's
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as this; can be read while it is written
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as this, and is read meanwhile)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mira_cli", *map(str, arguments)],
             stdout=subprocess.PIPE,
