@@ -2,6 +2,8 @@
 
 from mira_cli.python_path import drop_strangers
 
+KEEP_WHAT_IS_DONE = ("run", "submit", "resume", "retry", "images", "weights")
+
 
 def main() -> None:
     """Run the command and exit with its code, also when it is interrupted while it still starts."""
@@ -20,7 +22,9 @@ def main() -> None:
 
         run()
     except Interrupted as stop:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+        goes_on = "; the same command goes on from here" if command in KEEP_WHAT_IS_DONE else ""
+        print(f"interrupted{goes_on}", file=sys.stderr)
         for hint in getattr(stop, "__notes__", ()):
             print(f"  hint: {hint}", file=sys.stderr)
         sys.exit(ExitCode.INTERRUPTED)

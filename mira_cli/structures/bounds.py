@@ -6,10 +6,13 @@ import resource
 import signal
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
+
+from mira_cli.signals import is_import
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
     from mira_cli.structures.frame import Frame
 
@@ -90,8 +93,9 @@ class _OutOfTimeError(BaseException):
     pass
 
 
-def _out_of_time(_number: int, _frame: object) -> NoReturn:
-    raise _OutOfTimeError
+def _out_of_time(_number: int, frame: FrameType | None) -> None:
+    if not is_import(frame):  # else in a second
+        raise _OutOfTimeError
 
 
 def _count(until: float) -> None:

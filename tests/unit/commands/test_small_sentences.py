@@ -35,7 +35,15 @@ def test_who_stops_a_first_call_is_told_what_to_do_next(tmp_path, there, hint) -
     assert ("--sample" in stop.value.__notes__[0]) == (not there)  # all has been read: a part of it would save nothing
 
 
-def test_hints_of_a_stop_are_printed() -> None:
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["run", "."], "interrupted; the same command goes on from here"),
+        (["-q", "images", "build"], "interrupted; the same command goes on from here"),
+        (["table", "run"], "interrupted"),  # keeps nothing of what it did
+    ],
+)
+def test_hints_of_a_stop_are_printed(words: list[str], sentence: str) -> None:
     code = """
 import mira_cli.app
 from mira_cli.errors import Interrupted
@@ -47,9 +55,9 @@ mira_cli.app.main = stopped
 from mira_cli.__main__ import main
 main()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
     assert done.returncode == 130
-    assert done.stderr == "interrupted; the same command goes on from here\n  hint: go on\n"
+    assert done.stderr == f"{sentence}\n  hint: go on\n"
 
 
 def test_a_full_disk_says_where_it_is_full(tmp_path) -> None:
