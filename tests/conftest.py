@@ -12,6 +12,8 @@ from pathlib import Path
 os.environ.pop("COLUMNS", None)  # what is started here writes into pipes, whose width is not that of a terminal
 # before numpy is imported: threads that wait for one another make small matrices twenty times slower on a busy machine
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# likewise those of torch, which stay awake while they wait: three tests at once on two cores took five times as long
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # a server of one test, or of the user, is not to answer the runs of another test
 os.environ.setdefault("MIRA_WARM", "0")
 
