@@ -59,9 +59,16 @@ def adopt(run: RunDirectory, queue: JobQueue) -> list[Adopted]:
     if waiting:
         say(f"{count(len(waiting), 'job')} of an earlier call had not started: taken back from the queue")
     if adopted:
-        ids = ", ".join(sorted(one.id for one in adopted)[:5])
+        ids = _named([job for job, known in running if known])
         say(f"{count(len(adopted), 'job')} of an earlier call still running ({ids}): adopted, not computed again")
     return adopted
+
+
+def _named(jobs: list[QueuedJob]) -> str:
+    """Up to five jobs by their ids, with what they do where they are not seen to run."""
+    return ", ".join(
+        job.id + (f", {job.stray}" if job.stray else "") for job in sorted(jobs, key=lambda job: job.id)[:5]
+    )
 
 
 def _adopted(job: QueuedJob, run: RunDirectory) -> Adopted | None:
@@ -93,15 +100,17 @@ def wait_for(adopted: list[Adopted], run: RunDirectory, queue: JobQueue) -> None
         `mira cancel` asked for it.
     """
     left = {one.id for one in adopted}
+    names = ", ".join(sorted(left)[:5])
     told = 0.0
     while left:
         try:
-            left &= {job.id for job in queue.live_jobs(job_prefix(run)) if not is_over(job, run)}
+            live = [job for job in queue.live_jobs(job_prefix(run)) if not is_over(job, run) and job.id in left]
+            left, names = {job.id for job in live}, _named(live)
         except QueueError as error:
             say(f"{error.message}; still waiting")
         if left and time.monotonic() - told > 60:
             told = time.monotonic()
-            say(f"waiting for {count(len(left), 'adopted job')}: {', '.join(sorted(left)[:5])}")
+            say(f"waiting for {count(len(left), 'adopted job')}: {names}")
         deadline = time.monotonic() + POLL_S
         while left and time.monotonic() < deadline:
             obey(run)

@@ -39,19 +39,27 @@ class QueueWatch:
         """`2 running, 3 queued (Resources)` for one model, empty where nothing is known."""
         mine = [job for job in self.jobs if job.slug == slug]
         waiting = [job for job in mine if job.waits]
-        parts = [f"{len(mine) - len(waiting)} running"] if len(mine) > len(waiting) else []
+        stray = Counter(job.state.lower() for job in mine if job.stray)
+        running = len(mine) - len(waiting) - stray.total()
+        parts = [f"{number} {what}" for what, number in {"running": running, **stray}.items() if number]
         if waiting:
             reason = Counter(job.reason.strip("()") for job in waiting).most_common(1)[0][0]
             parts.append(f"{len(waiting)} queued" + (f" ({reason})" if reason not in {"", "None"} else ""))
         return ", ".join(parts)
 
     def news(self) -> list[str]:
-        """Return what the user should know and has not been told: jobs that will not start by waiting."""
+        """Return what the user should know and has not been told: of jobs that wait in vain, or are out of sight."""
         found = []
         for job in self.jobs:
-            if job.stuck and (about := f"{job.slug} {job.reason}") not in self._told:
-                self._told.add(about)
-                which = f"{self._queue.title} job {job.id} of {job.slug}"
+            about = f"{job.slug} {job.stray or job.reason}"
+            if not (job.stuck or job.stray) or about in self._told:
+                continue
+            self._told.add(about)
+            which = f"{self._queue.title} job {job.id} of {job.slug}"
+            if job.stray:
+                where = f"`{self._queue.look} {job.id}` tells more"
+                found.append(f"{which} is {job.stray}: it is waited for, and not computed again; {where}")
+            else:
                 found.append(f"{which} does not start ({job.reason.strip('()')}): {job.stuck}")
         return found
 

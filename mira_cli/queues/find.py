@@ -39,7 +39,7 @@ def find_queue(scheduler: str | None) -> JobQueue | None:
         rule = f"evaluate_{slug}" if slug else ""
         return QueuedJob(job.id, job.name, job.state, job.reason, job.node, rule, number, job.elapsed, job.dead)
 
-    return JobQueue(known.title, live_jobs, cancel_jobs)
+    return JobQueue(known.title, known.look, live_jobs, cancel_jobs)
 
 
 def scheduler_of_plan(plan: Mapping[str, Any]) -> str | None:

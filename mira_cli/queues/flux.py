@@ -59,6 +59,7 @@ FLUX = Scheduler(
     cancel=("flux", "cancel"),
     gone=r"inactive|unknown job|not found",
     needed=("flux",),
+    look="flux job info",
     stdin=lambda _: "",
     arguments=lambda script: ["/bin/sh", "-c", script],
 )

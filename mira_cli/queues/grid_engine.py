@@ -6,11 +6,12 @@ import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from mira_cli.queues.scheduler import ALIVE, COMPLETING, HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
+from mira_cli.queues.scheduler import ALIVE, COMPLETING, HELD, PENDING, RUNNING, SUSPENDED, JobEnd, Listed, Scheduler
 
 if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
 
+SUSPENDING = {*"sST"}  # by somebody, with its queue, above a threshold
 KILLED = 137  # 128 + SIGKILL: what its limits and `qdel` end a job with
 
 
@@ -21,6 +22,7 @@ def _live(call: Call, user: str) -> list[Listed]:
         about = {child.tag: (child.text or "").strip() for child in job}
         letters = about.get("state", "")
         state = COMPLETING if "d" in letters else PENDING if {*"qw"} & {*letters} else RUNNING
+        state = SUSPENDED if state == RUNNING and SUSPENDING & {*letters} else state
         dead = "E" in letters  # Eqw: the host could not start it
         reason = _asks_why(about["JB_job_number"]) if dead else HELD if "h" in letters else ""
         node = about.get("queue_name", "").rpartition("@")[2]
@@ -66,4 +68,5 @@ SGE = Scheduler(
     cancel=("qdel",),
     gone=r"do(es)? not exist|already in deletion",
     needed=("qsub", "qstat", "qdel"),
+    look="qstat -j",
 )

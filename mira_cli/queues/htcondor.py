@@ -6,13 +6,13 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from mira_cli.queues.scheduler import ALIVE, COMPLETING, HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
+from mira_cli.queues.scheduler import ALIVE, COMPLETING, HELD, PENDING, RUNNING, SUSPENDED, JobEnd, Listed, Scheduler
 
 if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
 
 COMPLETED = 4  # some sites leave such a job in the queue for days
-STATES = {1: PENDING, 2: RUNNING, 3: COMPLETING, 5: PENDING, 6: COMPLETING, 7: RUNNING}
+STATES = {1: PENDING, 2: RUNNING, 3: COMPLETING, 5: PENDING, 6: COMPLETING, 7: SUSPENDED}
 ON_HOLD, BY_USER = 5, 1
 WHY = {34: "its memory limit was reached", 46: "its time limit was reached", 47: "its time limit was reached"}
 
@@ -82,6 +82,7 @@ HTCONDOR = Scheduler(
     cancel=("condor_rm",),
     gone=r"not found|[Cc]ouldn't find|No result found|already",
     needed=("condor_submit", "condor_q", "condor_rm"),
+    look="condor_q -long",
     stdin=_description,
     arguments=lambda _: ["-"],  # the description comes from the standard input
 )

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mira_cli.queues.scheduler import ALIVE, HELD, PENDING, RUNNING, JobEnd, Listed, Scheduler
+from mira_cli.queues.scheduler import ALIVE, HELD, PENDING, RUNNING, SUSPENDED, UNKNOWN, JobEnd, Listed, Scheduler
 
 if TYPE_CHECKING:
     from mira_cli.queues.scheduler import Call
 
 STATES = {
     **dict.fromkeys(("PEND", "WAIT", "PROV", "PSUSP"), PENDING),
-    **dict.fromkeys(("RUN", "USUSP", "SSUSP", "UNKWN", "ZOMBI"), RUNNING),
+    **dict.fromkeys(("USUSP", "SSUSP"), SUSPENDED),
+    **dict.fromkeys(("UNKWN", "ZOMBI"), UNKNOWN),
+    "RUN": RUNNING,
 }
+LOST = {"UNKWN": "LSF has lost touch with {}", "ZOMBI": "it is to be killed, but LSF has lost touch with {}"}
 OVER = {"DONE", "EXIT"}
 WHY = {
     "TERM_RUNLIMIT": "its time limit was reached",
@@ -36,6 +39,7 @@ def _live(call: Call, user: str) -> list[Listed]:
         node = hosts.partition(":")[0].rpartition("*")[2].strip("-")
         why, elapsed = why.strip("-; "), elapsed.replace(" second(s)", " s").strip("-")
         reason = f"{HELD}: {why}".removesuffix(": ") if stat == "PSUSP" else why
+        reason = LOST[stat].format(node or "its node") if stat in LOST else reason
         found.append(Listed(job, name, STATES.get(stat, RUNNING), reason, node, elapsed))
     return found
 
@@ -67,5 +71,6 @@ LSF = Scheduler(
     cancel=("bkill",),
     gone=r"already finished|No matching job|is not found",
     needed=("bsub", "bjobs", "bkill"),
+    look="bjobs -l",
     stdin=lambda script: f"#!/bin/sh\n{script}",  # else the user's login shell reads it
 )

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     # (command, …, but=pattern) -> what it printed; a failure whose words match the pattern is none
     Call = Callable[..., str]
 
-PENDING, RUNNING, COMPLETING = "PENDING", "RUNNING", "COMPLETING"  # SLURM's words, for all schedulers
+PENDING, RUNNING, COMPLETING, SUSPENDED = "PENDING", "RUNNING", "COMPLETING", "SUSPENDED"  # SLURM's words, for all
+UNKNOWN, MOVED = "UNKNOWN", "MOVED"  # out of the scheduler's sight, or given to another one: it may run
 HELD = "held"  # the reason of a job that waits until somebody releases it
 # refusals that time heals: a full queue, a busy or restarted server
 PASSING = re.compile(
@@ -49,7 +50,7 @@ class Listed:
 
     id: str
     name: str
-    state: str  # PENDING, RUNNING or COMPLETING
+    state: str  # one of the above
     reason: str = ""
     node: str = ""
     elapsed: str = ""
@@ -85,6 +86,7 @@ class Scheduler:
     cancel: tuple[str, ...]  # the command, to which ids are added
     gone: str  # pattern of what it says of jobs that are over
     needed: tuple[str, ...]  # commands that must be there
+    look: str  # the command that tells all of a job, to which its id is added
     gpu_model: str = ""  # what `{gpu}` is where a model of GPU is asked for; empty: there is no such word
     stdin: Callable[[str], str] = field(default=str)  # script -> what the submission reads
     arguments: Callable[[str], list[str]] = field(default=lambda _: [])  # script -> last words of the submission

@@ -23,6 +23,7 @@ ENDED = {
     "TIMEOUT",
 }  # fmt: skip
 WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"}
+STRAY = {"SUSPENDED", "STOPPED", "UNKNOWN", "MOVED"}  # neither waits nor, as far as its scheduler can tell, runs
 # why a pending job will not start by waiting alone, and what to do about it
 STUCK = {
     "PartitionConfig": "no node of its partition can give what it asks for: ask for less, or for another partition",
@@ -71,6 +72,13 @@ class QueuedJob:
     def waits(self) -> bool:
         """True if it has not started."""
         return self.state in WAITING
+
+    @property
+    def stray(self) -> str | None:
+        """What it does where it neither waits nor is seen to run, None where it does: `moved (to …)`."""
+        if self.state not in STRAY:
+            return None
+        return self.state.lower() + (f" ({reason})" if (reason := self.reason.strip("()")) not in {"", "None"} else "")
 
     @property
     def stuck(self) -> str | None:
@@ -144,11 +152,12 @@ class JobQueue:
     """The queue of a scheduler: SLURM's, or that of another one."""
 
     title: str
+    look: str  # the command that tells all of a job
     live_jobs: Callable[..., list[QueuedJob]]  # (prefix, timeout_s=…)
     cancel: Callable[[list[QueuedJob]], None]
 
 
-SLURM = JobQueue("SLURM", live_jobs, cancel)
+SLURM = JobQueue("SLURM", "scontrol show job", live_jobs, cancel)
 
 
 def sweep(

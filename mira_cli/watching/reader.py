@@ -113,13 +113,14 @@ class RunReader:
         mine = [_slurm_job(job, jobs) for job in queue or () if job.slug == slug]
         failed = [job for job in self._failed(slug, jobs, alive=alive) if job not in over]
         if scheduler_of_plan(plan) and queue is not None:
-            running = [job.job for job in mine if not job.waits and job.job not in over]
+            running = [job.job for job in mine if not job.waits and not job.stray and job.job not in over]
             failed = [job for job in failed if job not in {one.job for one in mine}]
         else:
             running = [job for job in jobs if alive and job in self._events.running and job not in over]
         total = len(jobs) + sum(job.adopted for job in mine)
         done = sum(job in over for job in jobs)
-        rest = total - done - len(running) - len(failed)
+        stray = sum(job.stray is not None and job.job not in over for job in mine)
+        rest = total - done - len(running) - stray - len(failed)
         queued = sum(job.waits for job in mine) if not alive else max(0, rest)
         rate = tally.rate(running)
         return ModelState(
@@ -130,7 +131,7 @@ class RunReader:
             not_ok=sum(statuses.values()) - statuses["ok"],
             statuses=statuses,
             reasons={status: reason for status, reason in tally.reasons.items() if status in statuses},
-            jobs=JobCounts(total, done, len(running), queued, len(failed)),
+            jobs=JobCounts(total, done, len(running), queued, stray, len(failed)),
             running_jobs=running,
             failed_jobs=failed,
             slurm_jobs=mine,
@@ -182,5 +183,5 @@ def _models(plan: dict[str, Any]) -> list[dict[str, Any]]:
 def _slurm_job(job: QueuedJob, planned: Collection[str]) -> SlurmJob:
     return SlurmJob(
         id=job.id, job=job.job, state=job.state, reason=job.reason.strip("()"), node=job.node, elapsed=job.elapsed,
-        waits=job.waits, stuck=job.stuck, adopted=job.job not in planned,
+        waits=job.waits, stray=job.stray, stuck=job.stuck, adopted=job.job not in planned,
     )  # fmt: skip

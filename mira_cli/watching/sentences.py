@@ -67,7 +67,8 @@ def line(state: RunState) -> str:
 
 
 def _share(model: ModelState) -> str:
-    jobs = {"running": model.jobs.running, "queued": model.jobs.queued, "failed": model.jobs.failed}
+    stray = Counter(job.state.lower() for job in model.slurm_jobs if job.stray)
+    jobs = {"running": model.jobs.running, **stray, "queued": model.jobs.queued, "failed": model.jobs.failed}
     busy = ", ".join(f"{number} {what}" for what, number in jobs.items() if number)
     busy += f"; {model.long_stories}" if busy and model.long_stories else ""
     not_ok = f", {model.not_ok} not ok" if model.not_ok else ""

@@ -23,6 +23,7 @@ class SlurmJob:
     node: str
     elapsed: str
     waits: bool
+    stray: str | None  # what it does where it neither waits nor is seen to run: `unknown (…)`, `moved (…)`
     stuck: str | None  # why waiting will not help
     adopted: bool  # started by an earlier call: the last plan does not hold it
 
@@ -35,6 +36,7 @@ class JobCounts:
     done: int
     running: int
     queued: int
+    stray: int  # suspended, or where the scheduler cannot see them; 0 without a scheduler
     failed: int
 
 

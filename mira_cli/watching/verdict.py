@@ -78,6 +78,7 @@ def _problems(facts: RunState, queue: Sequence[QueuedJob], silent: str | None) -
     yield from _about_driver(facts, queue, where)
     for model in facts.models:
         yield from _stuck(model)
+        yield from _stray(model, facts.scheduler)
     for model in facts.models:
         if model.failed_jobs:
             last = model.failed_jobs[-1]
@@ -146,6 +147,17 @@ def _stuck(model: ModelState) -> Iterator[Problem]:
     for (reason, meaning), number in reasons.items():
         starts = "does not start" if number == 1 else "do not start"
         yield Problem(f"{model.name}: {count(number, 'job')} {starts} ({reason}): {meaning}")
+
+
+def _stray(model: ModelState, scheduler: str | None) -> Iterator[Problem]:
+    """Jobs that may run where the scheduler does not see them, or do nothing, each reason once."""
+    queue = find_queue(scheduler)
+    for what, number in Counter(job.stray for job in model.slurm_jobs if job.stray).items():
+        first = next(job.id for job in model.slurm_jobs if job.stray == what)
+        which = f"{model.name}: {count(number, 'job')} {'is' if number == 1 else 'are'} {what}"
+        yield Problem(
+            f"{which}: waited for, not computed again", f"`{queue.look} {first}` tells more" if queue else None
+        )
 
 
 def _whose(facts: RunState) -> str:

@@ -78,7 +78,9 @@ def test_status_follows_a_run_to_its_end(mira, started, slow) -> None:
     state = status(mira, run)
     assert state["state"] == "finished"
     assert (state["done"], state["total"]) == (7, 7)
-    assert [m["jobs"] for m in state["models"]] == [{"total": 2, "done": 2, "running": 0, "queued": 0, "failed": 0}]
+    assert [m["jobs"] for m in state["models"]] == [
+        {"total": 2, "done": 2, "running": 0, "queued": 0, "stray": 0, "failed": 0}
+    ]
     assert state["problems"] == []
 
 

@@ -84,13 +84,22 @@ def qsub() -> None:
 def qselect() -> None:
     if is_hidden() or after("-u") != pwd.getpwuid(os.getuid()).pw_name:
         return
-    print("".join(f"{number}.server\n" for number, job in jobs().items() if job["exit"] is None), end="")
+    moved = (FOLDER / "moved").exists()
+    if "-x" in WORDS and (FOLDER / "old").exists():
+        sys.exit("qselect: invalid option -- 'x'\nusage: qselect [-a [op]date_time] [-A account_string]")
+    known = {number: job for number, job in jobs().items() if moved == ("-x" in WORDS)}
+    print("".join(f"{number}.server\n" for number, job in known.items() if moved or job["exit"] is None), end="")
 
 
 def qstat() -> None:
-    history = "-x" in WORDS
+    history, moved = "-x" in WORDS, (FOLDER / "moved").exists()
     for word in (word for word in WORDS if word[0].isdigit()):
         job = jobs().get(number_in(word))
+        if moved:
+            at = 'Job finished at "flash"' if job["exit"] is not None else 'Job has been moved to "Short@flash"'
+            print(f"Job Id: {word}\n    Job_Name = {job['name']}\n    job_state = M\n    queue = Short@flash")
+            print(f"    substate = {94 if job['exit'] is None else 92}\n    comment = {at}\n")
+            continue
         if job is None or (job["exit"] is not None and not history):
             print(f"qstat: {word} Job has finished, use -x or -H to obtain historical job information", file=sys.stderr)
             continue
@@ -119,17 +128,18 @@ def bsub() -> None:
 
 
 def bjobs() -> None:
+    stat = "UNKWN" if (FOLDER / "lost").exists() else "RUN"
     if WORDS[-1].isdigit():
         job = jobs()[int(WORDS[-1])]
         if job["exit"] is None:
-            print("RUN|-|-")
+            print(f"{stat}|-|-")
             return
         killed = "TERM_OWNER: job killed by owner"
         print("DONE|-|-" if job["exit"] == 0 else f"EXIT|{job['exit']}|{killed if job['exit'] == 130 else '-'}")
         return
     live = {} if is_hidden() else {number: job for number, job in jobs().items() if job["exit"] is None}
     for number, job in live.items():
-        print(f"{number}|RUN|4*host1|12 second(s)|{job['name']}|-")
+        print(f"{number}|{stat}|4*host1|12 second(s)|{job['name']}|-")
     if not live:
         print("No unfinished job found", file=sys.stderr)
         sys.exit(255)

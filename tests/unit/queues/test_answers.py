@@ -44,6 +44,27 @@ Job Id: 17.server
     Hold_Types = s
     comment = job held, too many failed attempts to run
 
+Job Id: 18.server
+    Job_Name = {NAME}
+    job_state = S
+
+"""
+MOVED = f"""Job Id: 19.server
+    Job_Name = {NAME}
+    Job_Owner = me@login.local
+    job_state = M
+    queue = Short@flashmgr2
+    server = server
+    substate = 94
+    comment = Job has been moved to "Short@flashmgr2"
+
+Job Id: 20.server
+    Job_Name = {NAME}
+    job_state = M
+    queue = Short@flashmgr2
+    substate = 92
+    comment = Job finished at "flashmgr2"
+
 """
 LSF = f"""Welcome to the cluster
 12|RUN|4*host1:2*host2|12 second(s)|{NAME}|-
@@ -53,6 +74,10 @@ LSF = f"""Welcome to the cluster
 14|PSUSP|-|0 second(s)|{NAME}|The job was suspended while pending
 15|NEWER|-|-|{NAME}|-
 16|DONE|host1|12 second(s)|{NAME}|-
+17|UNKWN|4*host1|12 second(s)|{NAME}|-
+18|ZOMBI|-|12 second(s)|{NAME}|-
+19|SSUSP|host1|12 second(s)|{NAME}|-
+20|PEND|-|0 second(s)|{NAME}|No host has {{mig}}
 """
 SGE = """<?xml version='1.0'?>
 <job_info  xmlns:xsd="http://arc.liv.ac.uk/repos/darcs/sge/source/dist/util/resources/schemas/qstat/qstat.xsd">
@@ -93,6 +118,12 @@ SGE = """<?xml version='1.0'?>
       <state>N</state>
       <queue_name>all.q@vm</queue_name>
     </job_list>
+    <job_list state="running">
+      <JB_job_number>17</JB_job_number>
+      <JB_name>mira-run-0123abcd.emt.0a1b</JB_name>
+      <state>S</state>
+      <queue_name>all.q@vm</queue_name>
+    </job_list>
   </job_info>
 </job_info>
 """
@@ -110,6 +141,8 @@ HTCONDOR = f"""[
 {{"ClusterId": 16, "ProcId": 0, "JobStatus": 8, "JobBatchName": "{NAME}"}}
 ,
 {{"ClusterId": 17, "ProcId": 0, "JobStatus": 4, "JobBatchName": "{NAME}", "LeaveJobInQueue": true}}
+,
+{{"ClusterId": 18, "ProcId": 0, "JobStatus": 7, "JobBatchName": "{NAME}", "RemoteHost": "slot1_1@node7"}}
 ]
 """
 F = "\N{LATIN SMALL LETTER F WITH HOOK}"
@@ -117,7 +150,8 @@ FLUX = "".join(
     f"{F}{job}|{NAME}\n"
     for job in ("2xgU|RUN|node7|7.1s", "2xgV|SCHED||0s", "2xgW|NEW||0s", "2xgX|NEWER||0s", "2xgY|FAILED|node7|3s")
 )
-ANSWERS = {"qselect": "".join(f"{n}.server\n" for n in range(12, 18)), "qstat -f": PBS, "bjobs": LSF, "qstat -u": SGE,
+ANSWERS = {"qselect -u": "".join(f"{n}.server\n" for n in range(12, 19)), "qstat -f": PBS,
+           "qselect -x": "19.server\n20.server\n", "qstat -x": MOVED, "bjobs": LSF, "qstat -u": SGE,
            "condor_q": HTCONDOR, "flux": FLUX}  # fmt: skip
 LIVE = {
     "pbs": [
@@ -126,12 +160,18 @@ LIVE = {
         Listed("14.server", NAME, "PENDING", "held"),
         Listed("16.server", NAME, "RUNNING"),
         Listed("17.server", NAME, "PENDING", "held: job held, too many failed attempts to run", dead=True),
+        Listed("18.server", NAME, "SUSPENDED"),
+        Listed("19.server", NAME, "MOVED", "to `Short@flashmgr2`"),
     ],
     "lsf": [
         Listed("12", NAME, "RUNNING", "", "host1", "12 s"),
         Listed("13", NAME, "PENDING", "Job's requirements not satisfied: 4 hosts; Limits a|b: 2 hosts", "", "0 s"),
         Listed("14", NAME, "PENDING", "held: The job was suspended while pending", "", "0 s"),
         Listed("15", NAME, "RUNNING"),
+        Listed("17", NAME, "UNKNOWN", "LSF has lost touch with host1", "host1", "12 s"),
+        Listed("18", NAME, "UNKNOWN", "it is to be killed, but LSF has lost touch with its node", "", "12 s"),
+        Listed("19", NAME, "SUSPENDED", "", "host1", "12 s"),
+        Listed("20", NAME, "PENDING", "No host has {mig}", "", "0 s"),
     ],
     "sge": [
         Listed("12", NAME, "RUNNING", "", "vm"),
@@ -139,6 +179,7 @@ LIVE = {
         Listed("14", NAME, "PENDING", "held"),
         Listed("15", NAME, "PENDING", "`qstat -j 15` says why", dead=True),
         Listed("16", NAME, "RUNNING", "", "vm"),
+        Listed("17", NAME, "SUSPENDED", "", "vm"),
     ],
     "htcondor": [
         Listed("12.0", NAME, "RUNNING", "", "node7"),
@@ -146,6 +187,7 @@ LIVE = {
         Listed("14.0", NAME, "PENDING", "held"),
         Listed("15.0", NAME, "PENDING", "its time limit was reached", dead=True),
         Listed("16.0", NAME, "RUNNING"),
+        Listed("18.0", NAME, "SUSPENDED", "", "node7"),
     ],
     "flux": [
         Listed("f2xgU", NAME, "RUNNING", "", "node7", "7.1s"),
@@ -190,6 +232,8 @@ def test_jobs_in_the_queue(name, monkeypatch) -> None:
         ("pbs", "Job Id: 12\n    Exit_status = 3\n", JobEnd(False, "exit status 3")),
         ("pbs", "Job Id: 12\n    job_state = R\n", ALIVE),
         ("pbs", "Job Id: 12\n    job_state = Z\n", ALIVE),
+        ("pbs", "Job Id: 12\n    job_state = M\n    substate = 94\n    queue = Short@flashmgr2\n", ALIVE),
+        ("pbs", "Job Id: 12\n    job_state = M\n    substate = 92\n    queue = Short@flashmgr2\n", None),
         ("pbs", "", None),
         ("lsf", "DONE|-|-\n", JobEnd(True, "exit status -")),
         ("lsf", "EXIT|140|TERM_RUNLIMIT: job killed after reaching LSF run time limit\n",
@@ -198,6 +242,7 @@ def test_jobs_in_the_queue(name, monkeypatch) -> None:
         ("lsf", "RUN|-|-\n", ALIVE),
         ("lsf", "Welcome to the cluster\nNEWER|-|-\n", ALIVE),
         ("lsf", "EXIT|1|TERM_X: first\n second\n", JobEnd(False, "exit status 1 (TERM_X: first second)")),
+        ("lsf", "UNKWN|-|-\n", ALIVE),
         ("lsf", "", None),
         ("sge", QACCT.format(failed="0    ", status="0", seconds=5), JobEnd(True)),
         ("sge", QACCT.format(failed="100 : assumedly after job", status="137                  (Killed)", seconds=61),
@@ -245,6 +290,25 @@ def test_a_job_in_the_queue_is_not_over_whatever_is_accounted_of_it(name, answer
     said = {"condor_q": answer, "qstat": answer, "qacct": QACCT.format(failed="26", status="0", seconds=0)}
     monkeypatch.setattr(table, "run_command", lambda _, *words, **__: said[words[0]])
     assert table.how_it_ended(SCHEDULERS[name], "12") == ended
+
+
+@pytest.mark.parametrize(("refusal", "there"), [("invalid option -- 'x'", True), (None, False)])
+def test_moved_jobs_are_left_out_only_where_pbs_keeps_none(refusal, there, monkeypatch) -> None:
+    """What does not answer is no word of moved jobs: who believed it would compute them again."""
+
+    def answer(_, *command, **__):
+        if command[:2] == ("qselect", "-x"):
+            error = QueueError("refused")
+            error.refused = refusal
+            raise error
+        return next(text for start, text in ANSWERS.items() if " ".join(command).startswith(start))
+
+    monkeypatch.setattr(table, "run_command", answer)
+    if there:
+        assert [job.id for job in table.list_jobs(SCHEDULERS["pbs"], NAME)] == [job.id for job in LIVE["pbs"][:-1]]
+    else:
+        with pytest.raises(QueueError):
+            table.list_jobs(SCHEDULERS["pbs"], NAME)
 
 
 def test_a_jobs_name_says_what_it_computes() -> None:

@@ -177,6 +177,47 @@ def test_waiting_jobs_say_why_and_are_taken_back(scheduler, state, started, mira
     assert statuses(run) == {"emt": ["ok"] * len(METALS)}
 
 
+@pytest.mark.parametrize(
+    ("name", "flag", "what", "look"),
+    [
+        ("lsf", "lost", "unknown (LSF has lost touch with host1)", "bjobs -l 101"),
+        ("pbs", "moved", "moved (to `Short@flash`)", "qstat -x -f 101.server"),
+    ],
+)
+def test_a_job_out_of_sight_is_told_waited_for_and_computed_once(
+    scheduler, state, started, mira, structures, tmp_path, name, flag, what, look
+) -> None:
+    run = tmp_path / "run"
+    one = started(*slow(tmp_path, structures, scheduler(name), seconds=4.0), "--sample", "3")
+    one.wait_for_records(run, 1)
+    (state / flag).touch()
+    os.killpg(job := json.loads((state / "job-101.json").read_text())["pid"], signal.SIGSTOP)
+    one.wait_for_words(f"is {what}: it is waited for, and not computed again; `{look}` tells more")
+    told = mira("status", run)
+    said = " ".join(told.stderr.split())
+    assert f"faulty: 1 job is {what}: waited for, not computed again hint: `{look}` tells more" in said
+    (model,) = json.loads(mira("status", run, "--json").stdout)["models"]
+    assert (model["jobs"]["running"], model["jobs"]["queued"], model["jobs"]["stray"]) == (0, 0, 1)
+    assert model["slurm_jobs"][0]["stray"] == what
+    one.send(signal.SIGKILL)
+    one.process.wait()
+    two = started("resume", run)
+    number = look.split()[-1]
+    two.wait_for_words(f"1 job of an earlier call still running ({number}, {what}): adopted, not computed again")
+    two.wait_for_words(f"waiting for 1 adopted job: {number}, {what}")
+    os.killpg(job, signal.SIGCONT)
+    assert two.end()[0] == 0
+    assert statuses(run) == {"faulty": ["ok"] * 3}
+    assert len(list(state.glob("job-*.json"))) == 1
+
+
+def test_a_pbs_without_a_history_of_moved_jobs_lists_the_others(scheduler, state, mira, structures, tmp_path) -> None:
+    profile = scheduler("pbs")
+    (state / "old").touch()
+    mira("run", structures, "-m", "emt", "-o", tmp_path / "run", "--profile", profile)
+    assert statuses(tmp_path / "run") == {"emt": ["ok"] * len(METALS)}
+
+
 def test_a_job_that_reaches_its_time_limit_is_tried_again(
     scheduler, state, started, structures, tmp_path, monkeypatch
 ) -> None:

@@ -31,7 +31,7 @@ class Fake:
             del self.jobs[job.id]
 
     def swept(self, **how) -> int:
-        return sweep("mira-x", queue=JobQueue("Fake", self.live_jobs, self.cancel), **how)
+        return sweep("mira-x", queue=JobQueue("Fake", "look", self.live_jobs, self.cancel), **how)
 
 
 @pytest.mark.parametrize("calm_s", [0.0, 0.3])

@@ -4,7 +4,7 @@ import pytest
 
 from mira_cli.watching.queue_view import QueueView
 from mira_cli.watching.reader import RunReader, read_state
-from mira_cli.watching.sentences import waiting
+from mira_cli.watching.sentences import line, waiting
 from tests.unit.watching.watching_site import Site, fake_squeue
 
 
@@ -52,6 +52,17 @@ def test_jobs_in_slurm_are_counted(cluster) -> None:
     assert lj.slurm_jobs[0].node == "node2"
     assert waiting(state) == ["2 jobs of sevennet-0 wait: Resources"]
     assert any("PartitionConfig" in problem.text and "1 job" in problem.text for problem in state.problems)
+
+
+def test_suspended_jobs_do_not_count_as_running(cluster) -> None:
+    site = cluster(DRIVER, job(11, "SUSPENDED", "None", "lj", "j1", "node2"), job(12, "RUNNING", "None", "lj", "j2"))
+    state = read_state(site.run.root)
+    lj = state.models[0]
+    assert (lj.jobs.running, lj.jobs.stray, lj.jobs.queued) == (1, 1, 0)
+    assert "lj 0/4 (jobs: 1 running, 1 suspended)" in line(state)
+    (problem,) = [problem for problem in state.problems if "suspended" in problem.text]
+    assert problem.text == "lj: 1 job is suspended: waited for, not computed again"
+    assert problem.hint == "`scontrol show job 11` tells more"
 
 
 def test_driver_that_waits_is_a_queued_run(cluster) -> None:
