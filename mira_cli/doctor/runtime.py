@@ -53,9 +53,9 @@ def _any_built(runtime: recipe.Runtime) -> bool:
 
 def _apptainer() -> Iterator[Finding]:
     reason = apptainer.works()
-    if not apptainer.program():
+    if reason and not apptainer.is_apptainer():
         hint = "`module load apptainer` on many clusters; without it, virtual environments are used"
-        yield warned("Apptainer", reason or "not installed", hint)
+        yield warned("Apptainer", reason, hint)
         return
     if reason is None:
         yield ok("Apptainer", f"{apptainer.version()} builds and starts images")

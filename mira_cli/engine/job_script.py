@@ -40,7 +40,9 @@ def _command(job: Any, workflow: Any) -> str:
     if not (image := job.container_img_path):
         return str(job.shellcmd)
     options = f"--home {_quoted(Path.cwd())} {workflow.deployment_settings.apptainer_args}"
-    runtime = '"$(command -v apptainer || echo singularity)"'  # the node's
+    # the node's; what Singularity says of an image of Apptainer's is that it is corrupted
+    other = "{ echo 'no apptainer on this node: singularity is tried' >&2; echo singularity; }"
+    runtime = f'"$(command -v apptainer || {other})"'
     return f"exec {runtime} exec {options} {_quoted(image)} sh -c {_quoted(job.shellcmd)}"
 
 

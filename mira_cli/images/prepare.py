@@ -52,7 +52,7 @@ def choose_runtime(wanted: Literal["auto", "apptainer", "venv"]) -> tuple[Runtim
         return "apptainer", apptainer.version()
     if wanted == "apptainer":
         raise EnvironmentNotReadyError(
-            f"Apptainer does not work here: {reason}",
+            f"Apptainer does not work here: {reason}" if apptainer.program() else reason,
             hint="`--runtime venv` needs no Apptainer; on many clusters `module load apptainer` brings it; where "
             "compute nodes alone have it, call `mira` in a job",
         )

@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from mira_cli.images.building import Workshop
     from mira_cli.images.recipe import Cost, Image
 
-# zstd at level 3: gzip's size in a tenth of its time. All files belong to root, so that users without a range of
-# subordinate ids can build on the base.
-_SQUASH = "-all-root -comp zstd -Xcompression-level 3"
-
 
 @dataclass(frozen=True)
 class _Target:
@@ -118,7 +114,7 @@ def _build(
         env = apptainer.apptainer_environment() | {"APPTAINER_TMPDIR": str(scratch), "SINGULARITY_TMPDIR": str(scratch)}
         for variable, value in (inside or {}).items():
             env |= {f"APPTAINERENV_{variable}": value, f"SINGULARITYENV_{variable}": value}
-        command = [apptainer.program() or "apptainer", "build", "--fakeroot", "--mksquashfs-args", _SQUASH]
+        command = [apptainer.program() or "apptainer", "build", "--fakeroot", "--mksquashfs-args", apptainer.SQUASH]
         command += ["--build-arg-file", "arguments", *options, new.name, target.definition]
         shop.run(command, env=env, cwd=shop.folder, failure=f"image {target.name} cannot be built with Apptainer")
     state = new.stat()

@@ -30,10 +30,31 @@ def test_what_is_not_built_is_not_verified(mira, tmp_path: Path) -> None:
     assert "mira images build matgl --force --runtime venv" in done.stderr
 
 
+def test_singularity_that_cannot_make_our_images_is_told_by_its_name(mira, tmp_path: Path) -> None:
+    """What `singularity` of SingularityCE 4.1.1 (Ubuntu 24.04's package) says to the option."""
+    fake = tmp_path / "bin" / "singularity"
+    fake.parent.mkdir()
+    fake.write_text(
+        "#!/bin/sh\n[ $1 = --version ] && echo singularity-ce version 4.1.1 && exit\n"
+        "{ echo 'Error for command \"build\": unknown flag: --mksquashfs-args'; echo\n"
+        "echo \"Run 'singularity --help' for more detailed usage information.\"; } >&2; exit 1\n"
+    )
+    fake.chmod(0o755)
+    alone = {"MIRA_CACHE": str(tmp_path), "PATH": str(fake.parent)}
+    why = "SingularityCE 4.1.1, in place of Apptainer, cannot build an image: unknown flag: --mksquashfs-args"
+    done = mira("images", "build", "matgl", "--runtime", "apptainer", code=4, **alone)
+    assert f"error: Apptainer does not work here: {why}" in " ".join(done.stderr.split())
+    assert f"virtual environments, as {why}" in " ".join(mira("images", "verify", code=4, **alone).stderr.split())
+    told = json.loads(mira("doctor", "--json", **alone).stdout)
+    (finding,) = [each for each in told if each["name"] == "Apptainer"]
+    assert (finding["status"], finding["message"]) == ("warn", why)
+    assert finding["hint"].startswith("`module load apptainer`")
+
+
 def test_apptainer_that_is_not_there(mira, tmp_path: Path) -> None:
     empty = str(tmp_path / "bin")
     done = mira("images", "build", "matgl", "--runtime", "apptainer", code=4, MIRA_CACHE=str(tmp_path), PATH=empty)
-    assert "neither apptainer nor singularity is installed" in done.stderr
+    assert "error: Apptainer is not installed" in done.stderr
     assert "--runtime venv" in done.stderr
     done = mira("images", "verify", code=4, MIRA_CACHE=str(tmp_path), PATH=empty)
-    assert "runtime: venv (virtual environments, as neither apptainer" in done.stderr
+    assert "runtime: venv (virtual environments, as Apptainer is not installed" in done.stderr
