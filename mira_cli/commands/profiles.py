@@ -144,6 +144,7 @@ def _look(profile: Profile, models: dict[str, bool], *, submit: bool) -> tuple[l
             what = f"only jobs of `{EXECUTOR}` can be tried, not those of `{profile.executor}`"
             found.append(warned("jobs", what))
         return found, []
+    console.say("asking SLURM for its partitions (`sinfo`)")
     try:
         offered = partitions()
     except SlurmError as error:

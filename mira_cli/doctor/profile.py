@@ -55,6 +55,7 @@ def snakemake_options(profile: Profile) -> Iterator[Finding]:
         yield failed("executor", f"`{profile.executor}` is not installed", f"install `{plugin.replace('_', '-')}`")
     if profile.executor == EXECUTOR and find_spec("snakemake_executor_plugin_slurm") is None:
         return  # Snakemake could not even start
+    console.say("asking Snakemake whether it takes the profile's options")  # seconds; with SLURM silent, two minutes
     try:
         refused = dry_run.profile_refusal(profile)
     except EngineError as error:
@@ -102,6 +103,7 @@ def on_slurm(profile: Profile, asked: Requests) -> Iterator[Finding]:
         quoted = f'"{value}"' if ":" in str(value) else value
         return f"`{kind}: {{{word}: {quoted}}}` in {file}"
 
+    console.say(f"asking SLURM whether it would ever start jobs of {', '.join(asked)} (`sbatch --test-only`)")
     try:
         found = preflight.problems(
             {name: resources for name, (resources, _) in asked.items()},
@@ -130,6 +132,7 @@ def on_other_scheduler(profile: Profile, asked: Requests) -> Iterator[Finding]:
     try:
         if lost := missing_command(scheduler):
             raise lost
+        console.say(f"asking {scheduler.title} for your jobs")
         list_jobs(scheduler, "mira-")
     except QueueError as error:
         yield failed(scheduler.title, error.message, error.hint)

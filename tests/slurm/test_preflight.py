@@ -113,6 +113,14 @@ def test_check_without_submitting_names_the_models(cluster, make, mira) -> None:
         ["ok", "cpu"],
         ["ok", "driver"],
     ]
+    assert done.stderr.splitlines() == [
+        "asking Snakemake whether it takes the profile's options",
+        "asking SLURM for its partitions (`sinfo`)",
+        "asking SLURM whether it would ever start jobs of gpu, cpu, driver (`sbatch --test-only`)",
+        "jobs of the profile `small` can run",
+    ]
+    quiet = mira("--quiet", "profiles", "check", "small")
+    assert (quiet.stdout, quiet.stderr) == (done.stdout, "")
     make("large", {"extends": "small", "cpu": {"partition": "cppu"}})
     assert "did you mean `cpu`" in mira("profiles", "check", "large", "-m", "lj", code=4).stdout
 

@@ -299,6 +299,12 @@ def test_other_words_than_the_schedulers_are_refused_before_anything_starts(
 
 
 def test_profiles_check_shows_how_jobs_are_submitted(mira, scheduler) -> None:
-    told = mira("profiles", "check", scheduler("pbs")).stdout
+    profile = scheduler("pbs")
+    done = mira("profiles", "check", profile)
+    told = done.stdout
     assert "answers" in told
+    asked = ["asking Snakemake whether it takes the profile's options", "asking PBS for your jobs"]
+    assert done.stderr.splitlines()[:2] == asked
+    quiet = mira("--quiet", "profiles", "check", profile)
+    assert (quiet.stdout, quiet.stderr) == (told, "")
     assert "-l select=1:ncpus=2:mem=850mb -l walltime=00:20:00 -q work" in " ".join(told.split())
