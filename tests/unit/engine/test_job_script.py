@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -74,6 +75,19 @@ def test_a_container_gets_the_command_as_one_word(tmp_path, monkeypatch) -> None
     assert lines[1:3] == ["exec", "--home"]
     assert lines[4:7] == ["--nv", "--bind", os.environ.get("TMPDIR", "/tmp")]
     assert lines[7:] == ["/x.sif", "sh", "-c", command, "its /h h $ {}"]
+
+
+def test_a_node_without_apptainer_says_so_before_singularity_speaks(tmp_path, monkeypatch) -> None:
+    """Which calls an image that it cannot read corrupted."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for name in ("sh", "mkdir", "sleep"):
+        (commands / name).symlink_to(shutil.which(name))
+    (commands / "singularity").write_text("#!/bin/sh\necho FATAL: corrupted image >&2; exit 255\n")
+    (commands / "singularity").chmod(0o755)
+    monkeypatch.setenv("PATH", str(commands))
+    code, said = run(tmp_path, script("true", image="/x.sif"))
+    assert (code, said) == (255, "no apptainer on this node: singularity is tried\nFATAL: corrupted image\n")
 
 
 def test_what_only_snakemake_can_do_is_left_to_it() -> None:
