@@ -15,7 +15,7 @@ def install() -> None:
     take_signals(_interrupt)
 
 
-def take_signals(take: Callable[[int, object], object]) -> None:
+def take_signals(take: Callable[[int, FrameType | None], object]) -> None:
     """Have the signals that end a program call this, but for those that `nohup` and the like had ignored."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
