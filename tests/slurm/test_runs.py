@@ -113,6 +113,21 @@ def test_status_and_logs_while_jobs_run(cluster, started, mira, structures, tmp_
     assert json.loads(mira("status", run, "--json").stdout)["state"] == "finished"
 
 
+def test_a_suspended_job_is_told_and_waited_for(cluster, started, mira, structures, tmp_path, profile) -> None:
+    one = started(*slow_call(tmp_path, structures, profile, seconds=2.0))
+    run = tmp_path / "run"
+    cluster.wait_for(lambda: run.is_dir() and len(records_of(run, "faulty")) > 0)
+    number = next(job["id"] for job in cluster.jobs_of(run) if job["state"] == "RUNNING" and "faulty" in job["comment"])
+    cluster.scontrol("suspend", number)
+    told = mira("status", run)
+    assert "faulty: 1 job is suspended: waited for, not computed again" in " ".join(told.stderr.split())
+    assert f"`scontrol show job {number}` tells more" in told.stderr
+    one.wait_for_words(f"SLURM job {number} of faulty is suspended: it is waited for, and not computed again")
+    cluster.scontrol("resume", number)
+    assert one.end()[0] == 0
+    assert_sound(run)
+
+
 @pytest.mark.versions
 def test_submitted_run_is_driven_by_a_job(cluster, mira, structures, tmp_path, profile) -> None:
     call = slow_call(tmp_path, structures, profile, seconds=0.2)
