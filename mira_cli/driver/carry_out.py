@@ -74,9 +74,9 @@ def carry_out(
     watch = QueueWatch(queue, job_prefix(run)) if queue else None
     with watch or nullcontext(), Progress(prepared.plan, run, watch) as progress:  # it stays while results are written
 
-        def on_tick() -> None:
-            progress.tick()
+        def on_tick() -> float:
             obey()
+            return progress.tick()
 
         plugins = plugin_folders(prepared.profile)
         outcome = run_snakemake(

@@ -5,8 +5,12 @@ Runs inside Snakemake, which hands the jobs over.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def clear(job: Any) -> None:
@@ -18,6 +22,26 @@ def clear(job: Any) -> None:
 def has_left_its_result(job: Any) -> bool:
     """Whether a job has written all of its output, which was cleared when it was submitted."""
     return all(Path(file).exists() for file in job.output)
+
+
+def have_left_their_results(jobs: Sequence[Any]) -> list[bool]:
+    """Whether each job has left its result, at the price of a list of each folder in place of a look at each file."""
+    names: dict[str, set[str]] = {}
+
+    def is_there(file: str) -> bool:
+        folder, name = os.path.split(file)
+        if folder not in names:
+            names[folder] = _names_in(folder)
+        return name in names[folder]
+
+    return [all(is_there(str(file)) for file in job.output) for job in jobs]
+
+
+def _names_in(folder: str) -> set[str]:
+    try:
+        return set(os.listdir(folder or "."))  # noqa: PTH208  (names alone, without a path for each)
+    except OSError:  # not there yet, or out of sight for now
+        return set()
 
 
 def note_in_log(job: Any, line: str, *, unless_it_speaks: bool = False) -> None:

@@ -56,15 +56,14 @@ def run_snakemake(
     lock: IO[str],
     *,
     plugins: tuple[Path, ...],
-    on_tick: Callable[[], None],
+    on_tick: Callable[[], float],
     patience_s: Callable[[Interrupted], float],
     elsewhere: bool = False,
-    tick_s: float = 0.5,
 ) -> SnakemakeExit:
     """Run Snakemake to its end, calling `on_tick` now and then; Ctrl-C ends it and everything it started here.
 
-    `plugins` are folders. With `elsewhere`, its jobs run on other machines. `patience_s` says how long it may take to
-    end when it is interrupted; 0 kills it at once.
+    `on_tick` returns after how many seconds it is to be called again. `plugins` are folders. With `elsewhere`, its jobs
+    run on other machines. `patience_s` says how long it may take to end when it is interrupted; 0 kills it at once.
     """
     log = run.logs / "snakemake.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -91,8 +90,7 @@ def run_snakemake(
         note(lock, session=child.pid)
         try:
             while child.poll() is None:
-                on_tick()
-                _wait(child, tick_s)
+                _wait(child, on_tick())
         except Interrupted as stop:
             stopped = stop
             _stop(child, patience_s(stop))

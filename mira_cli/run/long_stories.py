@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic_core import from_json
+
 from mira_cli.console import count
-from mira_cli.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,8 +34,8 @@ def long_stories(jobs: Iterable[Path]) -> LongStories | None:
     told = []
     for folder in jobs:
         try:
-            said = read_json(folder / "progress.json")
-        except OSError:  # out of sight for now
+            said = from_json((folder / "progress.json").read_bytes())
+        except (OSError, ValueError):  # not there, or out of sight for now
             continue
         if isinstance(said, dict) and all(isinstance(said.get(name), int) for name in names):
             told.append([said[name] for name in names])

@@ -31,14 +31,16 @@ class Lines:
     def read(self) -> tuple[list[dict[str, Any]], bool]:
         """New complete lines, and whether they are all there are: the file is new, another one, or was cut."""
         try:
-            with self.file.open("rb") as stream:
+            with self.file.open("rb", buffering=0) as stream:  # opened, since a far disk tells the size only then
                 stat = os.fstat(stream.fileno())
                 self.changed = stat.st_mtime
                 restarted = stat.st_ino != self.inode or stat.st_size < self.offset
                 if restarted:
                     self.inode, self.offset = stat.st_ino, 0
+                if stat.st_size == self.offset:
+                    return [], restarted
                 stream.seek(self.offset)
-                new = stream.read()
+                new = stream.readall()
         except OSError:  # not there yet, or out of sight for now
             return [], False
         new = new[: new.rfind(b"\n") + 1]

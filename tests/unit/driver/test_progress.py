@@ -4,6 +4,8 @@ import json
 import time
 from types import SimpleNamespace
 
+import pytest
+
 from mira_cli.driver.progress import ModelProgress, Progress
 from mira_cli.run.tail import Tail
 from mira_cli.tasks import find_task
@@ -27,6 +29,39 @@ def test_structures_that_no_model_was_asked_about_say_nothing_of_its_speed(tmp_p
     model.read(60.0)
     assert model.rate(60.0) == 1 / 60
     assert model.eta_s(60.0) == 6 * 60
+
+
+@pytest.mark.parametrize(
+    ("takes_s", "rests"),
+    [
+        (0.0002, [0.5]),  # a few jobs
+        (0.0015, [1.5]),  # 30
+        (0.015, [2.0] * 7 + [1.0]),  # 300; `mira cancel` is to be heard meanwhile
+        (0.2, [2.0] * 15),
+    ],
+)
+def test_a_look_rests_a_thousand_times_what_it_has_taken_within_limits(monkeypatch, takes_s, rests) -> None:
+    now = 100.0
+
+    class Model:
+        looks = done = told = 0
+        total, long = 9, None
+
+        def read(self, _now: float) -> None:
+            nonlocal now
+            self.looks += 1
+            now += takes_s
+
+    monkeypatch.setattr("mira_cli.driver.progress.time", SimpleNamespace(monotonic=lambda: now))
+    progress = Progress(SimpleNamespace(models=[], jobs=[]), SimpleNamespace())
+    progress.models.append(model := Model())
+    rested = []
+    while rest := progress.tick():
+        if model.looks > 1:
+            break
+        now += rest
+        rested += [round(rest, 6)] * (rest > 1e-9)  # less is what floats have rounded
+    assert rested == rests
 
 
 def test_looks_take_little_of_the_time_however_long_one_takes() -> None:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mira_cli.engine.job_files import clear, has_left_its_result
+from mira_cli.engine.job_files import clear, has_left_its_result, have_left_their_results
 from mira_cli.engine.job_script import job_script
 
 
@@ -105,3 +105,15 @@ def test_what_an_earlier_try_has_left_is_removed(tmp_path) -> None:
     assert not has_left_its_result(job)
     missing.touch()
     assert has_left_its_result(job)
+
+
+def test_of_many_jobs_all_outputs_are_looked_for_wherever_they_are(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    for name in ("a/1.json", "a/2.json", "3.json"):
+        (tmp_path / name).touch()
+    outputs = [["a/1.json"], ["a/4.json"], ["a/2.json", "3.json"], ["a/2.json", "4.json"], [tmp_path / "3.json"],
+               ["none/1.json"]]  # fmt: skip
+    jobs = [SimpleNamespace(output=files) for files in outputs]
+    assert have_left_their_results(jobs) == [True, False, True, False, True, False]
+    assert [has_left_its_result(job) for job in jobs] == have_left_their_results(jobs)

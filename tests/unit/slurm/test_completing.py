@@ -93,12 +93,17 @@ def test_a_result_that_was_there_before_the_job_is_not_its_own(executor, tmp_pat
     assert executor._settled(about, {"11": "COMPLETING"}) is None
 
 
-def test_the_end_of_a_run_waits_for_no_poll(executor) -> None:
-    executor.wait, executor._cancelled, executor.active_jobs = True, threading.Event(), []
+def test_the_end_of_a_run_waits_for_no_poll(executor, monkeypatch) -> None:
+    executor.wait, executor.active_jobs, executor.lock = True, [], threading.Lock()
+    executor._over = threading.Event()
     type(executor).next_seconds_between_status_checks.fset(executor, 60.0)
-    threading.Timer(0.3, lambda: setattr(executor, "wait", False)).start()  # as `shutdown` of the interface does
+    executor.wait_thread = threading.Thread(target=lambda: asyncio.run(executor.sleep()))
+    stock = type(executor).__bases__[-1]
+    monkeypatch.setattr(stock, "shutdown", lambda self: self.wait_thread.join())  # as Snakemake's does in the end
+    executor.wait_thread.start()
     began = time.monotonic()
-    asyncio.run(executor.sleep())
+    executor.shutdown()
+    assert not executor.wait
     assert time.monotonic() - began < 10
 
 
