@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mira_cli.driver.progress import ModelProgress, Progress
+from mira_cli.driver.progress import ModelProgress, Progress, rest_s
 from mira_cli.run.tail import Tail
 from mira_cli.tasks import find_task
 
@@ -32,36 +32,24 @@ def test_structures_that_no_model_was_asked_about_say_nothing_of_its_speed(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("takes_s", "rests"),
-    [
-        (0.0002, [0.5]),  # a few jobs
-        (0.0015, [1.5]),  # 30
-        (0.015, [2.0] * 7 + [1.0]),  # 300; `mira cancel` is to be heard meanwhile
-        (0.2, [2.0] * 15),
-    ],
+    ("looks_s", "rest"),
+    [(0.0, 0.5), (0.0005, 0.5), (0.003, 1.5), (0.03, 15.0), (0.06, 30.0), (1.0, 30.0)],  # 30 jobs: 3 ms, 300: 30 ms
 )
-def test_a_look_rests_a_thousand_times_what_it_has_taken_within_limits(monkeypatch, takes_s, rests) -> None:
+def test_a_look_takes_a_five_hundredth_of_the_time(looks_s, rest) -> None:
+    assert rest_s(looks_s) == pytest.approx(rest)
+
+
+def test_ticks_come_no_later_than_a_look_and_soon_enough_to_obey(monkeypatch) -> None:
     now = 100.0
-
-    class Model:
-        looks = done = told = 0
-        total, long = 9, None
-
-        def read(self, _now: float) -> None:
-            nonlocal now
-            self.looks += 1
-            now += takes_s
-
     monkeypatch.setattr("mira_cli.driver.progress.time", SimpleNamespace(monotonic=lambda: now))
     progress = Progress(SimpleNamespace(models=[], jobs=[]), SimpleNamespace())
-    progress.models.append(model := Model())
-    rested = []
-    while rest := progress.tick():
-        if model.looks > 1:
-            break
-        now += rest
-        rested += [round(rest, 6)] * (rest > 1e-9)  # less is what floats have rounded
-    assert rested == rests
+    assert progress.tick() == 0.5
+    progress.next_look = now + 15.0
+    assert progress.tick() == 2.0
+    now += 14.0
+    assert progress.tick() == 1.0
+    now += 1.0
+    assert progress.tick() == 0.5  # after a look
 
 
 def test_looks_take_little_of_the_time_however_long_one_takes() -> None:
