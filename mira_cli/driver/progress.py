@@ -23,6 +23,7 @@ PLAIN_EVERY_S = 30.0
 LONG_EVERY_S = 10.0  # as often as workers tell of stories that take many evaluations
 REST = 500.0  # seconds between two looks for each second that reading takes; jobs may be many, and the disk far
 LEAST_REST_S, MOST_REST_S = 0.5, 30.0
+JOBS_A_SECOND = 60  # of rest, at least: to wake up takes as long as to see that none of 300 jobs has begun
 TICK_S = 2.0  # `mira cancel` is noticed so soon; with 0.5, to wake up took as much as reading for 300 jobs
 
 
@@ -115,10 +116,11 @@ class Progress:
         now = time.monotonic()
         for model in self.models:
             model.read(now)
+        news = self.queue.news() if self.queue else []
         has_read = time.monotonic()
-        self.next_look = has_read + rest_s(has_read - now)
-        for news in self.queue.news() if self.queue else ():
-            console.warn(news)
+        self.next_look = has_read + rest_s(has_read - now, sum(len(model.tails) for model in self.models))
+        for sentence in news:
+            console.warn(sentence)
         if self.live:
             self.live.update(self._table(now), refresh=True)
         else:
@@ -161,9 +163,9 @@ class Progress:
         return ", ".join(parts)
 
 
-def rest_s(look_s: float) -> float:
-    """Seconds of rest after a look that took so many: it is rare where reading is slow, whatever makes it so."""
-    return min(max(REST * look_s, LEAST_REST_S), MOST_REST_S)
+def rest_s(look_s: float, n_jobs: int) -> float:
+    """Seconds of rest after a look that took so many: looks are rare where reading is slow, whatever makes it so."""
+    return min(max(REST * look_s, n_jobs / JOBS_A_SECOND, LEAST_REST_S), MOST_REST_S)
 
 
 def _duration(seconds: float) -> str:

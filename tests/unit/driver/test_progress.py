@@ -32,11 +32,21 @@ def test_structures_that_no_model_was_asked_about_say_nothing_of_its_speed(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("looks_s", "rest"),
-    [(0.0, 0.5), (0.0005, 0.5), (0.003, 1.5), (0.03, 15.0), (0.06, 30.0), (1.0, 30.0)],  # 30 jobs: 3 ms, 300: 30 ms
+    ("look_s", "n_jobs", "rest"),
+    [
+        (0.0, 1, 0.5),
+        (0.0005, 8, 0.5),
+        (0.0, 30, 0.5),
+        (0.003, 30, 1.5),
+        (0.004, 300, 5.0),  # that wait
+        (0.03, 300, 15.0),  # that run
+        (0.06, 600, 30.0),
+        (0.01, 3000, 30.0),
+        (1.0, 300, 30.0),
+    ],
 )
-def test_a_look_takes_a_five_hundredth_of_the_time(looks_s, rest) -> None:
-    assert rest_s(looks_s) == pytest.approx(rest)
+def test_a_look_takes_a_five_hundredth_of_the_time(look_s, n_jobs, rest) -> None:
+    assert rest_s(look_s, n_jobs) == pytest.approx(rest)
 
 
 def test_ticks_come_no_later_than_a_look_and_soon_enough_to_obey(monkeypatch) -> None:
@@ -55,7 +65,7 @@ def test_ticks_come_no_later_than_a_look_and_soon_enough_to_obey(monkeypatch) ->
 def test_looks_take_little_of_the_time_however_long_one_takes() -> None:
     class Model:
         looks = done = told = 0
-        total, long = 9, None
+        total, long, tails = 9, None, ()
 
         def read(self, now: float) -> None:
             self.looks += 1
