@@ -55,7 +55,7 @@ def test_ticks_come_no_later_than_a_look_and_soon_enough_to_obey(monkeypatch) ->
     progress = Progress(SimpleNamespace(models=[], jobs=[]), SimpleNamespace())
     assert progress.tick() == 0.5
     progress.next_look = now + 15.0
-    assert progress.tick() == 2.0
+    assert progress.tick() == 5.0
     now += 14.0
     assert progress.tick() == 1.0
     now += 1.0
