@@ -11,7 +11,8 @@ from mira_cli.errors import QueueError
 if TYPE_CHECKING:
     from mira_cli.slurm.queue import JobQueue, QueuedJob
 
-EVERY_S = 30.0
+EVERY_S, RARELY_S = 30.0, 120.0
+JOBS_A_SECOND = 5  # of rest between two questions, at least: what is read of the answer takes longer for many jobs
 FIRST_S = 5.0
 
 
@@ -66,8 +67,13 @@ class QueueWatch:
     def _watch(self) -> None:
         pause = FIRST_S
         while not self._over.wait(pause):
-            pause = self._every_s
             try:
                 self.jobs, self.silent = self._queue.live_jobs(self._prefix), None
             except QueueError as error:
                 self.silent = error.message
+            pause = rest_s(len(self.jobs), self._every_s)
+
+
+def rest_s(n_jobs: int, every_s: float = EVERY_S) -> float:
+    """Seconds between two questions: a minute for 300 jobs."""
+    return max(every_s, min(n_jobs / JOBS_A_SECOND, RARELY_S))

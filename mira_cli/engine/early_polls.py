@@ -12,6 +12,7 @@ from typing import Any
 from mira_cli.engine.job_files import have_left_their_results
 
 RESULTS_EVERY_S = 5.0  # looks at the outputs of running jobs, between polls
+JOBS_A_SECOND = 30  # of rest, at least: to wake up costs as much as a look at the outputs of a hundred jobs
 REST = 1000.0  # seconds between two looks for each second that one takes; jobs may be many, and the disk far
 EARLY_POLLS = 3  # that one job's output may bring forward; it can be cleaned up after for long
 
@@ -40,16 +41,15 @@ class EarlyPolls:
     async def sleep(self) -> None:
         """Wait for the next poll: it comes early when a job has left its result, and never where all is over.
 
-        Blocks, since its thread has nothing else to do: each time that it would wake to look whether all is over costs
-        as much as a look at the outputs of a hundred jobs.
+        Blocks, since its thread has nothing else to do, and to wake up only to see whether all is over is not cheap.
         """
         until = time.monotonic() + float(self.next_seconds_between_status_checks)
-        rest = RESULTS_EVERY_S
+        rest = least = max(RESULTS_EVERY_S, len(self.active_jobs) / JOBS_A_SECOND)
         while (left := until - time.monotonic()) > 0 and not self._over.wait(min(rest, left)):
             began = time.monotonic()
             if self._result_is_there():
                 return
-            rest = max(RESULTS_EVERY_S, REST * (time.monotonic() - began))
+            rest = max(least, REST * (time.monotonic() - began))
 
     def _result_is_there(self) -> bool:
         """Whether a job has written its output, so that its scheduler will soon say that it is over."""

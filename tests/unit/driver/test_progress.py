@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from mira_cli.driver import queue_watch
 from mira_cli.driver.progress import ModelProgress, Progress, rest_s
 from mira_cli.run.tail import Tail
 from mira_cli.tasks import find_task
@@ -47,6 +48,11 @@ def test_structures_that_no_model_was_asked_about_say_nothing_of_its_speed(tmp_p
 )
 def test_a_look_takes_a_five_hundredth_of_the_time(look_s, n_jobs, rest) -> None:
     assert rest_s(look_s, n_jobs) == pytest.approx(rest)
+
+
+@pytest.mark.parametrize(("n_jobs", "rest"), [(0, 30.0), (150, 30.0), (300, 60.0), (3000, 120.0)])
+def test_a_queue_of_many_is_asked_for_less_often(n_jobs, rest) -> None:
+    assert queue_watch.rest_s(n_jobs) == pytest.approx(rest)
 
 
 def test_ticks_come_no_later_than_a_look_and_soon_enough_to_obey(monkeypatch) -> None:
