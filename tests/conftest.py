@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,8 +34,16 @@ os.fsync = lambda _: None  # thousands of them, and no power cut to survive
 
 
 # With `pytest -n`, tests of these folders run one after another in one process: there is one SLURM cluster, one Grid
-# Engine, and a family's findings are made once for many tests. The tests of any other file stay together.
-TOGETHER = {"slurm", "gridengine", "apptainer", "families"}
+# Engine, and a family's findings are made once for many tests. The tests of any other file stay together. What takes
+# longest comes first: tests on SLURM mostly wait, and leave the cores to what computes beside them.
+TINY = ("tests/families/test_tiny.py", "tests/families/test_dpa.py")  # half of the families' time
+TOGETHER = ("slurm", "tiny", "families", "apptainer", "guides", "tasks", "gridengine")
+
+
+def _group(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
+    folder = file.split("/")[1]
+    return "tiny" if file in TINY else folder if folder in TOGETHER else file
 
 
 def pytest_unconfigure() -> None:
@@ -49,10 +58,9 @@ def pytest_xdist_make_scheduler(config, log):
 
     class ByGroup(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            folder = file.split("/")[1]
-            return folder if folder in TOGETHER else file
+            return _group(nodeid)
 
+    config.option.loadscopereorder = False
     return ByGroup(config, log)
 
 
@@ -78,7 +86,11 @@ SLOW = (
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """Mark what `make test-fast` leaves out."""
+    """Mark what `make test-fast` leaves out, and put first what takes longest where several tests run at once."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        n_tests = Counter(_group(item.nodeid) for item in items)
+        ranks = {group: TOGETHER.index(group) if group in TOGETHER else len(TOGETHER) for group in n_tests}
+        items.sort(key=lambda item: (ranks[_group(item.nodeid)], -n_tests[_group(item.nodeid)]))
     for item in items:
         if STARTERS & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.command)
