@@ -71,9 +71,9 @@ class QueueWatch:
                 self.jobs, self.silent = self._queue.live_jobs(self._prefix), None
             except QueueError as error:
                 self.silent = error.message
-            pause = rest_s(len(self.jobs), self._every_s)
+            pause = pause_s(len(self.jobs), self._every_s)
 
 
-def rest_s(n_jobs: int, every_s: float = EVERY_S) -> float:
+def pause_s(n_jobs: int, every_s: float = EVERY_S) -> float:
     """Seconds between two questions: a minute for 300 jobs."""
     return max(every_s, min(n_jobs / JOBS_A_SECOND, RARELY_S))

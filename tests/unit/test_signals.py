@@ -14,10 +14,11 @@ while time.monotonic() < then + 0.1:
 is_whole = True
 """
 PROGRAM = """
-import sys
+import os, signal, sys
 sys.path.insert(0, ".")
 from mira_cli.errors import Interrupted
 from mira_cli.signals import install
+signal.signal(getattr(signal, os.environ["SIGNAL"]), signal.SIG_DFL)  # under `nohup` one is ignored
 install()
 try:
     import interrupted_in_here

@@ -52,7 +52,7 @@ def test_a_look_takes_a_five_hundredth_of_the_time(look_s, n_jobs, rest) -> None
 
 @pytest.mark.parametrize(("n_jobs", "rest"), [(0, 30.0), (150, 30.0), (300, 60.0), (3000, 120.0)])
 def test_a_queue_of_many_is_asked_for_less_often(n_jobs, rest) -> None:
-    assert queue_watch.rest_s(n_jobs) == pytest.approx(rest)
+    assert queue_watch.pause_s(n_jobs) == pytest.approx(rest)
 
 
 def test_ticks_come_no_later_than_a_look_and_soon_enough_to_obey(monkeypatch) -> None:

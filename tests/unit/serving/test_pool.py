@@ -135,12 +135,15 @@ def test_what_cannot_be_planned_is_told_to_all_and_tried_again_later(made, monke
 def test_who_was_taken_from_the_queue_hears_that_the_next_worker_cannot_start(made, monkeypatch) -> None:
     pool = made()
     pool.ask("a", structure()).result(20)
+    all_asked = threading.Event()
 
     def broken(_):
+        all_asked.wait(20)  # who asks later is refused at once
         raise WorkerLostError("it cannot start")
 
     monkeypatch.setattr(PretendedWorker, "wait", broken)
     asked = [pool.ask("a", structure("Au" if n == 3 else "Cu")) for n in range(6)]
+    all_asked.set()
     assert not wait(asked, timeout=20).not_done
     assert "it cannot start" in str(asked[5].exception())
 
