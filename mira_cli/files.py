@@ -22,8 +22,11 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
-def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a file that takes its final name only when it is complete and on disk; on any error nothing changes."""
+def replacing(path: Path, mode: str = "w", *, durable: bool = True) -> Iterator[IO[Any]]:
+    """Open a file that takes its final name only when it is complete; on any error nothing changes.
+
+    It is on disk by then if it is `durable`; one that would be written again after a power cut need not be.
+    """
     make_folder(path.parent)
     # a name that nobody can guess: in a folder that others may write to, a link may wait under any other
     partial = path.with_name(f".{path.name}.{int.from_bytes(os.urandom(6))}.partial")
@@ -32,7 +35,8 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         with open(descriptor, mode, encoding=None if "b" in mode else "utf-8") as stream:  # noqa: PTH123
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         partial.replace(path)
     except OSError as error:
         if error.filename is None and error.errno in FULL:  # the system says what, and not where

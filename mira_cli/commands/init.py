@@ -17,6 +17,7 @@ def init(
 ) -> None:
     """Write a commented `run.yaml` with every setting."""
     from mira_cli.config import example_config
+    from mira_cli.files import replacing
 
     if show:
         console.stdout().print(example_config(), markup=False, end="")
@@ -24,7 +25,8 @@ def init(
     if path.exists():
         raise UsageError(f"`{path}` exists already", hint="name another file, or use `mira init --print`")
     try:
-        path.write_text(example_config(), encoding="utf-8")
+        with replacing(path) as stream:
+            stream.write(example_config())
     except OSError as error:
         raise UsageError(f"cannot write `{path}`: {error.strerror}", hint="name another file") from error
     console.say(f"wrote {path}; edit it, then `mira run {path}`")

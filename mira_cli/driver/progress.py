@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PLAIN_EVERY_S = 30.0
 LONG_EVERY_S = 10.0  # as often as workers tell of stories that take many evaluations
 REST = 500.0  # seconds between two looks for each second that reading takes; jobs may be many, and the disk far
-LEAST_REST_S, MOST_REST_S = 0.5, 30.0
+LEAST_REST_S, MOST_REST_S = 0.5, 60.0
 JOBS_A_SECOND = 60  # of rest, at least: to wake up takes as long as to see that none of 300 jobs has begun
 TICK_S = 5.0  # `mira cancel` is noticed so soon; with 0.5, to wake up took as much as reading for 300 jobs
 

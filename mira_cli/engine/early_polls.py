@@ -12,7 +12,7 @@ from typing import Any
 from mira_cli.engine.job_files import have_left_their_results
 
 RESULTS_EVERY_S = 5.0  # looks at the outputs of running jobs, between polls
-JOBS_A_SECOND = 30  # of rest, at least: to wake up costs as much as a look at the outputs of a hundred jobs
+JOBS_A_SECOND = 15  # of rest, at least: to wake up costs as much as a look at the outputs of a hundred jobs
 REST = 1000.0  # seconds between two looks for each second that one takes; jobs may be many, and the disk far
 EARLY_POLLS = 3  # that one job's output may bring forward; it can be cleaned up after for long
 

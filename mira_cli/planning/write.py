@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mira_cli import paths
-from mira_cli.files import read_json, write_json
+from mira_cli.files import read_json, replacing, write_json
 from mira_cli.images.run_in_image import WORKER_IN_IMAGE
 from mira_cli.planning.changes import told_identity
 from mira_cli.planning.plan import SCHEMA, ImageUse
@@ -79,9 +79,10 @@ def write_plan(
     slugs = {model.name: model.slug for model in plan.models}
     for slug in {slugs[job.model] for job in plan.jobs}:
         (run.jobs / slug).mkdir(parents=True, exist_ok=True)
-    for job in plan.jobs:  # read by nobody before `plan.json` names them, and rewritten by every plan: no need to sync
+    for job in plan.jobs:
         file = run.jobs / slugs[job.model] / f"{job.id}.json"
-        file.write_text(json.dumps(job.spec, ensure_ascii=False), encoding="utf-8")
+        with replacing(file, durable=False) as stream:  # every plan writes them again
+            stream.write(json.dumps(job.spec, ensure_ascii=False))
     wanted = {
         "models": [
             {

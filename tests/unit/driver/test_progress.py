@@ -42,8 +42,10 @@ def test_structures_that_no_model_was_asked_about_say_nothing_of_its_speed(tmp_p
         (0.004, 300, 5.0),  # that wait
         (0.03, 300, 15.0),  # that run
         (0.06, 600, 30.0),
-        (0.01, 3000, 30.0),
-        (1.0, 300, 30.0),
+        (0.01, 3000, 50.0),
+        (0.1, 3000, 50.0),
+        (0.1, 30000, 60.0),
+        (1.0, 300, 60.0),
     ],
 )
 def test_a_look_takes_a_five_hundredth_of_the_time(look_s, n_jobs, rest) -> None:

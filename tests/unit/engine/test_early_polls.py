@@ -54,7 +54,7 @@ def test_looks_rest_a_thousand_times_what_they_take(tmp_path, monkeypatch, takes
     assert Executor([tmp_path / "none"], takes_s).waited(monkeypatch) == waits
 
 
-@pytest.mark.parametrize(("n_jobs", "first"), [(150, 5.0), (300, 10.0), (3000, 60.0)])
+@pytest.mark.parametrize(("n_jobs", "first"), [(75, 5.0), (150, 10.0), (300, 20.0), (3000, 60.0)])
 def test_many_jobs_are_looked_at_less_often(tmp_path, monkeypatch, n_jobs, first) -> None:
     executor = Executor([tmp_path / "none"] * n_jobs)
     assert executor.waited(monkeypatch) == [first] * round(60 / first)
