@@ -77,8 +77,6 @@ def write_plan(
     """
     _remove_jobs(run, keep)
     slugs = {model.name: model.slug for model in plan.models}
-    for slug in {slugs[job.model] for job in plan.jobs}:
-        (run.jobs / slug).mkdir(parents=True, exist_ok=True)
     for job in plan.jobs:
         file = run.jobs / slugs[job.model] / f"{job.id}.json"
         with replacing(file, durable=False) as stream:  # every plan writes them again

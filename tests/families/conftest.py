@@ -108,9 +108,10 @@ def _find(python: str, family: str, models: str | None, folder: Path) -> None:
 def _keep(folder: Path, kept: Path) -> None:
     """Keep findings and the checkpoints that they are about, whole or not at all; what was last used long ago goes."""
     kept.parent.mkdir(parents=True, exist_ok=True)
-    old = sorted(kept.parent.glob("*-*"), key=lambda place: place.stat().st_mtime)
-    for place in old[:-MOST_KEPT]:
-        shutil.rmtree(place, ignore_errors=True)
+    with suppress(FileNotFoundError):  # another process removes them too
+        old = sorted(kept.parent.iterdir(), key=lambda place: place.stat().st_mtime)
+        for place in old[:-MOST_KEPT]:
+            shutil.rmtree(place, ignore_errors=True)
     made = Path(tempfile.mkdtemp(prefix=".new-", dir=kept.parent))
     (made / "findings.json").write_text((folder / "findings.json").read_text().replace(str(folder), HOLE))
     if (folder / "made").is_dir():

@@ -19,15 +19,15 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "workflow"), str(HERE.parents[1]), str(HERE)]
 
 
-def examine(model: dict, tiny, folder: Path, *, quick: bool) -> dict:
-    """Everything about one model, checked on few structures if it is `quick`."""
+def examine(model: dict, tiny, folder: Path) -> dict:
+    """Everything about one model."""
     import cases
 
     from tests.unit.worker.jobs import hash_of, read_lines, read_records
     from worker.check import session
 
     began = time.perf_counter()
-    checked = session.check(_job(model), threads=1, quick=quick)
+    checked = session.check(_job(model), threads=1)
     known = _known(model, checked["facts"])
     charge = {"takes_charge": checked["facts"]["takes_charge"]}
     good, bad = cases.good(known, **charge), cases.bad(known, **charge)
@@ -199,10 +199,7 @@ def main(family: str, findings_file: str, models_file: str | None = None) -> Non
         for name in ("made", "refused"):
             (here / name).mkdir()
         models = tiny.make(here / "made")
-    networks = [(model["checkpoint"], model["dtype"]) for model in models]
-    findings["models"] = [  # a network that is asked with other options is checked in full once
-        examine(model, tiny, here / f"run{i}", quick=networks[i] in networks[:i]) for i, model in enumerate(models)
-    ]
+    findings["models"] = [examine(model, tiny, here / f"run{i}") for i, model in enumerate(models)]
     for found in findings["models"]:
         found["mixed"] = mixed(found["model"], found["check"]["facts"])
     if not models_file:

@@ -199,10 +199,13 @@ def test_jobs_of_a_run_that_was_ended_have_not_failed_by_that(run, code, words, 
     assert [row["status"] for row in rows_of(run) if row["model"] == "lj"] == [status] * 3 + ["invalid_input"]
 
 
-def test_file_being_replaced_keeps_its_old_content_on_failure(tmp_path) -> None:
+@pytest.mark.parametrize("durable", [True, False])
+def test_file_being_replaced_keeps_its_old_content_on_failure(tmp_path, durable) -> None:
     (tmp_path / "x").write_text("old")
-    with suppress(ZeroDivisionError), replacing(tmp_path / "x") as stream:
+    with suppress(ZeroDivisionError), replacing(tmp_path / "x", durable=durable) as stream:
         stream.write("half")
+        stream.flush()
+        assert (tmp_path / "x").read_text() == "old"
         raise ZeroDivisionError
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
     assert (tmp_path / "x").read_text() == "old"
